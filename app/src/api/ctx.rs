@@ -1,0 +1,34 @@
+//! How a server function finds its caller. The context itself is made by the HTTP layer and only handed through here.
+
+use domain::{Ctx, Error};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+use wire::{ErrorCode, Problem};
+
+use super::ApiError;
+
+/// The context of this request, signed in or not.
+pub fn current() -> Result<Ctx, ApiError> {
+    use_context::<Ctx>().ok_or_else(|| ApiError(Problem::new(ErrorCode::Internal, "This request has no context.")))
+}
+
+/// Maps a refusal of the domain, and gives the response its status.
+pub fn refuse(error: Error) -> ApiError {
+    let problem = match use_context::<Ctx>() {
+        Some(ctx) => error.into_problem(&ctx),
+        None => Problem::new(ErrorCode::Internal, "Something failed on the server."),
+    };
+    if let Some(response) = use_context::<ResponseOptions>()
+        && let Ok(status) = http::StatusCode::from_u16(problem.status)
+    {
+        response.set_status(status);
+    }
+    ApiError(problem)
+}
+
+/// Puts the browser's session cookie on the response.
+pub fn set_session_cookie(cookie: &str) {
+    if let (Some(response), Ok(value)) = (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie)) {
+        response.append_header(http::header::SET_COOKIE, value);
+    }
+}

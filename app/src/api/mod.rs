@@ -1,0 +1,15 @@
+//! Server functions: the browser's door to the domain. Each one finds the caller's context, makes one domain call and maps the
+//! answer; rules, permissions and SQL live behind that call.
+
+pub mod admin;
+pub mod auth;
+pub mod changes;
+pub mod chat;
+#[cfg(feature = "ssr")]
+pub mod ctx;
+mod error;
+pub mod files;
+pub mod projects;
+pub mod runs;
+
+pub use error::ApiError;

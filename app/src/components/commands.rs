@@ -1,0 +1,267 @@
+//! What can be done on the project page by key and from the palette: one list for both.
+
+use leptos::{ev, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
+
+use crate::{
+    api,
+    components::{
+        documents,
+        editor_pane::focus_editor,
+        ide::{Ide, PaletteKind, PhonePane},
+    },
+    ui::focus,
+};
+
+/// The areas that F6 goes through, in reading order.
+const AREAS: [&str; 4] = [".ide > .side", ".main-pane:not([hidden])", ".console-area", ".chat-area"];
+const FOCUSABLE: &str =
+    "textarea, input:not([hidden]), [tabindex='0'], button:not([tabindex='-1']):not([disabled]), a[href]";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    GoToFile,
+    ShowCommands,
+    Save,
+    SaveAll,
+    CloseFile,
+    RunAgain,
+    StopRun,
+    OpenReview,
+    ToggleSide,
+    ToggleConsole,
+    ToggleChat,
+    AskAgent,
+    NextArea,
+    PreviousArea,
+    FocusEditor,
+}
+
+impl Command {
+    pub const ALL: [Self; 15] = [
+        Self::GoToFile,
+        Self::ShowCommands,
+        Self::Save,
+        Self::SaveAll,
+        Self::CloseFile,
+        Self::RunAgain,
+        Self::StopRun,
+        Self::OpenReview,
+        Self::ToggleSide,
+        Self::ToggleConsole,
+        Self::ToggleChat,
+        Self::AskAgent,
+        Self::NextArea,
+        Self::PreviousArea,
+        Self::FocusEditor,
+    ];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::GoToFile => "Go to a file",
+            Self::ShowCommands => "Show all commands",
+            Self::Save => "Save the file",
+            Self::SaveAll => "Save all files",
+            Self::CloseFile => "Close the file",
+            Self::RunAgain => "Repeat the last run",
+            Self::StopRun => "Stop the run",
+            Self::OpenReview => "Review what the agent proposes",
+            Self::ToggleSide => "Show or hide the files",
+            Self::ToggleConsole => "Show or hide the runs",
+            Self::ToggleChat => "Show or hide the chat",
+            Self::AskAgent => "Write to the agent",
+            Self::NextArea => "Go to the next area",
+            Self::PreviousArea => "Go to the area before",
+            Self::FocusEditor => "Go to the editor",
+        }
+    }
+
+    pub fn icon(self) -> &'static str {
+        match self {
+            Self::GoToFile => "search",
+            Self::ShowCommands => "list-checks",
+            Self::Save | Self::SaveAll => "check",
+            Self::CloseFile => "x",
+            Self::RunAgain => "rotate-cw",
+            Self::StopRun => "square",
+            Self::OpenReview => "git-compare",
+            Self::ToggleSide => "files",
+            Self::ToggleConsole => "panel-bottom",
+            Self::ToggleChat => "panel-right",
+            Self::AskAgent => "sparkles",
+            Self::NextArea | Self::PreviousArea => "arrow-right",
+            Self::FocusEditor => "file-code",
+        }
+    }
+
+    pub fn keys(self) -> Vec<&'static str> {
+        match self {
+            Self::GoToFile => vec!["Ctrl", "P"],
+            Self::ShowCommands => vec!["Ctrl", "Shift", "P"],
+            Self::Save => vec!["Ctrl", "S"],
+            Self::RunAgain => vec!["Ctrl", "⏎"],
+            Self::StopRun => vec!["Ctrl", "."],
+            Self::OpenReview => vec!["F7"],
+            Self::ToggleSide => vec!["Ctrl", "B"],
+            Self::ToggleConsole => vec!["Ctrl", "J"],
+            Self::ToggleChat => vec!["Ctrl", "L"],
+            Self::NextArea => vec!["F6"],
+            Self::PreviousArea => vec!["Shift", "F6"],
+            Self::SaveAll | Self::CloseFile | Self::AskAgent | Self::FocusEditor => Vec::new(),
+        }
+    }
+
+    pub fn run(self, ide: Ide) {
+        match self {
+            Self::GoToFile => ide.palette.set(Some(PaletteKind::Files)),
+            Self::ShowCommands => ide.palette.set(Some(PaletteKind::Commands)),
+            Self::Save => with_active(ide, documents::save),
+            Self::SaveAll => documents::save_all(ide),
+            Self::CloseFile => with_active(ide, documents::close),
+            Self::RunAgain => run_again(ide),
+            Self::StopRun => stop_run(ide),
+            Self::OpenReview => open_review(ide),
+            Self::ToggleSide => toggle_side(ide),
+            Self::ToggleConsole => {
+                ide.console.toggle();
+                ide.phone_pane.set(PhonePane::Runs);
+            }
+            Self::ToggleChat => {
+                ide.chat.toggle();
+                ide.phone_pane.set(PhonePane::Chat);
+            }
+            Self::AskAgent => {
+                ide.chat.set_open(true);
+                ide.phone_pane.set(PhonePane::Chat);
+                request_animation_frame(|| focus_in(".chat textarea"));
+            }
+            Self::NextArea => go_to_area(true),
+            Self::PreviousArea => go_to_area(false),
+            Self::FocusEditor => {
+                ide.close_review();
+                request_animation_frame(focus_editor);
+            }
+        }
+    }
+}
+
+fn with_active(ide: Ide, act: fn(Ide, &str)) {
+    if let Some(path) = ide.active.get_untracked() {
+        act(ide, &path);
+    }
+}
+
+/// Repeats the last command; without one, goes to where one is typed.
+pub fn run_again(ide: Ide) {
+    let command = ide.last_command.get_untracked();
+    if !command.trim().is_empty() && untrack(|| ide.can_edit()) {
+        ide.run(command);
+        return;
+    }
+    ide.console_open.set(true);
+    ide.phone_pane.set(PhonePane::Runs);
+    request_animation_frame(|| focus_in(".console-area input, .console-area textarea"));
+}
+
+fn stop_run(ide: Ide) {
+    let running = ide.runs.with_untracked(|runs| {
+        let selected = ide.selected_run.get_untracked();
+        let is_selected = |run: &&wire::runs::Run| Some(run.id) == selected && !run.state.is_finished();
+        runs.iter().find(is_selected).or_else(|| runs.iter().find(|run| !run.state.is_finished())).map(|run| run.id)
+    });
+    let Some(id) = running else { return };
+    spawn_local(async move {
+        match api::runs::cancel(id).await {
+            _ if ide.is_gone() => {}
+            Ok(run) => ide.put_run(run),
+            Err(error) => ide.error(&error.0),
+        }
+    });
+}
+
+fn open_review(ide: Ide) {
+    if ide.review.get_untracked().is_some() {
+        return;
+    }
+    match untrack(|| ide.newest_review()) {
+        Some(turn) => ide.open_review(turn),
+        None => ide.toast("Nothing waits for review"),
+    }
+}
+
+/// Beside the chat there is no room for the files below desk width: they open over the main area instead.
+pub fn toggle_side(ide: Ide) {
+    if is_narrow() && ide.chat_open.get_untracked() {
+        ide.drawer.update(|open| *open = !*open);
+    } else {
+        ide.side.toggle();
+    }
+    ide.phone_pane.set(PhonePane::Files);
+    ide.phone_editor.set(false);
+}
+
+fn is_narrow() -> bool {
+    window().match_media("(max-width: 1180px)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+fn focus_in(selector: &str) {
+    let found = document().query_selector(selector).ok().flatten().and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(found) = found {
+        let _ = found.focus();
+    }
+}
+
+fn go_to_area(forward: bool) {
+    let active = document().active_element();
+    let areas: Vec<web_sys::Element> = AREAS
+        .iter()
+        .filter_map(|selector| document().query_selector(selector).ok().flatten())
+        .filter(|area| area.get_bounding_client_rect().width() > 0.0)
+        .collect();
+    if areas.is_empty() {
+        return;
+    }
+    let here = areas.iter().position(|area| active.as_ref().is_some_and(|active| area.contains(Some(active))));
+    let step = if forward { 1 } else { areas.len() - 1 };
+    let at = here.map_or(0, |here| (here + step) % areas.len());
+    if areas[at].class_name().contains("main-pane") {
+        focus_editor();
+    } else if let Some(first) = focus::elements(&areas[at], FOCUSABLE).first() {
+        let _ = first.focus();
+    }
+}
+
+/// Whether the focus is in a part that matches `selector`.
+fn is_inside(selector: &str) -> bool {
+    document().active_element().and_then(|active| active.closest(selector).ok().flatten()).is_some()
+}
+
+/// The keys of the page. What a part has used already is left alone.
+pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
+    if event.default_prevented() || event.is_composing() {
+        return;
+    }
+    let control = event.ctrl_key() || event.meta_key();
+    let key = event.key().to_lowercase();
+    let command = match (control, event.shift_key(), key.as_str()) {
+        (_, _, _) if event.alt_key() => return,
+        (true, false, "p") => Command::GoToFile,
+        (true, true, "p") => Command::ShowCommands,
+        (true, false, "b") => Command::ToggleSide,
+        (true, false, "j") => Command::ToggleConsole,
+        (true, false, "l") => Command::ToggleChat,
+        (true, false, "s") => Command::Save,
+        (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
+        (true, false, ".") if !is_inside(".chat") => Command::StopRun,
+        (false, false, "f6") => Command::NextArea,
+        (false, true, "f6") => Command::PreviousArea,
+        (false, false, "f7") if ide.review.get_untracked().is_none() => Command::OpenReview,
+        (false, false, "escape") if ide.drawer.get_untracked() => {
+            event.prevent_default();
+            ide.drawer.set(false);
+            return;
+        }
+        _ => return,
+    };
+    event.prevent_default();
+    command.run(ide);
+}

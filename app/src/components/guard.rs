@@ -1,0 +1,72 @@
+use leptos::prelude::*;
+use leptos_router::{components::Redirect, hooks::use_location};
+use serde::{Serialize, de::DeserializeOwned};
+use wire::users::User;
+
+use crate::{
+    api::{self, ApiError},
+    ui::{PanelError, Skeleton},
+};
+
+type Loaded<T> = Result<(api::auth::Viewer, Option<Result<T, ApiError>>), ApiError>;
+
+/// A page for people who are signed in. Everybody else goes to sign-in (or to sign-up while there is no account at all) and comes
+/// back. `load` runs only when somebody is signed in; `render` gets the person and what was loaded, or why it was not.
+#[component]
+pub fn Guarded<T, L, F, R>(load: L, render: R) -> impl IntoView
+where
+    T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    L: Fn() -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<T, ApiError>> + Send + 'static,
+    R: Fn(User, Result<T, ApiError>) -> AnyView + Clone + Send + Sync + 'static,
+{
+    let path = use_location().pathname;
+    let loaded = Resource::new(
+        || (),
+        move |()| {
+            let load = load.clone();
+            async move {
+                let viewer = api::auth::viewer().await?;
+                let data = if viewer.user.is_some() { Some(load().await) } else { None };
+                Loaded::<T>::Ok((viewer, data))
+            }
+        },
+    );
+    view! {
+        <Suspense fallback=|| view! { <main class="wrap"><Skeleton /></main> }>
+            {move || {
+                let render = render.clone();
+                Suspend::new(async move {
+                    match loaded.await {
+                        Ok((api::auth::Viewer { user: Some(user), .. }, Some(data))) => render(user, data),
+                        Ok((viewer, _)) => {
+                            let to = if viewer.has_users { sign_in_path(&path.get_untracked()) } else { "/signup".to_owned() };
+                            view! { <Redirect path=to /> }.into_any()
+                        }
+                        Err(error) => view! { <PageFailed error=error /> }.into_any(),
+                    }
+                })
+            }}
+        </Suspense>
+    }
+    .into_any()
+}
+
+fn sign_in_path(path: &str) -> String {
+    if path == "/" { "/login".to_owned() } else { format!("/login?next={path}") }
+}
+
+/// In the place of a page that could not be loaded.
+#[component]
+pub fn PageFailed(error: ApiError) -> impl IntoView {
+    view! {
+        <main class="wrap">
+            <h1 class="sr">"This page did not load"</h1>
+            <PanelError title="This page did not load" text=error.to_string()>
+                <a class="btn" href="" rel="external">"Try again"</a>
+                <a class="btn btn--ghost" href="/">"All projects"</a>
+            </PanelError>
+        </main>
+    }
+    .into_any()
+}

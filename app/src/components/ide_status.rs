@@ -1,0 +1,135 @@
+//! The status bar and the notices under the topbar.
+
+use leptos::prelude::*;
+
+use crate::{
+    components::{
+        ide::{Ide, use_ide},
+        tree_model::file_icon,
+    },
+    ui::{Banner, Button, ButtonSize, Icon, format},
+};
+
+/// How much of the person's own text is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Saving {
+    Saved,
+    Saving,
+    Unsaved(i64),
+    Conflict,
+}
+
+fn saving_of(ide: Ide) -> Saving {
+    ide.tabs.with(|tabs| {
+        let unsaved = tabs.iter().filter(|tab| tab.dirty).count();
+        if tabs.iter().any(|tab| tab.conflict.is_some()) {
+            Saving::Conflict
+        } else if tabs.iter().any(|tab| tab.saving) {
+            Saving::Saving
+        } else if unsaved > 0 {
+            Saving::Unsaved(i64::try_from(unsaved).unwrap_or(i64::MAX))
+        } else {
+            Saving::Saved
+        }
+    })
+}
+
+#[component]
+pub fn IdeStatus() -> impl IntoView {
+    let ide = use_ide();
+    let connected = ide.live.connected();
+    let saving = Memo::new(move |_| saving_of(ide));
+    let hunks = Memo::new(move |_| i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
+    let running = Memo::new(move |_| ide.runs.with(|runs| i64::try_from(runs.iter().filter(|run| !run.state.is_finished()).count()).unwrap_or(0)));
+    let cursor = move || {
+        let cursor = ide.cursor.get().filter(|_| ide.active.with(Option::is_some))?;
+        let selected = if cursor.selected > 0 { format!(" ({} selected)", format::count(i64::from(cursor.selected))) } else { String::new() };
+        Some(view! { <span class="wide">{format!("Line {}, column {}{selected}", cursor.line, cursor.column)}</span> })
+    };
+    let language = move || {
+        let path = ide.active.get()?;
+        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_owned())?;
+        Some(view! {
+            <span class="wide">
+                <Icon name=file_icon(&name) />
+                {ending}
+            </span>
+        })
+    };
+    view! {
+        <footer class="status">
+            <Show when=move || (hunks.get() > 0)>
+                <span class="c-agent">
+                    <Icon name="sparkles" />
+                    {move || format!("Agent branch: {}", format::counted(hunks.get(), "change", "changes"))}
+                </span>
+            </Show>
+            <Show when=move || (running.get() > 0)>
+                <span class="c-run">
+                    <Icon name="loader-circle" class="spin" />
+                    {move || format::counted(running.get(), "run", "runs")}
+                </span>
+            </Show>
+            <span class="grow"></span>
+            {move || match saving.get() {
+                Saving::Saved => view! { <span><Icon name="check" />"Saved"</span> }.into_any(),
+                Saving::Saving => view! { <span><Icon name="loader-circle" class="spin" />"Saving"</span> }.into_any(),
+                Saving::Unsaved(count) => {
+                    view! {
+                        <span>
+                            <i class="dot dot--unsaved"></i>
+                            {format!("{} not saved", format::counted(count, "file", "files"))}
+                        </span>
+                    }
+                        .into_any()
+                }
+                Saving::Conflict => {
+                    view! {
+                        <span class="c-warn">
+                            <Icon name="triangle-alert" />
+                            "Not saved: conflict"
+                        </span>
+                    }
+                        .into_any()
+                }
+            }}
+            {cursor}
+            {language}
+            {move || {
+                if connected.get() {
+                    view! { <span><i class="dot dot--ok"></i>"Connected"</span> }.into_any()
+                } else {
+                    view! { <span class="c-warn"><Icon name="cloud-off" />"Offline"</span> }.into_any()
+                }
+            }}
+        </footer>
+    }
+}
+
+/// Lost connection, and what could not be done.
+#[component]
+pub fn IdeNotices() -> impl IntoView {
+    let ide = use_ide();
+    let connected = ide.live.connected();
+    view! {
+        <div class="notes">
+            <Show when=move || !connected.get()>
+                <Banner icon="cloud-off" title="Offline." text="What you type is kept; reconnecting." />
+            </Show>
+            {move || {
+                ide.problem
+                    .get()
+                    .map(|problem| {
+                        view! {
+                            <Banner title=problem.title.clone() text=problem.detail.clone()>
+                                <Button size=ButtonSize::Small on:click=move |_| ide.problem.set(None)>
+                                    "Dismiss"
+                                </Button>
+                            </Banner>
+                        }
+                    })
+            }}
+        </div>
+    }
+}

@@ -1,0 +1,301 @@
+//! Keeps the shared state in step with the project: every event of `project:{id}` ends here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use wire::{
+    RunId, TurnId,
+    event::{Event, EventKind, Stream},
+    files::{Entry, EntryKind, FileAction},
+};
+
+use crate::{
+    api,
+    components::{documents, ide::Ide, tree_model::parent},
+};
+
+/// Events that come in a row (a replay, a run that writes many files) end in one request.
+const GATHER: Duration = Duration::from_millis(150);
+/// From here on the list of runs is read as a whole.
+const SINGLE_RUNS_MAX: usize = 3;
+
+/// What is to be read again, gathered over a moment.
+#[derive(Debug, Default)]
+struct Stale {
+    tree: bool,
+    project: bool,
+    runs: BTreeSet<RunId>,
+    /// Open hunks by turn, as last told.
+    turns: BTreeMap<TurnId, i64>,
+}
+
+#[derive(Clone, Copy)]
+struct Feed {
+    ide: Ide,
+    stale: StoredValue<Stale>,
+    timer: StoredValue<Option<TimeoutHandle>>,
+    /// File events up to this revision are part of the tree already.
+    base_revision: StoredValue<i64>,
+}
+
+/// Starts following, for as long as the page lives. Only in the browser.
+pub fn follow_project(ide: Ide) {
+    let feed = Feed {
+        ide,
+        stale: StoredValue::new(Stale::default()),
+        timer: StoredValue::new(None),
+        base_revision: StoredValue::new(ide.tree.with_untracked(|tree| tree.revision)),
+    };
+    Effect::new(move |_| {
+        if !ide.tree_loaded.get_untracked() {
+            feed.mark(|stale| stale.tree = true);
+        }
+        for turn in session::read_turns(ide) {
+            ide.load_changes(turn);
+        }
+        let after = session::read_cursor(ide);
+        ide.live.follow(Stream::Project(ide.project_id), after, move |event| feed.take(event)).until_cleanup();
+    });
+    Effect::new(move |_| {
+        if ide.tree_requests.get() > 0 {
+            feed.mark(|stale| stale.tree = true);
+        }
+    });
+    Effect::new(move |_| {
+        let open: Vec<TurnId> =
+            ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(|set| set.turn_id).collect());
+        session::write_turns(ide, &open);
+    });
+    on_cleanup(move || {
+        if let Some(timer) = feed.timer.try_get_value().flatten() {
+            timer.clear();
+        }
+    });
+}
+
+/// Reads the tree again in a moment, after something that changed many paths.
+pub fn reload_tree_soon(ide: Ide) {
+    ide.tree_requests.update(|count| *count += 1);
+}
+
+impl Feed {
+    fn take(self, event: &Event) {
+        if self.ide.is_gone() {
+            return;
+        }
+        session::write_cursor(self.ide, event.seq);
+        match &event.kind {
+            EventKind::FileChanged { revision, .. } if *revision <= self.base_revision.get_value() => {}
+            EventKind::FileChanged { path, action, version, revision, by, moved_from, .. } => {
+                if let Some(from) = moved_from {
+                    documents::follow_move(self.ide, from, path);
+                }
+                apply_to_tree(self.ide, event);
+                self.ide.project.update(|project| project.revision = project.revision.max(*revision));
+                let by = by.as_ref().map(|user| user.name.as_str()).unwrap_or_default();
+                documents::follow_change(self.ide, path, *action, *version, by);
+            }
+            EventKind::TreeChanged { revision, .. } => {
+                if *revision > self.base_revision.get_value() {
+                    self.mark(|stale| stale.tree = true);
+                }
+            }
+            EventKind::RunChanged { run_id, state } => {
+                let known = self.ide.runs.with_untracked(|runs| runs.iter().find(|run| run.id == *run_id).map(|run| run.state));
+                if known.is_none_or(|known| !known.is_finished() && known != *state) {
+                    self.mark(|stale| {
+                        stale.runs.insert(*run_id);
+                    });
+                }
+            }
+            EventKind::ChangeSetChanged { turn_id, open_hunks, .. } => self.mark(|stale| {
+                stale.turns.insert(*turn_id, *open_hunks);
+            }),
+            EventKind::ConversationChanged { .. } => self.ide.conversations_changed.update(|count| *count += 1),
+            EventKind::ProjectChanged {} => self.mark(|stale| stale.project = true),
+            _ => {}
+        }
+    }
+
+    fn mark(self, change: impl FnOnce(&mut Stale)) {
+        self.stale.update_value(change);
+        if self.timer.with_value(Option::is_none) {
+            self.timer.set_value(set_timeout_with_handle(move || self.read_stale(), GATHER).ok());
+        }
+    }
+
+    fn read_stale(self) {
+        if self.ide.is_gone() {
+            return;
+        }
+        self.timer.set_value(None);
+        let stale = self.stale.try_update_value(std::mem::take).unwrap_or_default();
+        if stale.tree {
+            self.read_tree();
+        }
+        if stale.project {
+            self.read_project();
+        }
+        self.read_runs(stale.runs);
+        for (turn, open_hunks) in stale.turns {
+            if open_hunks > 0 || self.ide.proposals.with_untracked(|all| all.contains_key(&turn)) {
+                self.ide.load_changes(turn);
+            }
+        }
+    }
+
+    fn read_tree(self) {
+        let ide = self.ide;
+        spawn_local(async move {
+            match api::files::tree(ide.project_id).await {
+                _ if ide.is_gone() => {}
+                Ok(tree) => {
+                    self.base_revision.set_value(tree.revision);
+                    ide.tree.set(tree);
+                    ide.tree_loaded.set(true);
+                    documents::follow_tree(ide);
+                }
+                Err(error) => ide.error(&error.0),
+            }
+        });
+    }
+
+    fn read_project(self) {
+        let ide = self.ide;
+        spawn_local(async move {
+            match api::projects::get(ide.project_id).await {
+                _ if ide.is_gone() => {}
+                Ok(project) => ide.project.set(project),
+                Err(error) => ide.error(&error.0),
+            }
+        });
+    }
+
+    fn read_runs(self, ids: BTreeSet<RunId>) {
+        let ide = self.ide;
+        if ids.len() > SINGLE_RUNS_MAX {
+            spawn_local(async move {
+                match api::runs::list(ide.project_id).await {
+                    _ if ide.is_gone() => {}
+                    Ok(runs) => ide.runs.set(runs),
+                    Err(error) => ide.error(&error.0),
+                }
+            });
+            return;
+        }
+        for id in ids {
+            spawn_local(async move {
+                if let Ok(run) = api::runs::get(id).await
+                    && !ide.is_gone()
+                {
+                    ide.put_run(run);
+                }
+            });
+        }
+    }
+}
+
+/// The tree after one change. Size and type of a changed file are not told; they come with the next whole tree.
+fn apply_to_tree(ide: Ide, event: &Event) {
+    let EventKind::FileChanged { path, action, version, checksum, by, revision, moved_from, .. } = &event.kind else { return };
+    ide.tree.update(|tree| {
+        tree.revision = tree.revision.max(*revision);
+        if let Some(from) = moved_from {
+            remove(&mut tree.items, from);
+        }
+        if *action == FileAction::Deleted {
+            let newer = tree.items.iter().any(|entry| entry.path == *path && entry.version > *version);
+            if !newer {
+                remove(&mut tree.items, path);
+            }
+            return;
+        }
+        match tree.items.binary_search_by(|known| known.path.as_str().cmp(path)) {
+            Ok(at) => {
+                let entry = &mut tree.items[at];
+                if entry.version < *version {
+                    entry.version = *version;
+                    entry.checksum.clone_from(checksum);
+                    entry.updated_at = event.at;
+                    entry.updated_by.clone_from(by);
+                }
+            }
+            Err(at) => tree.items.insert(
+                at,
+                Entry {
+                    path: path.clone(),
+                    kind: if checksum.is_empty() { EntryKind::Directory } else { EntryKind::File },
+                    size: 0,
+                    content_type: String::new(),
+                    checksum: checksum.clone(),
+                    version: *version,
+                    mode: 0o644,
+                    updated_at: event.at,
+                    updated_by: by.clone(),
+                },
+            ),
+        }
+    });
+}
+
+/// Takes a path out with all below it, and the directories above that existed only through it.
+pub fn remove(items: &mut Vec<Entry>, path: &str) {
+    let below = format!("{path}/");
+    items.retain(|entry| entry.path != path && !entry.path.starts_with(&below));
+    let mut above = parent(path);
+    while !above.is_empty() {
+        let inside = format!("{above}/");
+        let implied = items.iter().any(|e| e.path == above && e.kind == EntryKind::Directory && e.version == 0);
+        if !implied || items.iter().any(|entry| entry.path.starts_with(&inside)) {
+            return;
+        }
+        items.retain(|entry| entry.path != above);
+        above = parent(above);
+    }
+}
+
+/// What this browser tab remembers over a reload. Not shared between tabs: another tab's cursor would be ahead of what this one
+/// has loaded.
+mod session {
+    use leptos::{prelude::window, web_sys::Storage};
+    use wire::TurnId;
+
+    use super::Ide;
+
+    fn storage() -> Option<Storage> {
+        window().session_storage().ok().flatten()
+    }
+
+    fn read(key: &str) -> Option<String> {
+        storage()?.get_item(key).ok().flatten()
+    }
+
+    fn write(key: &str, value: &str) {
+        if let Some(storage) = storage() {
+            let _ = storage.set_item(key, value);
+        }
+    }
+
+    /// Events up to here were seen before the page was loaded, so what was loaded contains them.
+    pub fn read_cursor(ide: Ide) -> i64 {
+        read(&ide.storage_key("cursor")).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn write_cursor(ide: Ide, seq: i64) {
+        write(&ide.storage_key("cursor"), &seq.to_string());
+    }
+
+    /// Turns with open hunks, whose events the cursor has left behind.
+    pub fn read_turns(ide: Ide) -> Vec<TurnId> {
+        read(&ide.storage_key("reviews")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    pub fn write_turns(ide: Ide, turns: &[TurnId]) {
+        if let Ok(text) = serde_json::to_string(turns) {
+            write(&ide.storage_key("reviews"), &text);
+        }
+    }
+}

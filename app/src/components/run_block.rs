@@ -1,0 +1,297 @@
+//! One run: command, state and facts in its head, output below.
+
+use leptos::{prelude::*, task::spawn_local};
+use wire::{
+    Micros, RunId,
+    runs::{ExitKind, Run, RunState},
+};
+
+use super::{
+    clipboard,
+    ide::use_ide,
+    run_output::{RunOutput, Tail},
+};
+use crate::{
+    api,
+    ui::{Badge, BadgeKind, Button, ButtonSize, Icon, IconButton, RelativeTime, format},
+};
+
+/// Lines of the output that go along with a question.
+const ASKED_LINES: usize = 40;
+
+/// Kind, icon and words of the badge. `now` is only needed while it runs.
+fn badge(run: &Run, now: Micros) -> (BadgeKind, &'static str, String) {
+    let exit = run.exit.as_ref();
+    match run.state {
+        RunState::Queued => (BadgeKind::Neutral, "clock", "Queued".to_owned()),
+        RunState::Running => {
+            let seconds = run.started_at.map_or(0, |started| now.millis_since(started) / 1000);
+            (BadgeKind::Running, "loader-circle", format!("Running {}:{:02}", seconds / 60, seconds % 60))
+        }
+        RunState::Succeeded => (BadgeKind::Ok, "check", format!("Exit {}", exit.and_then(|exit| exit.code).unwrap_or(0))),
+        RunState::TimedOut => (BadgeKind::Bad, "timer-off", format!("Timed out, {} s", run.limits.wall_s)),
+        RunState::Cancelled => (BadgeKind::Neutral, "square", format!("Stopped, {} left", exit.map_or(0, |exit| exit.left_alive))),
+        RunState::Lost => (BadgeKind::Warning, "unplug", "Lost".to_owned()),
+        RunState::Failed => (BadgeKind::Bad, "circle-x", failed_word(run)),
+    }
+}
+
+fn failed_word(run: &Run) -> String {
+    let Some(exit) = &run.exit else { return "Failed".to_owned() };
+    match exit.kind {
+        ExitKind::Exited => format!("Exit {}", exit.code.unwrap_or(1)),
+        ExitKind::Signalled => exit.signal.map_or_else(|| "Ended by a signal".to_owned(), |signal| format!("Signal {signal}")),
+        ExitKind::OutOfMemory => "Out of memory".to_owned(),
+        ExitKind::OutputLimit => "Too much output".to_owned(),
+        ExitKind::DiskLimit => "Disk limit".to_owned(),
+        ExitKind::PidsLimit => "Too many processes".to_owned(),
+        ExitKind::Refused => "Not started".to_owned(),
+        ExitKind::TimedOut | ExitKind::Cancelled | ExitKind::Lost => "Failed".to_owned(),
+    }
+}
+
+/// A failure is worth asking about; what a person stopped is not.
+fn has_failed(run: &Run) -> bool {
+    matches!(run.state, RunState::Failed | RunState::TimedOut)
+}
+
+/// A run of the list; open it follows the output.
+#[component]
+pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<bool>, on_toggle: Callback<()>) -> impl IntoView {
+    let ide = use_ide();
+    let run = Memo::new(move |_| ide.runs.with(|runs| runs.iter().find(|run| run.id == id).cloned()));
+    let tail = Tail::new();
+    let stopping = RwSignal::new(false);
+    let finished = Memo::new(move |_| run.with(|run| run.as_ref().is_none_or(|run| run.state.is_finished())));
+    let command = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.command.clone()).unwrap_or_default()));
+    let state = Memo::new(move |_| {
+        run.with(|run| {
+            let run = run.as_ref()?;
+            let at = if run.state.is_finished() { run.created_at } else { now.get() };
+            Some(badge(run, at))
+        })
+    });
+    let label = move || state.with(|state| state.as_ref().map(|(_, _, word)| format!("{}, {word}", command.get())));
+    let stop = move |_| {
+        stopping.set(true);
+        spawn_local(async move {
+            match api::runs::cancel(id).await {
+                Ok(run) => ide.put_run(run),
+                Err(error) => ide.error(&error.0),
+            }
+            stopping.try_set(false);
+        });
+    };
+    Effect::new(move |before: Option<bool>| {
+        let done = finished.get();
+        if before == Some(false) && done {
+            let sentence = run.with_untracked(|run| run.as_ref().map(|run| badge(run, run.created_at).2.to_lowercase()));
+            ide.announcement.set(format!("Run ended: {}.", sentence.unwrap_or_default()));
+        }
+        done
+    });
+    view! {
+        <article class="run" aria-label=label>
+            <div class="run-head">
+                <button
+                    type="button"
+                    class="run-fold"
+                    aria-expanded=move || if open.get() { "true" } else { "false" }
+                    title=move || command.get()
+                    on:click=move |_| on_toggle.run(())
+                >
+                    {move || view! { <Icon name=if open.get() { "chevron-down" } else { "chevron-right" } small=true /> }}
+                    <code class="clip">{move || first_line(&command.get())}</code>
+                </button>
+                {move || state.get().map(|(kind, icon, word)| view! { <Badge kind=kind icon=icon>{word}</Badge> })}
+                <Facts run=run />
+                <Show
+                    when=move || finished.get()
+                    fallback=move || {
+                        view! {
+                            <Button size=ButtonSize::Small icon="square" busy=stopping on:click=stop>
+                                {move || if stopping.get() { "Stopping" } else { "Stop" }}
+                                <kbd>"Ctrl ."</kbd>
+                            </Button>
+                        }
+                    }
+                >
+                    {move || run.with(|run| run.as_ref().map(|run| view! { <RelativeTime at=run.created_at class="t3 fs12 nowrap desk" /> }))}
+                    <IconButton icon="rotate-cw" label="Run again" small=true on:click=move |_| ide.run(command.get_untracked()) />
+                </Show>
+            </div>
+            <Show when=move || open.get()>
+                <Opened id=id run=run tail=tail />
+            </Show>
+        </article>
+    }
+}
+
+fn first_line(command: &str) -> String {
+    let mut lines = command.lines();
+    let first = lines.next().unwrap_or_default().to_owned();
+    if lines.next().is_some() { format!("{first} …") } else { first }
+}
+
+#[component]
+fn Facts(run: Memo<Option<Run>>) -> impl IntoView {
+    let tier_name = |tier: &str| format!("Sandbox tier {tier}");
+    let facts = move || {
+        run.with(|run| {
+            let run = run.as_ref()?;
+            let usage = run.usage;
+            let fact = |name: &'static str, value: String| view! { <span class="wide">{name}<b>{value}</b></span> };
+            let changed = run.state.is_finished().then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
+            Some(view! {
+                {usage.map(|usage| view! { <span><b>{format::duration_ms(usage.wall_ms)}</b></span> })}
+                {usage.map(|usage| fact("CPU ", format::duration_ms(usage.cpu_ms)))}
+                {usage.and_then(|usage| usage.peak_memory_bytes).map(|peak| fact("Peak ", format::bytes(peak)))}
+                <span title=run.tier.as_deref().map(tier_name)>
+                    <Icon name="shield-check" small=true />
+                    "No network"
+                    {run.tier.clone().map(|tier| view! { <span class="wide">{tier}</span> })}
+                </span>
+                {changed.map(|text| view! { <span class="wide">{text}</span> })}
+                {run.turn_id.is_some().then(|| view! { <span class="wide">"by the agent"</span> })}
+            })
+        })
+    };
+    view! { <span class="facts grow">{facts}</span> }
+}
+
+/// What stands below the head of an open run.
+#[component]
+fn Opened(id: RunId, run: Memo<Option<Run>>, tail: Tail) -> impl IntoView {
+    let ide = use_ide();
+    let label = run.with_untracked(|run| run.as_ref().map(|run| format!("Output of {}", run.command)).unwrap_or_default());
+    let sentence = move || {
+        run.with(|run| run.as_ref().and_then(|run| run.exit.as_ref()).map(|exit| exit.sentence.clone())).filter(|text| !text.is_empty())
+    };
+    let failed = move || run.with(|run| run.as_ref().is_some_and(has_failed));
+    let changes = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.changes.clone()).unwrap_or_default()));
+    let ask = move |_| {
+        run.with_untracked(|run| {
+            if let Some(run) = run {
+                ide.ask_agent(question(run, &tail.text(ASKED_LINES)));
+            }
+        });
+    };
+    let output_url = format!("/api/runs/{id}/output");
+    view! {
+        <RunOutput id=id label=label tail=tail />
+        <div class="run-foot">
+            {move || sentence().map(|text| view! { <span class="t2 fs12">{text}</span> })}
+            <span class="grow"></span>
+            <Show when=failed>
+                <Button size=ButtonSize::Small icon="sparkles" on:click=ask>
+                    "Ask the agent about this"
+                </Button>
+            </Show>
+            <IconButton
+                icon="clipboard"
+                label="Copy the output"
+                small=true
+                on:click=move |_| spawn_local(async move {
+                    match fetch_text(&format!("/api/runs/{id}/output")).await {
+                        Some(text) => clipboard::copy(super::run_output::plain_text(&text), "output", ide.toasts),
+                        None => ide.toast("The output could not be read; try again when the connection is back"),
+                    }
+                })
+            />
+            <a class="ib ib--s" href=output_url download=format!("run-{id}.txt") aria-label="Download the output" title="Download the output" rel="external">
+                <Icon name="download" small=true />
+            </a>
+        </div>
+        <Show when=move || changes.with(|changes| !changes.is_empty())>
+            <div class="chips run-files">
+                <span class="t3 fs12">"Changed files"</span>
+                <For each=move || changes.get() key=|change| change.path.clone() let:change>
+                    {
+                        let path = change.path.clone();
+                        view! {
+                            <button type="button" class="chip" title=format!("{:?} by this run", change.action).to_lowercase() on:click=move |_| ide.open_file(&path, None)>
+                                <Icon name="file-code" />
+                                {change.path}
+                            </button>
+                        }
+                    }
+                </For>
+            </div>
+        </Show>
+    }
+}
+
+async fn fetch_text(url: &str) -> Option<String> {
+    let response = gloo_net::http::Request::get(url).send().await.ok()?;
+    if !response.ok() {
+        return None;
+    }
+    response.text().await.ok()
+}
+
+/// The text that "Ask the agent about this" puts into the composer.
+fn question(run: &Run, output: &str) -> String {
+    let how = run.exit.as_ref().map(|exit| exit.sentence.as_str()).filter(|text| !text.is_empty()).unwrap_or("It failed.");
+    let mut fence = "```".to_owned();
+    while output.contains(&fence) {
+        fence.push('`');
+    }
+    let mut text = format!("This command failed:\n\n{fence}\n{}\n{fence}\n\n{how}\n", run.command);
+    if !output.trim().is_empty() {
+        text.push_str(&format!("\nThe end of its output:\n\n{fence}\n{output}\n{fence}\n"));
+    }
+    text.push_str("\nFind the cause and fix it.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{
+        runs::{Exit, RunKind, RunLimits},
+        users::UserRef,
+    };
+
+    use super::*;
+
+    fn run(state: RunState, exit: Option<Exit>) -> Run {
+        let id = "00000000000000000000000000000001";
+        Run {
+            id: id.parse().unwrap(),
+            project_id: id.parse().unwrap(),
+            kind: RunKind::SandboxExec,
+            command: "pytest -q".into(),
+            cwd: String::new(),
+            state,
+            exit,
+            tier: None,
+            limits: RunLimits { wall_s: 60, memory_bytes: 1, pids: 1, output_bytes: 1 },
+            usage: None,
+            changes: Vec::new(),
+            turn_id: None,
+            started_by: UserRef { id: id.parse().unwrap(), name: "Mara".into() },
+            created_at: Micros(0),
+            started_at: Some(Micros(0)),
+            finished_at: None,
+        }
+    }
+
+    fn exit(kind: ExitKind, code: Option<i32>) -> Option<Exit> {
+        Some(Exit { kind, code, signal: None, sentence: "It said no.".into(), left_alive: 0 })
+    }
+
+    #[test]
+    fn badges_name_the_end() {
+        let word = |state, exit| badge(&run(state, exit), Micros(67 * Micros::SECOND)).2;
+        assert_eq!(word(RunState::Running, None), "Running 1:07");
+        assert_eq!(word(RunState::Failed, exit(ExitKind::Exited, Some(3))), "Exit 3");
+        assert_eq!(word(RunState::Failed, exit(ExitKind::OutOfMemory, None)), "Out of memory");
+        assert_eq!(word(RunState::Cancelled, exit(ExitKind::Cancelled, None)), "Stopped, 0 left");
+        assert_eq!(word(RunState::TimedOut, exit(ExitKind::TimedOut, None)), "Timed out, 60 s");
+    }
+
+    #[test]
+    fn a_question_carries_command_reason_and_output() {
+        let text = question(&run(RunState::Failed, exit(ExitKind::Exited, Some(1))), "a ``` b");
+        assert!(text.contains("pytest -q") && text.contains("It said no.") && text.contains("````\na ``` b\n````"), "{text}");
+    }
+}

@@ -1,0 +1,207 @@
+//! The output of a run: a terminal fed from the run's own stream, and the text that can be copied or asked about.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use leptos::{html, prelude::*, task::spawn_local};
+use wire::{
+    RunId,
+    event::{Event, EventKind, Stream},
+};
+
+use super::ide::use_ide;
+use crate::{
+    editor::{is_dark, terminal::{self, Terminal}},
+    live::Follow,
+    ui::{Icon, format, use_theme},
+};
+
+const TAIL_MAX: usize = 8 * 1024;
+const ROWS_MIN: usize = 2;
+const ROWS_MAX: usize = 18;
+/// Height of a row of the terminal, in pixels.
+const ROW: f64 = 15.6;
+
+/// The last bytes that a run printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Tail(StoredValue<Vec<u8>>);
+
+impl Tail {
+    pub fn new() -> Self {
+        Self(StoredValue::new(Vec::new()))
+    }
+
+    fn push(self, bytes: &[u8]) {
+        self.0.update_value(|tail| {
+            tail.extend_from_slice(bytes);
+            if tail.len() > 2 * TAIL_MAX {
+                tail.drain(..tail.len() - TAIL_MAX);
+            }
+        });
+    }
+
+    /// The last lines as plain text.
+    pub fn text(self, lines: usize) -> String {
+        self.0.with_value(|tail| {
+            let plain = plain_text(&String::from_utf8_lossy(tail));
+            let all: Vec<&str> = plain.lines().collect();
+            all[all.len().saturating_sub(lines)..].join("\n")
+        })
+    }
+}
+
+/// Output as a person reads it: without escape sequences, and with what a lone carriage return wrote over gone.
+pub fn plain_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut line_start = 0;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_escape(&mut chars),
+            '\r' if chars.peek() != Some(&'\n') => out.truncate(line_start),
+            '\n' => {
+                out.push('\n');
+                line_start = out.len();
+            }
+            '\u{8}' => {
+                if out.len() > line_start {
+                    out.pop();
+                }
+            }
+            c if c.is_control() && c != '\t' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    match chars.next() {
+        // Control sequences end with a letter or one of a few signs.
+        Some('[') => while chars.next().is_some_and(|c| !('\u{40}'..='\u{7e}').contains(&c)) {},
+        // Operating system commands end with BEL or ESC \.
+        Some(']') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' {
+                    break;
+                }
+                if c == '\u{1b}' {
+                    chars.next_if_eq(&'\\');
+                    break;
+                }
+            }
+        }
+        Some('(' | ')') => {
+            chars.next();
+        }
+        _ => {}
+    }
+}
+
+/// Shows what a run prints, from its beginning. The terminal is loaded with the first one that is opened.
+#[component]
+pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
+    let ide = use_ide();
+    let theme = use_theme();
+    let node = NodeRef::<html::Div>::new();
+    let failure = RwSignal::new(None::<String>);
+    let dropped = RwSignal::new(0_i64);
+    let rows = RwSignal::new(ROWS_MIN);
+    let lines = StoredValue::new(0_usize);
+    let term = StoredValue::new(None::<Terminal>);
+    let follow = StoredValue::new(None::<Follow>);
+    let label = StoredValue::new(label);
+
+    let told = move |event: &Event| match &event.kind {
+        EventKind::Output { data, .. } => {
+            let Ok(bytes) = STANDARD.decode(data) else { return };
+            tail.push(&bytes);
+            if let Some(term) = term.try_get_value().flatten() {
+                term.write(&bytes);
+            }
+            let printed = bytes.iter().filter(|byte| **byte == b'\n').count();
+            let total = lines.try_update_value(|lines| {
+                *lines += printed;
+                *lines
+            });
+            let wanted = (total.unwrap_or_default() + 1).clamp(ROWS_MIN, ROWS_MAX);
+            if rows.try_get_untracked().is_some_and(|rows| rows != wanted) {
+                rows.set(wanted);
+            }
+        }
+        EventKind::OutputDropped { bytes } => {
+            dropped.try_update(|dropped| *dropped += bytes);
+        }
+        _ => {}
+    };
+    Effect::new(move |_| {
+        if node.get().is_none() {
+            return;
+        }
+        spawn_local(async move {
+            let loaded = terminal::load().await;
+            let Some(Some(element)) = node.try_get_untracked() else { return };
+            if let Err(sentence) = loaded {
+                failure.set(Some(sentence));
+                return;
+            }
+            terminal::set_theme(is_dark(theme.get_untracked()));
+            tail.0.set_value(Vec::new());
+            term.set_value(label.with_value(|label| Terminal::create_output(&element, label)));
+            follow.set_value(Some(ide.live.follow(Stream::Run(id), 0, told)));
+        });
+    });
+    Effect::new(move |_| terminal::set_theme(is_dark(theme.get())));
+    let fit = move || {
+        if let Some(term) = term.try_get_value().flatten() {
+            term.fit();
+        }
+    };
+    Effect::new(move |_| {
+        rows.track();
+        request_animation_frame(fit);
+    });
+    let resized = StoredValue::new(None::<WindowListenerHandle>);
+    Effect::new(move |_| {
+        ide.console_open.track();
+        ide.chat_open.track();
+        ide.side_open.track();
+        ide.phone_pane.track();
+        request_animation_frame(fit);
+    });
+    Effect::new(move |_| resized.set_value(Some(window_event_listener(leptos::ev::resize, move |_| fit()))));
+    on_cleanup(move || {
+        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
+            listener.remove();
+        }
+        drop(follow.try_update_value(Option::take));
+        if let Some(term) = term.try_update_value(Option::take).flatten() {
+            term.dispose();
+        }
+    });
+    view! {
+        <Show when=move || { dropped.get() > 0 }>
+            <p class="run-note">
+                <Icon name="triangle-alert" small=true />
+                {move || format!("{} of the output were dropped: it came faster or was longer than is kept.", format::bytes(dropped.get()))}
+            </p>
+        </Show>
+        {move || failure.get().map(|text| view! { <p class="run-note err" role="alert">{text}</p> })}
+        <div class="run-term" node_ref=node style:height=move || format!("{}px", (rows.get() as f64).mul_add(ROW, 10.0))></div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_go() {
+        assert_eq!(plain_text("\u{1b}[31mred\u{1b}[0m and \u{1b}]0;title\u{7}on\u{1b}(B"), "red and on");
+        assert_eq!(plain_text("\u{1b}]8;;https://x\u{1b}\\link\u{1b}]8;;\u{1b}\\"), "link");
+    }
+
+    #[test]
+    fn what_was_written_over_goes() {
+        assert_eq!(plain_text("a\r\n10%\r55%\r100%\nab\u{8}c"), "a\n100%\nac");
+        assert_eq!(plain_text("\u{1b}["), "");
+    }
+}

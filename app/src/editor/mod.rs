@@ -1,0 +1,61 @@
+//! The only code that touches the editor and the terminal libraries. Both are JavaScript modules loaded by dynamic import when a
+//! page first needs them; each file here has a half for the browser and one with the same names that does nothing, for the server.
+
+pub mod monaco;
+pub mod terminal;
+
+#[cfg(target_arch = "wasm32")]
+mod module {
+    use leptos::web_sys;
+    use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
+    use wasm_bindgen_futures::JsFuture;
+
+    // Rust has no expression for a dynamic import.
+    #[wasm_bindgen(inline_js = "export function importModule(url) { return import(url); }")]
+    extern "C" {
+        #[wasm_bindgen(js_name = importModule)]
+        fn import_module(url: &str) -> js_sys::Promise;
+    }
+
+    /// The build's manifest as the page carries it, as JSON text.
+    fn manifest() -> Option<String> {
+        web_sys::window()?.document()?.get_element_by_id("assets")?.text_content()
+    }
+
+    /// Imports the module that the manifest names `entry` and lets it configure itself. The error is a sentence for the person.
+    pub async fn load(entry: &str) -> Result<JsValue, String> {
+        let manifest = manifest().ok_or("This page does not say where its parts are. Reload it.")?;
+        let urls: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
+        let url = urls.get(entry).and_then(serde_json::Value::as_str).unwrap_or_default();
+        if url.is_empty() {
+            return Err("This server was started without its browser files.".to_owned());
+        }
+        let failed = |_: JsValue| "A part of the page could not be loaded. Your files are safe; reload the page when the connection is back.".to_owned();
+        let module = JsFuture::from(import_module(url)).await.map_err(failed)?;
+        let configure = js_sys::Reflect::get(&module, &JsValue::from_str("configure")).map_err(failed)?;
+        let configure: js_sys::Function = configure.dyn_into().map_err(failed)?;
+        let done = configure.call1(&module, &JsValue::from_str(&manifest)).map_err(failed)?;
+        JsFuture::from(js_sys::Promise::resolve(&done)).await.map_err(failed)?;
+        Ok(module)
+    }
+}
+
+/// Whether the page shows dark now: the person's choice, else the system's.
+pub fn is_dark(theme: crate::ui::Theme) -> bool {
+    match theme {
+        crate::ui::Theme::Dark => true,
+        crate::ui::Theme::Light => false,
+        crate::ui::Theme::System => system_is_dark(),
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn system_is_dark() -> bool {
+    let query = leptos::web_sys::window().and_then(|w| w.match_media("(prefers-color-scheme: dark)").ok().flatten());
+    query.is_some_and(|query| query.matches())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn system_is_dark() -> bool {
+    false
+}

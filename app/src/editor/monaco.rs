@@ -1,0 +1,308 @@
+//! Monaco: editors, open texts ("models", named by their path in the project) and comparisons.
+
+use serde::Deserialize;
+
+pub use half::*;
+
+/// What an editor reports.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum EditorEvent {
+    /// Sent only when the answer changes.
+    Dirty { uri: String, dirty: bool },
+    /// Ctrl/Cmd+S.
+    Save { uri: String },
+    /// 1-based; `selected` counts characters.
+    Cursor { uri: String, line: u32, col: u32, selected: u32 },
+    /// An entry added with `add_command`; `text` is the selection.
+    #[serde(rename_all = "camelCase")]
+    Command { id: String, uri: String, text: String, start_line: u32, end_line: u32 },
+}
+
+/// How a text was taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelInfo {
+    pub created: bool,
+    pub language: String,
+    /// `LF` or `CRLF`.
+    pub eol: String,
+    /// Line ends are mixed; the first edit makes them all the same.
+    pub mixed_eol: bool,
+}
+
+#[cfg(target_arch = "wasm32")]
+mod half {
+    use std::{cell::RefCell, collections::BTreeMap};
+
+    use leptos::web_sys::HtmlElement;
+    use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+
+    use super::{EditorEvent, ModelInfo};
+    use crate::editor::module;
+
+    #[wasm_bindgen]
+    extern "C" {
+        #[derive(Clone)]
+        type Facade;
+        #[wasm_bindgen(method, js_name = createEditor)]
+        fn create_editor(this: &Facade, el: &HtmlElement, on_event: &JsValue) -> u32;
+        #[wasm_bindgen(method, js_name = addCommand)]
+        fn add_command(this: &Facade, handle: u32, id: &str, label: &str);
+        #[wasm_bindgen(method, js_name = openModel)]
+        fn open_model(this: &Facade, handle: u32, uri: &str, text: &str, hint: &str, read_only: bool) -> String;
+        #[wasm_bindgen(method, js_name = setModelText)]
+        fn set_model_text(this: &Facade, uri: &str, text: &str, saved: bool);
+        #[wasm_bindgen(method, js_name = getModelText)]
+        fn get_model_text(this: &Facade, uri: &str) -> Option<String>;
+        #[wasm_bindgen(method, js_name = getModelVersion)]
+        fn get_model_version(this: &Facade, uri: &str) -> Option<f64>;
+        #[wasm_bindgen(method, js_name = markSaved)]
+        fn mark_saved(this: &Facade, uri: &str, version: Option<f64>);
+        #[wasm_bindgen(method, js_name = isDirty)]
+        fn is_dirty(this: &Facade, uri: &str) -> bool;
+        #[wasm_bindgen(method, js_name = closeModel)]
+        fn close_model(this: &Facade, uri: &str);
+        #[wasm_bindgen(method, js_name = showModel)]
+        fn show_model(this: &Facade, handle: u32, uri: &str) -> bool;
+        #[wasm_bindgen(method, js_name = setReadOnly)]
+        fn set_read_only(this: &Facade, uri: &str, read_only: bool);
+        #[wasm_bindgen(method, js_name = createDiff)]
+        fn create_diff(this: &Facade, el: &HtmlElement, original: &str, modified: &str, path: &str, options: &str) -> u32;
+        #[wasm_bindgen(method, js_name = getModifiedText)]
+        fn get_modified_text(this: &Facade, handle: u32) -> Option<String>;
+        #[wasm_bindgen(method, js_name = setTheme)]
+        fn set_theme(this: &Facade, name: &str);
+        #[wasm_bindgen(method)]
+        fn layout(this: &Facade, handle: u32);
+        #[wasm_bindgen(method)]
+        fn focus(this: &Facade, handle: u32);
+        #[wasm_bindgen(method)]
+        fn reveal(this: &Facade, handle: u32, line: u32, col: u32);
+        #[wasm_bindgen(method)]
+        fn dispose(this: &Facade, handle: u32);
+    }
+
+    type Listener = Closure<dyn FnMut(String)>;
+
+    thread_local! {
+        static FACADE: RefCell<Option<Facade>> = const { RefCell::new(None) };
+        static LISTENERS: RefCell<BTreeMap<u32, Listener>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    fn with<T>(call: impl FnOnce(&Facade) -> T) -> Option<T> {
+        // Cloned, because the facade calls back while it is being called.
+        let facade = FACADE.with_borrow(Clone::clone);
+        facade.as_ref().map(call)
+    }
+
+    pub async fn load() -> Result<(), String> {
+        if FACADE.with_borrow(Option::is_some) {
+            return Ok(());
+        }
+        let module = module::load("editor").await?;
+        FACADE.with_borrow_mut(|facade| {
+            facade.get_or_insert_with(|| module.unchecked_into());
+        });
+        Ok(())
+    }
+
+    pub fn set_theme(dark: bool) {
+        let _ = with(|f| f.set_theme(if dark { "dark" } else { "light" }));
+    }
+
+    pub fn set_model_text(path: &str, text: &str, saved: bool) {
+        let _ = with(|f| f.set_model_text(path, text, saved));
+    }
+
+    pub fn model_text(path: &str) -> Option<String> {
+        with(|f| f.get_model_text(path)).flatten()
+    }
+
+    pub fn model_version(path: &str) -> Option<f64> {
+        with(|f| f.get_model_version(path)).flatten()
+    }
+
+    pub fn mark_saved(path: &str, version: Option<f64>) {
+        let _ = with(|f| f.mark_saved(path, version));
+    }
+
+    pub fn is_dirty(path: &str) -> bool {
+        with(|f| f.is_dirty(path)).unwrap_or(false)
+    }
+
+    pub fn close_model(path: &str) {
+        let _ = with(|f| f.close_model(path));
+    }
+
+    pub fn set_read_only(path: &str, read_only: bool) {
+        let _ = with(|f| f.set_read_only(path, read_only));
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Editor(u32);
+
+    impl Editor {
+        pub fn create(el: &HtmlElement, on_event: impl Fn(EditorEvent) + 'static) -> Option<Self> {
+            let listener = Listener::new(move |json: String| {
+                if let Ok(event) = serde_json::from_str(&json) {
+                    on_event(event);
+                }
+            });
+            let handle = with(|f| f.create_editor(el, listener.as_ref()))?;
+            LISTENERS.with_borrow_mut(|all| all.insert(handle, listener));
+            Some(Self(handle))
+        }
+
+        pub fn add_command(self, id: &str, label: &str) {
+            let _ = with(|f| f.add_command(self.0, id, label));
+        }
+
+        pub fn open_model(self, path: &str, text: &str, hint: &str, read_only: bool) -> ModelInfo {
+            let info = with(|f| f.open_model(self.0, path, text, hint, read_only)).unwrap_or_default();
+            serde_json::from_str(&info).unwrap_or_default()
+        }
+
+        pub fn show(self, path: &str) -> bool {
+            with(|f| f.show_model(self.0, path)).unwrap_or(false)
+        }
+
+        pub fn layout(self) {
+            let _ = with(|f| f.layout(self.0));
+        }
+
+        pub fn focus(self) {
+            let _ = with(|f| f.focus(self.0));
+        }
+
+        pub fn reveal(self, line: u32, column: u32) {
+            let _ = with(|f| f.reveal(self.0, line, column));
+        }
+
+        pub fn dispose(self) {
+            let _ = with(|f| f.dispose(self.0));
+            drop(LISTENERS.with_borrow_mut(|all| all.remove(&self.0)));
+        }
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Diff(u32);
+
+    impl Diff {
+        pub fn create(el: &HtmlElement, original: &str, modified: &str, path: &str, read_only: bool, inline: bool) -> Option<Self> {
+            let options = format!("{{\"readOnly\":{read_only},\"inline\":{inline}}}");
+            with(|f| f.create_diff(el, original, modified, path, &options)).map(Self)
+        }
+
+        pub fn modified_text(self) -> Option<String> {
+            with(|f| f.get_modified_text(self.0)).flatten()
+        }
+
+        pub fn reveal(self, line: u32, column: u32) {
+            let _ = with(|f| f.reveal(self.0, line, column));
+        }
+
+        pub fn focus(self) {
+            let _ = with(|f| f.focus(self.0));
+        }
+
+        pub fn dispose(self) {
+            let _ = with(|f| f.dispose(self.0));
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod half {
+    use leptos::web_sys::HtmlElement;
+
+    use super::{EditorEvent, ModelInfo};
+
+    /// Loads the editor; quick when it is there already. The error is a sentence for the person.
+    pub async fn load() -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Dark or light, for every editor and comparison of the page.
+    pub fn set_theme(_dark: bool) {}
+
+    /// Replaces a text as one undoable edit; with `saved` it counts as what is stored.
+    pub fn set_model_text(_path: &str, _text: &str, _saved: bool) {}
+
+    /// The text of an open model with its own line ends; `None` when it is not open.
+    pub fn model_text(_path: &str) -> Option<String> {
+        None
+    }
+
+    /// Names the present state of a text, for `mark_saved`.
+    pub fn model_version(_path: &str) -> Option<f64> {
+        None
+    }
+
+    /// The state named by `version` counts as stored; without it, what is there now.
+    pub fn mark_saved(_path: &str, _version: Option<f64>) {}
+
+    pub fn is_dirty(_path: &str) -> bool {
+        false
+    }
+
+    /// Forgets a text with its undo history.
+    pub fn close_model(_path: &str) {}
+
+    pub fn set_read_only(_path: &str, _read_only: bool) {}
+
+    /// An editor in an element. Texts stay open when it is disposed of.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Editor(());
+
+    impl Editor {
+        /// `None` before `load` has finished.
+        pub fn create(_el: &HtmlElement, _on_event: impl Fn(EditorEvent) + 'static) -> Option<Self> {
+            None
+        }
+
+        /// Adds an entry to the command list and the context menu; choosing it sends `EditorEvent::Command`.
+        pub fn add_command(self, _id: &str, _label: &str) {}
+
+        /// Opens a text, or leaves an open one as it is. `hint` is a language or a path.
+        pub fn open_model(self, _path: &str, _text: &str, _hint: &str, _read_only: bool) -> ModelInfo {
+            ModelInfo::default()
+        }
+
+        /// Shows an open text where the person left it; false when it is not open.
+        pub fn show(self, _path: &str) -> bool {
+            false
+        }
+
+        pub fn layout(self) {}
+
+        pub fn focus(self) {}
+
+        /// Puts the cursor at a 1-based place and scrolls to it.
+        pub fn reveal(self, _line: u32, _column: u32) {}
+
+        pub fn dispose(self) {}
+    }
+
+    /// Two texts beside each other, the right one editable unless `read_only`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Diff(());
+
+    impl Diff {
+        /// `None` before `load` has finished.
+        pub fn create(_el: &HtmlElement, _original: &str, _modified: &str, _path: &str, _read_only: bool, _inline: bool) -> Option<Self> {
+            None
+        }
+
+        /// The right-hand text with its own line ends.
+        pub fn modified_text(self) -> Option<String> {
+            None
+        }
+
+        pub fn reveal(self, _line: u32, _column: u32) {}
+
+        pub fn focus(self) {}
+
+        pub fn dispose(self) {}
+    }
+}

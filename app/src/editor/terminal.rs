@@ -1,0 +1,198 @@
+//! xterm: what a run prints, and terminals to type into.
+
+pub use half::*;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Next,
+    Previous,
+}
+
+#[cfg(target_arch = "wasm32")]
+mod half {
+    use std::{cell::RefCell, collections::BTreeMap};
+
+    use leptos::web_sys::HtmlElement;
+    use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+
+    use super::Direction;
+    use crate::editor::module;
+
+    #[wasm_bindgen]
+    extern "C" {
+        #[derive(Clone)]
+        type Facade;
+        #[wasm_bindgen(method)]
+        fn create(this: &Facade, el: &HtmlElement, options: &JsValue) -> u32;
+        #[wasm_bindgen(method)]
+        fn write(this: &Facade, handle: u32, data: &js_sys::Uint8Array);
+        #[wasm_bindgen(method)]
+        fn clear(this: &Facade, handle: u32);
+        #[wasm_bindgen(method)]
+        fn fit(this: &Facade, handle: u32) -> JsValue;
+        #[wasm_bindgen(method)]
+        fn focus(this: &Facade, handle: u32);
+        #[wasm_bindgen(method)]
+        fn search(this: &Facade, handle: u32, text: &str, direction: &str) -> bool;
+        #[wasm_bindgen(method, js_name = getText)]
+        fn get_text(this: &Facade, handle: u32) -> String;
+        #[wasm_bindgen(method, js_name = setTheme)]
+        fn set_theme(this: &Facade, name: &str);
+        #[wasm_bindgen(method, js_name = setScreenReaderMode)]
+        fn set_screen_reader_mode(this: &Facade, handle: u32, on: bool);
+        #[wasm_bindgen(method)]
+        fn dispose(this: &Facade, handle: u32);
+    }
+
+    type Listener = Closure<dyn FnMut(String)>;
+
+    thread_local! {
+        static FACADE: RefCell<Option<Facade>> = const { RefCell::new(None) };
+        static LISTENERS: RefCell<BTreeMap<u32, Listener>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    fn with<T>(call: impl FnOnce(&Facade) -> T) -> Option<T> {
+        let facade = FACADE.with_borrow(Clone::clone);
+        facade.as_ref().map(call)
+    }
+
+    pub async fn load() -> Result<(), String> {
+        if FACADE.with_borrow(Option::is_some) {
+            return Ok(());
+        }
+        let module = module::load("terminal").await?;
+        FACADE.with_borrow_mut(|facade| {
+            facade.get_or_insert_with(|| module.unchecked_into());
+        });
+        Ok(())
+    }
+
+    pub fn set_theme(dark: bool) {
+        let _ = with(|f| f.set_theme(if dark { "dark" } else { "light" }));
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Terminal(u32);
+
+    impl Terminal {
+        pub fn create_output(el: &HtmlElement, label: &str) -> Option<Self> {
+            Self::make(el, label, None)
+        }
+
+        pub fn create(el: &HtmlElement, label: &str, on_data: impl Fn(String) + 'static) -> Option<Self> {
+            Self::make(el, label, Some(Listener::new(on_data)))
+        }
+
+        fn make(el: &HtmlElement, label: &str, on_data: Option<Listener>) -> Option<Self> {
+            let options = js_sys::Object::new();
+            let set = |key: &str, value: &JsValue| {
+                let _ = js_sys::Reflect::set(&options, &JsValue::from_str(key), value);
+            };
+            set("label", &JsValue::from_str(label));
+            match &on_data {
+                Some(listener) => set("onData", listener.as_ref()),
+                None => set("readOnly", &JsValue::TRUE),
+            }
+            let handle = with(|f| f.create(el, &options))?;
+            if let Some(listener) = on_data {
+                LISTENERS.with_borrow_mut(|all| all.insert(handle, listener));
+            }
+            Some(Self(handle))
+        }
+
+        pub fn write(self, bytes: &[u8]) {
+            // Copied: the terminal reads it later, when a view into our memory may be stale.
+            let bytes = js_sys::Uint8Array::from(bytes);
+            let _ = with(|f| f.write(self.0, &bytes));
+        }
+
+        pub fn clear(self) {
+            let _ = with(|f| f.clear(self.0));
+        }
+
+        pub fn fit(self) -> Option<(u32, u32)> {
+            let size: js_sys::Array = with(|f| f.fit(self.0))?.dyn_into().ok()?;
+            let number = |at: u32| size.get(at).as_f64().map(|n| n as u32);
+            Some((number(0)?, number(1)?))
+        }
+
+        pub fn focus(self) {
+            let _ = with(|f| f.focus(self.0));
+        }
+
+        pub fn search(self, text: &str, direction: Direction) -> bool {
+            let word = if direction == Direction::Next { "next" } else { "previous" };
+            with(|f| f.search(self.0, text, word)).unwrap_or(false)
+        }
+
+        pub fn text(self) -> String {
+            with(|f| f.get_text(self.0)).unwrap_or_default()
+        }
+
+        pub fn set_screen_reader_mode(self, on: bool) {
+            let _ = with(|f| f.set_screen_reader_mode(self.0, on));
+        }
+
+        pub fn dispose(self) {
+            let _ = with(|f| f.dispose(self.0));
+            drop(LISTENERS.with_borrow_mut(|all| all.remove(&self.0)));
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod half {
+    use leptos::web_sys::HtmlElement;
+
+    use super::Direction;
+
+    /// Loads the terminal; quick when it is there already. The error is a sentence for the person.
+    pub async fn load() -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Dark or light, for every terminal of the page.
+    pub fn set_theme(_dark: bool) {}
+
+    /// A terminal in an element; everything does nothing after `dispose`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Terminal(());
+
+    impl Terminal {
+        /// For the output of a run: nothing can be typed, a lone line feed starts a new line. `None` before `load` has finished.
+        pub fn create_output(_el: &HtmlElement, _label: &str) -> Option<Self> {
+            None
+        }
+
+        /// For typing into; `on_data` gets what was typed. `None` before `load` has finished.
+        pub fn create(_el: &HtmlElement, _label: &str, _on_data: impl Fn(String) + 'static) -> Option<Self> {
+            None
+        }
+
+        /// Writes UTF-8, split anywhere.
+        pub fn write(self, _bytes: &[u8]) {}
+
+        pub fn clear(self) {}
+
+        /// Fits to the element and says columns and rows; keeps them while it is hidden.
+        pub fn fit(self) -> Option<(u32, u32)> {
+            None
+        }
+
+        pub fn focus(self) {}
+
+        /// Finds a text and says whether it is there; an empty one ends the search.
+        pub fn search(self, _text: &str, _direction: Direction) -> bool {
+            false
+        }
+
+        /// Everything in the buffer, as plain text.
+        pub fn text(self) -> String {
+            String::new()
+        }
+
+        pub fn set_screen_reader_mode(self, _on: bool) {}
+
+        pub fn dispose(self) {}
+    }
+}

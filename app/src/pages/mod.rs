@@ -1,0 +1,7 @@
+pub mod admin;
+pub mod dashboard;
+pub mod login;
+pub mod not_found;
+pub mod project;
+pub mod settings;
+pub mod signup;

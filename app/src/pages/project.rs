@@ -1,0 +1,229 @@
+//! The project page: the frame around files, editor, chat and runs, and what they share.
+
+use leptos::{ev, prelude::*};
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use wire::{ErrorCode, Problem, ProjectId, files::Tree, projects::Project, runs::Run, users::User};
+
+use crate::{
+    api::{self, ApiError},
+    components::{
+        ai_chat::AiChat,
+        change_review::ChangeReview,
+        commands,
+        editor_pane::EditorPane,
+        file_explorer::FileExplorer,
+        guard::{Guarded, PageFailed},
+        ide::{Ide, IdeStart, PhonePane},
+        ide_status::{IdeNotices, IdeStatus},
+        ide_topbar::IdeTopbar,
+        project_feed,
+        quick_open::QuickOpen,
+        run_console::RunConsole,
+    },
+    live::Live,
+    pages::not_found::NotFound,
+    ui::{BadgeKind, Count, Icon, Sash, SashEdge, storage, use_toasts},
+};
+
+/// A longer list would make the page itself slow to arrive; the browser then reads it after the rest is there.
+const TREE_IN_PAGE_MAX: usize = 3000;
+
+type Loaded = (Project, Option<Tree>, Vec<Run>);
+
+/// `/projects/:id`.
+#[component]
+pub fn ProjectPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    // Another project is another page: nothing of the first one's state may stay.
+    move || {
+        let id = id.get();
+        view! { <Guarded load=move || load(id.clone()) render=render /> }
+    }
+}
+
+async fn load(id: String) -> Result<Loaded, ApiError> {
+    let unknown = |_| ApiError(Problem::new(ErrorCode::NotFound, "This address names no project."));
+    let id: ProjectId = id.parse().map_err(unknown)?;
+    let project = api::projects::get(id).await?;
+    let tree = api::files::tree(id).await?;
+    let runs = api::runs::list(id).await?;
+    let fits = !cfg!(feature = "ssr") || tree.items.len() <= TREE_IN_PAGE_MAX;
+    Ok((project, fits.then_some(tree), runs))
+}
+
+fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
+    match loaded {
+        Ok((project, tree, runs)) => view! { <ProjectFrame start=IdeStart { project, tree, runs, viewer } /> }.into_any(),
+        Err(error) if error.code() == ErrorCode::NotFound => NotFound().into_any(),
+        Err(error) => view! { <PageFailed error=error /> }.into_any(),
+    }
+}
+
+#[component]
+fn ProjectFrame(start: IdeStart) -> impl IntoView {
+    let ide = Ide::provide(start, Live::provide(), use_toasts());
+    project_feed::follow_project(ide);
+    let keys = window_event_listener(ev::keydown, move |event| commands::take_key(ide, &event));
+    on_cleanup(move || keys.remove());
+    Effect::new(move |_| {
+        if let Some(command) = storage::read(&ide.storage_key("command")) {
+            ide.last_command.set(command);
+        }
+    });
+    let word = |open: bool| if open { "open" } else { "closed" };
+    let phone = move || match ide.phone_pane.get() {
+        PhonePane::Chat => "chat",
+        PhonePane::Review => "main",
+        PhonePane::Files if ide.phone_editor.get() => "main",
+        PhonePane::Files => "files",
+        PhonePane::Runs => "console",
+    };
+    view! {
+        <Title text=move || ide.project.with(|project| project.name.clone()) />
+        <div
+            class="ide"
+            data-side=move || word(ide.side_open.get())
+            data-chat=move || word(ide.chat_open.get())
+            data-drawer=move || ide.drawer.get().then_some("open")
+            data-phone=phone
+            style:--sidebar-w=move || ide.side.css()
+            style:--chat-w=move || ide.chat.css()
+            style:--console-h=move || ide.console.css()
+        >
+            <a class="skip" href="#main">"Skip to the editor"</a>
+            <IdeTopbar />
+            <IdeNotices />
+            <Rail ide=ide />
+            <section class="side" aria-label="Files">
+                <FileExplorer />
+                <Sash panel=ide.side edge=SashEdge::InlineEnd label="Width of the files" />
+            </section>
+            <Main ide=ide />
+            <div class="chat-area">
+                <AiChat />
+                <Sash panel=ide.chat edge=SashEdge::InlineStart label="Width of the chat" />
+            </div>
+            <IdeStatus />
+            <PhoneBar ide=ide />
+            <div class="sr" aria-live="polite">{move || ide.announcement.get()}</div>
+        </div>
+        <QuickOpen />
+    }
+}
+
+#[component]
+fn Main(ide: Ide) -> impl IntoView {
+    let reviewing = move || ide.review.with(Option::is_some);
+    view! {
+        <main
+            class="main"
+            id="main"
+            tabindex="-1"
+            data-console=move || if ide.console_open.get() { "open" } else { "closed" }
+            on:pointerdown=move |_| ide.drawer.set(false)
+        >
+            <div class="main-pane" hidden=reviewing>
+                <EditorPane />
+            </div>
+            <div class="main-pane" hidden=move || !reviewing()>
+                <ChangeReview />
+            </div>
+            <div class="console-area">
+                <RunConsole />
+                <Sash panel=ide.console edge=SashEdge::BlockStart label="Height of the runs" />
+            </div>
+        </main>
+    }
+}
+
+#[component]
+fn Rail(ide: Ide) -> impl IntoView {
+    let waiting = Signal::derive(move || i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
+    let files = move |_| {
+        ide.close_review();
+        commands::toggle_side(ide);
+    };
+    let review_label = move || match waiting.get() {
+        0 => "Review, nothing waits".to_owned(),
+        count => format!("Review, {} open", crate::ui::format::counted(count, "change", "changes")),
+    };
+    let review = move |_| {
+        if ide.review.get_untracked().is_some() {
+            ide.close_review();
+        } else {
+            commands::Command::OpenReview.run(ide);
+        }
+    };
+    let files_current = move || (ide.side_open.get() && ide.review.with(Option::is_none)).then_some("true");
+    view! {
+        <nav class="rail" aria-label="Side panels">
+            <button type="button" aria-label="Files" title="Files (Ctrl B)" aria-current=files_current on:click=files>
+                <Icon name="files" />
+            </button>
+            <button
+                type="button"
+                aria-label=review_label
+                title="Review (F7)"
+                aria-current=move || ide.review.with(Option::is_some).then_some("true")
+                on:click=review
+            >
+                <Icon name="git-compare" />
+                <Show when=move || (waiting.get() > 0)>
+                    <Count value=waiting kind=BadgeKind::Agent />
+                </Show>
+            </button>
+            <span class="grow"></span>
+            <a href="/settings" aria-label="Settings" title="Settings">
+                <Icon name="settings" />
+            </a>
+        </nav>
+    }
+}
+
+#[component]
+fn PhoneBar(ide: Ide) -> impl IntoView {
+    let waiting = Signal::derive(move || i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
+    let tab = move |pane: PhonePane, icon: &'static str, label: &'static str| {
+        view! {
+            <button
+                type="button"
+                aria-current=move || (ide.phone_pane.get() == pane).then_some("true")
+                on:click=move |_| choose_pane(ide, pane)
+            >
+                <Icon name=icon />
+                {label}
+                <Show when=move || pane == PhonePane::Review && (waiting.get() > 0)>
+                    <Count value=waiting kind=BadgeKind::Agent />
+                </Show>
+            </button>
+        }
+    };
+    view! {
+        <nav class="phonebar" aria-label="Panes">
+            {tab(PhonePane::Chat, "messages-square", "Chat")}
+            {tab(PhonePane::Review, "git-compare", "Review")}
+            {tab(PhonePane::Files, "files", "Files")}
+            {tab(PhonePane::Runs, "square-terminal", "Runs")}
+        </nav>
+    }
+}
+
+fn choose_pane(ide: Ide, pane: PhonePane) {
+    match pane {
+        PhonePane::Review => {
+            match untrack(|| ide.newest_review()).filter(|_| ide.review.get_untracked().is_none()) {
+                Some(turn) => ide.open_review(turn),
+                None if ide.review.get_untracked().is_some() => ide.phone_pane.set(PhonePane::Review),
+                None => ide.toast("Nothing waits for review"),
+            }
+            return;
+        }
+        // A second tap goes back from the file to the tree.
+        PhonePane::Files if ide.phone_pane.get_untracked() == PhonePane::Files => ide.phone_editor.set(false),
+        _ => {}
+    }
+    ide.close_review();
+    ide.phone_pane.set(pane);
+}

@@ -1,0 +1,160 @@
+//! Light and dark: the system decides, the person's choice overrides it. The choice lives in a cookie, so that the server renders
+//! the first page in it and nothing flashes.
+
+use leptos::{prelude::*, wasm_bindgen::JsValue};
+
+use super::IconButton;
+
+const COOKIE: &str = "theme";
+const YEAR_S: u32 = 31_536_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Theme {
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::System => "System",
+            Self::Light => "Light",
+            Self::Dark => "Dark",
+        }
+    }
+
+    /// The value of `data-theme` on `<html>`; the system's choice has none.
+    pub fn attribute(self) -> Option<&'static str> {
+        match self {
+            Self::System => None,
+            Self::Light => Some("light"),
+            Self::Dark => Some("dark"),
+        }
+    }
+
+    fn parse(value: &str) -> Self {
+        match value {
+            "light" => Self::Light,
+            "dark" => Self::Dark,
+            _ => Self::System,
+        }
+    }
+
+    fn next(self) -> Self {
+        match self {
+            Self::System => Self::Light,
+            Self::Light => Self::Dark,
+            Self::Dark => Self::System,
+        }
+    }
+
+    /// The theme in a `Cookie` header.
+    pub fn from_cookies(header: &str) -> Self {
+        header
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == COOKIE)
+            .map_or(Self::System, |(_, value)| Self::parse(value))
+    }
+
+    /// The theme of the request that is being answered.
+    #[cfg(feature = "ssr")]
+    pub fn of_request() -> Self {
+        use_context::<http::request::Parts>()
+            .and_then(|parts| parts.headers.get(http::header::COOKIE)?.to_str().ok().map(Self::from_cookies))
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct ThemeSignal(RwSignal<Theme>);
+
+/// Makes the theme known to everything below; once, in `App`.
+pub fn provide_theme() {
+    #[cfg(feature = "ssr")]
+    let theme = Theme::of_request();
+    #[cfg(not(feature = "ssr"))]
+    let theme = document()
+        .document_element()
+        .and_then(|root| root.get_attribute("data-theme"))
+        .map_or(Theme::System, |value| Theme::parse(&value));
+    provide_context(ThemeSignal(RwSignal::new(theme)));
+}
+
+/// The theme in force; the editor and the terminal follow it.
+pub fn use_theme() -> RwSignal<Theme> {
+    use_context::<ThemeSignal>().map_or_else(|| RwSignal::new(Theme::System), |theme| theme.0)
+}
+
+fn choose(signal: RwSignal<Theme>, theme: Theme) {
+    if let Some(root) = document().document_element() {
+        let _ = match theme.attribute() {
+            Some(value) => root.set_attribute("data-theme", value),
+            None => root.remove_attribute("data-theme"),
+        };
+    }
+    let value = theme.attribute().unwrap_or("system");
+    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={YEAR_S}; SameSite=Lax");
+    let _ = js_sys::Reflect::set(&document(), &JsValue::from_str("cookie"), &JsValue::from_str(&cookie));
+    signal.set(theme);
+}
+
+/// The button in the topbar: system, light, dark, and round again.
+#[component]
+pub fn ThemeSwitch(#[prop(optional)] class: &'static str) -> impl IntoView {
+    let theme = use_theme();
+    let label = Signal::derive(move || {
+        let now = theme.get();
+        format!("Theme: {}. Switch to {}", now.label().to_lowercase(), now.next().label().to_lowercase())
+    });
+    view! {
+        <IconButton
+            icon="sun-moon"
+            label=label
+            class=class
+            on:click=move |_| choose(theme, theme.get_untracked().next())
+        />
+    }
+    .into_any()
+}
+
+/// All three beside each other, for the settings page.
+#[component]
+pub fn ThemeChoice() -> impl IntoView {
+    let theme = use_theme();
+    view! {
+        <span class="seg seg--l" role="group" aria-label="Theme">
+            {Theme::ALL
+                .into_iter()
+                .map(|choice| {
+                    view! {
+                        <button
+                            type="button"
+                            aria-pressed=move || if theme.get() == choice { "true" } else { "false" }
+                            on:click=move |_| choose(theme, choice)
+                        >
+                            {choice.label()}
+                        </button>
+                    }
+                })
+                .collect_view()}
+        </span>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        assert_eq!(Theme::from_cookies("session=abc; theme=dark"), Theme::Dark);
+        assert_eq!(Theme::from_cookies("my-theme=dark"), Theme::System);
+        assert_eq!(Theme::from_cookies("theme=\"><script>"), Theme::System);
+    }
+}

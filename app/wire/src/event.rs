@@ -1,0 +1,173 @@
+//! The one event log that everything streams from.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ChangeSetId, ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
+    changes::ChangeSetState,
+    chat::{Approval, TurnReason, TurnState},
+    files::{FileAction, Origin},
+    jobs::{JobState, Progress},
+    runs::{Exit, RunState, RunUsage},
+    users::UserRef,
+};
+
+/// Where an event belongs. Its text form (`run:0192…`) is what URLs and the log use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stream {
+    Project(ProjectId),
+    Run(RunId),
+    Turn(TurnId),
+    Conversation(ConversationId),
+    User(UserId),
+    Job(JobId),
+    Admin,
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Project(id) => write!(f, "project:{id}"),
+            Self::Run(id) => write!(f, "run:{id}"),
+            Self::Turn(id) => write!(f, "turn:{id}"),
+            Self::Conversation(id) => write!(f, "conversation:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Job(id) => write!(f, "job:{id}"),
+            Self::Admin => f.write_str("admin"),
+        }
+    }
+}
+
+/// The text names no stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAStream;
+
+impl fmt::Display for NotAStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not the name of a stream")
+    }
+}
+
+impl std::error::Error for NotAStream {}
+
+impl FromStr for Stream {
+    type Err = NotAStream;
+
+    fn from_str(text: &str) -> Result<Self, NotAStream> {
+        if text == "admin" {
+            return Ok(Self::Admin);
+        }
+        let (kind, id) = text.split_once(':').ok_or(NotAStream)?;
+        let id: uuid::Uuid = id.parse().map_err(|_| NotAStream)?;
+        Ok(match kind {
+            "project" => Self::Project(id.into()),
+            "run" => Self::Run(id.into()),
+            "turn" => Self::Turn(id.into()),
+            "conversation" => Self::Conversation(id.into()),
+            "user" => Self::User(id.into()),
+            "job" => Self::Job(id.into()),
+            _ => return Err(NotAStream),
+        })
+    }
+}
+
+impl Serialize for Stream {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stream {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// `seq` counts 1, 2, 3 … per stream, without a gap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub stream: Stream,
+    pub seq: i64,
+    pub at: Micros,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputChannel {
+    Stdout,
+    Stderr,
+    Pty,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum EventKind {
+    // project:{id}
+    FileChanged {
+        path: String,
+        action: FileAction,
+        version: i64,
+        checksum: String,
+        origin: Origin,
+        by: Option<UserRef>,
+        revision: i64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved_from: Option<String>,
+    },
+    /// More files changed at once than are worth listing: read the tree again.
+    TreeChanged { revision: i64, by: Option<UserRef> },
+    RunChanged { run_id: RunId, state: RunState },
+    ChangeSetChanged { change_set_id: ChangeSetId, turn_id: TurnId, state: ChangeSetState, open_hunks: i64 },
+    ConversationChanged { conversation_id: ConversationId },
+    ProjectChanged {},
+
+    // run:{id}
+    RunQueued {},
+    RunStarted { tier: String },
+    /// `data` is base64; `offset` counts bytes of the whole run.
+    Output { channel: OutputChannel, offset: i64, data: String },
+    OutputDropped { bytes: i64 },
+    RunFinished { state: RunState, exit: Exit, usage: RunUsage },
+
+    // turn:{id}
+    TurnStarted { model: String },
+    /// A job took the turn up again after an approval or after the server had gone; text streamed since the last complete
+    /// step (`from_message` is the number of complete messages) is void and comes again.
+    TurnResumed { from_message: i64 },
+    TextDelta { text: String },
+    ReasoningDelta { text: String },
+    ToolCalled { call_id: String, name: String, arguments: String },
+    ApprovalAsked { call_id: String, name: String, arguments: String },
+    ApprovalAnswered { call_id: String, decision: Approval, by: UserRef },
+    /// Output of a running tool; `run_id` names the stream that has all of it.
+    ToolOutput { call_id: String, run_id: Option<RunId>, text: String },
+    ToolFinished { call_id: String, ok: bool, summary: String },
+    ModelSwitched { model: String, reason: String },
+    Usage { input: i64, output: i64, cached: i64 },
+    ChangeSetReady { change_set_id: ChangeSetId, files: i64, hunks: i64 },
+    TurnFinished { reason: TurnReason, detail: String },
+
+    // conversation:{id}
+    TurnQueued { turn_id: TurnId },
+    TurnChanged { turn_id: TurnId, state: TurnState },
+    MessageAdded { seq: i64 },
+
+    // job:{id}, user:{id}, admin
+    JobChanged { job_id: JobId, state: JobState, progress: Progress, error: Option<String> },
+    SessionEnded {},
+}
+
+impl EventKind {
+    /// After this event nothing more comes on its stream.
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::RunFinished { .. } | Self::TurnFinished { .. } => true,
+            Self::JobChanged { state, .. } => state.is_finished(),
+            _ => false,
+        }
+    }
+}

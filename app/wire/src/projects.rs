@@ -1,0 +1,84 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{FieldError, JobId, Micros, ProjectId, limits, users::UserRef};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    Private,
+    Shared,
+    Public,
+}
+
+/// What a member may do. Ordered: each role may do all that the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProjectRole {
+    Viewer,
+    Reviewer,
+    Editor,
+    Owner,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    pub id: ProjectId,
+    pub name: String,
+    pub description: String,
+    pub visibility: Visibility,
+    /// `local` or `s3`.
+    pub storage_backend: String,
+    /// What the caller may do here.
+    pub role: ProjectRole,
+    pub owner: UserRef,
+    /// Counts up with every change of any file.
+    pub revision: i64,
+    pub file_count: i64,
+    pub size_bytes: i64,
+    /// Runs that are queued or running now.
+    #[serde(default)]
+    pub active_runs: i64,
+    /// Change sets of the agent with open hunks.
+    #[serde(default)]
+    pub pending_reviews: i64,
+    pub created_at: Micros,
+    pub updated_at: Micros,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CreateProject {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct UpdateProject {
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// The answer to an import: a project that fills while the job runs; it disappears if the archive is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImportStarted {
+    pub project_id: ProjectId,
+    pub job_id: JobId,
+}
+
+pub fn validate_name(name: &str) -> Option<FieldError> {
+    let trimmed = name.trim();
+    if trimmed.is_empty() {
+        Some(FieldError::new("name", "Give the project a name."))
+    } else if trimmed.chars().count() > limits::PROJECT_NAME_MAX_CHARS || trimmed.chars().any(char::is_control) {
+        Some(FieldError::new("name", "Use at most 80 characters and no control characters."))
+    } else {
+        None
+    }
+}
+
+pub fn validate_description(text: &str) -> Option<FieldError> {
+    (text.chars().count() > limits::DESCRIPTION_MAX_CHARS)
+        .then(|| FieldError::new("description", "Use at most 500 characters."))
+}

@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, users::UserRef};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    SandboxExec,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+    TimedOut,
+    Lost,
+}
+
+impl RunState {
+    pub fn is_finished(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitKind {
+    Exited,
+    Signalled,
+    TimedOut,
+    OutOfMemory,
+    OutputLimit,
+    DiskLimit,
+    PidsLimit,
+    Cancelled,
+    /// It could not be started; `sentence` says why.
+    Refused,
+    Lost,
+}
+
+/// How a run ended, with a sentence a person understands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub kind: ExitKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    pub sentence: String,
+    /// Processes of the run that were still alive when it was declared over. Counted, not assumed; 0 is the promise.
+    #[serde(default)]
+    pub left_alive: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RunUsage {
+    pub wall_ms: i64,
+    pub cpu_ms: i64,
+    /// `None` where the tier can't measure it.
+    pub peak_memory_bytes: Option<i64>,
+    pub output_bytes: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLimits {
+    pub wall_s: u32,
+    pub memory_bytes: i64,
+    pub pids: u32,
+    pub output_bytes: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunChange {
+    pub path: String,
+    pub action: FileAction,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub id: RunId,
+    pub project_id: ProjectId,
+    pub kind: RunKind,
+    pub command: String,
+    pub cwd: String,
+    pub state: RunState,
+    pub exit: Option<Exit>,
+    /// `S3`, `S3r`, `S2`, `S1`; known once it has started.
+    pub tier: Option<String>,
+    pub limits: RunLimits,
+    pub usage: Option<RunUsage>,
+    /// Files of the project that the run changed, and that were saved as versions of the person who ran it.
+    pub changes: Vec<RunChange>,
+    /// Set when the agent asked for the run.
+    pub turn_id: Option<TurnId>,
+    pub started_by: UserRef,
+    pub created_at: Micros,
+    pub started_at: Option<Micros>,
+    pub finished_at: Option<Micros>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartRun {
+    #[serde(default = "default_kind")]
+    pub kind: RunKind,
+    pub command: String,
+    #[serde(default)]
+    pub cwd: Option<String>,
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub timeout_s: Option<u32>,
+}
+
+fn default_kind() -> RunKind {
+    RunKind::SandboxExec
+}
+
+impl StartRun {
+    pub fn command(command: impl Into<String>) -> Self {
+        Self { kind: RunKind::SandboxExec, command: command.into(), cwd: None, env: BTreeMap::new(), timeout_s: None }
+    }
+
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut fields = Vec::new();
+        if self.command.trim().is_empty() {
+            fields.push(FieldError::new("command", "Type a command to run."));
+        } else if self.command.len() > limits::COMMAND_MAX {
+            fields.push(FieldError::new("command", "The command is longer than 32 KiB; put it into a script file and run that."));
+        } else if self.command.contains('\0') {
+            fields.push(FieldError::new("command", "The command holds a NUL byte."));
+        }
+        if let Some(cwd) = self.cwd.as_deref().filter(|c| !c.is_empty() && *c != ".")
+            && let Err(reason) = crate::files::check_path(cwd)
+        {
+            fields.push(FieldError::new("cwd", reason));
+        }
+        if self.env.len() > limits::ENV_MAX_ENTRIES {
+            fields.push(FieldError::new("env", "At most 64 variables can be set."));
+        }
+        for (name, value) in &self.env {
+            let valid = !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if !valid || value.contains('\0') || value.len() > limits::COMMAND_MAX {
+                fields.push(FieldError::new("env", format!("{name:?} is not a variable name, or its value is too long.")));
+            }
+        }
+        if let Some(seconds) = self.timeout_s
+            && !(1..=limits::RUN_TIMEOUT_MAX_S).contains(&seconds)
+        {
+            fields.push(FieldError::new("timeout_s", "Choose 1 to 3600 seconds."));
+        }
+        fields
+    }
+}

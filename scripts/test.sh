@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Every test there is: formatting, lints, the Rust suites against SQLite, PostgreSQL and Redis, and the browser journeys
+# against the release binary. The last line reads "N passed, N failed"; a stage that breaks down counts as one failure.
+set -uo pipefail
+. "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
+. "$ROOT/scripts/crates.sh"
+. "$ROOT/scripts/services.sh"
+cd "$ROOT" || exit 1
+
+export CI=${CI:-true}
+passed=0
+failed=0
+broken=()
+logs=$(mktemp -d)
+trap 'stop_services; rm -rf "$logs"' EXIT
+
+break_down() {
+  failed=$((failed + 1))
+  broken+=("$1")
+}
+
+# stage NAME COMMAND…: runs it, remembers a failure, goes on.
+stage() {
+  local name=$1
+  shift
+  say "== $name"
+  if "$@"; then return 0; fi
+  break_down "$name"
+  return 1
+}
+
+count() { grep -oE "[0-9]+ $1" <<<"$2" | head -n1 | cut -d' ' -f1; }
+
+run_nextest() {
+  local log=$logs/nextest summary bad=0 word n status
+  say "== Rust tests"
+  cargo nextest run --locked "${NATIVE_CRATES[@]}" --no-fail-fast --no-tests=fail --color never --status-level fail --final-status-level slow 2>&1 | tee "$log"
+  status=${PIPESTATUS[0]}
+  summary=$(grep -E '^ *Summary \[' "$log" | tail -n1)
+  if [ -z "$summary" ]; then
+    break_down "Rust tests (did not build or run)"
+    return
+  fi
+  n=$(count passed "$summary")
+  passed=$((passed + ${n:-0}))
+  for word in 'failed' 'timed out' 'exec failed'; do
+    n=$(count "$word" "$summary")
+    bad=$((bad + ${n:-0}))
+  done
+  failed=$((failed + bad))
+  if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then break_down "Rust tests (exit $status)"; fi
+}
+
+run_journeys() {
+  local result=end2end/artefacts/result.json numbers status p f
+  say "== browser journeys"
+  rm -f "$result"
+  CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} node end2end/run.mjs
+  status=$?
+  if ! numbers=$(node -e 'const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")); console.log(Number(r.passed), Number(r.failed))' "$result"); then
+    break_down "browser journeys (no result, exit $status)"
+    return
+  fi
+  read -r p f <<<"$numbers"
+  passed=$((passed + p))
+  failed=$((failed + f))
+  if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then break_down "browser journeys (exit $status)"; fi
+}
+
+main() {
+  scripts/setup.sh test || { break_down setup; return; }
+  stage "formatting" cargo fmt --all --check
+  # The server embeds the browser half, so it comes first.
+  stage "browser half" scripts/build-web.sh release
+  if stage "test services" start_services; then run_nextest; fi
+  stage "lints" cargo clippy --locked "${NATIVE_CRATES[@]}" --all-targets -- -D warnings
+  if stage "release binary" scripts/build.sh; then run_journeys; fi
+}
+
+main
+for name in "${broken[@]}"; do say "failed: $name"; done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,87 @@
+//! The files of one turn's branch, as the file tools see them.
+
+use bytes::Bytes;
+use sandbox::{EntryKind, ListEntry, WorkspaceError, Workspaces};
+use uuid::Uuid;
+use wire::{ProjectId, TurnId};
+
+/// One branch. Cheap to clone.
+#[derive(Clone)]
+pub struct Branch {
+    workspaces: Workspaces,
+    project: Uuid,
+    id: Uuid,
+}
+
+/// A file of the branch, or the target of a symbolic link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    pub bytes: Bytes,
+    /// 0o644 or 0o755.
+    pub mode: u32,
+    pub is_link: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Nothing,
+    /// A file or a link.
+    File,
+    Directory,
+}
+
+impl Branch {
+    pub fn new(workspaces: Workspaces, project: ProjectId, turn: TurnId) -> Self {
+        Self { workspaces, project: project.0, id: turn.0 }
+    }
+
+    /// Whether it is there; a worker that lost its disk has none.
+    pub async fn exists(&self) -> Result<bool, WorkspaceError> {
+        match self.standing("a").await {
+            Ok(_) => Ok(true),
+            Err(WorkspaceError::NoBranch) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every file and link at or below `prefix` ("" for all), in path order, without ignored ones.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<ListEntry>, WorkspaceError> {
+        self.workspaces.branch_list(self.project, self.id, prefix).await
+    }
+
+    pub async fn standing(&self, path: &str) -> Result<Standing, WorkspaceError> {
+        match self.bytes(path, 0).await {
+            Ok(None) => Ok(Standing::Nothing),
+            Ok(Some(_)) | Err(WorkspaceError::TooLarge { .. }) => Ok(Standing::File),
+            Err(WorkspaceError::InTheWay { .. }) => Ok(Standing::Directory),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A whole file or a link's target; `None` if nothing is there.
+    pub async fn bytes(&self, path: &str, limit: u64) -> Result<Option<Bytes>, WorkspaceError> {
+        self.workspaces.branch_read(self.project, self.id, path, limit).await
+    }
+
+    /// Like [`Branch::bytes`], with what is known about the file.
+    pub async fn read(&self, path: &str, limit: u64) -> Result<Option<Content>, WorkspaceError> {
+        let Some(bytes) = self.bytes(path, limit).await? else { return Ok(None) };
+        // An ignored file can be read but is not listed.
+        let entry = self.list(path).await?.into_iter().find(|e| e.path == path);
+        let is_link = entry.as_ref().is_some_and(|e| e.kind == EntryKind::Symlink);
+        Ok(Some(Content { bytes, mode: entry.map_or(0o644, |e| e.mode), is_link }))
+    }
+
+    pub async fn write(&self, path: &str, bytes: impl Into<Bytes>, mode: u32) -> Result<(), WorkspaceError> {
+        self.workspaces.branch_write(self.project, self.id, path, bytes.into(), mode).await
+    }
+
+    /// Moves a file or a directory; the new path must be free.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<(), WorkspaceError> {
+        self.workspaces.branch_rename(self.project, self.id, from, to).await
+    }
+
+    pub async fn remove(&self, path: &str) -> Result<(), WorkspaceError> {
+        self.workspaces.branch_remove(self.project, self.id, path).await
+    }
+}

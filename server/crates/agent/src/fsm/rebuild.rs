@@ -1,0 +1,105 @@
+//! From the transcript back to a machine that stands where the last one stood.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use wire::chat::{Approval, MessageBody, ToolCall, TurnReason};
+
+use super::{Machine, Pending, REPEATS_MAX, Rules, State, answers};
+
+/// An approval that was asked for. `decision` is `None` while nobody has answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ApprovalRecord {
+    pub decision: Option<Approval>,
+    pub reason: Option<String>,
+}
+
+/// What is remembered of a turn. All empty for a turn that has not begun.
+#[derive(Debug, Default)]
+pub struct History<'a> {
+    /// The messages of this turn alone, in order.
+    pub messages: Vec<&'a MessageBody>,
+    pub approvals: HashMap<String, ApprovalRecord>,
+    /// Ids of calls that had begun, with or without a result.
+    pub started: HashSet<String>,
+    /// Model calls already made, where the count is kept elsewhere; the larger count holds.
+    pub steps: u32,
+}
+
+impl Machine {
+    /// A machine that goes on where the transcript ends. `Event::Begin` sets it going.
+    pub fn resume(rules: Rules, history: History<'_>) -> Self {
+        let mut machine = Self {
+            rules,
+            state: State::Ready,
+            steps: 0,
+            tokens: 0,
+            queue: VecDeque::new(),
+            running: HashMap::new(),
+            approvals: history.approvals,
+            started: history.started,
+            seen_ids: HashSet::new(),
+            last_call: None,
+            repeats: 0,
+            cuts: 0,
+            left_alive: 0,
+            ending: None,
+            answered: false,
+        };
+        for body in history.messages {
+            machine.replay(body);
+        }
+        machine.steps = machine.steps.max(history.steps);
+        machine
+    }
+
+    fn replay(&mut self, body: &MessageBody) {
+        match body {
+            MessageBody::Assistant { tool_calls, usage, .. } => {
+                self.steps = self.steps.saturating_add(1);
+                self.tokens = self.tokens.saturating_add(usage.input.max(0)).saturating_add(usage.output.max(0));
+                self.seen_ids.extend(tool_calls.iter().map(|c| c.id.clone()));
+                self.answered = tool_calls.is_empty();
+                self.enqueue(tool_calls.clone());
+            }
+            MessageBody::Tool { call_id, .. } => self.queue.retain(|p| p.call.id != *call_id),
+            // The machine writes a note behind an answer only where the turn is to go on or was about to end otherwise.
+            MessageBody::Note { .. } => self.answered = false,
+            MessageBody::User { .. } | MessageBody::Decision { .. } => {}
+        }
+    }
+
+    /// Queues the calls of one answer and counts repetitions.
+    pub(super) fn enqueue(&mut self, calls: Vec<ToolCall>) {
+        for call in calls {
+            let key = (call.name.clone(), normalise(&call.arguments));
+            if self.last_call.as_ref() == Some(&key) {
+                self.repeats += 1;
+            } else {
+                self.last_call = Some(key);
+                self.repeats = 1;
+            }
+            if self.repeats >= REPEATS_MAX && self.ending.is_none() {
+                self.ending = Some((TurnReason::Limit, answers::repeated_too_often(&call.name)));
+            }
+            self.queue.push_back(Pending { call, repeats: self.repeats });
+        }
+    }
+
+    /// A provider that repeats an id would make two calls share one answer.
+    pub(super) fn make_ids_unique(&mut self, calls: &mut [ToolCall]) {
+        for call in calls {
+            let mut id = call.id.clone();
+            let mut count = 2;
+            while id.is_empty() || !self.seen_ids.insert(id.clone()) {
+                id = format!("{}-{count}", call.id);
+                count += 1;
+            }
+            call.id = id;
+        }
+    }
+}
+
+/// The same arguments in another spacing or order are the same arguments.
+fn normalise(arguments: &str) -> String {
+    serde_json::from_str::<serde_json::Value>(arguments).map_or_else(|_| arguments.to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,20 @@
+//! The coding agent: a pure machine ([`fsm`]) decides, the driver carries out. It works on a branch of the project and hands what it
+//! made to review; it can never do more than the user on whose behalf it acts.
+
+mod ask;
+mod branch;
+mod context;
+mod driver;
+mod exec;
+pub mod fsm;
+mod prompt;
+mod sample;
+mod text;
+pub mod tools;
+mod workspace;
+
+pub use branch::Branch;
+pub use driver::{Deps, Outcome, run_turn};
+pub use exec::{Executed, execute, run_in_checkout};
+pub use sample::Sample;
+pub use workspace::{Collected, SyncError, branch_to_change_set, commit_run_changes, ensure_checkout};

@@ -1,0 +1,184 @@
+//! Replaces a piece of a text by its content, never by a guess. Pure.
+//!
+//! In this order: the exact text; the same text with other line ends; the same lines with other white space around them,
+//! if they stand in one place only and the indentation of the new lines can be derived. Otherwise the caller is told what
+//! comes closest.
+
+mod indent;
+mod nearest;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    pub text: String,
+    pub count: usize,
+    /// Line of the first replacement in the new text, counted from 1.
+    pub first_line: usize,
+    /// Set where white space differed: what stood there.
+    pub matched_loosely: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditError {
+    EmptyOldText,
+    NothingChanges,
+    /// Lines where it begins.
+    NotUnique { lines: Vec<usize>, loosely: bool },
+    /// The lines are there, but not with one consistent indentation; `found` is what stands there.
+    IndentationUnclear { line: usize, found: String },
+    NotFound { nearest: Option<Nearest>, has_line_numbers: bool },
+}
+
+/// What comes closest to a text that was not found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nearest {
+    pub line: usize,
+    pub text: String,
+}
+
+/// Replaces `old` by `new` in `text`. Without `all`, `old` must stand there exactly once.
+pub fn edit(text: &str, old: &str, new: &str, all: bool) -> Result<Edited, EditError> {
+    if old.is_empty() {
+        return Err(EditError::EmptyOldText);
+    }
+    if old == new {
+        return Err(EditError::NothingChanges);
+    }
+    let exact: Vec<Range<usize>> = text.match_indices(old).map(|(at, m)| at..at + m.len()).collect();
+    if !exact.is_empty() {
+        // Whoever writes carriage returns means them.
+        let verbatim = old.contains('\r');
+        return replace_all_of(text, &exact, all, |range| if verbatim { new.to_owned() } else { with_line_ends_of(text, range, new) });
+    }
+    let other_ends = find_with_any_line_ends(text, old);
+    if !other_ends.is_empty() {
+        return replace_all_of(text, &other_ends, all, |range| with_line_ends_of(text, range, new));
+    }
+    edit_loosely(text, old, new)
+}
+
+fn replace_all_of(text: &str, ranges: &[Range<usize>], all: bool, new: impl Fn(&Range<usize>) -> String) -> Result<Edited, EditError> {
+    if ranges.len() > 1 && !all {
+        let lines = ranges.iter().map(|r| line_of(text, r.start)).collect();
+        return Err(EditError::NotUnique { lines, loosely: false });
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for range in ranges {
+        out.push_str(&text[done..range.start]);
+        out.push_str(&new(range));
+        done = range.end;
+    }
+    out.push_str(&text[done..]);
+    if out == text {
+        return Err(EditError::NothingChanges);
+    }
+    let first_line = ranges.first().map_or(1, |r| line_of(text, r.start));
+    Ok(Edited { text: out, count: ranges.len(), first_line, matched_loosely: None })
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1
+}
+
+/// Matches `old` where the file has `\r\n` for `\n` or the other way round.
+fn find_with_any_line_ends(text: &str, old: &str) -> Vec<Range<usize>> {
+    if !text.contains('\r') && !old.contains('\r') {
+        return Vec::new();
+    }
+    let wanted = old.replace("\r\n", "\n");
+    let mut flat = String::with_capacity(text.len());
+    // Where in `flat` a carriage return was left out.
+    let mut dropped: Vec<usize> = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("\r\n") {
+        flat.push_str(&rest[..at]);
+        dropped.push(flat.len());
+        rest = &rest[at + 1..];
+    }
+    flat.push_str(rest);
+    // A match that begins at a line end takes the carriage return with it; one that ends before it leaves it.
+    let to_text = |at: usize| at + dropped.partition_point(|d| *d < at);
+    flat.match_indices(&wanted).map(|(at, m)| to_text(at)..to_text(at + m.len())).collect()
+}
+
+/// `new` with the line end that is in use around `range`.
+fn with_line_ends_of(text: &str, range: &Range<usize>, new: &str) -> String {
+    if !new.contains('\n') {
+        return new.to_owned();
+    }
+    let flat = new.replace("\r\n", "\n");
+    if uses_crlf(text, range.start) { flat.replace('\n', "\r\n") } else { flat }
+}
+
+/// Whether the line at `at` ends in `\r\n`; without a line end, whether the line before it does.
+fn uses_crlf(text: &str, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    let end = bytes[at..].iter().position(|b| *b == b'\n').map(|n| at + n).or_else(|| bytes[..at].iter().rposition(|b| *b == b'\n'));
+    end.is_some_and(|end| end > 0 && bytes[end - 1] == b'\r')
+}
+
+/// One line of a text without its end, and where it stands.
+struct Line<'a> {
+    text: &'a str,
+    range: Range<usize>,
+}
+
+fn lines_of(text: &str) -> Vec<Line<'_>> {
+    let mut at = 0;
+    text.split_inclusive('\n')
+        .map(|whole| {
+            let range = at..at + whole.len();
+            at = range.end;
+            Line { text: whole.trim_end_matches('\n').trim_end_matches('\r'), range }
+        })
+        .collect()
+}
+
+/// The lines of `old` or `new` without blank lines around them.
+fn trim_blank_lines(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let first = lines.iter().position(|l| !l.trim().is_empty());
+    let last = lines.iter().rposition(|l| !l.trim().is_empty());
+    match (first, last) {
+        (Some(first), Some(last)) => lines[first..=last].to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+fn edit_loosely(text: &str, old: &str, new: &str) -> Result<Edited, EditError> {
+    let wanted = trim_blank_lines(old);
+    let lines = lines_of(text);
+    let not_found = || EditError::NotFound { nearest: nearest::find(&lines, &wanted), has_line_numbers: nearest::looks_numbered(old) };
+    if wanted.is_empty() {
+        return Err(not_found());
+    }
+    let fits = |window: &[Line<'_>]| window.iter().zip(&wanted).all(|(line, want)| line.text.trim() == want.trim());
+    let places: Vec<usize> = lines.windows(wanted.len()).enumerate().filter(|(_, w)| fits(w)).map(|(n, _)| n).collect();
+    let [place] = places[..] else {
+        if places.is_empty() {
+            return Err(not_found());
+        }
+        return Err(EditError::NotUnique { lines: places.iter().map(|n| n + 1).collect(), loosely: true });
+    };
+    let matched = &lines[place..place + wanted.len()];
+    let range = matched[0].range.start..matched[matched.len() - 1].range.end;
+    let found = text[range.clone()].to_owned();
+    let pairs: Vec<(&str, &str)> = wanted.iter().zip(matched).filter(|(w, _)| !w.trim().is_empty()).map(|(w, l)| (*w, l.text)).collect();
+    let Some(carried) = indent::carry(&pairs, &trim_blank_lines(new)) else {
+        return Err(EditError::IndentationUnclear { line: place + 1, found });
+    };
+    let end = if uses_crlf(text, range.start) { "\r\n" } else { "\n" };
+    let mut replacement = carried.join(end);
+    if !carried.is_empty() && found.ends_with('\n') {
+        replacement.push_str(end);
+    }
+    let edited = format!("{}{replacement}{}", &text[..range.start], &text[range.end..]);
+    if edited == text {
+        return Err(EditError::NothingChanges);
+    }
+    Ok(Edited { text: edited, count: 1, first_line: place + 1, matched_loosely: Some(found) })
+}

@@ -1,0 +1,158 @@
+use std::{fmt::Write as _, sync::Arc};
+
+use domain::{Ctx, Error, chat, runs};
+use sandbox::{RunDir, Sandbox};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire::{
+    ProjectId, TurnId,
+    event::EventKind,
+    runs::{ExitKind, Run, RunState, StartRun},
+};
+
+use super::{Output, Tool, ToolCtx, ToolError, args};
+use crate::{
+    exec::{self, Executed},
+    text::cut_end,
+};
+
+pub const TOOL: Tool = Tool {
+    name: "run_command",
+    description: "Runs a shell command in a sandbox, in the project's directory on your branch, without network access and without input. Files it \
+                  changes become part of your proposal, except those ignored by version control. Shows how it ended and what it printed, cut in \
+                  the middle if long. Default time limit 600 seconds.",
+    schema,
+    mutates: true,
+    asks: true,
+};
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "command": {"type": "string", "description": "Command line for bash."},
+            "cwd": {"type": "string", "description": "Directory relative to the project; leave it out for its top."},
+            "timeout_s": {"type": "integer", "minimum": 1, "maximum": 3600, "description": "Seconds after which it is ended."}
+        },
+        "required": ["command"],
+        "additionalProperties": false
+    })
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Args {
+    pub command: String,
+    #[serde(default)]
+    pub cwd: Option<String>,
+    #[serde(default, deserialize_with = "args::count")]
+    pub timeout_s: Option<u64>,
+}
+
+/// Where the turn's commands run.
+#[derive(Clone)]
+pub struct Runner {
+    pub ctx: Ctx,
+    pub sandbox: Arc<Sandbox>,
+    pub turn: TurnId,
+    pub project: ProjectId,
+}
+
+fn request(args: Args) -> Result<StartRun, ToolError> {
+    let cwd = args.cwd.map(|cwd| cwd.trim_start_matches("./").trim_end_matches('/').to_owned()).filter(|cwd| !cwd.is_empty() && cwd != ".");
+    let timeout_s = args.timeout_s.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+    let request = StartRun { cwd, timeout_s, ..StartRun::command(args.command) };
+    let wrong: Vec<String> = request.validate().into_iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+    if wrong.is_empty() { Ok(request) } else { Err(ToolError::refused(format!("Not run. {}", wrong.join(" ")), "Not run")) }
+}
+
+pub async fn execute(ctx: &ToolCtx, call_id: &str, args: Args) -> Result<Output, ToolError> {
+    let request = request(args)?;
+    let Some(Runner { ctx: caller, sandbox, turn, project }) = &ctx.runner else {
+        return Err(ToolError::refused("Not run: commands can't be run here.", "Not run"));
+    };
+    let run = match runs::start_in_turn(caller, *turn, *project, request).await {
+        Ok(run) => run,
+        Err(Error::Forbidden(reason)) => return Err(ToolError::refused(format!("Not run: {reason}"), "Not allowed")),
+        Err(error) => return Err(error.into()),
+    };
+    announce(caller, *turn, call_id, &run).await?;
+    let dir = RunDir::Branch { project: project.0, branch: turn.0 };
+    let executed = exec::execute(caller, sandbox, &run, dir, &ctx.cancel).await?;
+    executed.finish(caller, Vec::new()).await?;
+    report(&executed)
+}
+
+/// Tells the page which run belongs to the call, so that it can follow the output there.
+async fn announce(ctx: &Ctx, turn: TurnId, call_id: &str, run: &Run) -> Result<(), Error> {
+    chat::emit(ctx, turn, vec![EventKind::ToolOutput { call_id: call_id.to_owned(), run_id: Some(run.id), text: String::new() }]).await
+}
+
+fn report(executed: &Executed) -> Result<Output, ToolError> {
+    let exit = &executed.exit;
+    let seconds = executed.usage.wall_ms as f64 / 1000.0;
+    let ended = match (exit.kind, exit.code) {
+        (ExitKind::Exited, Some(code)) => format!("Exit code {code} after {seconds:.1} s."),
+        (ExitKind::Refused, _) => format!("Not run: {}", exit.sentence),
+        _ => format!("{} ({seconds:.1} s)", exit.sentence),
+    };
+    let mut content = ended.clone();
+    if executed.output.is_empty() {
+        if exit.kind != ExitKind::Refused {
+            content.push_str(" It printed nothing.");
+        }
+    } else {
+        let _ = write!(content, " It printed:\n{}", executed.output.to_text());
+    }
+    let summary = cut_end(&ended, 160);
+    if executed.state == RunState::Succeeded {
+        Ok(Output::new(content, summary))
+    } else {
+        Err(ToolError::RunFailed { content, summary, left_alive: exit.left_alive })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{sample::Sample, tools::testkit::branch};
+    use wire::{RunId, runs::{Exit, RunUsage}};
+
+    fn args(command: &str, cwd: Option<&str>, timeout_s: Option<u64>) -> Args {
+        Args { command: command.into(), cwd: cwd.map(Into::into), timeout_s }
+    }
+
+    #[test]
+    fn checks_what_is_asked_for() {
+        assert_eq!(request(args("ls", Some("./"), None)).unwrap().cwd, None);
+        assert_eq!(request(args("ls", Some("src/"), Some(5))).unwrap().cwd.as_deref(), Some("src"));
+        for wrong in [args(" ", None, None), args("ls", Some("../x"), None), args("ls", None, Some(0)), args("ls", None, Some(u64::MAX))] {
+            assert!(request(wrong).unwrap_err().to_string().starts_with("Not run. "));
+        }
+    }
+
+    #[test]
+    fn reports_the_end_and_the_output() {
+        let ended = |state, kind, code, printed: &str| {
+            let mut output = Sample::default();
+            output.push(printed.as_bytes());
+            let exit = Exit { kind, code, signal: None, sentence: "It took too long.".into(), left_alive: 0 };
+            let usage = RunUsage { wall_ms: 1234, ..RunUsage::default() };
+            report(&Executed { run: RunId(uuid::Uuid::nil()), state, exit, usage, output })
+        };
+        let good = ended(RunState::Succeeded, ExitKind::Exited, Some(0), "hi\n").unwrap();
+        assert_eq!(good, Output::new("Exit code 0 after 1.2 s. It printed:\nhi\n", "Exit code 0 after 1.2 s."));
+        let bad = ended(RunState::Failed, ExitKind::Exited, Some(2), "").unwrap_err();
+        assert_eq!(bad.to_string(), "Exit code 2 after 1.2 s. It printed nothing.");
+        let late = ended(RunState::TimedOut, ExitKind::TimedOut, None, "").unwrap_err();
+        assert_eq!(late.to_string(), "It took too long. (1.2 s) It printed nothing.");
+        let refused = ended(RunState::Failed, ExitKind::Refused, None, "").unwrap_err();
+        assert_eq!(refused.to_string(), "Not run: It took too long.");
+    }
+
+    #[tokio::test]
+    async fn without_a_runner_nothing_is_run() {
+        let kit = branch(&[]).await;
+        let said = execute(&kit.ctx(), "c", args("ls", None, None)).await.unwrap_err().to_string();
+        assert!(said.starts_with("Not run"));
+    }
+}

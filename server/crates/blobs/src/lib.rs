@@ -1,0 +1,81 @@
+//! File bytes by their SHA-256. Content is immutable: the same bytes are the same blob, and a blob is never changed or half there.
+//!
+//! Blobs are written before the row that names them, so a crash between the two leaves an orphan and nothing worse.
+
+mod local;
+mod memory;
+
+use std::{io, ops::Range, pin::Pin};
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+pub use local::LocalBlobs;
+pub use memory::MemoryBlobs;
+
+/// The bytes of one blob, in order.
+pub type Reader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// What was stored: `sha256` in lower-case hex, `size` in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub sha256: String,
+    pub size: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    #[error("no blob {0}")]
+    NotFound(String),
+    #[error("larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// The bytes on disk are not the ones that were stored.
+    #[error("blob {0} is damaged")]
+    Corrupt(String),
+    #[error("the bytes could not be received: {0}")]
+    Source(#[source] io::Error),
+    #[error("blob storage: {0}")]
+    Io(#[from] io::Error),
+}
+
+#[async_trait]
+pub trait Blobs: Send + Sync + 'static {
+    /// Stores what `body` yields, streaming. More than `limit` bytes is `TooLarge`, and nothing is left behind.
+    async fn put(&self, body: Reader, limit: u64) -> Result<Stored, BlobError>;
+
+    /// A reader that fails with `InvalidData` at the end if the bytes do not match the name.
+    async fn open(&self, sha256: &str) -> Result<Reader, BlobError>;
+
+    /// Part of a blob; parts are not verified.
+    async fn open_range(&self, sha256: &str, range: Range<u64>) -> Result<Reader, BlobError>;
+
+    async fn exists(&self, sha256: &str) -> Result<bool, BlobError>;
+
+    /// Whether blobs can be written now.
+    async fn check(&self) -> Result<(), BlobError>;
+
+    async fn put_bytes(&self, bytes: Vec<u8>) -> Result<Stored, BlobError> {
+        self.put(Box::pin(io::Cursor::new(bytes)), u64::MAX).await
+    }
+
+    /// A whole blob in memory; `TooLarge` beyond `limit` bytes.
+    async fn read_all(&self, sha256: &str, limit: u64) -> Result<Vec<u8>, BlobError> {
+        let mut bytes = Vec::new();
+        let mut reader = self.open(sha256).await?.take(limit.saturating_add(1));
+        reader.read_to_end(&mut bytes).await.map_err(|error| damaged(sha256, error))?;
+        if bytes.len() as u64 > limit {
+            return Err(BlobError::TooLarge { limit });
+        }
+        Ok(bytes)
+    }
+}
+
+fn damaged(sha256: &str, error: io::Error) -> BlobError {
+    if error.kind() == io::ErrorKind::InvalidData { BlobError::Corrupt(sha256.to_owned()) } else { BlobError::Io(error) }
+}
+
+/// Blob names come from rows, but a name that is not a hash must never become a path.
+fn check_name(sha256: &str) -> Result<(), BlobError> {
+    let valid = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if valid { Ok(()) } else { Err(BlobError::NotFound("with that name".to_owned())) }
+}

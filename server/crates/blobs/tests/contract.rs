@@ -1,0 +1,69 @@
+//! Every blob store keeps the same promises.
+
+use std::io;
+
+use blobs::{BlobError, Blobs, LocalBlobs, MemoryBlobs};
+use tokio::io::AsyncReadExt;
+
+async fn keeps_the_contract(blobs: &dyn Blobs) {
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+    let stored = blobs.put(Box::pin(io::Cursor::new(bytes.clone())), 1 << 20).await.unwrap();
+    assert_eq!(stored.size, 300_000);
+    let again = blobs.put_bytes(bytes.clone()).await.unwrap();
+    assert_eq!(again, stored, "the same bytes are the same blob");
+    assert_eq!(blobs.read_all(&stored.sha256, 1 << 20).await.unwrap(), bytes);
+    assert!(blobs.exists(&stored.sha256).await.unwrap());
+
+    let mut part = Vec::new();
+    blobs.open_range(&stored.sha256, 1000..1010).await.unwrap().read_to_end(&mut part).await.unwrap();
+    assert_eq!(part, &bytes[1000..1010]);
+
+    let refused = blobs.put(Box::pin(io::Cursor::new(vec![7; 11])), 10).await;
+    assert!(matches!(refused, Err(BlobError::TooLarge { limit: 10 })));
+    assert!(matches!(blobs.read_all(&stored.sha256, 10).await, Err(BlobError::TooLarge { .. })));
+
+    let empty = blobs.put_bytes(Vec::new()).await.unwrap();
+    assert_eq!(blobs.read_all(&empty.sha256, 10).await.unwrap(), Vec::<u8>::new());
+
+    for name in ["", "../../etc/passwd", &"0".repeat(64), &"A".repeat(64)] {
+        assert!(matches!(blobs.open(name).await, Err(BlobError::NotFound(_))), "{name}");
+    }
+    blobs.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn memory() {
+    keeps_the_contract(&MemoryBlobs::new()).await;
+}
+
+#[tokio::test]
+async fn local() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = LocalBlobs::open(dir.path()).await.unwrap();
+    keeps_the_contract(&blobs).await;
+    let left = std::fs::read_dir(dir.path().join("spool")).unwrap().count();
+    assert_eq!(left, 0, "nothing stays in the spool");
+}
+
+#[tokio::test]
+async fn local_notices_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = LocalBlobs::open(dir.path()).await.unwrap();
+    let stored = blobs.put_bytes(b"whole".to_vec()).await.unwrap();
+    let path = dir.path().join(&stored.sha256[..2]).join(&stored.sha256[2..4]).join(&stored.sha256);
+    std::fs::write(path, b"wrong").unwrap();
+    assert!(matches!(blobs.read_all(&stored.sha256, 100).await, Err(BlobError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = LocalBlobs::open(dir.path()).await.unwrap();
+    let broken = tokio_util::io::StreamReader::new(futures::stream::iter([
+        Ok(bytes::Bytes::from_static(b"half")),
+        Err(io::Error::other("the connection ended")),
+    ]));
+    assert!(matches!(blobs.put(Box::pin(broken), 100).await, Err(BlobError::Source(_))));
+    assert_eq!(std::fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

@@ -1,0 +1,246 @@
+//! The review gate: what the agent proposes, cut into hunks, and what people decide about each. Nothing of a proposal is in the project
+//! until somebody accepts it, and the transcript then says exactly what was accepted, edited and rejected.
+
+mod decide;
+pub mod text;
+
+use std::collections::HashMap;
+
+use store::{Conn, changes as table};
+use wire::{
+    ChangeSetId, HunkId, ProjectId, TurnId,
+    changes::{ChangeAction, ChangeSet, ChangeSetState, ChangedFile, Hunk, HunkState},
+    event::{EventKind, Stream},
+    files::EntryKind,
+    projects::ProjectRole,
+};
+
+pub use decide::decide;
+
+use crate::{Ctx, Error, Result, files, projects};
+
+/// Larger files are judged as a whole.
+const TEXT_MAX: u64 = 2 * 1024 * 1024;
+
+/// A file as the agent's branch left it. `old` and `new` are checksum and mode; the bytes are stored already.
+#[derive(Debug, Clone)]
+pub struct ProposedFile {
+    pub path: String,
+    pub kind: EntryKind,
+    pub old: Option<(String, i32)>,
+    pub new: Option<(String, i32)>,
+    /// Bytes of the new content, 0 for a deletion.
+    pub new_size: u64,
+}
+
+struct Draft {
+    file: table::ChangeFileRow,
+    hunks: Vec<Hunk>,
+}
+
+/// Keeps what a turn proposes. `None` when it proposes nothing. A turn has one change set; making it again answers the first.
+pub async fn create(ctx: &Ctx, turn: TurnId, base_revision: i64, proposed: Vec<ProposedFile>) -> Result<Option<ChangeSet>> {
+    if let Some(existing) = of_turn(ctx, turn).await? {
+        return Ok(Some(existing));
+    }
+    let id: ChangeSetId = ctx.new_id();
+    let mut drafts = Vec::new();
+    for file in proposed {
+        drafts.extend(draft(ctx, id, drafts.len() as i64, file).await?);
+    }
+    if drafts.is_empty() {
+        return Ok(None);
+    }
+    let mut tx = ctx.services().db.begin().await?;
+    let turn_row = store::chat::lock_turn(&mut tx, turn).await?.ok_or(Error::NotFound("turn"))?;
+    projects::require(ctx, &mut tx, turn_row.project_id, ProjectRole::Editor).await?;
+    let set = table::ChangeSetRow {
+        id,
+        project_id: turn_row.project_id,
+        turn_id: turn,
+        state: store::Word(ChangeSetState::Open),
+        base_revision,
+        version: 0,
+        created_at: ctx.now(),
+    };
+    table::insert_set(&mut tx, &set).await?;
+    let mut hunks = 0;
+    for draft in &drafts {
+        table::insert_file(&mut tx, &draft.file).await?;
+        for (ord, hunk) in (0..).zip(&draft.hunks) {
+            table::insert_hunk(&mut tx, id, draft.file.ord, ord, hunk).await?;
+            hunks += 1;
+        }
+    }
+    store::chat::set_change_set(&mut tx, turn, id).await?;
+    let ready = EventKind::ChangeSetReady { change_set_id: id, files: drafts.len() as i64, hunks };
+    store::events::append(&mut tx, Stream::Turn(turn), ctx.now(), vec![ready]).await?;
+    announce(ctx, &mut tx, &set, ChangeSetState::Open, hunks).await?;
+    ctx.commit(tx).await?;
+    of_turn(ctx, turn).await
+}
+
+async fn announce(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow, state: ChangeSetState, open_hunks: i64) -> Result<()> {
+    let event = EventKind::ChangeSetChanged { change_set_id: set.id, turn_id: set.turn_id, state, open_hunks };
+    Ok(store::events::append(tx, Stream::Project(set.project_id), ctx.now(), vec![event]).await?)
+}
+
+async fn draft(ctx: &Ctx, set: ChangeSetId, ord: i64, file: ProposedFile) -> Result<Option<Draft>> {
+    let action = match (&file.old, &file.new) {
+        (None, Some(_)) => ChangeAction::Add,
+        (Some(_), None) => ChangeAction::Delete,
+        (Some((old, old_mode)), Some((new, new_mode))) if old == new && old_mode != new_mode => ChangeAction::Mode,
+        (Some(old), Some(new)) if old != new => ChangeAction::Modify,
+        _ => return Ok(None),
+    };
+    let texts = match action {
+        ChangeAction::Mode => None,
+        _ => both_texts(ctx, &file).await?,
+    };
+    let mut hunks = Vec::new();
+    let mut is_binary = false;
+    match (&texts, action) {
+        (Some((old, new)), ChangeAction::Add | ChangeAction::Modify) if !(old.is_empty() && new.is_empty()) => {
+            let mode_changes = action == ChangeAction::Modify && file.old.as_ref().map(|o| o.1) != file.new.as_ref().map(|n| n.1);
+            if mode_changes {
+                hunks.push(whole(ctx, String::new(), 0, 0));
+            }
+            hunks.extend(text::diff_hunks(old, new).into_iter().map(|draft| hunk_of(ctx, draft)));
+        }
+        (Some((old, _)), ChangeAction::Delete) => {
+            let diff = text::diff_hunks(old, "").into_iter().map(|draft| draft.diff).collect::<String>();
+            hunks.push(whole(ctx, diff, text::lines(old).len() as i32, 0));
+        }
+        (None, ChangeAction::Add | ChangeAction::Modify | ChangeAction::Delete) => {
+            is_binary = true;
+            hunks.push(whole(ctx, String::new(), 0, 0));
+        }
+        _ => hunks.push(whole(ctx, String::new(), 0, 0)),
+    }
+    let (added, removed) = hunks.iter().map(|hunk| text::count(&hunk.diff)).fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
+    let (old_checksum, old_mode) = file.old.map_or((None, None), |(checksum, mode)| (Some(checksum), Some(i64::from(mode))));
+    let (new_checksum, new_mode) = file.new.map_or((None, None), |(checksum, mode)| (Some(checksum), Some(i64::from(mode))));
+    let file = table::ChangeFileRow {
+        change_set_id: set,
+        ord,
+        path: file.path,
+        action: store::Word(action),
+        is_binary,
+        kind: store::Word(file.kind),
+        added_lines: added as i64,
+        removed_lines: removed as i64,
+        old_checksum,
+        old_mode,
+        new_checksum,
+        new_mode,
+        new_size: file.new_size as i64,
+    };
+    Ok(Some(Draft { file, hunks }))
+}
+
+/// Old and new as text, `None` when either is not text or too large to be judged line by line.
+async fn both_texts(ctx: &Ctx, file: &ProposedFile) -> Result<Option<(String, String)>> {
+    let old = side(ctx, file.old.as_ref()).await?;
+    let new = side(ctx, file.new.as_ref()).await?;
+    Ok(old.zip(new))
+}
+
+async fn side(ctx: &Ctx, side: Option<&(String, i32)>) -> Result<Option<String>> {
+    match side {
+        None => Ok(Some(String::new())),
+        Some((checksum, _)) => blob_text(ctx, checksum).await,
+    }
+}
+
+async fn blob_text(ctx: &Ctx, checksum: &str) -> Result<Option<String>> {
+    match ctx.services().blobs.read_all(checksum, TEXT_MAX).await {
+        Ok(bytes) => Ok(files::text_of(bytes)),
+        Err(blobs::BlobError::TooLarge { .. }) => Ok(None),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn hunk_of(ctx: &Ctx, draft: text::HunkDraft) -> Hunk {
+    Hunk {
+        id: ctx.new_id::<HunkId>(),
+        old_start: draft.old_start as i32,
+        old_lines: draft.old_lines as i32,
+        new_start: draft.new_start as i32,
+        new_lines: draft.new_lines as i32,
+        diff: draft.diff,
+        state: HunkState::Open,
+        edited_text: None,
+        reason: None,
+        decided_by: None,
+    }
+}
+
+/// A hunk that is taken or left as a whole.
+fn whole(ctx: &Ctx, diff: String, old_lines: i32, new_lines: i32) -> Hunk {
+    let start = |lines| i32::from(lines > 0);
+    hunk_of(
+        ctx,
+        text::HunkDraft {
+            old_start: start(old_lines) as usize,
+            old_lines: old_lines as usize,
+            new_start: start(new_lines) as usize,
+            new_lines: new_lines as usize,
+            diff,
+        },
+    )
+}
+
+/// What a turn proposes; `None` when it changed nothing or has not ended.
+pub async fn of_turn(ctx: &Ctx, turn: TurnId) -> Result<Option<ChangeSet>> {
+    let mut conn = ctx.services().db.read().await?;
+    let row = store::chat::turn(&mut conn, turn).await?.ok_or(Error::NotFound("turn"))?;
+    require(ctx, &mut conn, row.project_id, ProjectRole::Viewer, "turn").await?;
+    match table::set_of_turn(&mut conn, turn).await? {
+        Some(set) => Ok(Some(load(&mut conn, set).await?)),
+        None => Ok(None),
+    }
+}
+
+pub async fn get(ctx: &Ctx, id: ChangeSetId) -> Result<ChangeSet> {
+    let mut conn = ctx.services().db.read().await?;
+    let set = table::set(&mut conn, id).await?.ok_or(Error::NotFound("change set"))?;
+    require(ctx, &mut conn, set.project_id, ProjectRole::Viewer, "change set").await?;
+    load(&mut conn, set).await
+}
+
+async fn require(ctx: &Ctx, conn: &mut Conn, project: ProjectId, role: ProjectRole, noun: &'static str) -> Result<()> {
+    match projects::require(ctx, conn, project, role).await {
+        Ok(_) => Ok(()),
+        Err(Error::NotFound(_)) => Err(Error::NotFound(noun)),
+        Err(other) => Err(other),
+    }
+}
+
+async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
+    let files = table::files(conn, set.id).await?;
+    let mut hunks: HashMap<i64, Vec<Hunk>> = HashMap::new();
+    for row in table::hunks(conn, set.id).await? {
+        hunks.entry(row.file_ord).or_default().push(row.into_hunk());
+    }
+    let files = files
+        .into_iter()
+        .map(|file| ChangedFile {
+            hunks: hunks.remove(&file.ord).unwrap_or_default(),
+            path: file.path,
+            action: file.action.0,
+            binary: file.is_binary,
+            added_lines: file.added_lines as i32,
+            removed_lines: file.removed_lines as i32,
+            old_mode: file.old_mode.map(|mode| mode as i32),
+            new_mode: file.new_mode.map(|mode| mode as i32),
+        })
+        .collect();
+    Ok(ChangeSet {
+        change_set_id: set.id,
+        turn_id: set.turn_id,
+        state: set.state.0,
+        base_revision: set.base_revision,
+        created_at: set.created_at,
+        files,
+    })
+}

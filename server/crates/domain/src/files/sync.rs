@@ -1,0 +1,154 @@
+//! The doors that checkouts use: what a project holds, what changed, and what a run made of it.
+
+use store::files as table;
+use wire::{
+    ProjectId,
+    files::{EntryKind, FileAction, Origin, check_path},
+    projects::ProjectRole,
+    runs::RunChange,
+};
+
+use super::write::{Content, WriteBatch};
+use crate::{Ctx, Error, Result, projects};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestEntry {
+    pub path: String,
+    pub kind: EntryKind,
+    pub mode: i32,
+    /// Empty for directories.
+    pub checksum: String,
+    pub size: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    pub revision: i64,
+    pub entries: Vec<ManifestEntry>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ManifestDelta {
+    pub from: i64,
+    pub to: i64,
+    pub upserts: Vec<ManifestEntry>,
+    pub deletes: Vec<String>,
+}
+
+/// A change that a run made in a checkout; `checksum` names bytes that are already stored, `None` for a deletion.
+#[derive(Debug, Clone)]
+pub struct WorkChange {
+    pub path: String,
+    pub checksum: Option<String>,
+    pub size: u64,
+    pub mode: i32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub revision: i64,
+    pub written: Vec<RunChange>,
+    /// Somebody else changed these after the checkout was made; theirs stay.
+    pub conflicts: Vec<String>,
+}
+
+fn manifest_entry(row: table::FileRow) -> ManifestEntry {
+    ManifestEntry {
+        path: row.path,
+        kind: row.kind.0,
+        mode: row.mode as i32,
+        checksum: row.checksum.unwrap_or_default(),
+        size: row.size as u64,
+    }
+}
+
+/// Everything the project holds now, sorted by path.
+pub async fn manifest(ctx: &Ctx, project: ProjectId) -> Result<Manifest> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let revision = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
+    let rows = table::at_revision(&mut conn, project, revision).await?;
+    Ok(Manifest { revision, entries: rows.into_iter().map(manifest_entry).collect() })
+}
+
+/// Everything the project held at a revision.
+pub async fn manifest_at(ctx: &Ctx, project: ProjectId, revision: i64) -> Result<Manifest> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let rows = table::at_revision(&mut conn, project, revision).await?;
+    Ok(Manifest { revision, entries: rows.into_iter().map(manifest_entry).collect() })
+}
+
+/// What changed after a revision.
+pub async fn changes_since(ctx: &Ctx, project: ProjectId, from: i64) -> Result<ManifestDelta> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let to = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
+    let mut delta = ManifestDelta { from, to, upserts: Vec::new(), deletes: Vec::new() };
+    for row in table::changed_since(&mut conn, project, from).await? {
+        // A write that came after the revision was read belongs to the next delta, which repeats nothing of this one.
+        delta.to = delta.to.max(row.revision);
+        if row.is_deleted() {
+            delta.deletes.push(row.path);
+        } else {
+            delta.upserts.push(manifest_entry(row));
+        }
+    }
+    Ok(delta)
+}
+
+/// Saves what a run changed in a checkout of `base_revision` as the caller's versions. What somebody else changed since then is
+/// left as they made it and reported.
+pub async fn commit_changes(ctx: &Ctx, project: ProjectId, base_revision: i64, origin: Origin, changes: Vec<WorkChange>) -> Result<Committed> {
+    let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin).await?;
+    let (mut written, mut conflicts) = (Vec::new(), Vec::new());
+    for change in changes {
+        if check_path(&change.path).is_err() {
+            conflicts.push(change.path);
+            continue;
+        }
+        let before = batch.latest(&change.path).await?;
+        let existing = before.as_ref().filter(|row| !row.is_deleted());
+        let is_same = match (&change.checksum, existing) {
+            (Some(checksum), Some(row)) => row.checksum.as_ref() == Some(checksum) && row.mode == i64::from(change.mode),
+            (None, None) => true,
+            _ => false,
+        };
+        if is_same {
+            continue;
+        }
+        if before.as_ref().is_some_and(|row| row.revision > base_revision) {
+            conflicts.push(change.path);
+            continue;
+        }
+        let action = match (&change.checksum, existing) {
+            (Some(_), Some(_)) => FileAction::Modified,
+            (Some(_), None) => FileAction::Added,
+            (None, _) => FileAction::Deleted,
+        };
+        match (change.checksum, existing) {
+            (Some(checksum), _) => {
+                let content = Content { path: change.path.clone(), checksum, size: change.size, mode: change.mode };
+                match batch.write(before.as_ref(), &content, EntryKind::File, action, None).await {
+                    Ok(()) => {}
+                    // A file where somebody made a directory: theirs stays.
+                    Err(Error::Conflict { .. }) => {
+                        conflicts.push(change.path);
+                        continue;
+                    }
+                    Err(other) => return Err(other),
+                }
+            }
+            (None, Some(row)) => batch.delete(row).await?,
+            (None, None) => continue,
+        }
+        written.push(RunChange { path: change.path, action });
+    }
+    let revision = batch.revision();
+    if batch.is_empty() {
+        // Dropping the batch gives the revision back.
+        return Ok(Committed { revision: revision - 1, written, conflicts });
+    }
+    batch.commit().await?;
+    Ok(Committed { revision, written, conflicts })
+}

@@ -1,0 +1,81 @@
+//! What works, what does not, why, and what to do.
+
+use std::time::Duration;
+
+use wire::admin::{Check, CheckState, Health};
+
+use crate::Services;
+
+/// A part that does not answer within this time counts as failed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Every check, in a fixed order. No context: load balancers ask this too.
+pub async fn check(services: &Services) -> Health {
+    let mut checks = vec![
+        timed("database", database(services)).await,
+        timed("file storage", blobs(services)).await,
+        timed("job queue", queue(services)).await,
+    ];
+    for probe in &services.probes {
+        checks.push(timed("check", probe.check()).await);
+    }
+    Health::from_checks(checks)
+}
+
+async fn timed(name: &str, check: impl Future<Output = Check>) -> Check {
+    match tokio::time::timeout(PATIENCE, check).await {
+        Ok(check) => check,
+        Err(_) => failed(name, "No answer within two seconds.".to_owned(), "Look at the server's log, and at the load of the machine."),
+    }
+}
+
+fn failed(name: &str, reason: String, advice: &str) -> Check {
+    Check { name: name.to_owned(), state: CheckState::Failed, reason, advice: Some(advice.to_owned()) }
+}
+
+async fn database(services: &Services) -> Check {
+    match services.db.ping().await {
+        Ok(()) => Check {
+            name: "database".to_owned(),
+            state: CheckState::Ok,
+            reason: format!("{} answers.", services.db.name()),
+            advice: None,
+        },
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            failed("database", "The database does not answer.".to_owned(), "Check that it runs and that DATABASE_URL is right.")
+        }
+    }
+}
+
+async fn blobs(services: &Services) -> Check {
+    match services.blobs.check().await {
+        Ok(()) => Check { name: "file storage".to_owned(), state: CheckState::Ok, reason: "Files can be written.".to_owned(), advice: None },
+        Err(error) => {
+            tracing::error!(%error, "file storage does not answer");
+            failed("file storage", "Files can't be written.".to_owned(), "Check the disk's free space and who owns the data folder.")
+        }
+    }
+}
+
+async fn queue(services: &Services) -> Check {
+    let now = services.clock.now();
+    let summary = match services.db.read().await {
+        Ok(mut conn) => store::jobs::summary(&mut conn, now).await,
+        Err(error) => Err(error),
+    };
+    let Ok(summary) = summary else {
+        return failed("job queue", "The queue can't be read.".to_owned(), "It lives in the database: see there.");
+    };
+    let waited_s = summary.oldest_due.map_or(0, |due| now.millis_since(due) / 1000);
+    let reason = format!("{} running, {} waiting, {} dead.", summary.running, summary.queued, summary.dead);
+    if waited_s > 60 {
+        let advice = format!("A job has waited for {waited_s} s. Check that a worker runs, or raise WORKER_CONCURRENCY.");
+        return Check { name: "job queue".to_owned(), state: CheckState::Warning, reason, advice: Some(advice) };
+    }
+    let (state, advice) = match summary.dead {
+        0 => (CheckState::Ok, None),
+        _ => (CheckState::Warning, Some("Look at the dead jobs below Jobs, and put them back when the cause is gone.".to_owned())),
+    };
+    Check { name: "job queue".to_owned(), state, reason, advice }
+}

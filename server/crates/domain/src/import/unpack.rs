@@ -1,0 +1,189 @@
+//! Turns an uploaded archive into blobs. The archive is hostile until its last byte was read: no declared size is believed, nothing is
+//! extracted to a directory, and memory use does not depend on what it claims. Either all of it is accepted or nothing is.
+
+mod keep;
+mod read_tar;
+mod read_zip;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    error::Error,
+    fs::File,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use blobs::{BlobError, Blobs, Reader};
+use tokio::{io::AsyncReadExt, sync::watch, task::spawn_blocking};
+use tokio_util::{io::SyncIoBridge, sync::CancellationToken};
+use wire::limits;
+
+use keep::Keeper;
+
+const ACCEPTED: &str = "upload a .zip, .tar.gz or .tgz file";
+const CHUNK: usize = 64 * 1024;
+
+/// One file of an archive; its bytes are stored as the blob `checksum`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpacked {
+    pub path: String,
+    /// SHA-256 in lower-case hex.
+    pub checksum: String,
+    pub size: u64,
+    /// 0o644 or 0o755.
+    pub mode: i32,
+}
+
+/// What an archive may hold at most. Sizes are bytes after unpacking.
+#[derive(Debug, Clone, Copy)]
+pub struct UnpackLimits {
+    pub files: u64,
+    pub bytes: u64,
+    pub file_bytes: u64,
+    /// Parts of one path.
+    pub depth: usize,
+    /// Unpacked bytes per packed byte, beyond the first 10 MB.
+    pub ratio: u64,
+}
+
+impl Default for UnpackLimits {
+    fn default() -> Self {
+        Self {
+            files: limits::PROJECT_FILES_MAX as u64,
+            bytes: limits::PROJECT_BYTES_MAX as u64,
+            file_bytes: limits::FILE_MAX,
+            depth: limits::ARCHIVE_DEPTH_MAX,
+            ratio: limits::ARCHIVE_RATIO_MAX,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// What was found, that nothing was kept, and what to do, for the person who uploaded it.
+    #[error("{0}")]
+    Refused(String),
+    #[error("cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Internal(Box<dyn Error + Send + Sync>),
+}
+
+impl UnpackError {
+    fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+fn refuse(found: impl std::fmt::Display, advice: &str) -> UnpackError {
+    UnpackError::Refused(format!("{found} Nothing was kept; {advice}."))
+}
+
+fn damaged() -> UnpackError {
+    refuse("The archive is damaged or was not uploaded completely.", "make it again and upload it once more")
+}
+
+/// Stores every file of the archive in blob `archive_sha256` (`archive_size` bytes) and lists them, sorted by path. A directory that all
+/// entries share is left out of the paths; `.git` is skipped.
+///
+/// `filename` only appears in refusals: zip and tar.gz are told apart by their first bytes. `progress` gets packed bytes done and in
+/// total. Blobs that were stored before a refusal or a cancellation stay behind unnamed.
+pub async fn unpack(
+    blobs: Arc<dyn Blobs>,
+    archive_sha256: &str,
+    archive_size: u64,
+    filename: &str,
+    limits: UnpackLimits,
+    progress: watch::Sender<(u64, u64)>,
+    cancelled: CancellationToken,
+) -> Result<Vec<Unpacked>, UnpackError> {
+    // The decoding thread outlives this future if that is dropped; the guard then stops it.
+    let stop = cancelled.child_token();
+    let _stopped_when_dropped = stop.clone().drop_guard();
+    let format = detect(&*blobs, archive_sha256, filename).await?;
+    progress.send_replace((0, archive_size));
+    let keeper = Keeper::new(blobs.clone(), limits, archive_size, progress, stop.clone());
+    let archive = blobs.open(archive_sha256).await?;
+    let decoding = match format {
+        Format::Zip => {
+            let file = copy_to_disk(archive, archive_sha256, &stop).await?;
+            spawn_blocking(move || read_zip::read(file, keeper))
+        }
+        Format::TarGz => {
+            let name = archive_sha256.to_owned();
+            let source = SyncIoBridge::new(archive);
+            spawn_blocking(move || read_tar::read(source, name, keeper))
+        }
+    };
+    decoding.await.map_err(UnpackError::internal)?
+}
+
+enum Format {
+    Zip,
+    TarGz,
+}
+
+/// Formats that people try, by their first bytes, to name them in the refusal.
+const KNOWN: [(&[u8], &str); 6] = [
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\xfd7zXZ\x00", "compressed with xz"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
+    (b"<!", "a web page"),
+];
+
+async fn detect(blobs: &dyn Blobs, sha256: &str, filename: &str) -> Result<Format, UnpackError> {
+    let mut head = Vec::new();
+    blobs.open_range(sha256, 0..512).await?.read_to_end(&mut head).await.map_err(BlobError::Io)?;
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Ok(Format::Zip);
+    }
+    if head.starts_with(b"\x1f\x8b") {
+        return Ok(Format::TarGz);
+    }
+    let name = quoted(filename);
+    let found = match KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
+        _ if head.is_empty() => format!("The file {name} is empty."),
+        Some((_, what)) => format!("The file {name} is {what}, which can't be imported."),
+        None if head.get(257..262) == Some(b"ustar") => format!("The file {name} is a tar archive without compression, which can't be imported."),
+        None => format!("The file {name} is not an archive that can be imported."),
+    };
+    Err(refuse(found, ACCEPTED))
+}
+
+/// Zip keeps its directory at the end, so reading one means seeking. The file has no name and goes away with its handle.
+async fn copy_to_disk(mut archive: Reader, sha256: &str, stop: &CancellationToken) -> Result<File, UnpackError> {
+    let mut file = spawn_blocking(tempfile::tempfile).await.map_err(UnpackError::internal)?.map_err(UnpackError::internal)?;
+    let mut buffer = vec![0; CHUNK * 4];
+    loop {
+        let read = tokio::select! {
+            read = archive.read(&mut buffer) => read.map_err(|error| unreadable(sha256, error))?,
+            () = stop.cancelled() => return Err(UnpackError::Cancelled),
+        };
+        if read == 0 {
+            return Ok(file);
+        }
+        (file, buffer) = spawn_blocking(move || file.write_all(&buffer[..read]).map(|()| (file, buffer)))
+            .await
+            .map_err(UnpackError::internal)?
+            .map_err(UnpackError::internal)?;
+    }
+}
+
+fn unreadable(sha256: &str, error: io::Error) -> UnpackError {
+    let damaged = error.kind() == io::ErrorKind::InvalidData;
+    UnpackError::Blob(if damaged { BlobError::Corrupt(sha256.to_owned()) } else { BlobError::Io(error) })
+}
+
+/// A name from outside, short and without anything that could change how the sentence around it looks.
+fn quoted(name: &str) -> String {
+    let mut short: String = name.chars().take(120).collect();
+    if short.len() < name.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}

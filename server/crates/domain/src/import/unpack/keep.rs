@@ -1,0 +1,326 @@
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    io::{self, Read},
+    ops::Bound,
+    sync::Arc,
+};
+
+use blobs::{BlobError, Blobs, Reader, Stored};
+use bytes::Bytes;
+use futures::stream;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::{io::StreamReader, sync::CancellationToken};
+use wire::files::check_path;
+
+use super::{CHUNK, UnpackError, UnpackLimits, Unpacked, damaged, quoted, refuse};
+
+/// Blobs written at the same time: storage waits for the disk with each one.
+const PARALLEL: usize = 8;
+/// Chunks on their way to one blob.
+const QUEUE: usize = 4;
+/// Unpacked bytes that are fine whatever the archive's size is.
+const FREE_BYTES: u64 = 10_000_000;
+/// All names of an archive together, since they are held in memory.
+const NAMES_MAX: usize = 64 * 1024 * 1024;
+const SMALLER: &str = "leave out what can be fetched or built again, such as installed packages, and import it once more";
+const REPACK: &str = "make the archive again without it and import it once more";
+
+/// What an archive says an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    File,
+    Directory,
+    /// Holds the noun with its article.
+    Unwanted(&'static str),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Place {
+    Keep(String),
+    /// Carries nothing that the project gets; its content must still be read past.
+    Skip,
+}
+
+struct Pending {
+    path: String,
+    mode: i32,
+    size: u64,
+    stored: JoinHandle<Result<Stored, BlobError>>,
+}
+
+/// Names that stand first in the paths of all entries.
+enum Top {
+    Unseen,
+    One(String),
+    Several,
+}
+
+/// Judges entries one by one, on the decoding thread, and stores the files among them.
+pub struct Keeper {
+    blobs: Arc<dyn Blobs>,
+    handle: Handle,
+    limits: UnpackLimits,
+    packed: u64,
+    progress: watch::Sender<(u64, u64)>,
+    stop: CancellationToken,
+    entries: u64,
+    unpacked: u64,
+    name_bytes: usize,
+    files: BTreeSet<String>,
+    directories: HashSet<String>,
+    top: Top,
+    pending: VecDeque<Pending>,
+    kept: Vec<Unpacked>,
+}
+
+impl Keeper {
+    /// `packed` is the size of the archive. Must be called on the runtime.
+    pub fn new(
+        blobs: Arc<dyn Blobs>, limits: UnpackLimits, packed: u64, progress: watch::Sender<(u64, u64)>, stop: CancellationToken,
+    ) -> Self {
+        Self {
+            blobs,
+            handle: Handle::current(),
+            limits,
+            packed,
+            progress,
+            stop,
+            entries: 0,
+            unpacked: 0,
+            name_bytes: 0,
+            files: BTreeSet::new(),
+            directories: HashSet::new(),
+            top: Top::Unseen,
+            pending: VecDeque::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Unpacked bytes above which the archive counts as a bomb.
+    pub fn ratio_limit(&self) -> u64 {
+        FREE_BYTES.saturating_add(self.limits.ratio.saturating_mul(self.packed))
+    }
+
+    pub fn ratio_refusal(&self) -> UnpackError {
+        refuse(format!("The archive unpacks to more than {} times its own size.", self.limits.ratio), SMALLER)
+    }
+
+    pub fn report(&self, packed_done: u64) {
+        self.progress.send_replace((packed_done.min(self.packed), self.packed));
+    }
+
+    /// What a failed read of the archive means when nothing more is known about it.
+    pub fn explain(&self, error: io::Error) -> UnpackError {
+        if self.stop.is_cancelled() {
+            UnpackError::Cancelled
+        } else if error.raw_os_error().is_some() {
+            UnpackError::internal(error)
+        } else {
+            damaged()
+        }
+    }
+
+    /// Decides about an entry before any of its content is read.
+    pub fn place(&mut self, raw_name: &[u8], kind: Kind) -> Result<Place, UnpackError> {
+        if self.stop.is_cancelled() {
+            return Err(UnpackError::Cancelled);
+        }
+        self.entries += 1;
+        // Directories and skipped entries are work too, if less.
+        if self.files.len() as u64 >= self.limits.files || self.entries > self.limits.files.saturating_mul(4) {
+            return Err(refuse(format!("The archive holds more than {} files.", self.limits.files), SMALLER));
+        }
+        let Ok(name) = std::str::from_utf8(raw_name) else {
+            let name = quoted(&String::from_utf8_lossy(raw_name));
+            return Err(refuse(format!("The name {name} in the archive is not UTF-8."), "rename it, make the archive again and import it once more"));
+        };
+        let path = name.strip_prefix("./").unwrap_or(name);
+        let (path, kind) = match path.strip_suffix('/') {
+            Some(directory) if kind == Kind::File || kind == Kind::Directory => (directory, Kind::Directory),
+            _ => (path, kind),
+        };
+        if kind == Kind::Directory && matches!(path, "" | ".") && !name.starts_with('/') {
+            return Ok(Place::Skip);
+        }
+        let is_git = self.check(name, path)?;
+        self.note_top(path, kind);
+        match kind {
+            _ if is_git => Ok(Place::Skip),
+            Kind::Unwanted(what) => Err(refuse(format!("The archive holds {what}, {}, which could lead out of the project.", quoted(name)), REPACK)),
+            Kind::Directory => self.place_directory(path),
+            Kind::File => self.place_file(path),
+        }
+    }
+
+    /// Whether the path lies in `.git`; such a path is held to the same rules otherwise.
+    fn check(&mut self, name: &str, path: &str) -> Result<bool, UnpackError> {
+        self.name_bytes += path.len();
+        if self.name_bytes > NAMES_MAX {
+            return Err(refuse("The names in the archive are together longer than 64 MiB.", SMALLER));
+        }
+        let is_git = path.split('/').any(|part| part == ".git");
+        let checked = if is_git { check_path(&path.split('/').map(|part| if part == ".git" { "git" } else { part }).collect::<Vec<_>>().join("/")) } else { check_path(path) };
+        if let Err(reason) = checked {
+            return Err(refuse(format!("The archive holds {}, a path that a project can't have. {reason}", quoted(name)), "rename it, make the archive again and import it once more"));
+        }
+        if path.split('/').count() > self.limits.depth {
+            return Err(refuse(format!("The path {} is nested deeper than {} directories.", quoted(name), self.limits.depth), REPACK));
+        }
+        Ok(is_git)
+    }
+
+    fn note_top(&mut self, path: &str, kind: Kind) {
+        let (first, is_top_directory) = match path.split_once('/') {
+            Some((first, _)) => (first, true),
+            None => (path, kind == Kind::Directory && path != ".git"),
+        };
+        self.top = match std::mem::replace(&mut self.top, Top::Several) {
+            Top::Unseen if is_top_directory && first != ".git" => Top::One(first.to_owned()),
+            Top::One(name) if is_top_directory && name == first => Top::One(name),
+            _ => Top::Several,
+        };
+    }
+
+    fn place_directory(&mut self, path: &str) -> Result<Place, UnpackError> {
+        if let Some(file) = self.file_at_or_above(path) {
+            return Err(twice(&file));
+        }
+        self.directories.insert(path.to_owned());
+        Ok(Place::Skip)
+    }
+
+    fn place_file(&mut self, path: &str) -> Result<Place, UnpackError> {
+        if let Some(file) = self.file_at_or_above(path) {
+            return Err(twice(&file));
+        }
+        let below = format!("{path}/");
+        let next = self.files.range::<str, _>((Bound::Excluded(below.as_str()), Bound::Unbounded)).next();
+        if next.is_some_and(|next| next.starts_with(&below)) || self.directories.contains(path) {
+            return Err(twice(path));
+        }
+        self.files.insert(path.to_owned());
+        Ok(Place::Keep(path.to_owned()))
+    }
+
+    fn file_at_or_above(&self, path: &str) -> Option<String> {
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.map(|end| &path[..end]).find(|prefix| self.files.contains(*prefix)).map(str::to_owned)
+    }
+
+    /// Stores the content of a file that [`Self::place`] let in, and answers its size.
+    pub fn keep(&mut self, path: String, executable: bool, body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError) -> Result<u64, UnpackError> {
+        while self.pending.len() >= PARALLEL {
+            self.settle_oldest()?;
+        }
+        let (chunks, mut received) = mpsc::channel::<io::Result<Bytes>>(QUEUE);
+        let reader: Reader = Box::pin(StreamReader::new(stream::poll_fn(move |cx| received.poll_recv(cx))));
+        let (blobs, limit) = (self.blobs.clone(), self.limits.file_bytes);
+        let stored = self.handle.spawn(async move { blobs.put(reader, limit).await });
+        let copied = self.copy(&path, body, explain, |chunk| chunks.blocking_send(Ok(chunk)).is_ok());
+        if copied.is_err() {
+            // Without an error the storage would take what it has for the whole file.
+            let _ = chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
+            stored.abort();
+        }
+        let Some(size) = copied? else {
+            return Err(match self.handle.block_on(stored) {
+                Ok(Err(error)) => UnpackError::Blob(error),
+                Ok(Ok(_)) => UnpackError::internal("storage did not wait for the end of a file"),
+                Err(error) => UnpackError::internal(error),
+            });
+        };
+        self.pending.push_back(Pending { path, mode: if executable { 0o755 } else { 0o644 }, size, stored });
+        Ok(size)
+    }
+
+    /// Reads past content that is not kept; it counts as work all the same.
+    pub fn pass(&mut self, name: &[u8], body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError) -> Result<u64, UnpackError> {
+        Ok(self.copy(&String::from_utf8_lossy(name), body, explain, |_| true)?.unwrap_or_default())
+    }
+
+    /// The size of what was read; `None` once `take` wants no more.
+    fn copy(
+        &mut self, name: &str, body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError, mut take: impl FnMut(Bytes) -> bool,
+    ) -> Result<Option<u64>, UnpackError> {
+        let mut size = 0;
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(UnpackError::Cancelled);
+            }
+            let mut buffer = vec![0; CHUNK];
+            let read = match body.read(&mut buffer) {
+                Ok(0) => return Ok(Some(size)),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(explain(self, error)),
+            };
+            size += read as u64;
+            self.unpacked += read as u64;
+            self.check_sizes(name, size)?;
+            buffer.truncate(read);
+            if !take(buffer.into()) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn check_sizes(&self, name: &str, size: u64) -> Result<(), UnpackError> {
+        if size > self.limits.file_bytes {
+            return Err(refuse(format!("The file {} is larger than the limit of {}.", quoted(name), megabytes(self.limits.file_bytes)), REPACK));
+        }
+        if self.unpacked > self.ratio_limit() {
+            return Err(self.ratio_refusal());
+        }
+        if self.unpacked > self.limits.bytes {
+            return Err(refuse(format!("The archive unpacks to more than {}.", megabytes(self.limits.bytes)), SMALLER));
+        }
+        Ok(())
+    }
+
+    fn settle_oldest(&mut self) -> Result<(), UnpackError> {
+        let Some(Pending { path, mode, size, stored }) = self.pending.pop_front() else { return Ok(()) };
+        let stored = self.handle.block_on(stored).map_err(UnpackError::internal)??;
+        if stored.size != size {
+            return Err(UnpackError::internal(format!("{} of {size} bytes were stored", stored.size)));
+        }
+        self.kept.push(Unpacked { path, checksum: stored.sha256, size, mode });
+        Ok(())
+    }
+
+    /// Waits for what is still being stored and lists all of it.
+    pub fn finish(mut self) -> Result<Vec<Unpacked>, UnpackError> {
+        while !self.pending.is_empty() {
+            self.settle_oldest()?;
+        }
+        if self.stop.is_cancelled() {
+            return Err(UnpackError::Cancelled);
+        }
+        if self.kept.is_empty() {
+            return Err(refuse("The archive holds no files.", "make one with the files of the project and import that"));
+        }
+        if let Top::One(directory) = &self.top {
+            for file in &mut self.kept {
+                file.path.drain(..=directory.len());
+            }
+        }
+        self.kept.sort_by(|a, b| a.path.cmp(&b.path));
+        self.report(self.packed);
+        Ok(self.kept)
+    }
+}
+
+fn twice(path: &str) -> UnpackError {
+    refuse(format!("The archive holds {} twice, or as a file and as a directory.", quoted(path)), REPACK)
+}
+
+fn megabytes(bytes: u64) -> String {
+    if bytes >= 1024 * 1024 { format!("{} MiB", bytes / (1024 * 1024)) } else { format!("{bytes} bytes") }
+}

@@ -1,0 +1,24 @@
+//! What the product does and who may do it. One file per resource; every public use-case takes the caller's [`Ctx`] first,
+//! decides whether the caller may, and leaves nothing half done. HTTP, the worker and the agent are doors to this room.
+
+pub mod admin;
+pub mod auth;
+pub mod changes;
+pub mod chat;
+mod ctx;
+mod error;
+pub mod files;
+pub mod health;
+mod import;
+pub mod jobs;
+pub mod live;
+mod password;
+pub mod projects;
+pub mod runs;
+mod services;
+pub mod users;
+
+pub use ctx::{Client, Ctx};
+pub use error::{Error, Result};
+pub use jobs::JobSignals;
+pub use services::{Clock, HealthProbe, Ids, Registration, Secret, Services, Settings, SystemClock, SystemIds};

@@ -1,0 +1,95 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use blobs::Blobs;
+use store::{Db, LiveBus};
+use uuid::Uuid;
+use wire::{Micros, admin::Check, chat::Models};
+
+use crate::jobs::JobSignals;
+
+/// What the time is. Replaced in tests.
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Micros;
+}
+
+/// Where ids and secrets come from. Replaced in tests that need to know them.
+pub trait Ids: Send + Sync + 'static {
+    fn new_uuid(&self) -> Uuid;
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Micros {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Micros(since.as_micros() as i64)
+    }
+}
+
+pub struct SystemIds;
+
+impl Ids for SystemIds {
+    fn new_uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        rand::RngCore::fill_bytes(&mut rand::rng(), bytes);
+    }
+}
+
+/// Bytes that must not reach a log.
+#[derive(Clone)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Open,
+    Closed,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Signs access tokens and derives the successors of refresh tokens.
+    pub jwt_secret: Secret,
+    pub access_minutes: i64,
+    pub refresh_days: i64,
+    pub registration: Registration,
+    /// The site is reached by TLS: cookies are `Secure` and carry the `__Host-` prefix.
+    pub secure_cookies: bool,
+    /// Bytes of one file.
+    pub file_size_limit: u64,
+    /// Jobs of one user that run at a time.
+    pub jobs_per_user: i64,
+    /// Files of the sample project, laid out for the first account. Empty: none.
+    pub sample: &'static [(&'static str, &'static str)],
+}
+
+/// One line of the health page.
+#[async_trait]
+pub trait HealthProbe: Send + Sync + 'static {
+    async fn check(&self) -> Check;
+}
+
+/// What the use-cases work with: one per process.
+pub struct Services {
+    pub db: Db,
+    pub blobs: Arc<dyn Blobs>,
+    pub bus: Arc<dyn LiveBus>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub settings: Settings,
+    /// The models that can be chosen.
+    pub models: Models,
+    /// What only the process that put everything together can look at.
+    pub probes: Vec<Arc<dyn HealthProbe>>,
+    pub signals: JobSignals,
+}

@@ -1,0 +1,53 @@
+//! Language models behind one trait: a provider that speaks the OpenAI wire format, and an offline
+//! scripted demonstration. Retries happen here and only before the first token; budgets and
+//! fallback to another model belong to the caller.
+
+mod assemble;
+pub mod demo;
+mod error;
+pub mod openai;
+mod registry;
+mod request;
+pub mod sample;
+mod sse;
+mod types;
+
+use std::sync::Once;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+pub use demo::DemoModel;
+pub use error::ModelError;
+pub use openai::{ApiKey, OpenAiConfig, OpenAiModel};
+pub use registry::{Models, ModelsConfig};
+pub use types::{
+    FinishReason, Message, ModelEvent, ModelInfo, ModelRequest, ToolCall, ToolSpec, Usage,
+};
+
+/// Events of one answer. Ends after `Finished` or after the first error. Dropping it closes the
+/// connection to the provider.
+pub type ModelStream = BoxStream<'static, Result<ModelEvent, ModelError>>;
+
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// The name a person picks this model by.
+    fn name(&self) -> &str;
+
+    fn describe(&self) -> ModelInfo;
+
+    /// Asks for one answer. Returns once the provider has accepted the request; an empty
+    /// `req.model` means this model's own name.
+    async fn stream(&self, req: ModelRequest) -> Result<ModelStream, ModelError>;
+}
+
+/// Makes *ring* the process's TLS implementation. Does nothing when one is already installed.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Losing the race against another installer is as good as winning it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+    });
+}

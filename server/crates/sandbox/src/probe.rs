@@ -1,0 +1,394 @@
+//! Finds out which tier of isolation this machine allows, by really using it.
+
+use crate::bwrap::ETC_FILES;
+use crate::cgroup::Base;
+use crate::run::{Engine, Refused, Sandbox};
+use crate::spec::{ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, shell};
+use crate::workspace::Workspaces;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How commands are isolated; see the design for what each is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tier {
+    /// Namespaces and delegated control groups, server without privileges.
+    S3,
+    /// The same under a root server; each project has a uid of its own.
+    S3r,
+    /// Namespaces without control groups: memory is watched, not enforced.
+    S2,
+    /// Landlock, seccomp and limits alone.
+    S1,
+    /// Nothing fits: commands are refused.
+    S0,
+}
+
+impl std::fmt::Display for Tier {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TierChoice {
+    /// The strongest that works.
+    #[default]
+    Auto,
+    S3,
+    S3r,
+    S2,
+    S1,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgroupBackend {
+    V2,
+    V1,
+    None,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Checkouts, branches and run records. Every directory above must be enterable by others (mode o+x) under root.
+    pub work_dir: PathBuf,
+    #[serde(default)]
+    pub tier: TierChoice,
+    /// Further directories every job may read, for toolchains outside /usr. Their `bin` goes onto the PATH.
+    #[serde(default)]
+    pub extra_paths: Vec<PathBuf>,
+    /// Allows S1, which does not keep two users apart well.
+    #[serde(default)]
+    pub allow_weak: bool,
+    /// First uid for projects under a root server. 100 000 numbers from here must be nobody else's.
+    #[serde(default = "default_uid_base")]
+    pub uid_base: u32,
+    /// A program that calls [`crate::take_over_if_helper`] first; None is the running one.
+    #[serde(default)]
+    pub helper: Option<PathBuf>,
+}
+
+fn default_uid_base() -> u32 {
+    1_000_000
+}
+
+impl Config {
+    pub fn new(work_dir: impl Into<PathBuf>) -> Config {
+        Config {
+            work_dir: work_dir.into(),
+            tier: TierChoice::Auto,
+            extra_paths: Vec::new(),
+            allow_weak: false,
+            uid_base: default_uid_base(),
+            helper: None,
+        }
+    }
+}
+
+/// One thing that was checked.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    pub name: String,
+    pub ok: bool,
+    pub detail: String,
+    /// What an administrator can do about it.
+    pub advice: Option<String>,
+}
+
+/// The outcome, for `doctor`, the health page and each run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Probe {
+    pub tier: Tier,
+    pub reason: String,
+    pub cgroup: CgroupBackend,
+    /// Whether branches are overlays; if not they are copies.
+    pub overlay: bool,
+    pub findings: Vec<Finding>,
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, name: &str, ok: bool, detail: impl Into<String>, advice: &str) -> bool {
+        let advice = (!ok && !advice.is_empty()).then(|| advice.to_owned());
+        self.0.push(Finding { name: name.into(), ok, detail: detail.into(), advice });
+        ok
+    }
+}
+
+impl Sandbox {
+    /// Chooses the tier by running a trivial command in it, and tries an overlay. Never fails: what cannot be used
+    /// ends in tier S0 with the reason. Takes the work directory for this process alone.
+    pub async fn probe(config: Config) -> Arc<Sandbox> {
+        let mut findings = Findings::default();
+        let root = rustix::process::geteuid().is_root();
+        let (engine, lock, reason) = match prepare(&config, root, &mut findings) {
+            Err(e) => {
+                findings.add("work directory", false, e.to_string(), "Give the server a directory it can write.");
+                let engine = bare_engine(&config, Workspaces::unusable(&config.work_dir));
+                (engine, None, format!("the work directory is not usable: {e}"))
+            }
+            Ok((engine, lock)) => {
+                let (engine, reason) = choose(&config, engine, root, &mut findings).await;
+                (engine, Some(lock), reason)
+            }
+        };
+        let probe = Probe {
+            tier: engine.tier,
+            reason,
+            cgroup: engine.base.backend,
+            overlay: engine.workspaces.uses_overlay(),
+            findings: findings.0,
+        };
+        tracing::info!(tier = %probe.tier, cgroup = ?probe.cgroup, overlay = probe.overlay, reason = %probe.reason, "sandbox");
+        Arc::new(Sandbox { engine, probe, _lock: lock })
+    }
+
+    pub(crate) fn owns_work_dir(&self) -> bool {
+        self._lock.is_some()
+    }
+}
+
+fn bare_engine(config: &Config, workspaces: Workspaces) -> Engine {
+    Engine {
+        tier: Tier::S0,
+        base: Base::none(),
+        work_dir: config.work_dir.clone(),
+        helper: PathBuf::new(),
+        bwrap: PathBuf::new(),
+        bind_fd: false,
+        extra: Vec::new(),
+        workspaces,
+    }
+}
+
+/// Directories, lock, helper: what every tier needs.
+fn prepare(config: &Config, root: bool, findings: &mut Findings) -> io::Result<(Engine, fs::File)> {
+    fs::create_dir_all(&config.work_dir)?;
+    let work_dir = config.work_dir.canonicalize()?;
+    if root && config.uid_base == 0 {
+        return Err(io::Error::other("the uid range may not start at 0"));
+    }
+    let workspaces = Workspaces::open(&work_dir, root.then_some(config.uid_base), true)?;
+    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(work_dir.join("run/lock"))?;
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| io::Error::other("another process uses it"))?;
+    let mut engine = bare_engine(config, workspaces);
+    engine.helper = install_helper(config, &work_dir)?;
+    if root {
+        let closed = closed_ancestor(&work_dir);
+        let detail = match &closed {
+            Some(dir) => format!("{} cannot be entered by others", dir.display()),
+            None => "reachable for the projects' uids".into(),
+        };
+        findings.add("work directory", closed.is_none(), detail, "Make every directory above it o+x, or choose another.");
+    }
+    for path in &config.extra_paths {
+        match check_extra(path, &work_dir) {
+            Ok(path) => engine.extra.push(path),
+            Err(why) => {
+                let advice = "List existing absolute directories that hold nothing secret.";
+                findings.add("extra path", false, format!("{}: {why}", path.display()), advice);
+            }
+        }
+    }
+    engine.work_dir = work_dir;
+    Ok((engine, lock))
+}
+
+/// The helper runs under other uids, which may not be able to reach the server's own binary; a copy also survives an
+/// upgrade of that binary while the server runs.
+fn install_helper(config: &Config, work_dir: &Path) -> io::Result<PathBuf> {
+    let source = match &config.helper {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?,
+    };
+    let run = work_dir.join("run");
+    for name in ["etc", "records"] {
+        fs::create_dir_all(run.join(name))?;
+    }
+    fs::set_permissions(run.join("etc"), fs::Permissions::from_mode(0o755))?;
+    fs::set_permissions(run.join("records"), fs::Permissions::from_mode(0o700))?;
+    for (name, text) in ETC_FILES {
+        let path = run.join("etc").join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
+    }
+    let (target, aside) = (run.join("helper"), run.join("helper.new"));
+    fs::copy(&source, &aside)?;
+    fs::set_permissions(&aside, fs::Permissions::from_mode(0o755))?;
+    fs::rename(&aside, &target)?;
+    Ok(target)
+}
+
+fn closed_ancestor(path: &Path) -> Option<PathBuf> {
+    path.ancestors()
+        .find(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0))
+        .map(Path::to_path_buf)
+}
+
+fn check_extra(path: &Path, work_dir: &Path) -> Result<PathBuf, &'static str> {
+    let path = path.canonicalize().map_err(|_| "does not exist")?;
+    if !path.is_dir() {
+        return Err("is not a directory");
+    }
+    if path.starts_with(work_dir) || work_dir.starts_with(&path) {
+        return Err("overlaps the work directory");
+    }
+    let taken = ["/", "/proc", "/sys", "/dev", "/etc", "/tmp", "/run", "/var", "/root", "/home", "/w", "/boot"];
+    if taken.iter().any(|t| path == Path::new(t)) {
+        return Err("is not a directory of tools");
+    }
+    Ok(path)
+}
+
+async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut Findings) -> (Engine, String) {
+    let landlock = landlock_version();
+    let detail = format!("version {landlock}");
+    findings.add("landlock", landlock > 0, detail, "Use a kernel built with Landlock, as a second layer.");
+    if matches!(config.tier, TierChoice::Auto | TierChoice::S3 | TierChoice::S3r) {
+        let (base, detail) = Base::detect(&group_name(&engine.work_dir));
+        let advice = "Start the server with Delegate=yes in its systemd unit, or as root.";
+        findings.add("control groups", base.backend != CgroupBackend::None, detail, advice);
+        engine.base = base;
+    }
+    let with_groups = engine.base.backend != CgroupBackend::None;
+    let wanted = match config.tier {
+        TierChoice::S1 => Tier::S1,
+        TierChoice::S2 => Tier::S2,
+        TierChoice::S3 if root => return refuse(engine, "tier S3 is for a server without privileges; under root use S3r"),
+        TierChoice::S3r if !root => return refuse(engine, "tier S3r needs a root server"),
+        TierChoice::S3 | TierChoice::S3r if !with_groups => {
+            return refuse(engine, "the chosen tier needs control groups");
+        }
+        _ if !with_groups => Tier::S2,
+        _ if root => Tier::S3r,
+        _ => Tier::S3,
+    };
+    let mut reason = String::new();
+    if wanted != Tier::S1 {
+        match try_bwrap(&mut engine, wanted, findings).await {
+            Ok(()) => {
+                let reason = format!("{wanted} works here");
+                return (engine, reason);
+            }
+            Err(why) => reason = why,
+        }
+    }
+    if config.tier != TierChoice::Auto && config.tier != TierChoice::S1 {
+        return refuse(engine, &reason);
+    }
+    if landlock < 1 {
+        return refuse(engine, &format!("{reason}; and there is no Landlock to fall back to"));
+    }
+    if !config.allow_weak {
+        return refuse(engine, &format!("{reason}; only the weak tier S1 is left, and it is not allowed"));
+    }
+    engine.base = Base::none();
+    engine.tier = Tier::S1;
+    engine.workspaces = engine.workspaces.with_overlay(false);
+    match try_command(&engine).await {
+        Ok(()) => (engine, format!("weak tier by the administrator's choice; {reason}")),
+        Err(why) => refuse(engine, &format!("{reason}; S1: {why}")),
+    }
+}
+
+fn refuse(mut engine: Engine, reason: &str) -> (Engine, String) {
+    engine.tier = Tier::S0;
+    engine.base = Base::none();
+    (engine, reason.to_owned())
+}
+
+async fn try_bwrap(engine: &mut Engine, tier: Tier, findings: &mut Findings) -> Result<(), String> {
+    let advice = "Install bubblewrap 0.8 or newer.";
+    let Some(path) = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].iter().map(Path::new).find(|p| p.exists())
+    else {
+        findings.add("bubblewrap", false, "not found", advice);
+        return Err("bubblewrap is not installed".into());
+    };
+    let help = std::process::Command::new(path).arg("--help").env_clear().output();
+    let help = help.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    if !findings.add("bubblewrap", help.contains("--disable-userns"), path.display().to_string(), advice) {
+        return Err("bubblewrap is too old".into());
+    }
+    engine.bwrap = path.to_path_buf();
+    engine.bind_fd = help.contains("--bind-fd");
+    engine.tier = tier;
+    let ran = try_command(engine).await;
+    let detail = ran.as_ref().err().cloned().unwrap_or_else(|| "a command ran in it".into());
+    findings.add("namespaces", ran.is_ok(), detail, "Allow user namespaces and an unmasked /proc (see the deployment guide).");
+    ran?;
+    let overlay = try_overlay(engine).await;
+    let detail = overlay.as_ref().err().cloned().unwrap_or_else(|| "mounted and written".into());
+    findings.add("overlay", overlay.is_ok(), detail, "Branches are copies instead, which is slower for large projects.");
+    engine.workspaces = engine.workspaces.with_overlay(overlay.is_ok());
+    Ok(())
+}
+
+async fn run(engine: &Engine, dir: RunDir, command: &str) -> Result<Finished, String> {
+    let spec = Spec {
+        id: Uuid::now_v7(),
+        kind: Kind::SandboxExec,
+        argv: shell(command),
+        dir,
+        cwd: String::new(),
+        env: Vec::new(),
+        limits: Limits { wall: Duration::from_secs(20), ..Limits::default() },
+        network: Network::None,
+        tty: None,
+    };
+    let running = engine.start(spec).await.map_err(|Refused { reason, .. }| reason)?;
+    let finished = running.wait().await;
+    match (finished.exit.kind, finished.exit.code) {
+        (ExitKind::Exited, Some(0)) => Ok(finished),
+        _ => Err(finished.exit.sentence),
+    }
+}
+
+async fn try_command(engine: &Engine) -> Result<(), String> {
+    let project = Uuid::now_v7();
+    engine.workspaces.make_empty(project).map_err(|e| e.to_string())?;
+    let ran = run(engine, RunDir::Checkout(project), "echo probe > probe").await;
+    let wrote = engine.workspaces.open_file(project, "probe");
+    engine.workspaces.drop_project(project).await.map_err(|e| e.to_string())?;
+    ran?;
+    wrote.map(|_| ()).map_err(|e| format!("a file written in the sandbox is not there: {e}"))
+}
+
+async fn try_overlay(engine: &Engine) -> Result<(), String> {
+    let (project, branch) = (Uuid::now_v7(), Uuid::now_v7());
+    engine.workspaces.make_empty(project).map_err(|e| e.to_string())?;
+    let workspaces = &engine.workspaces;
+    let attempt = async {
+        workspaces.create_branch(project, branch).await.map_err(|e| e.to_string())?;
+        run(engine, RunDir::Branch { project, branch }, "echo probe > probe").await?;
+        let read = workspaces.branch_read(project, branch, "probe", 100).await.map_err(|e| e.to_string())?;
+        if read.is_none() || workspaces.open_file(project, "probe").is_ok() {
+            return Err("the overlay did not keep the write to itself".to_owned());
+        }
+        Ok(())
+    };
+    let result = attempt.await;
+    workspaces.drop_project(project).await.map_err(|e| e.to_string())?;
+    result
+}
+
+fn group_name(work_dir: &Path) -> String {
+    let hash = hex::encode(Sha256::digest(work_dir.as_os_str().as_encoded_bytes()));
+    format!("cloudxdevai-{}", &hash[..12])
+}
+
+fn landlock_version() -> i64 {
+    // SAFETY: asks for the version only; no memory is passed.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, 1u32) };
+    version.max(0)
+}

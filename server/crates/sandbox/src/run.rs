@@ -1,0 +1,576 @@
+//! Starting a run: checks, places, pipes, the handshake with bubblewrap and the helper.
+
+use crate::bwrap::{self, JAIL_HOME, Layout};
+use crate::cgroup::{Base, Group};
+use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, JailConfig, STATUS_FD};
+use crate::launch::{LaunchConfig, Overlay};
+use crate::output::{Meter, Source, pump};
+use crate::probe::{Probe, Tier};
+use crate::spec::{Chunk, Finished, Limits, Spec, StopGrace};
+use crate::supervise::{Asked, Live, supervise};
+use crate::sweep::Record;
+use crate::workspace::{self, RunPlace, Workspaces, beneath};
+use command_fds::{CommandFdExt, FdMapping};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// New runs are refused when less of the disk than this is free.
+const LOWEST_FREE_SHARE: f64 = 0.05;
+const HANDSHAKE: Duration = Duration::from_secs(15);
+const CHUNKS_IN_FLIGHT: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// No tier of isolation fits this machine.
+    NoSandbox,
+    LowDisk,
+    /// The request itself is wrong, or its directory does not exist.
+    Invalid,
+    /// The machine could not set the jail up.
+    Failed,
+}
+
+/// A run that did not start. Nothing was executed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refused {
+    pub kind: RefusedKind,
+    pub reason: String,
+}
+
+impl Refused {
+    pub(crate) fn new(kind: RefusedKind, reason: impl Into<String>) -> Refused {
+        Refused { kind, reason: reason.into() }
+    }
+}
+
+fn failed(what: &str) -> impl Fn(io::Error) -> Refused + '_ {
+    move |e| Refused::new(RefusedKind::Failed, format!("The sandbox could not be set up ({what}: {e}). Nothing was run."))
+}
+
+/// The only way to run a process. Cheap to share; made by [`Sandbox::probe`].
+pub struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) probe: Probe,
+    /// Held for as long as this process may use the work directory.
+    pub(crate) _lock: Option<std::fs::File>,
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.engine.base.remove_if_empty();
+    }
+}
+
+/// What a start needs to know; separate so that the probe can try a tier by really using it.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    pub tier: Tier,
+    pub base: Base,
+    pub work_dir: PathBuf,
+    pub helper: PathBuf,
+    pub bwrap: PathBuf,
+    pub bind_fd: bool,
+    pub extra: Vec<PathBuf>,
+    pub workspaces: Workspaces,
+}
+
+impl Sandbox {
+    pub fn probe_result(&self) -> &Probe {
+        &self.probe
+    }
+
+    pub fn workspaces(&self) -> &Workspaces {
+        &self.engine.workspaces
+    }
+
+    /// Starts a command. Returns once it is set up and about to execute.
+    /// On a branch this waits for a [`Workspaces::sync`] of the same project to end, and the other way round.
+    pub async fn start(&self, spec: Spec) -> Result<Running, Refused> {
+        if self.engine.tier == Tier::S0 {
+            let reason = format!("Commands cannot be run on this machine: {}", self.probe.reason);
+            return Err(Refused::new(RefusedKind::NoSandbox, reason));
+        }
+        self.engine.start(spec).await
+    }
+}
+
+impl Engine {
+    pub(crate) async fn start(&self, spec: Spec) -> Result<Running, Refused> {
+        check_spec(&spec)?;
+        if workspace::free_share(&self.work_dir).is_some_and(|free| free < LOWEST_FREE_SHARE) {
+            let reason = "Less than 5 % of the disk is free, so no new command is started.";
+            return Err(Refused::new(RefusedKind::LowDisk, reason));
+        }
+        let place = self.workspaces.place(&spec.dir).await?;
+        let started = Instant::now();
+        let group = self.base.create(&spec.id.to_string(), &spec.limits).map_err(failed("control group"))?;
+        let trash = Trash { group, record: self.record_path(&spec), armed: true };
+        Record::new(&spec, trash.group.clone()).write(&trash.record).map_err(failed("run record"))?;
+        let mut pipes = Pipes::open(&spec).map_err(failed("pipes"))?;
+        let launch = self.launch_config(&spec.limits, &place, spec.tty.is_some());
+        let mut outer = self.spawn(&launch, &mut pipes).map_err(failed("launcher"))?;
+        let hands = tokio::time::timeout(HANDSHAKE, self.shake_hands(&spec, &mut pipes, &mut outer, &trash, &place));
+        let (init_pid, init) = match hands.await {
+            Ok(Ok(hands)) => hands,
+            Ok(Err(e)) => return Err(self.give_up(e, pipes, outer).await),
+            Err(_) => return Err(self.give_up(io::Error::other("no answer in time"), pipes, outer).await),
+        };
+        let meter = Arc::new(Meter::default());
+        let (sink, output) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let input = pipes.pty_master.clone().map(PtyInput);
+        let source = pipes.source().map_err(failed("pipes"))?;
+        let pump = tokio::spawn(pump(source, sink, meter.clone(), spec.limits.output_bytes));
+        let (group, record) = trash.keep();
+        let live = Live {
+            tier: self.tier,
+            limits: spec.limits,
+            started,
+            init_pid,
+            init,
+            control: pipes.control,
+            status: pipes.status,
+            outer,
+            group,
+            record,
+            place,
+            meter,
+            pump,
+        };
+        let (ask, asked) = watch::channel(Asked::No);
+        let (dead_tx, dead) = watch::channel(false);
+        let task = tokio::spawn(supervise(live, asked, dead_tx));
+        let stopper = Stopper { ask: Arc::new(ask), dead };
+        Ok(Running { output, input, stopper, task: Some(task) })
+    }
+
+    fn record_path(&self, spec: &Spec) -> PathBuf {
+        self.work_dir.join("run/records").join(format!("{}.json", spec.id))
+    }
+
+    fn launch_config(&self, limits: &Limits, place: &RunPlace, tty: bool) -> LaunchConfig {
+        let etc = self.work_dir.join("run/etc");
+        let argv = if self.tier == Tier::S1 {
+            vec![self.helper.to_string_lossy().into_owned(), crate::JAIL_ARG.into()]
+        } else {
+            let work = place.project_dir.join(&place.work);
+            let layout =
+                Layout { helper: &self.helper, etc: &etc, extra: &self.extra, bind_fd: self.bind_fd, work: &work };
+            let mut argv = bwrap::arguments(&layout, limits);
+            argv[0] = self.bwrap.to_string_lossy().into_owned();
+            argv
+        };
+        LaunchConfig {
+            owner: place.owner,
+            project_dir: place.project_dir.to_string_lossy().into_owned(),
+            work: place.work.clone(),
+            overlay: place.overlay.as_ref().map(|(upper, scratch)| Overlay {
+                lower: "tree".into(),
+                upper: upper.clone(),
+                scratch: scratch.clone(),
+            }),
+            argv,
+            tty,
+        }
+    }
+
+    fn spawn(&self, launch: &LaunchConfig, pipes: &mut Pipes) -> io::Result<tokio::process::Child> {
+        let json = serde_json::to_string(launch).map_err(io::Error::other)?;
+        let mut command = tokio::process::Command::new(&self.helper);
+        command.arg(crate::LAUNCH_ARG).arg(json).env_clear().current_dir("/").kill_on_drop(true);
+        let ends = pipes.theirs.take().ok_or_else(|| io::Error::other("pipes are used up"))?;
+        command.stdin(ends.stdin).stdout(ends.stdout).stderr(ends.stderr);
+        let mapping = |parent_fd, child_fd| FdMapping { parent_fd, child_fd };
+        command
+            .fd_mappings(vec![
+                mapping(ends.control, CONTROL_FD),
+                mapping(ends.status, STATUS_FD),
+                mapping(ends.info, INFO_FD),
+                mapping(ends.block, BLOCK_FD),
+            ])
+            .map_err(io::Error::other)?;
+        command.spawn()
+    }
+
+    /// Learns pid 1 of the jail, puts it into the control group while it is held, lets it go, waits for the helper
+    /// and hands it the command. The helper executes nothing before that, and dies if the pipe ends first.
+    async fn shake_hands(
+        &self,
+        spec: &Spec,
+        pipes: &mut Pipes,
+        outer: &mut tokio::process::Child,
+        trash: &Trash,
+        place: &RunPlace,
+    ) -> io::Result<(i32, AsyncFd<OwnedFd>)> {
+        let outer_pid = outer.id().ok_or_else(|| io::Error::other("the launcher ended at once"))? as i32;
+        let init_pid = if self.tier == Tier::S1 { outer_pid } else { read_child_pid(&mut pipes.info).await? };
+        let pid = rustix::process::Pid::from_raw(init_pid).ok_or_else(|| io::Error::other("no process id"))?;
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        let init = watch_fd(pidfd)?;
+        if let Some(group) = &trash.group {
+            group.join(init_pid)?;
+        }
+        Record::new(spec, trash.group.clone()).with_processes(init_pid, outer_pid).write(&trash.record)?;
+        let _ = pipes.block.write_all(b"x").await;
+        let mut up = [0u8; 3];
+        pipes.status.read_exact(&mut up).await?;
+        let config = serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
+        pipes.control.write_all(&(config.len() as u32).to_le_bytes()).await?;
+        pipes.control.write_all(&config).await?;
+        Ok((init_pid, init))
+    }
+
+    fn jail_config(&self, spec: &Spec, place: &RunPlace) -> JailConfig {
+        let bare = self.tier == Tier::S1;
+        let work = if bare { place.project_dir.join(&place.work) } else { PathBuf::from("/w") };
+        let work = work.to_string_lossy().into_owned();
+        let extra = self.extra.iter().map(|p| p.to_string_lossy().into_owned());
+        let strings = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+        let (readable, writable, home) = if bare {
+            let scratch = place.project_dir.join("scratch").to_string_lossy().into_owned();
+            let mut readable = strings(&[
+                "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ssl/certs", "/etc/ld.so.cache",
+                "/dev/urandom", "/dev/random", "/dev/zero",
+            ]);
+            readable.extend(extra);
+            (readable, vec![work.clone(), scratch.clone(), "/dev/null".into(), "/dev/tty".into()], scratch)
+        } else {
+            let writable = ["/w", "/tmp", "/dev", "/proc", JAIL_HOME];
+            (vec!["/".into()], strings(&writable), JAIL_HOME.into())
+        };
+        let tmp = if bare { home.clone() } else { "/tmp".into() };
+        let pids = u64::from(spec.limits.pids);
+        JailConfig {
+            argv: spec.argv.clone(),
+            env: environment(spec, &home, &tmp, &self.extra),
+            cwd: if spec.cwd.is_empty() { work } else { format!("{work}/{}", spec.cwd) },
+            // With a control group that one should be met first: it counts what it refused.
+            pids: if has_no_cgroup(&self.base) { pids } else { pids * 2 + 16 },
+            nofile: spec.limits.nofile,
+            file_bytes: spec.limits.file_bytes,
+            writable,
+            readable,
+            tty: spec.tty.is_some(),
+            pid_namespace: !bare,
+            network_namespace: !bare,
+        }
+    }
+
+    /// Ends whatever the failed start left and says why it failed.
+    async fn give_up(&self, error: io::Error, mut pipes: Pipes, mut outer: tokio::process::Child) -> Refused {
+        let mut said = Vec::new();
+        if let Some(stderr) = &mut pipes.stderr {
+            let mut limited = stderr.take(2000);
+            let reading = limited.read_to_end(&mut said);
+            let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
+        }
+        drop(pipes);
+        let _ = outer.start_kill();
+        let _ = tokio::time::timeout(Duration::from_secs(2), outer.wait()).await;
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        let detail = if said.is_empty() { error.to_string() } else { said };
+        failed("jail")(io::Error::other(detail))
+    }
+}
+
+fn has_no_cgroup(base: &Base) -> bool {
+    base.backend == crate::probe::CgroupBackend::None
+}
+
+/// Removes group and record if the start fails half way.
+struct Trash {
+    group: Option<Group>,
+    record: PathBuf,
+    armed: bool,
+}
+
+impl Trash {
+    fn keep(mut self) -> (Option<Group>, PathBuf) {
+        self.armed = false;
+        (self.group.take(), std::mem::take(&mut self.record))
+    }
+}
+
+impl Drop for Trash {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        if let Some(group) = &self.group {
+            group.kill_all(Duration::from_millis(500));
+            group.remove();
+        }
+        let _ = std::fs::remove_file(&self.record);
+    }
+}
+
+/// Our ends of a run's pipes; `theirs` until the launcher has them.
+struct Pipes {
+    control: pipe::Sender,
+    status: pipe::Receiver,
+    info: pipe::Receiver,
+    block: pipe::Sender,
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
+    pty_master: Option<Arc<AsyncFd<OwnedFd>>>,
+    theirs: Option<Ends>,
+}
+
+struct Ends {
+    control: OwnedFd,
+    status: OwnedFd,
+    info: OwnedFd,
+    block: OwnedFd,
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+}
+
+fn pipe_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
+}
+
+fn reading() -> io::Result<(pipe::Receiver, OwnedFd)> {
+    let (ours, theirs) = pipe_pair()?;
+    Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
+}
+
+fn writing() -> io::Result<(pipe::Sender, OwnedFd)> {
+    let (theirs, ours) = pipe_pair()?;
+    Ok((pipe::Sender::from_owned_fd(ours)?, theirs))
+}
+
+impl Pipes {
+    fn open(spec: &Spec) -> io::Result<Pipes> {
+        let (control, control_end) = writing()?;
+        let (status, status_end) = reading()?;
+        let (info, info_end) = reading()?;
+        let (block, block_end) = writing()?;
+        let (mut stdout, mut stderr, mut pty_master) = (None, None, None);
+        let (stdin_end, stdout_end, stderr_end) = match spec.tty {
+            None => {
+                let (out, out_end) = reading()?;
+                let (err, err_end) = reading()?;
+                (stdout, stderr) = (Some(out), Some(err));
+                (Stdio::null(), Stdio::from(out_end), Stdio::from(err_end))
+            }
+            Some((columns, rows)) => {
+                let (master, slave) = open_pty()?;
+                resize(master.as_fd(), columns, rows)?;
+                pty_master = Some(Arc::new(watch_fd(master)?));
+                (Stdio::from(slave.try_clone()?), Stdio::from(slave.try_clone()?), Stdio::from(slave))
+            }
+        };
+        let theirs = Ends {
+            control: control_end,
+            status: status_end,
+            info: info_end,
+            block: block_end,
+            stdin: stdin_end,
+            stdout: stdout_end,
+            stderr: stderr_end,
+        };
+        Ok(Pipes { control, status, info, block, stdout, stderr, pty_master, theirs: Some(theirs) })
+    }
+
+    fn source(&mut self) -> io::Result<Source> {
+        match (self.stdout.take(), self.stderr.take(), self.pty_master.take()) {
+            (Some(stdout), Some(stderr), _) => Ok(Source::Pipes { stdout, stderr }),
+            (_, _, Some(master)) => Ok(Source::Pty(master)),
+            _ => Err(io::Error::other("no output")),
+        }
+    }
+}
+
+fn watch_fd(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd stays the same open descriptor for as long as it exists, and it is moved in.
+    Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname(&master, Vec::new())?;
+    let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::ioctl_fionbio(&master, true)?;
+    Ok((master, slave))
+}
+
+fn resize(master: impl AsFd, columns: u16, rows: u16) -> io::Result<()> {
+    let size = rustix::termios::Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(rustix::termios::tcsetwinsize(master, size)?)
+}
+
+/// bubblewrap writes `{"child-pid": N, …}` as soon as the process exists.
+async fn read_child_pid(info: &mut pipe::Receiver) -> io::Result<i32> {
+    let mut text = Vec::new();
+    loop {
+        let mut piece = [0u8; 512];
+        let n = info.read(&mut piece).await?;
+        text.extend_from_slice(&piece[..n]);
+        if n == 0 || text.contains(&b'}') {
+            break;
+        }
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|_| io::Error::other("bubblewrap did not start"))?;
+    let pid = json.get("child-pid").and_then(|p| p.as_i64()).unwrap_or(0);
+    if pid > 1 { Ok(pid as i32) } else { Err(io::Error::other("bubblewrap named no process")) }
+}
+
+fn check_spec(spec: &Spec) -> Result<(), Refused> {
+    let invalid = |what: &str| Err(Refused::new(RefusedKind::Invalid, what));
+    if spec.argv.first().is_none_or(|a| a.is_empty()) {
+        return invalid("There is no command to run.");
+    }
+    if spec.argv.iter().any(|a| a.contains('\0') || a.len() > 128 * 1024) {
+        return invalid("An argument contains a null character or is longer than 128 KiB.");
+    }
+    if !spec.cwd.is_empty() && beneath::check_path(&spec.cwd).is_err() {
+        return invalid("The working directory has to be a path inside the project, without \"..\".");
+    }
+    let name_ok = |n: &str| {
+        n.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    if spec.env.iter().any(|(n, v)| !name_ok(n) || n.len() > 256 || v.contains('\0') || v.len() > 64 * 1024) {
+        return invalid("An environment variable has an unusable name or value.");
+    }
+    if spec.env.len() > 256 {
+        return invalid("More than 256 environment variables.");
+    }
+    Ok(())
+}
+
+fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(String, String)> {
+    let bins: Vec<String> = extra
+        .iter()
+        .map(|p| p.join("bin"))
+        .filter(|p: &PathBuf| Path::new(p).is_dir())
+        .map(|p| p.to_string_lossy().into_owned())
+        .collect();
+    let path = bins.iter().map(String::as_str).chain(["/usr/local/bin:/usr/bin:/bin"]).collect::<Vec<_>>().join(":");
+    let term = if spec.tty.is_some() { "xterm-256color" } else { "dumb" };
+    let fixed = [
+        ("PATH", path.as_str()),
+        ("HOME", home),
+        ("TMPDIR", tmp),
+        ("USER", "user"),
+        ("LOGNAME", "user"),
+        ("LANG", "C.UTF-8"),
+        ("TERM", term),
+    ];
+    let given = |name: &str| spec.env.iter().any(|(n, _)| n == name);
+    fixed
+        .iter()
+        .filter(|(n, _)| !given(n))
+        .map(|(n, v)| (n.to_string(), v.to_string()))
+        .chain(spec.env.iter().cloned())
+        .collect()
+}
+
+/// A run in flight. Dropping it kills the run.
+pub struct Running {
+    /// Ends when the run has ended and everything was read. Bounded: a reader that stops reading stops the job.
+    pub output: mpsc::Receiver<Chunk>,
+    /// The keyboard, for runs with a terminal.
+    pub input: Option<PtyInput>,
+    stopper: Stopper,
+    task: Option<JoinHandle<Finished>>,
+}
+
+impl Running {
+    /// A handle that can stop the run from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Stops the run; returns when nothing of it is alive.
+    pub async fn stop(&self, grace: StopGrace) {
+        self.stopper.stop(grace).await;
+    }
+
+    /// Waits for the end. Output nobody has taken by now is dropped.
+    pub async fn wait(mut self) -> Finished {
+        self.output.close();
+        while self.output.try_recv().is_ok() {}
+        // Taken only after the end: a caller that gives up waiting drops the run, and that kills it.
+        let ended = match self.task.as_mut() {
+            Some(task) => task.await,
+            None => unreachable!("wait consumes the run"),
+        };
+        self.task = None;
+        ended.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.task.is_some() {
+            self.stopper.ask(Asked::Kill);
+        }
+    }
+}
+
+/// Stops a run; cheap to clone. Harmless after the run has ended.
+#[derive(Clone)]
+pub struct Stopper {
+    ask: Arc<watch::Sender<Asked>>,
+    dead: watch::Receiver<bool>,
+}
+
+impl Stopper {
+    fn ask(&self, how: Asked) {
+        self.ask.send_if_modified(|now| {
+            let firmer = how > *now;
+            if firmer {
+                *now = how;
+            }
+            firmer
+        });
+    }
+
+    /// Returns when nothing of the run is alive.
+    pub async fn stop(&self, grace: StopGrace) {
+        self.ask(match grace {
+            StopGrace::Polite => Asked::Polite,
+            StopGrace::Kill => Asked::Kill,
+        });
+        let _ = self.dead.clone().wait_for(|dead| *dead).await;
+    }
+}
+
+/// The writing side of a run's terminal.
+#[derive(Clone)]
+pub struct PtyInput(Arc<AsyncFd<OwnedFd>>);
+
+impl PtyInput {
+    /// Types `data`; waits while the terminal's buffer is full.
+    pub async fn write(&self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let n = self
+                .0
+                .async_io(tokio::io::Interest::WRITABLE, |fd| rustix::io::write(fd, data).map_err(io::Error::from))
+                .await?;
+            data = &data[n..];
+        }
+        Ok(())
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
+        resize(self.0.get_ref(), columns, rows)
+    }
+
+}

@@ -1,0 +1,166 @@
+//! A sandbox with a project or two, on a work directory of its own.
+#![allow(dead_code)]
+
+use sandbox::{
+    Changes, Channel, Config, EntryKind, Finished, Kind, Limits, Network, RunDir, Sandbox, Spec, Tier, TierChoice,
+    TreeEntry, shell,
+};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+pub struct Bed {
+    pub sandbox: Arc<Sandbox>,
+    pub dir: tempfile::TempDir,
+    pub project: Uuid,
+}
+
+pub struct Blobs(pub HashMap<String, Vec<u8>>);
+
+#[async_trait::async_trait]
+impl sandbox::BytesSource for Blobs {
+    async fn open(&self, sha256: &str) -> io::Result<Pin<Box<dyn tokio::io::AsyncRead + Send>>> {
+        let bytes = self.0.get(sha256).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::pin(io::Cursor::new(bytes)))
+    }
+}
+
+pub fn is_root() -> bool {
+    unsafe { libc::geteuid() == 0 }
+}
+
+pub fn work_dir() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("sandbox-test-")
+        .permissions(std::fs::Permissions::from_mode(0o711))
+        .tempdir_in("/tmp")
+        .unwrap()
+}
+
+pub fn config(work_dir: PathBuf, tier: TierChoice) -> Config {
+    let helper = Some(env!("CARGO_BIN_EXE_jail").into());
+    Config { tier, helper, allow_weak: true, ..Config::new(work_dir) }
+}
+
+/// The tiers this machine must be able to do, strongest first. Says so when it leaves one out.
+pub fn tiers() -> Vec<TierChoice> {
+    if is_root() { vec![TierChoice::S3r, TierChoice::S2] } else { vec![TierChoice::Auto] }
+}
+
+/// None, with the reason printed, if the machine cannot do the tier.
+pub async fn bed(tier: TierChoice) -> Option<Bed> {
+    let dir = work_dir();
+    let sandbox = Sandbox::probe(config(dir.path().to_path_buf(), tier)).await;
+    let probe = sandbox.probe_result();
+    println!("asked for {tier:?}, got {} (cgroup {:?}, overlay {})", probe.tier, probe.cgroup, probe.overlay);
+    if probe.tier == Tier::S0 {
+        if is_root() && std::env::var_os("SANDBOX_TESTS_MAY_SKIP").is_none() {
+            panic!("tier {tier:?} does not work here: {}\n{:#?}", probe.reason, probe.findings);
+        }
+        println!("SKIPPED: tier {tier:?} does not work here: {}", probe.reason);
+        return None;
+    }
+    let bed = Bed { sandbox, dir, project: Uuid::now_v7() };
+    bed.checkout(bed.project, &[("readme.md", "hello\n"), ("src/main.py", "print('hi')\n")]).await;
+    Some(bed)
+}
+
+pub struct Outcome {
+    pub finished: Finished,
+    pub out: String,
+    pub err: String,
+}
+
+impl Bed {
+    pub async fn checkout(&self, project: Uuid, files: &[(&str, &str)]) {
+        let mut blobs = HashMap::new();
+        let mut entries = Vec::new();
+        for (path, text) in files {
+            let sha256 = hex::encode(Sha256::digest(text));
+            blobs.insert(sha256.clone(), text.as_bytes().to_vec());
+            let size = text.len() as u64;
+            entries.push(TreeEntry { path: path.to_string(), kind: EntryKind::File, mode: 0o644, sha256, size });
+        }
+        self.sandbox.workspaces().sync(project, 1, Changes::Full(entries), Arc::new(Blobs(blobs))).await.unwrap();
+    }
+
+    pub fn spec(&self, command: &str) -> Spec {
+        Spec {
+            id: Uuid::now_v7(),
+            kind: Kind::SandboxExec,
+            argv: shell(command),
+            dir: RunDir::Checkout(self.project),
+            cwd: String::new(),
+            env: Vec::new(),
+            limits: Limits { wall: Duration::from_secs(20), ..Limits::default() },
+            network: Network::None,
+            tty: None,
+        }
+    }
+
+    pub fn tree(&self) -> PathBuf {
+        self.dir.path().join(self.project.to_string()).join("tree")
+    }
+
+    pub async fn run(&self, command: &str) -> Outcome {
+        self.run_spec(self.spec(command)).await
+    }
+
+    /// A Python program given as text.
+    pub async fn python(&self, code: &str) -> Outcome {
+        let mut spec = self.spec("");
+        spec.argv = vec!["/usr/bin/python3".into(), "-c".into(), code.into()];
+        self.run_spec(spec).await
+    }
+
+    pub async fn run_spec(&self, spec: Spec) -> Outcome {
+        let mut running = self.sandbox.start(spec).await.unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(chunk) = running.output.recv().await {
+            match chunk.channel {
+                Channel::Stderr => err.extend_from_slice(&chunk.data),
+                Channel::Stdout | Channel::Pty => out.extend_from_slice(&chunk.data),
+            }
+        }
+        let finished = running.wait().await;
+        assert_eq!(finished.left_alive, 0);
+        let text = |v: Vec<u8>| String::from_utf8_lossy(&v).into_owned();
+        Outcome { finished, out: text(out), err: text(err) }
+    }
+}
+
+/// Host processes whose command line contains `marker`, this one aside.
+pub fn alive(marker: &str) -> Vec<i32> {
+    let own = std::process::id() as i32;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if pid != own && String::from_utf8_lossy(&line).contains(marker) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// A number no other process has in its arguments, usable as `sleep`'s argument.
+pub fn marker() -> String {
+    format!("{}.{:06}", 3000 + std::process::id() % 1000, Uuid::now_v7().as_u128() % 1_000_000)
+}
+
+pub async fn until_gone(marker: &str, patience: Duration) -> Vec<i32> {
+    let start = std::time::Instant::now();
+    loop {
+        let left = alive(marker);
+        if left.is_empty() || start.elapsed() > patience {
+            return left;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,212 @@
+use sqlx::FromRow;
+use wire::{
+    JobId, Micros, ProjectId, UserId,
+    jobs::{Job, JobState, Progress},
+};
+
+use crate::{Conn, Result, Tx, Word, db::on, users::user_ref};
+
+#[derive(Debug, Clone, FromRow)]
+pub struct JobRow {
+    pub id: JobId,
+    pub kind: String,
+    pub state: Word<JobState>,
+    pub payload: String,
+    pub user_id: Option<UserId>,
+    pub project_id: Option<ProjectId>,
+    pub attempts: i64,
+    pub max_attempts: i64,
+    pub lease_owner: Option<String>,
+    pub lease_until: Option<Micros>,
+    pub fence: i64,
+    pub cancel_requested: bool,
+    pub progress_done: i64,
+    pub progress_total: i64,
+    pub error: Option<String>,
+    pub created_at: Micros,
+    pub started_at: Option<Micros>,
+    pub finished_at: Option<Micros>,
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct JobWithUser {
+    #[sqlx(flatten)]
+    pub job: JobRow,
+    pub username: Option<String>,
+    pub full_name: Option<String>,
+}
+
+impl JobWithUser {
+    pub fn into_job(self) -> Job {
+        let row = self.job;
+        Job {
+            id: row.id,
+            kind: row.kind,
+            state: row.state.0,
+            attempts: row.attempts as i32,
+            max_attempts: row.max_attempts as i32,
+            progress: Progress { done: row.progress_done, total: row.progress_total },
+            error: row.error,
+            project_id: row.project_id,
+            user: user_ref(row.user_id, self.username, self.full_name),
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+pub struct NewJob<'a> {
+    pub id: JobId,
+    pub kind: &'a str,
+    pub payload: &'a str,
+    pub user_id: Option<UserId>,
+    pub project_id: Option<ProjectId>,
+    pub max_attempts: i64,
+    pub at: Micros,
+}
+
+/// Queues a job in the caller's transaction: it exists exactly if the fact that caused it does.
+pub async fn insert(tx: &mut Tx, job: &NewJob<'_>) -> Result<()> {
+    on!(&mut **tx, c => {
+        sqlx::query(
+            "INSERT INTO jobs (id, kind, state, payload, user_id, project_id, attempts, max_attempts, run_at, fence, cancel_requested,
+                               progress_done, progress_total, created_at)
+             VALUES ($1, $2, 'queued', $3, $4, $5, 0, $6, $7, 0, $8, 0, 0, $7)",
+        )
+        .bind(job.id).bind(job.kind).bind(job.payload).bind(job.user_id).bind(job.project_id).bind(job.max_attempts).bind(job.at).bind(false)
+        .execute(c).await?;
+    });
+    tx.wakes_workers = true;
+    Ok(())
+}
+
+/// Takes the job that has waited longest among those due, fairest user first: whoever has the fewest jobs running now. At most
+/// `per_user` jobs of one user run at a time.
+pub async fn claim(tx: &mut Tx, worker: &str, now: Micros, lease_until: Micros, per_user: i64) -> Result<Option<JobRow>> {
+    // The two databases differ only in how they keep two workers from taking the same row: SQLite's writer is alone anyway.
+    const CANDIDATE: &str = "SELECT q.id FROM jobs q
+         WHERE q.state = 'queued' AND q.run_at <= $1
+           AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
+         ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id), q.run_at, q.id
+         LIMIT 1";
+    const CANDIDATE_LOCKED: &str = "SELECT q.id FROM jobs q
+         WHERE q.state = 'queued' AND q.run_at <= $1
+           AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
+         ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id), q.run_at, q.id
+         LIMIT 1 FOR UPDATE OF q SKIP LOCKED";
+    let id: Option<JobId> = match &mut **tx {
+        Conn::Sqlite(handle) => sqlx::query_scalar(CANDIDATE).bind(now).bind(per_user).fetch_optional(handle.get()).await?,
+        Conn::Postgres(handle) => sqlx::query_scalar(CANDIDATE_LOCKED).bind(now).bind(per_user).fetch_optional(handle.get()).await?,
+    };
+    let Some(id) = id else { return Ok(None) };
+    Ok(on!(&mut **tx, c => {
+        sqlx::query_as(
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, fence = fence + 1, lease_owner = $2, lease_until = $3,
+                             started_at = COALESCE(started_at, $4)
+             WHERE id = $1 AND state = 'queued' RETURNING *",
+        )
+        .bind(id).bind(worker).bind(lease_until).bind(now).fetch_optional(c).await?
+    }))
+}
+
+/// Renews a lease. `None` when it was lost; otherwise whether somebody asked to cancel.
+pub async fn renew(c: &mut Conn, id: JobId, fence: i64, lease_until: Micros, progress: Option<Progress>) -> Result<Option<bool>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar(
+            "UPDATE jobs SET lease_until = $3, progress_done = COALESCE($4, progress_done), progress_total = COALESCE($5, progress_total)
+             WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING cancel_requested",
+        )
+        .bind(id).bind(fence).bind(lease_until).bind(progress.map(|p| p.done)).bind(progress.map(|p| p.total)).fetch_optional(c).await?
+    }))
+}
+
+/// Ends a job that this fence still owns; `false` when it no longer does.
+pub async fn finish(c: &mut Conn, id: JobId, fence: i64, state: JobState, error: Option<&str>, at: Micros) -> Result<bool> {
+    Ok(on!(c, c => {
+        sqlx::query(
+            "UPDATE jobs SET state = $3, error = $4, finished_at = $5, lease_owner = NULL, lease_until = NULL
+             WHERE id = $1 AND fence = $2 AND state = 'running'",
+        )
+        .bind(id).bind(fence).bind(Word(state)).bind(error).bind(at).execute(c).await?.rows_affected()
+    }) == 1)
+}
+
+/// Puts a job back for another attempt at `run_at`; `false` when the fence no longer owns it.
+pub async fn retry(c: &mut Conn, id: JobId, fence: i64, error: &str, run_at: Micros) -> Result<bool> {
+    Ok(on!(c, c => {
+        sqlx::query(
+            "UPDATE jobs SET state = 'queued', error = $3, run_at = $4, lease_owner = NULL, lease_until = NULL
+             WHERE id = $1 AND fence = $2 AND state = 'running'",
+        )
+        .bind(id).bind(fence).bind(error).bind(run_at).execute(c).await?.rows_affected()
+    }) == 1)
+}
+
+/// Jobs whose worker is gone: those with an expired lease, or all that run when `all` (nobody else can be running them).
+pub async fn abandoned(c: &mut Conn, now: Micros, all: bool) -> Result<Vec<JobRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as("SELECT * FROM jobs WHERE state = 'running' AND (lease_until < $1 OR $2) ORDER BY created_at")
+            .bind(now).bind(all).fetch_all(c).await?
+    }))
+}
+
+/// Asks a job to stop. A queued one is cancelled at once. Answers its state after that.
+pub async fn request_cancel(c: &mut Conn, id: JobId, at: Micros) -> Result<Option<JobState>> {
+    on!(c, c => {
+        sqlx::query("UPDATE jobs SET cancel_requested = $2 WHERE id = $1 AND state IN ('queued', 'running')")
+            .bind(id).bind(true).execute(&mut *c).await?;
+        sqlx::query("UPDATE jobs SET state = 'cancelled', finished_at = $2 WHERE id = $1 AND state = 'queued'")
+            .bind(id).bind(at).execute(&mut *c).await?;
+        let state: Option<Word<JobState>> =
+            sqlx::query_scalar("SELECT state FROM jobs WHERE id = $1").bind(id).fetch_optional(c).await?;
+        Ok(state.map(|word| word.0))
+    })
+}
+
+/// Takes a dead job up again with fresh attempts; `false` when it is not dead.
+pub async fn requeue_dead(tx: &mut Tx, id: JobId, at: Micros) -> Result<bool> {
+    let done = on!(&mut **tx, c => {
+        sqlx::query("UPDATE jobs SET state = 'queued', attempts = 0, run_at = $2, finished_at = NULL, cancel_requested = $3 WHERE id = $1 AND state = 'dead'")
+            .bind(id).bind(at).bind(false).execute(c).await?.rows_affected()
+    }) == 1;
+    tx.wakes_workers |= done;
+    Ok(done)
+}
+
+pub async fn get(c: &mut Conn, id: JobId) -> Result<Option<JobWithUser>> {
+    Ok(on!(c, c => {
+        sqlx::query_as("SELECT j.*, u.username, u.full_name FROM jobs j LEFT JOIN users u ON u.id = j.user_id WHERE j.id = $1")
+            .bind(id).fetch_optional(c).await?
+    }))
+}
+
+/// The newest jobs first.
+pub async fn list(c: &mut Conn, limit: i64) -> Result<Vec<JobWithUser>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT j.*, u.username, u.full_name FROM jobs j LEFT JOIN users u ON u.id = j.user_id ORDER BY j.created_at DESC, j.id DESC LIMIT $1",
+        )
+        .bind(limit).fetch_all(c).await?
+    }))
+}
+
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct QueueSummary {
+    pub queued: i64,
+    pub running: i64,
+    pub dead: i64,
+    pub oldest_due: Option<Micros>,
+}
+
+pub async fn summary(c: &mut Conn, now: Micros) -> Result<QueueSummary> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT COUNT(CASE WHEN state = 'queued' THEN 1 END) AS queued, COUNT(CASE WHEN state = 'running' THEN 1 END) AS running,
+                    COUNT(CASE WHEN state = 'dead' THEN 1 END) AS dead,
+                    MIN(CASE WHEN state = 'queued' AND run_at <= $1 THEN run_at END) AS oldest_due
+             FROM jobs WHERE state IN ('queued', 'running', 'dead')",
+        )
+        .bind(now).fetch_one(c).await?
+    }))
+}

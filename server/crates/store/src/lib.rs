@@ -1,0 +1,47 @@
+//! Everything that is remembered, on SQLite and PostgreSQL alike.
+//!
+//! One SQL text serves both databases: queries use `$1` placeholders and native types, and the [`on!`] macro expands a body once per
+//! connection type. What truly differs stands side by side in one file. One file per resource; to add a query: write it in the
+//! resource's file, add a case to `tests/contract.rs`, which runs on both databases.
+//!
+//! Functions take a [`Conn`], so that the domain composes them into one transaction. "Not found" is `Ok(None)` here.
+
+mod bus;
+pub mod changes;
+pub mod chat;
+mod db;
+pub mod events;
+pub mod files;
+pub mod jobs;
+pub mod projects;
+pub mod runs;
+pub mod sessions;
+pub mod users;
+mod word;
+
+pub use bus::{InProcessBus, LiveBus, Signal, Subscription};
+pub use db::{Committed, Conn, Db, PgHandle, SqliteHandle, Tx};
+pub use sqlx::Error as SqlxError;
+pub use word::{Doc, Word};
+
+/// What the database could not do. A unique key that is taken is told apart, since callers act on it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("a unique key is taken: {0}")]
+    Taken(String),
+    #[error("database: {0}")]
+    Database(#[source] sqlx::Error),
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(found) if found.is_unique_violation() => Self::Taken(found.message().to_owned()),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

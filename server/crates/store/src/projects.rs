@@ -1,0 +1,177 @@
+use sqlx::FromRow;
+use wire::{
+    Micros, ProjectId, UserId,
+    projects::{Project, ProjectRole, Visibility},
+    users::UserRef,
+};
+
+use crate::{Conn, Result, Word, db::on, users::user_ref};
+
+#[derive(Debug, Clone, FromRow)]
+pub struct ProjectRow {
+    pub id: ProjectId,
+    pub owner_id: UserId,
+    pub owner_username: String,
+    pub owner_full_name: Option<String>,
+    pub name: String,
+    pub description: String,
+    pub visibility: Word<Visibility>,
+    pub storage_backend: String,
+    pub revision: i64,
+    pub file_count: i64,
+    pub size_bytes: i64,
+    pub created_at: Micros,
+    pub updated_at: Micros,
+    /// The caller's own membership, if there is one.
+    pub member_role: Option<Word<ProjectRole>>,
+    pub active_runs: i64,
+    pub pending_reviews: i64,
+}
+
+impl ProjectRow {
+    pub fn into_project(self, role: ProjectRole) -> Project {
+        let owner = user_ref(Some(self.owner_id), Some(self.owner_username), self.owner_full_name);
+        Project {
+            id: self.id,
+            name: self.name,
+            description: self.description,
+            visibility: self.visibility.0,
+            storage_backend: self.storage_backend,
+            role,
+            owner: owner.unwrap_or(UserRef { id: self.owner_id, name: String::new() }),
+            revision: self.revision,
+            file_count: self.file_count,
+            size_bytes: self.size_bytes,
+            active_runs: self.active_runs,
+            pending_reviews: self.pending_reviews,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
+
+pub struct NewProject<'a> {
+    pub id: ProjectId,
+    pub owner_id: UserId,
+    pub name: &'a str,
+    pub description: &'a str,
+    pub at: Micros,
+    pub importing: bool,
+}
+
+/// Also makes the owner a member, so that one join answers who may do what.
+pub async fn insert(c: &mut Conn, project: &NewProject<'_>) -> Result<()> {
+    on!(c, c => {
+        sqlx::query(
+            "INSERT INTO projects (id, owner_id, name, description, visibility, storage_backend, revision, file_count, size_bytes,
+                                   created_at, updated_at, importing)
+             VALUES ($1, $2, $3, $4, 'private', 'local', 0, 0, 0, $5, $5, $6)",
+        )
+        .bind(project.id).bind(project.owner_id).bind(project.name).bind(project.description).bind(project.at).bind(project.importing)
+        .execute(&mut *c).await?;
+        sqlx::query("INSERT INTO project_members (project_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)")
+            .bind(project.id).bind(project.owner_id).bind(project.at)
+            .execute(c).await?;
+    });
+    Ok(())
+}
+
+macro_rules! select {
+    ($filter:literal) => {
+        concat!(
+            "SELECT p.id, p.owner_id, o.username AS owner_username, o.full_name AS owner_full_name, p.name, p.description, p.visibility,
+                    p.storage_backend, p.revision, p.file_count, p.size_bytes, p.created_at, p.updated_at, m.role AS member_role,
+                    (SELECT COUNT(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('queued', 'running')) AS active_runs,
+                    (SELECT COUNT(*) FROM change_sets s WHERE s.project_id = p.id AND s.state = 'open') AS pending_reviews
+             FROM projects p JOIN users o ON o.id = p.owner_id
+             LEFT JOIN project_members m ON m.project_id = p.id AND m.user_id = $1
+             WHERE p.deleted_at IS NULL AND NOT p.importing AND ",
+            $filter
+        )
+    };
+}
+
+/// One project as `user` sees it; says nothing about whether the user may.
+pub async fn get(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<ProjectRow>> {
+    Ok(on!(c, c => sqlx::query_as(select!("p.id = $2")).bind(user).bind(id).fetch_optional(c).await?))
+}
+
+/// Projects that the user is a member of, last changed first.
+pub async fn list_for(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(select!("m.user_id = $1 ORDER BY p.updated_at DESC, p.id DESC LIMIT 1000")).bind(user).fetch_all(c).await?
+    }))
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct AccessRow {
+    pub visibility: Word<Visibility>,
+    pub member_role: Option<Word<ProjectRole>>,
+    pub importing: bool,
+}
+
+/// What decides whether `user` may enter.
+pub async fn access(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<AccessRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT p.visibility, m.role AS member_role, p.importing FROM projects p
+             LEFT JOIN project_members m ON m.project_id = p.id AND m.user_id = $1
+             WHERE p.id = $2 AND p.deleted_at IS NULL",
+        )
+        .bind(user).bind(id).fetch_optional(c).await?
+    }))
+}
+
+pub async fn update(c: &mut Conn, id: ProjectId, name: &str, description: &str, at: Micros) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE projects SET name = $2, description = $3, updated_at = $4 WHERE id = $1")
+            .bind(id).bind(name).bind(description).bind(at).execute(c).await?;
+    });
+    Ok(())
+}
+
+pub async fn mark_deleted(c: &mut Conn, id: ProjectId, at: Micros) -> Result<()> {
+    on!(c, c => { sqlx::query("UPDATE projects SET deleted_at = $2 WHERE id = $1").bind(id).bind(at).execute(c).await?; });
+    Ok(())
+}
+
+/// Removes every trace of a project whose import did not finish.
+pub async fn remove_unfinished(c: &mut Conn, id: ProjectId) -> Result<()> {
+    on!(c, c => { sqlx::query("DELETE FROM projects WHERE id = $1 AND importing").bind(id).execute(c).await?; });
+    Ok(())
+}
+
+pub async fn finish_import(c: &mut Conn, id: ProjectId, at: Micros) -> Result<()> {
+    on!(c, c => { sqlx::query("UPDATE projects SET importing = $2, updated_at = $3 WHERE id = $1").bind(id).bind(false).bind(at).execute(c).await?; });
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Totals {
+    pub revision: i64,
+    pub file_count: i64,
+    pub size_bytes: i64,
+}
+
+/// Takes the project's next revision and, with it, the row lock that orders all writers. `None` when it is gone.
+pub async fn next_revision(c: &mut Conn, id: ProjectId, at: Micros) -> Result<Option<Totals>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "UPDATE projects SET revision = revision + 1, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL
+             RETURNING revision, file_count, size_bytes",
+        )
+        .bind(id).bind(at).fetch_optional(c).await?
+    }))
+}
+
+pub async fn add_totals(c: &mut Conn, id: ProjectId, files: i64, bytes: i64) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE projects SET file_count = file_count + $2, size_bytes = size_bytes + $3 WHERE id = $1")
+            .bind(id).bind(files).bind(bytes).execute(c).await?;
+    });
+    Ok(())
+}
+
+pub async fn revision(c: &mut Conn, id: ProjectId) -> Result<Option<i64>> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT revision FROM projects WHERE id = $1").bind(id).fetch_optional(c).await?))
+}

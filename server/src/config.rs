@@ -1,0 +1,254 @@
+//! Settings by the names that operators know: defaults, then `cloudxdevai.toml`, then `.env`, then the environment.
+//! Every wrong value is reported at once, by name. Secrets never appear in what is printed.
+
+mod parse;
+mod secrets;
+mod source;
+
+use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+use parse::Reader;
+pub use parse::{Cidr, Wrong};
+use sandbox::TierChoice;
+pub use source::Sources;
+use url::Url;
+
+/// A value that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("•••")
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppEnv {
+    Development,
+    Production,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A filter as `tracing` understands it: `info`, or `info,server=debug`.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    pub host: IpAddr,
+    pub port: u16,
+    pub public_url: Option<Url>,
+    /// Host names that are answered; empty means all.
+    pub allowed_hosts: Vec<String>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Cidr>,
+}
+
+impl HttpConfig {
+    /// Browsers reach the site over TLS: cookies are `Secure` and HSTS is sent.
+    pub fn is_secure(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    pub jwt_secret: Secret,
+    pub access_minutes: i64,
+    pub refresh_days: i64,
+    pub registration_open: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct ModelConfig {
+    pub openai_base_url: Option<Url>,
+    pub openai_api_key: Option<Secret>,
+    pub default_model: Option<String>,
+    pub first_byte: Duration,
+    pub max_tokens: u32,
+    pub temperature: f32,
+}
+
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    pub concurrency: usize,
+    pub sandbox_tier: TierChoice,
+    pub sandbox_paths: Vec<PathBuf>,
+    pub sandbox_allow_weak: bool,
+    /// The program that plays launcher and jail helper; this one unless a test runs inside another.
+    pub sandbox_helper: Option<PathBuf>,
+}
+
+/// Everything the process was told, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub env: AppEnv,
+    pub data_dir: PathBuf,
+    pub database_url: Secret,
+    pub db_pool_size: u32,
+    pub blobs_dir: PathBuf,
+    pub file_size_limit: u64,
+    pub http: HttpConfig,
+    pub auth: AuthConfig,
+    pub models: ModelConfig,
+    pub worker: WorkerConfig,
+    pub log: LogConfig,
+    pub dev_seed_data: bool,
+    shown: Vec<parse::Shown>,
+}
+
+/// All that is wrong with the configuration, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("The configuration is not usable; nothing was started.\n{}", lines(.0))]
+pub struct ConfigError(pub Vec<Wrong>);
+
+fn lines(wrong: &[Wrong]) -> String {
+    wrong.iter().map(|w| format!("  {}: {}", w.name, w.message)).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads all sources of this process, below the working directory.
+    pub fn load() -> Result<Self, ConfigError> {
+        Self::from_sources(Sources::of_process()?)
+    }
+
+    /// Checks what the sources say. Makes the data folder's secrets in development, where they are missing.
+    pub fn from_sources(sources: Sources) -> Result<Self, ConfigError> {
+        let mut read = Reader::new(sources);
+        let env = read.one_of("APP_ENV", &[("development", AppEnv::Development), ("production", AppEnv::Production)]);
+        let production = env == AppEnv::Production;
+        let data_dir = read.path("DATA_DIR");
+        let database_url = Secret::new(read_database(&mut read, &data_dir));
+        let blobs_dir = read.optional("STORAGE_LOCAL_PATH").map_or_else(|| data_dir.join("blobs"), PathBuf::from);
+        let http = read_http(&mut read, production);
+        let auth = read_auth(&mut read, production, &data_dir);
+        let models = read_models(&mut read);
+        let worker = read_worker(&mut read);
+        let log = read_log(&mut read);
+        let db_pool_size = read.number("DB_POOL_SIZE", 1, 200);
+        let file_size_limit = read.size("STORAGE_FILE_SIZE_LIMIT", 1024, 5 << 30);
+        let dev_seed_data = read.switch("DEV_SEED_DATA");
+        if production && dev_seed_data {
+            read.refuse("DEV_SEED_DATA", "must be off in production: it offers a scripted demonstration and a sample project");
+        }
+        let shown = read.finish().map_err(ConfigError)?;
+        Ok(Self { env, data_dir, database_url, db_pool_size, blobs_dir, file_size_limit, http, auth, models, worker, log, dev_seed_data, shown })
+    }
+
+    /// Name, value and source of every setting; secrets are masked.
+    pub fn describe(&self) -> String {
+        let width = self.shown.iter().map(|s| s.name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for line in &self.shown {
+            text.push_str(&format!("{:<width$}  {}  ({})\n", line.name, line.value, line.source));
+        }
+        text
+    }
+
+    /// Where checkouts and branches live.
+    pub fn work_dir(&self) -> PathBuf {
+        self.data_dir.join("work")
+    }
+}
+
+fn read_database(read: &mut Reader, data_dir: &std::path::Path) -> String {
+    match read.optional("DATABASE_URL") {
+        None => format!("sqlite://{}", data_dir.join("cloudxdevai.db").display()),
+        Some(url) if ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) => url,
+        Some(_) => {
+            read.refuse("DATABASE_URL", "must begin with sqlite:, postgres:// or postgresql://");
+            String::new()
+        }
+    }
+}
+
+fn read_http(read: &mut Reader, production: bool) -> HttpConfig {
+    let fallback: IpAddr = if production { [0, 0, 0, 0].into() } else { [127, 0, 0, 1].into() };
+    let host = match read.optional("APP_HOST").as_deref() {
+        None => fallback,
+        Some("localhost") => [127, 0, 0, 1].into(),
+        Some(text) => text.parse().unwrap_or_else(|_| {
+            read.refuse("APP_HOST", "must be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0");
+            fallback
+        }),
+    };
+    HttpConfig {
+        host,
+        port: read.number("APP_PORT", 0, 65_535) as u16,
+        public_url: read.http_url("APP_PUBLIC_URL"),
+        allowed_hosts: read.list("ALLOWED_HOSTS").into_iter().map(|h| h.to_ascii_lowercase()).collect(),
+        trusted_proxies: read.cidrs("TRUSTED_PROXIES"),
+    }
+}
+
+fn read_auth(read: &mut Reader, production: bool, data_dir: &std::path::Path) -> AuthConfig {
+    AuthConfig {
+        jwt_secret: secrets::resolve(read, "JWT_SECRET_KEY", production, data_dir),
+        access_minutes: i64::from(read.number("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", 1, 24 * 60)),
+        refresh_days: i64::from(read.number("JWT_REFRESH_TOKEN_EXPIRE_DAYS", 1, 365)),
+        registration_open: read.one_of("REGISTRATION", &[("open", true), ("closed", false)]),
+    }
+}
+
+fn read_models(read: &mut Reader) -> ModelConfig {
+    let config = ModelConfig {
+        openai_base_url: read.http_url("OPENAI_BASE_URL"),
+        openai_api_key: read.optional("OPENAI_API_KEY").map(Secret::new),
+        default_model: read.optional("AI_DEFAULT_MODEL"),
+        first_byte: Duration::from_secs(u64::from(read.number("AI_REQUEST_TIMEOUT", 1, 3600))),
+        max_tokens: read.number("AI_MAX_TOKENS", 1, 1_000_000),
+        temperature: read.decimal("AI_TEMPERATURE", 0.0, 2.0),
+    };
+    if (config.openai_base_url.is_some() || config.openai_api_key.is_some()) && config.default_model.is_none() {
+        read.refuse("AI_DEFAULT_MODEL", "must name the model to use when OPENAI_BASE_URL or OPENAI_API_KEY is set");
+    }
+    config
+}
+
+fn read_worker(read: &mut Reader) -> WorkerConfig {
+    use TierChoice::{Auto, S1, S2, S3, S3r};
+    WorkerConfig {
+        concurrency: read.number("WORKER_CONCURRENCY", 1, 256) as usize,
+        sandbox_tier: read.one_of("SANDBOX_TIER", &[("auto", Auto), ("S3", S3), ("S3r", S3r), ("S2", S2), ("S1", S1)]),
+        sandbox_paths: read.list("SANDBOX_PATHS").into_iter().map(PathBuf::from).collect(),
+        sandbox_allow_weak: read.switch("SANDBOX_ALLOW_WEAK"),
+        sandbox_helper: None,
+    }
+}
+
+fn read_log(read: &mut Reader) -> LogConfig {
+    let level = read.text("LOG_LEVEL");
+    // The names that operators of Python services are used to.
+    let filter = match level.to_ascii_lowercase().as_str() {
+        "warning" => "warn".to_owned(),
+        "critical" => "error".to_owned(),
+        other => other.to_owned(),
+    };
+    if tracing_subscriber::EnvFilter::builder().parse(&filter).is_err() {
+        read.refuse("LOG_LEVEL", "must be trace, debug, info, warn or error, or a filter such as info,server=debug");
+    }
+    let format = read.one_of("LOG_FORMAT", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
+    LogConfig { filter, format }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use super::*;
+
+fn load(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::from_sources(Sources::of_values(values.iter().copied()))
+}
+
+#[test]
+fn every_wrong_value_is_reported_at_once_by_name_and_without_its_content() {
+    let error = load(&[
+        ("APP_ENV", "production"),
+        ("JWT_SECRET_KEY", "changeme-hunter2-changeme-hunter2"),
+        ("APP_PORT", "99999"),
+        ("REGISTRATION", "sometimes"),
+        ("STORAGE_FILE_SIZE_LIMIT", "lots"),
+        ("TRUSTED_PROXIES", "10.0.0.0/99"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("OPENAI_API_KEY", "sk-hunter2"),
+    ])
+    .unwrap_err();
+    let names: Vec<_> = error.0.iter().map(|w| w.name.as_str()).collect();
+    for expected in
+        ["JWT_SECRET_KEY", "APP_PORT", "REGISTRATION", "STORAGE_FILE_SIZE_LIMIT", "TRUSTED_PROXIES", "DATABASE_URL", "AI_DEFAULT_MODEL"]
+    {
+        assert!(names.contains(&expected), "{expected} is missing in {names:?}");
+    }
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[test]
+fn production_needs_a_secret_and_development_makes_one_that_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
+    let refused = load(&[("APP_ENV", "production"), ("DATA_DIR", data)]).unwrap_err();
+    assert_eq!(refused.0.len(), 1);
+    assert_eq!(refused.0[0].name, "JWT_SECRET_KEY");
+    assert!(!std::path::Path::new(data).exists(), "a refused configuration leaves nothing behind");
+
+    let first = load(&[("DATA_DIR", data)]).unwrap();
+    let second = load(&[("DATA_DIR", data)]).unwrap();
+    assert_eq!(first.auth.jwt_secret, second.auth.jwt_secret);
+    assert!(first.auth.jwt_secret.expose().len() >= 64);
+}
+
+#[test]
+fn what_is_printed_masks_secrets() {
+    let config = load(&[
+        ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789"),
+        ("DATABASE_URL", "postgresql://app:hunter2@db/app"),
+        ("OPENAI_API_KEY", "sk-hunter2"),
+        ("AI_DEFAULT_MODEL", "small"),
+    ])
+    .unwrap();
+    let text = config.describe();
+    assert!(!text.contains("hunter2") && !text.contains("0123456789"), "{text}");
+    assert!(text.contains("postgresql://app:***@db/app"));
+    assert!(!format!("{config:?}").contains("sk-hunter2"));
+}
+
+#[test]
+fn a_secret_of_digits_keeps_every_digit() {
+    let digits = "00123456789012345678901234567890123456789";
+    let config = load(&[("JWT_SECRET_KEY", digits)]).unwrap();
+    assert_eq!(config.auth.jwt_secret.expose(), digits);
+}
+
+#[test]
+fn sizes_and_networks_are_read() {
+    let config = load(&[
+        ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789"),
+        ("STORAGE_FILE_SIZE_LIMIT", "2 MiB"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1"),
+    ])
+    .unwrap();
+    assert_eq!(config.file_size_limit, 2 << 20);
+    let [net, one] = config.http.trusted_proxies[..] else { panic!("two networks") };
+    assert!(net.contains("10.200.1.1".parse().unwrap()) && !net.contains("11.0.0.1".parse().unwrap()));
+    assert!(one.contains("::1".parse().unwrap()) && !one.contains("::2".parse().unwrap()));
+}
+
+#[test]
+fn the_example_file_lists_every_setting_with_its_default() {
+    let example = include_str!("../../../.env.example");
+    for (name, default, _) in source::SETTINGS {
+        assert!(example.lines().any(|line| line.trim_start_matches("# ") == format!("{name}={default}")), "{name}={default}");
+    }
+}

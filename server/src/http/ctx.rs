@@ -1,0 +1,107 @@
+//! Turns what a request carries into the one context that everything behind the doors asks for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use axum_extra::extract::CookieJar;
+use domain::{Client, Ctx, Error, auth};
+
+use super::{AppState, error::refuse, middleware::RequestId};
+use crate::config::HttpConfig;
+
+/// The other end of the socket, put on each request by the listener.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// Finds the caller: a bearer token, else the session cookie, else nobody.
+pub async fn attach(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let trace = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+    let nobody = Ctx::nobody(&app.services, trace, read_client(&app.config, &request));
+    match identify(&nobody, request.headers(), &app.config).await {
+        Ok(ctx) => {
+            request.extensions_mut().insert(ctx);
+            next.run(request).await
+        }
+        // A database that can't be asked must not look like a session that has ended.
+        Err(error) => refuse(&nobody)(error).into_response(),
+    }
+}
+
+async fn identify(nobody: &Ctx, headers: &HeaderMap, config: &HttpConfig) -> Result<Ctx, Error> {
+    let found = if let Some(token) = bearer(headers) {
+        auth::authenticate_bearer(nobody, token).await
+    } else if let Some(cookie) = CookieJar::from_headers(headers).get(auth::session_cookie_name(config.is_secure())) {
+        auth::authenticate_cookie(nobody, cookie.value()).await
+    } else {
+        return Ok(nobody.clone());
+    };
+    match found {
+        Err(Error::NotSignedIn | Error::Forbidden(_) | Error::NotFound(_)) => Ok(nobody.clone()),
+        other => other,
+    }
+}
+
+/// The token of `Authorization: Bearer`, whatever it is worth.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+fn read_client(config: &HttpConfig, request: &Request) -> Client {
+    let peer = request.extensions().get::<PeerAddress>().map(|p| p.0.ip().to_canonical());
+    let address = peer.map(|peer| find_client_address(config, peer, request.headers()));
+    let user_agent = request.headers().get(header::USER_AGENT).and_then(|v| v.to_str().ok());
+    let user_agent = user_agent.map(|text| text.chars().take(256).collect());
+    Client { address: address.map(|a| a.to_string()), user_agent }
+}
+
+/// The socket's address, or behind believed proxies the rightmost hop that is none of them. What stands left of it anybody
+/// could have written.
+fn find_client_address(config: &HttpConfig, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = |address: IpAddr| config.trusted_proxies.iter().any(|net| net.contains(address));
+    if !trusted(peer) {
+        return peer;
+    }
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+    let mut nearest = peer;
+    for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        nearest = address.to_canonical();
+        if !trusted(nearest) {
+            break;
+        }
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(trusted: &str, forwarded: &str) -> String {
+        let config = HttpConfig {
+            host: [127, 0, 0, 1].into(),
+            port: 0,
+            public_url: None,
+            allowed_hosts: Vec::new(),
+            trusted_proxies: trusted.split(',').filter_map(|t| t.parse().ok()).collect(),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+        find_client_address(&config, "10.0.0.1".parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn a_forwarded_address_counts_only_from_a_believed_proxy() {
+        assert_eq!(address("", "203.0.113.9"), "10.0.0.1");
+        assert_eq!(address("10.0.0.0/8", "203.0.113.9"), "203.0.113.9");
+        assert_eq!(address("10.0.0.0/8", "1.1.1.1, 203.0.113.9, 10.0.0.7"), "203.0.113.9");
+        assert_eq!(address("10.0.0.0/8", "nonsense, 10.0.0.7"), "10.0.0.7");
+    }
+}

@@ -1,0 +1,119 @@
+//! Pages and server functions of `app`.
+
+use app::{
+    App,
+    shell::{ShellOptions, shell},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use domain::Ctx;
+use http_body_util::Limited;
+use leptos::{
+    nonce::Nonce as LeptosNonce,
+    prelude::{provide_context, use_context},
+};
+use leptos_axum::{AxumRouteListing, generate_route_list, handle_server_fns_with_context, render_app_async_with_context};
+use wire::ErrorCode;
+
+use super::{
+    AppState, assets,
+    error::{self, Refusal},
+    middleware::{Nonce, RequestId},
+    routes::{Access, Routes},
+};
+
+/// Text saved from the editor, with what JSON adds to it.
+const FUNCTION_LIMIT: usize = 12 * 1024 * 1024;
+
+/// What may be called without an account; the rest of the table below follows the prefix.
+const PUBLIC_FUNCTIONS: &[&str] = &["/fn/auth/viewer", "/fn/auth/login", "/fn/auth/register", "/fn/auth/logout"];
+
+/// Every server function at its own address, in the same table as REST.
+pub fn declare_server_functions(mut routes: Routes) -> Routes {
+    for (path, method) in server_fn::axum::server_fn_paths() {
+        let access = match path {
+            path if PUBLIC_FUNCTIONS.contains(&path) => Access::Public,
+            path if path.starts_with("/fn/admin/") => Access::Admin,
+            "/fn/projects/list" | "/fn/projects/create" | "/fn/users/update_me" | "/fn/chat/models" => Access::SignedIn,
+            _ => Access::Member,
+        };
+        let Ok(filter) = MethodFilter::try_from(method.clone()) else { continue };
+        routes = routes.add(method, path, access, on(filter, call_server_function));
+    }
+    routes
+}
+
+async fn call_server_function(request: Request) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if length.is_some_and(|length| length > FUNCTION_LIMIT) {
+        return Refusal::new(ErrorCode::TooLarge, "This is more than one call takes. Upload it as a file instead.", id.as_ref()).into_response();
+    }
+    let request = request.map(|body| Body::new(Limited::new(body, FUNCTION_LIMIT)));
+    let mut response = handle_server_fns_with_context(provide_request_context, request).await.into_response();
+    // A plain form goes back to its page with the refusal; browsers follow that only with a redirect status.
+    if response.headers().contains_key(header::LOCATION) && !response.status().is_redirection() {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+    }
+    response
+}
+
+/// The pages that `app` routes.
+pub fn pages() -> Router<AppState> {
+    generate_route_list(App).iter().fold(Router::new(), |router, page: &AxumRouteListing| {
+        router.route(page.path(), on(MethodFilter::GET, render_page))
+    })
+}
+
+async fn render_page(request: Request) -> Response {
+    let render = render_app_async_with_context(provide_request_context, || shell(ShellOptions::of_request()));
+    let mut response = render(request).await;
+    response.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+}
+
+/// Everything without a route: public files, the app's own page for what doesn't exist, problems for programs.
+pub async fn fallback(request: Request) -> Response {
+    let path = request.uri().path();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || is_for_programs(path) {
+        return error::not_found(&request).into_response();
+    }
+    if let Some(file) = assets::serve_public(path, request.headers()) {
+        return file;
+    }
+    if !accepts_html(request.headers()) {
+        return error::not_found(&request).into_response();
+    }
+    let mut response = render_page(request).await;
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+fn is_for_programs(path: &str) -> bool {
+    ["/api", "/fn", "/pkg"].iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+    accept.contains("text/html") || accept.contains("*/*")
+}
+
+/// The one context of the request, handed from the HTTP layer to the views and server functions.
+fn provide_request_context() {
+    let Some(parts) = use_context::<Parts>() else { return };
+    if let Some(ctx) = parts.extensions.get::<Ctx>() {
+        provide_context(ctx.clone());
+    }
+    if let Some(nonce) = parts.extensions.get::<Nonce>() {
+        provide_context(LeptosNonce::from_value(nonce.0.clone()));
+    }
+    provide_context(assets::manifest());
+}

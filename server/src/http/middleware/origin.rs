@@ -1,0 +1,86 @@
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use url::Url;
+use wire::ErrorCode;
+
+use crate::{
+    config::HttpConfig,
+    http::{AppState, ctx::bearer, error::Refusal, middleware::RequestId},
+};
+
+/// Another site must not act with a visitor's cookie, nor sign them in. Callers with a token in a header are no browser that
+/// was talked into it.
+pub async fn refuse_foreign(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if harmless || bearer(request.headers()).is_some() || is_same_origin(request.headers(), &app.config) {
+        return next.run(request).await;
+    }
+    tracing::warn!("a request from another site was refused");
+    let detail = "This request came from another site, so nothing was changed. Open the page on its own address and try again.";
+    Refusal::new(ErrorCode::Forbidden, detail, request.extensions().get::<RequestId>()).into_response()
+}
+
+/// Browsers say where a request comes from: by `Sec-Fetch-Site` on trustworthy addresses, else by `Origin`. What says neither is no browser.
+fn is_same_origin(headers: &HeaderMap, config: &HttpConfig) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Some(origin) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else { return false };
+    let public = config.public_url.as_ref().is_some_and(|url| url.origin() == origin.origin());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<Authority>().ok());
+    let same_host = host.is_some_and(|host| {
+        let default_port = if origin.scheme() == "https" { 443 } else { 80 };
+        origin.host_str() == Some(host.host()) && origin.port_or_known_default() == Some(host.port_u16().unwrap_or(default_port))
+    });
+    public || same_host
+}
+
+/// With a list of host names set, other names are not answered.
+pub async fn refuse_unknown_hosts(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let allowed = &app.config.allowed_hosts;
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).and_then(|h| h.parse::<Authority>().ok());
+    if allowed.is_empty() || host.is_some_and(|host| allowed.iter().any(|name| name.eq_ignore_ascii_case(host.host()))) {
+        return next.run(request).await;
+    }
+    let detail = "This server does not answer to that host name. An administrator can add it to ALLOWED_HOSTS.";
+    Refusal::new(ErrorCode::BadRequest, detail, request.extensions().get::<RequestId>()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same_origin(pairs: &[(&'static str, &str)]) -> bool {
+        let config = HttpConfig {
+            host: [127, 0, 0, 1].into(),
+            port: 0,
+            public_url: Url::parse("https://code.example.org").ok(),
+            allowed_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+        };
+        let headers = pairs.iter().map(|(name, value)| ((*name).try_into().unwrap(), value.parse().unwrap())).collect();
+        is_same_origin(&headers, &config)
+    }
+
+    #[test]
+    fn only_our_own_pages_pass() {
+        assert!(same_origin(&[("host", "lan:8000")]));
+        assert!(same_origin(&[("host", "lan:8000"), ("origin", "http://lan:8000")]));
+        assert!(same_origin(&[("host", "127.0.0.1:8000"), ("origin", "https://code.example.org")]));
+        assert!(same_origin(&[("host", "lan:8000"), ("sec-fetch-site", "same-origin"), ("origin", "http://lan:8000")]));
+        for foreign in [
+            vec![("host", "lan:8000"), ("origin", "http://evil.example")],
+            vec![("host", "lan:8000"), ("origin", "http://lan:9000")],
+            vec![("host", "lan:8000"), ("origin", "null")],
+            vec![("host", "lan:8000"), ("sec-fetch-site", "cross-site"), ("origin", "http://lan:8000")],
+            vec![("host", "lan:8000"), ("sec-fetch-site", "same-site")],
+        ] {
+            assert!(!same_origin(&foreign), "{foreign:?}");
+        }
+    }
+}

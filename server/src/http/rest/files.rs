@@ -1,0 +1,127 @@
+use axum::{
+    Json,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post, put},
+};
+use domain::{Ctx, Error, files::Precondition};
+use futures::TryStreamExt;
+use serde::Deserialize;
+use tokio_util::io::StreamReader;
+use wire::{
+    Page, ProjectId,
+    files::{Base, FileVersion, MovePath, RestorePath, Tree},
+};
+
+use crate::http::{
+    bytes::{self, Wanted},
+    error::{Answer, refuse},
+    extract::{Asked, At, Body, Caller},
+    routes::{Access, Routes},
+};
+
+const FILE: &str = "/api/projects/{id}/files/{*path}";
+
+pub fn declare(routes: Routes) -> Routes {
+    routes
+        .add(Method::GET, "/api/projects/{id}/tree", Access::Member, get(tree))
+        .add(Method::GET, "/api/projects/{id}/history", Access::Member, get(history))
+        .add(Method::GET, FILE, Access::Member, get(download))
+        .add(Method::PUT, FILE, Access::Member, put(upload).layer(DefaultBodyLimit::disable()))
+        .add(Method::DELETE, FILE, Access::Member, delete(remove))
+        .add(Method::POST, "/api/projects/{id}/files:move", Access::Member, post(move_path))
+        .add(Method::POST, "/api/projects/{id}/files:restore", Access::Member, post(restore))
+}
+
+#[derive(Deserialize)]
+struct Below {
+    path: Option<String>,
+    depth: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct OfPath {
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct AtVersion {
+    version: Option<i64>,
+}
+
+async fn tree(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(below): Asked<Below>) -> Answer<Json<Tree>> {
+    domain::files::tree_below(&ctx, id, below.path.as_deref(), below.depth).await.map(Json).map_err(refuse(&ctx))
+}
+
+async fn history(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(of): Asked<OfPath>) -> Answer<Json<Page<FileVersion>>> {
+    domain::files::history(&ctx, id, &of.path).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+}
+
+async fn download(
+    Caller(ctx): Caller,
+    At((id, path)): At<(ProjectId, String)>,
+    Asked(at): Asked<AtVersion>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    send_file(&ctx, id, &path, at.version, &headers).await.map_err(refuse(&ctx))
+}
+
+async fn send_file(ctx: &Ctx, id: ProjectId, path: &str, version: Option<i64>, headers: &HeaderMap) -> Result<Response, Error> {
+    let (entry, reader) = domain::files::read(ctx, id, path, version).await?;
+    if bytes::is_known(headers, &entry) {
+        return Ok(bytes::not_modified(&entry));
+    }
+    match bytes::wanted(headers, &entry) {
+        Wanted::All => Ok(bytes::send(&entry, None, reader)),
+        Wanted::Unsatisfiable => Ok(bytes::unsatisfiable(&entry)),
+        Wanted::Part(part) => {
+            let (entry, reader) = domain::files::read_range(ctx, id, path, version, part.clone()).await?;
+            Ok(bytes::send(&entry, Some(part), reader))
+        }
+    }
+}
+
+/// The body is streamed into storage; a size that is announced and too large is refused before any of it is read.
+async fn upload(Caller(ctx): Caller, At((id, path)): At<(ProjectId, String)>, request: Request) -> Answer<Response> {
+    let base = bytes::read_precondition(request.headers()).map_err(refuse(&ctx))?;
+    refuse_too_large(&ctx, request.headers()).map_err(refuse(&ctx))?;
+    let body: blobs::Reader = Box::pin(StreamReader::new(request.into_body().into_data_stream().map_err(std::io::Error::other)));
+    let put = domain::files::put(&ctx, id, &path, base, body, None).await.map_err(refuse(&ctx))?;
+    let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
+    let headers = [(header::ETAG, bytes::etag(&put.entry)), (HeaderName::from_static("x-file-version"), put.entry.version.to_string())];
+    Ok((status, headers, Json(put.entry)).into_response())
+}
+
+fn refuse_too_large(ctx: &Ctx, headers: &HeaderMap) -> Result<(), Error> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let limit = ctx.services().settings.file_size_limit;
+    if announced.is_some_and(|size| size > limit) {
+        return Err(Error::TooLarge(format!("A file has at most {limit} bytes here. Nothing was changed.")));
+    }
+    Ok(())
+}
+
+/// With `If-Match` only that content is deleted.
+async fn remove(Caller(ctx): Caller, At((id, path)): At<(ProjectId, String)>, headers: HeaderMap) -> Answer<StatusCode> {
+    let base = find_base(&ctx, id, &path, &headers).await.map_err(refuse(&ctx))?;
+    domain::files::delete(&ctx, id, &path, base).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}
+
+async fn find_base(ctx: &Ctx, id: ProjectId, path: &str, headers: &HeaderMap) -> Result<Option<Base>, Error> {
+    let Precondition::Checksum(checksum) = bytes::read_precondition(headers)? else { return Ok(None) };
+    let entry = domain::files::entry(ctx, id, path).await?;
+    if entry.checksum == checksum {
+        return Ok(Some(Base::Version(entry.version)));
+    }
+    let detail = "The file has changed since. Nothing was deleted.".to_owned();
+    Err(Error::PreconditionFailed { detail, current: serde_json::to_value(entry).ok() })
+}
+
+async fn move_path(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<MovePath>) -> Answer<StatusCode> {
+    domain::files::move_path(&ctx, id, request).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}
+
+async fn restore(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<RestorePath>) -> Answer<StatusCode> {
+    domain::files::restore(&ctx, id, request).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}

@@ -1,0 +1,95 @@
+use std::{io::Write, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use server::{config::Config, doctor, logging, serve, wiring};
+
+/// cloudxdevai: projects, an editor, runs in a sandbox and a coding agent, in one program.
+#[derive(Parser)]
+#[command(name = "cloudxdevai", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the site and works off jobs (the default).
+    Serve {
+        /// Leaves the jobs to `cloudxdevai worker` processes.
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Works off jobs without serving the site.
+    Worker,
+    /// Brings the database to this version's schema and ends.
+    Migrate,
+    /// Checks every part of the installation and says what to do where something is wrong.
+    Doctor,
+    /// Looks at the configuration.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigAction {
+    /// Prints the effective values with secrets masked, or every wrong value by name.
+    Check,
+}
+
+fn main() -> ExitCode {
+    // Before any thread exists: the sandbox starts this same program as its launcher and jail helper.
+    sandbox::take_over_if_helper();
+    llm::install_crypto();
+    let command = Cli::parse().command.unwrap_or(Command::Serve { no_worker: false });
+    match run(command) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&mut std::io::stderr(), &format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    let config = Config::load()?;
+    if let Command::Config { action: ConfigAction::Check } = command {
+        tell(&mut std::io::stdout(), &config.describe());
+        return Ok(ExitCode::SUCCESS);
+    }
+    logging::install(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(dispatch(command, Arc::new(config)));
+    // A stuck blocking task must not keep a stopped server from ending.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    outcome
+}
+
+async fn dispatch(command: Command, config: Arc<Config>) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve { no_worker } => serve::serve(config, !no_worker).await?,
+        Command::Worker => serve::work(config).await?,
+        Command::Migrate => {
+            wiring::open_database(&config).await?;
+            tell(&mut std::io::stdout(), "The database is at this version's schema.\n");
+        }
+        Command::Doctor => {
+            let report = doctor::examine(config).await?;
+            tell(&mut std::io::stdout(), &doctor::render(&report));
+            if report.state == wire::admin::CheckState::Failed {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Command::Config { .. } => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A closed pipe on the other side is nobody's error.
+fn tell(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
+    let _ = to.flush();
+}

@@ -1,0 +1,135 @@
+//! The life of the process: listen, work, and stop without dropping what runs.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, http::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::{
+    config::Config,
+    http::{self, AppState, PeerAddress},
+    wiring::{self, Role, WiringError},
+    worker::Worker,
+};
+
+/// A client has this long to send a request's head, also on a connection that is kept open.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Requests in flight have this long to end once the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    #[error("could not listen on {address}: {source}. Choose another address with APP_HOST and APP_PORT.")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("could not watch for signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+/// Serves the site, and works off jobs unless told not to, until SIGINT or SIGTERM.
+pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeError> {
+    let stop = stop_on_signal()?;
+    let address = SocketAddr::new(config.http.host, config.http.port);
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    let role = if with_worker { Role::Worker } else { Role::Server };
+    let app = wiring::wire(config.clone(), role).await?;
+    let state = AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), shutdown: stop.clone() };
+    let (router, _) = http::router(state);
+    let worker = app.work.map(|work| tokio::spawn(Worker::new(work).run(stop.clone())));
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), worker = with_worker, "serving");
+    listen(listener, router, stop).await;
+    if let Some(worker) = worker
+        && let Err(error) = worker.await
+    {
+        tracing::error!(%error, "the worker ended badly");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Works off jobs until SIGINT or SIGTERM.
+pub async fn work(config: Arc<Config>) -> Result<(), ServeError> {
+    let stop = stop_on_signal()?;
+    let app = wiring::wire(config, Role::Worker).await?;
+    if let Some(work) = app.work {
+        Worker::new(work).run(stop).await;
+    }
+    Ok(())
+}
+
+fn stop_on_signal() -> Result<CancellationToken, ServeError> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: no new work is taken");
+        token.cancel();
+        // Whoever asks twice does not want to wait.
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(130);
+    });
+    Ok(stop)
+}
+
+/// Answers connections until `stop`, then lets requests in flight end.
+pub async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => answer(stream, peer, &router, &graceful),
+            Err(error) => {
+                // Out of file descriptors, most likely: give connections time to end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut off");
+    }
+}
+
+fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &GracefulShutdown) {
+    // Events are small and must not wait for more; where it can't be set, they are only slower.
+    let _ = stream.set_nodelay(true);
+    let router = router.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke off");
+        }
+    });
+}

@@ -1,0 +1,159 @@
+//! The only place that picks what stands behind each trait.
+
+mod probes;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use blobs::LocalBlobs;
+use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds};
+use llm::{ApiKey, ModelError, Models, ModelsConfig, OpenAiConfig};
+use sandbox::Sandbox;
+use store::{Db, InProcessBus};
+
+use crate::{
+    config::{Config, ModelConfig},
+    worker::Work,
+};
+
+const OPENAI: &str = "https://api.openai.com/v1";
+const JOBS_PER_USER: i64 = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    #[error("the folder {folder} can't be used: {source}. Make it writable for this user, or set DATA_DIR to another.")]
+    Folder { folder: String, source: std::io::Error },
+    #[error("the database can't be used: {0}. Check DATABASE_URL; nothing was started.")]
+    Database(#[from] store::Error),
+    #[error("the model provider can't be used: {}", .0.sentence())]
+    Models(#[from] ModelError),
+}
+
+/// What this process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Answers requests and leaves jobs to others.
+    Server,
+    /// Works off jobs, whether it answers requests or not. Only one process uses a work folder.
+    Worker,
+    /// Looks at everything and changes nothing that a running server uses.
+    Doctor,
+}
+
+/// Everything put together: what the doors need and what the worker needs.
+pub struct App {
+    pub services: Arc<Services>,
+    /// Absent where jobs are left to others.
+    pub work: Option<Work>,
+}
+
+pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
+    make_folder(&config.data_dir)?;
+    let db = open_database(&config).await?;
+    let blobs = LocalBlobs::open(&config.blobs_dir).await.map_err(|source| folder_error(&config.blobs_dir, source))?;
+    let models = open_models(&config)?;
+    let sandbox = match role {
+        Role::Server => None,
+        Role::Worker => Some(Sandbox::probe(sandbox_config(&config, config.work_dir())).await),
+        Role::Doctor => Some(examine_sandbox(&config).await?),
+    };
+    let services = Arc::new(Services {
+        db: db.clone(),
+        blobs: Arc::new(blobs),
+        bus: Arc::new(InProcessBus::new()),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        settings: settings(&config),
+        models: describe_models(&models, config.models.default_model.as_deref()),
+        probes: probes::all(&config, sandbox.as_ref(), &models),
+        signals: JobSignals::default(),
+    });
+    let work = sandbox.map(|sandbox| Work {
+        services: services.clone(),
+        sandbox,
+        models,
+        concurrency: config.worker.concurrency,
+        max_tokens: config.models.max_tokens,
+        temperature: config.models.temperature,
+        // A SQLite file belongs to one machine, and its worker has just started: whatever runs there is nobody's.
+        owns_all_jobs: matches!(db, Db::Sqlite { .. }),
+        name: format!("{}-{}", std::process::id(), services.ids.new_uuid().simple()),
+    });
+    Ok(App { services, work })
+}
+
+/// In a folder of its own, so that a running server keeps its work folder.
+async fn examine_sandbox(config: &Config) -> Result<Arc<Sandbox>, WiringError> {
+    let folder = config.data_dir.join(format!("doctor-{}", std::process::id()));
+    let sandbox = Sandbox::probe(sandbox_config(config, folder.clone())).await;
+    std::fs::remove_dir_all(&folder).map_err(|source| folder_error(&folder, source))?;
+    Ok(sandbox)
+}
+
+/// Connects and brings the schema up to date.
+pub async fn open_database(config: &Config) -> Result<Db, WiringError> {
+    Ok(Db::connect(config.database_url.expose(), config.db_pool_size).await?)
+}
+
+fn make_folder(folder: &Path) -> Result<(), WiringError> {
+    std::fs::create_dir_all(folder).map_err(|source| folder_error(folder, source))
+}
+
+fn folder_error(folder: &Path, source: std::io::Error) -> WiringError {
+    WiringError::Folder { folder: folder.display().to_string(), source }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        jwt_secret: domain::Secret(config.auth.jwt_secret.expose().as_bytes().to_vec()),
+        access_minutes: config.auth.access_minutes,
+        refresh_days: config.auth.refresh_days,
+        registration: if config.auth.registration_open { Registration::Open } else { Registration::Closed },
+        secure_cookies: config.http.is_secure(),
+        file_size_limit: config.file_size_limit,
+        jobs_per_user: JOBS_PER_USER,
+        sample: if config.dev_seed_data { llm::sample::SAMPLE_FILES } else { &[] },
+    }
+}
+
+fn open_models(config: &Config) -> Result<Models, WiringError> {
+    let models = ModelsConfig {
+        openai: openai(&config.models),
+        demo: config.dev_seed_data,
+        default_model: config.models.default_model.clone(),
+    };
+    Ok(Models::from_config(models)?)
+}
+
+fn openai(config: &ModelConfig) -> Option<OpenAiConfig> {
+    let key = config.openai_api_key.as_ref().map(|key| ApiKey::new(key.expose()));
+    let base = config.openai_base_url.clone().or_else(|| key.as_ref().and_then(|_| OPENAI.parse().ok()))?;
+    let name = config.default_model.clone()?;
+    Some(OpenAiConfig { first_byte: config.first_byte, ..OpenAiConfig::new(base, key, name) })
+}
+
+fn describe_models(models: &Models, default: Option<&str>) -> wire::chat::Models {
+    let items: Vec<_> = models
+        .list()
+        .into_iter()
+        .map(|m| wire::chat::ModelInfo { name: m.name, provider: m.provider, is_demo: m.is_demo })
+        .collect();
+    let default = default.map(str::to_owned).filter(|name| items.iter().any(|m| m.name == *name));
+    let default = default.or_else(|| items.first().map(|m| m.name.clone()));
+    let hint = if items.is_empty() { ModelError::NotConfigured.sentence() } else { String::new() };
+    wire::chat::Models { items, default, hint }
+}
+
+fn sandbox_config(config: &Config, work_dir: PathBuf) -> sandbox::Config {
+    let worker = &config.worker;
+    sandbox::Config {
+        tier: worker.sandbox_tier,
+        extra_paths: worker.sandbox_paths.clone(),
+        allow_weak: worker.sandbox_allow_weak,
+        helper: worker.sandbox_helper.clone(),
+        // The jail enters it by its full path.
+        ..sandbox::Config::new(std::path::absolute(&work_dir).unwrap_or(work_dir))
+    }
+}

@@ -1,0 +1,97 @@
+//! Lines of the health page that only the process that put everything together can fill.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use domain::HealthProbe;
+use llm::Models;
+use sandbox::{Sandbox, Tier};
+use wire::admin::{Check, CheckState};
+
+use crate::config::Config;
+
+/// Below this share of free disk new runs are refused; a warning comes earlier.
+const DISK_FAILED: f64 = 0.05;
+const DISK_WARNING: f64 = 0.10;
+
+pub fn all(config: &Config, sandbox: Option<&Arc<Sandbox>>, models: &Models) -> Vec<Arc<dyn HealthProbe>> {
+    vec![
+        Arc::new(SandboxProbe { sandbox: sandbox.cloned() }),
+        Arc::new(DiskProbe { folder: config.data_dir.clone() }),
+        Arc::new(ModelsProbe { names: models.list().into_iter().map(|m| (m.name, m.is_demo)).collect() }),
+    ]
+}
+
+fn check(name: &str, state: CheckState, reason: impl Into<String>, advice: Option<String>) -> Check {
+    Check { name: name.to_owned(), state, reason: reason.into(), advice }
+}
+
+struct SandboxProbe {
+    sandbox: Option<Arc<Sandbox>>,
+}
+
+#[async_trait]
+impl HealthProbe for SandboxProbe {
+    async fn check(&self) -> Check {
+        let Some(sandbox) = &self.sandbox else {
+            return check("sandbox", CheckState::Ok, "Runs are left to worker processes.", None);
+        };
+        let probe = sandbox.probe_result();
+        let missing = probe.findings.iter().filter(|f| !f.ok);
+        let advice: Vec<_> = missing.filter_map(|f| f.advice.as_ref().map(|advice| format!("{}: {advice}", f.name))).collect();
+        let advice = (!advice.is_empty()).then(|| advice.join(" "));
+        // Without a sandbox runs are refused and everything else works, so it is no reason to take the server out.
+        let (state, advice) = match probe.tier {
+            Tier::S0 | Tier::S1 => (CheckState::Warning, advice),
+            Tier::S2 => (CheckState::Ok, advice),
+            Tier::S3 | Tier::S3r => (CheckState::Ok, None),
+        };
+        check("sandbox", state, format!("Tier {}: {}", probe.tier, probe.reason), advice)
+    }
+}
+
+struct DiskProbe {
+    folder: PathBuf,
+}
+
+#[async_trait]
+impl HealthProbe for DiskProbe {
+    async fn check(&self) -> Check {
+        let stat = match rustix::fs::statvfs(&self.folder) {
+            Ok(stat) if stat.f_blocks > 0 => stat,
+            Ok(_) => return check("disk", CheckState::Ok, "The file system does not tell its size.", None),
+            Err(error) => {
+                let advice = Some("Check that DATA_DIR exists and is mounted.".to_owned());
+                return check("disk", CheckState::Failed, format!("The data folder can't be looked at: {error}."), advice);
+            }
+        };
+        let free = stat.f_bavail as f64 / stat.f_blocks as f64;
+        let gib = (stat.f_bavail as f64 * stat.f_frsize as f64) / f64::from(1 << 30);
+        let reason = format!("{gib:.1} GiB free ({:.0} %).", free * 100.0);
+        let advice = || Some("Free space in DATA_DIR or give it a larger disk.".to_owned());
+        if free < DISK_FAILED {
+            check("disk", CheckState::Failed, format!("{reason} New runs are refused."), advice())
+        } else if free < DISK_WARNING {
+            check("disk", CheckState::Warning, reason, advice())
+        } else {
+            check("disk", CheckState::Ok, reason, None)
+        }
+    }
+}
+
+struct ModelsProbe {
+    names: Vec<(String, bool)>,
+}
+
+#[async_trait]
+impl HealthProbe for ModelsProbe {
+    async fn check(&self) -> Check {
+        let real: Vec<_> = self.names.iter().filter(|(_, is_demo)| !is_demo).map(|(name, _)| name.as_str()).collect();
+        let advice = || Some("Set OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart the server.".to_owned());
+        match (real.is_empty(), self.names.is_empty()) {
+            (false, _) => check("models", CheckState::Ok, format!("Configured: {}.", real.join(", ")), None),
+            (true, false) => check("models", CheckState::Warning, "Only the demonstration is there, which is not an AI.", advice()),
+            (true, true) => check("models", CheckState::Warning, "No model is configured; the agent can't answer.", advice()),
+        }
+    }
+}

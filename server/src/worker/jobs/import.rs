@@ -1,0 +1,41 @@
+use async_trait::async_trait;
+use domain::{
+    Ctx, Error,
+    jobs::{JobError, JobKind},
+    projects::{self, ImportJob},
+};
+use serde_json::Value;
+
+use crate::worker::{
+    Work,
+    registry::Job,
+    task::{Outcome, Task, Why},
+};
+
+/// Fills a project from an uploaded archive.
+pub struct Import;
+
+#[async_trait]
+impl Job for Import {
+    fn kind(&self) -> JobKind {
+        JobKind::Import
+    }
+
+    async fn run(&self, _work: &Work, task: &Task) -> Result<Outcome, Error> {
+        let job: ImportJob = task.job.payload()?;
+        let ended = projects::run_import(&task.ctx, &job, task.progress.clone(), task.stop.token.clone()).await;
+        Ok(match ended {
+            Ok(()) => Outcome::Done,
+            Err(JobError::Cancelled) if task.stop.why() == Some(Why::Asked) => Outcome::Cancelled,
+            // A cancelled import has taken its project away, so there is nothing to come back to.
+            Err(JobError::Cancelled) => Outcome::Failed("The server was stopped during the import. Nothing was kept; upload the archive again.".to_owned()),
+            Err(JobError::Final(sentence)) => Outcome::Failed(sentence),
+            Err(JobError::Retry(sentence)) => Outcome::Retry(sentence),
+        })
+    }
+
+    async fn tell_lost(&self, system: &Ctx, payload: &Value) -> Result<(), Error> {
+        let job: ImportJob = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
+        projects::discard_import(system, job.project_id).await
+    }
+}
