@@ -8,6 +8,7 @@ use wire::event::{Event, Stream};
 #[derive(Clone, Copy)]
 pub struct Live {
     connected: RwSignal<bool>,
+    signed_out: RwSignal<bool>,
 }
 
 /// Keeps one stream followed; dropping it ends that.
@@ -36,8 +37,8 @@ impl Drop for Follow {
 impl Live {
     /// Makes the page's connection known to its parts. It is opened with the first stream followed.
     pub fn provide() -> Self {
-        let live = Self { connected: RwSignal::new(true) };
-        line::attach(live.connected);
+        let live = Self { connected: RwSignal::new(true), signed_out: RwSignal::new(false) };
+        line::attach(live);
         provide_context(live);
         live
     }
@@ -45,6 +46,17 @@ impl Live {
     /// True while events arrive; a loss of less than a second does not show.
     pub fn connected(&self) -> Signal<bool> {
         self.connected.into()
+    }
+
+    /// True once the session has ended: nothing is followed any more until the person signs in again.
+    pub fn signed_out(&self) -> Signal<bool> {
+        self.signed_out.into()
+    }
+
+    /// Stops following because the session has ended.
+    pub fn end_session(&self) {
+        line::close();
+        self.signed_out.set(true);
     }
 
     /// Calls `f` for each event of `stream` after sequence number `after`, each once and in order. On the server it does nothing.
@@ -60,10 +72,10 @@ pub fn use_live() -> Live {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod line {
-    use super::{Event, Stream};
-    use leptos::prelude::RwSignal;
+    use super::{Event, Live, Stream};
 
-    pub fn attach(_: RwSignal<bool>) {}
+    pub fn attach(_: Live) {}
+    pub fn close() {}
     pub fn follow(_: Stream, _: i64, _: Box<dyn Fn(&Event)>) -> u64 {
         0
     }
@@ -76,13 +88,17 @@ mod line {
 
     use leptos::{
         leptos_dom::helpers::TimeoutHandle,
-        prelude::{GetUntracked, RwSignal, Set, set_timeout_with_handle},
+        prelude::{GetUntracked, Set, set_timeout_with_handle},
         web_sys::{self, EventSource, MessageEvent},
     };
     use wasm_bindgen::{JsCast, closure::Closure};
 
-    use super::{Event, Stream};
+    use wire::event::EventKind;
 
+    use super::{Event, Live, Stream};
+
+    /// As many as the server takes on one connection.
+    const STREAMS_MAX: usize = 32;
     const FIRST_RETRY: Duration = Duration::from_millis(200);
     const LAST_RETRY: Duration = Duration::from_secs(2);
     /// Streams added together share one new connection.
@@ -119,7 +135,9 @@ mod line {
         source: Option<Source>,
         timer: Option<TimeoutHandle>,
         failures: u32,
-        connected: Option<RwSignal<bool>>,
+        live: Option<Live>,
+        /// The session has ended: nothing is opened again.
+        closed: bool,
         watches_network: bool,
     }
 
@@ -127,9 +145,10 @@ mod line {
         static LINE: RefCell<Line> = RefCell::new(Line::default());
     }
 
-    pub fn attach(connected: RwSignal<bool>) {
+    pub fn attach(live: Live) {
         let watch = LINE.with_borrow_mut(|line| {
-            line.connected = Some(connected);
+            line.live = Some(live);
+            line.closed = false;
             !std::mem::replace(&mut line.watches_network, true)
         });
         if watch {
@@ -156,20 +175,32 @@ mod line {
         let (gone, empty) = LINE.with_borrow_mut(|line| (line.followers.remove(&id), line.followers.is_empty()));
         drop(gone);
         if empty {
-            let old = LINE.with_borrow_mut(|line| {
-                if let Some(timer) = line.timer.take() {
-                    timer.clear();
-                }
-                line.source.take()
-            });
-            drop(old);
+            hang_up();
         }
+    }
+
+    pub fn close() {
+        LINE.with_borrow_mut(|line| line.closed = true);
+        hang_up();
+    }
+
+    fn hang_up() {
+        let old = LINE.with_borrow_mut(|line| {
+            if let Some(timer) = line.timer.take() {
+                timer.clear();
+            }
+            line.source.take()
+        });
+        drop(old);
     }
 
     fn reopen_after(delay: Duration) {
         LINE.with_borrow_mut(|line| {
             if let Some(timer) = line.timer.take() {
                 timer.clear();
+            }
+            if line.closed {
+                return;
             }
             line.timer = set_timeout_with_handle(open, delay).ok();
         });
@@ -179,7 +210,11 @@ mod line {
         let (old, wanted) = LINE.with_borrow_mut(|line| {
             line.timer = None;
             let mut wanted = BTreeMap::new();
-            for follower in line.followers.values() {
+            // The newest first: what does not fit waits until another stream has ended.
+            for follower in line.followers.values().rev() {
+                if wanted.len() == STREAMS_MAX && !wanted.contains_key(&follower.stream) {
+                    continue;
+                }
                 let cursor = wanted.entry(follower.stream).or_insert(follower.cursor);
                 *cursor = follower.cursor.min(*cursor);
             }
@@ -229,6 +264,12 @@ mod line {
     }
 
     fn deliver(event: &Event) {
+        if matches!(event.kind, EventKind::SessionEnded {}) {
+            if let Some(live) = LINE.with_borrow(|line| line.live) {
+                live.end_session();
+            }
+            return;
+        }
         let calls: Vec<Rc<dyn Fn(&Event)>> = LINE.with_borrow_mut(|line| {
             if let Some(cursor) = line.source.as_mut().and_then(|s| s.cursors.get_mut(&event.stream)) {
                 *cursor = event.seq.max(*cursor);
@@ -261,11 +302,18 @@ mod line {
             ids.iter().filter_map(|id| line.followers.remove(id)).collect()
         });
         drop(gone);
+        let waiting = LINE.with_borrow(|line| {
+            let carried = |stream| line.source.as_ref().is_some_and(|source| source.cursors.contains_key(stream));
+            line.timer.is_none() && line.followers.values().any(|follower| !carried(&follower.stream))
+        });
+        if waiting {
+            reopen_after(GATHER);
+        }
     }
 
     fn show_connected(value: bool) {
-        let signal = LINE.with_borrow(|line| line.connected);
-        if let Some(signal) = signal
+        let live = LINE.with_borrow(|line| line.live);
+        if let Some(signal) = live.map(|live| live.connected)
             && signal.try_get_untracked().is_some_and(|shown| shown != value)
         {
             signal.set(value);

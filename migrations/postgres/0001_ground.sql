@@ -76,7 +76,8 @@ CREATE INDEX project_members_by_user ON project_members (user_id);
 -- superseded; the tree of any revision R is what has revision <= R < superseded, so a checkpoint is one number.
 CREATE TABLE file_versions (
     project_id     UUID NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
-    path           TEXT NOT NULL,
+    -- Ordered by bytes, as everywhere else; a database's own collation may put "B" after "a".
+    path           TEXT COLLATE "C" NOT NULL,
     version        BIGINT NOT NULL,
     revision       BIGINT NOT NULL,
     superseded     BIGINT,

@@ -84,8 +84,6 @@ pub struct ModelConfig {
     pub openai_api_key: Option<Secret>,
     pub default_model: Option<String>,
     pub first_byte: Duration,
-    pub max_tokens: u32,
-    pub temperature: f32,
 }
 
 #[derive(Debug, Clone)]
@@ -215,8 +213,6 @@ fn read_models(read: &mut Reader) -> ModelConfig {
         openai_api_key: read.optional("OPENAI_API_KEY").map(Secret::new),
         default_model: read.optional("AI_DEFAULT_MODEL"),
         first_byte: Duration::from_secs(u64::from(read.number("AI_REQUEST_TIMEOUT", 1, 3600))),
-        max_tokens: read.number("AI_MAX_TOKENS", 1, 1_000_000),
-        temperature: read.decimal("AI_TEMPERATURE", 0.0, 2.0),
     };
     if (config.openai_base_url.is_some() || config.openai_api_key.is_some()) && config.default_model.is_none() {
         read.refuse("AI_DEFAULT_MODEL", "must name the model to use when OPENAI_BASE_URL or OPENAI_API_KEY is set");

@@ -73,10 +73,8 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     let work = sandbox.map(|sandbox| Work {
         services: services.clone(),
         sandbox,
-        models,
+        models: Arc::new(models),
         concurrency: config.worker.concurrency,
-        max_tokens: config.models.max_tokens,
-        temperature: config.models.temperature,
         // A SQLite file belongs to one machine, and its worker has just started: whatever runs there is nobody's.
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),
         name: format!("{}-{}", std::process::id(), services.ids.new_uuid().simple()),

@@ -13,7 +13,7 @@ pub struct Viewer {
 }
 
 /// Who is looking at the page.
-#[server(prefix = "/fn", endpoint = "auth/viewer")]
+#[server(name = ViewerFn, prefix = "/fn", endpoint = "auth/viewer")]
 pub async fn viewer() -> Result<Viewer, ApiError> {
     let ctx = super::ctx::current()?;
     let has_users = domain::users::any_exist(&ctx).await.map_err(super::ctx::refuse)?;
@@ -21,7 +21,7 @@ pub async fn viewer() -> Result<Viewer, ApiError> {
 }
 
 /// Signs in and goes to `next` (a path of this site). Works as a plain form. A refusal's `current` holds `{"username"}` as typed.
-#[server(prefix = "/fn", endpoint = "auth/login")]
+#[server(name = LoginFn, prefix = "/fn", endpoint = "auth/login")]
 pub async fn login(username: String, password: String, next: Option<String>) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     let signed_in = domain::auth::login_browser(&ctx, wire::auth::Login { username, password }).await.map_err(super::ctx::refuse)?;
@@ -32,7 +32,7 @@ pub async fn login(username: String, password: String, next: Option<String>) -> 
 
 /// Makes an account, signs in and goes to the dashboard. Works as a plain form. A refusal's `current` holds what was typed, without
 /// the password.
-#[server(prefix = "/fn", endpoint = "auth/register")]
+#[server(name = RegisterFn, prefix = "/fn", endpoint = "auth/register")]
 pub async fn register(email: String, username: String, password: String, full_name: Option<String>) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     let request = wire::auth::Register { email, username, password, full_name };
@@ -43,7 +43,7 @@ pub async fn register(email: String, username: String, password: String, full_na
 }
 
 /// Ends this browser's session and goes to the login page.
-#[server(prefix = "/fn", endpoint = "auth/logout")]
+#[server(name = LogoutFn, prefix = "/fn", endpoint = "auth/logout")]
 pub async fn logout() -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     let cookie = domain::auth::logout(&ctx).await.map_err(super::ctx::refuse)?;
@@ -52,7 +52,7 @@ pub async fn logout() -> Result<(), ApiError> {
     Ok(())
 }
 
-#[server(prefix = "/fn", endpoint = "users/update_me")]
+#[server(name = UpdateMeFn, prefix = "/fn", endpoint = "users/update_me")]
 pub async fn update_me(request: UpdateMe) -> Result<User, ApiError> {
     let ctx = super::ctx::current()?;
     domain::users::update_me(&ctx, request).await.map_err(super::ctx::refuse)

@@ -18,12 +18,21 @@ pub fn refuse(error: Error) -> ApiError {
         Some(ctx) => error.into_problem(&ctx),
         None => Problem::new(ErrorCode::Internal, "Something failed on the server."),
     };
-    if let Some(response) = use_context::<ResponseOptions>()
+    if !is_plain_form()
+        && let Some(response) = use_context::<ResponseOptions>()
         && let Ok(status) = http::StatusCode::from_u16(problem.status)
     {
         response.set_status(status);
     }
     ApiError(problem)
+}
+
+/// A form that was sent without a script: its answer is a redirect, whose status must stay.
+fn is_plain_form() -> bool {
+    use_context::<http::request::Parts>().is_some_and(|request| {
+        let accept = request.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        request.method == http::Method::POST && accept.contains("text/html")
+    })
 }
 
 /// Puts the browser's session cookie on the response.

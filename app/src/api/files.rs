@@ -5,56 +5,56 @@ use wire::{ProjectId, files::{Base, Entry, FileVersion, MovePath, OpenedFile, Re
 use super::ApiError;
 
 /// Every entry of the project, sorted by path, with the revision that the list shows.
-#[server(prefix = "/fn", endpoint = "files/tree", input = Json)]
+#[server(name = TreeFn, prefix = "/fn", endpoint = "files/tree", input = Json)]
 pub async fn tree(project: ProjectId) -> Result<Tree, ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::tree(&ctx, project).await.map_err(super::ctx::refuse)
 }
 
 /// A file with its text, at `version` or as it is now.
-#[server(prefix = "/fn", endpoint = "files/open", input = Json)]
+#[server(name = OpenFn, prefix = "/fn", endpoint = "files/open", input = Json)]
 pub async fn open(project: ProjectId, path: String, version: Option<i64>) -> Result<OpenedFile, ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::open_text(&ctx, project, &path, version).await.map_err(super::ctx::refuse)
 }
 
 /// Saves text by compare-and-swap.
-#[server(prefix = "/fn", endpoint = "files/save", input = Json)]
+#[server(name = SaveFn, prefix = "/fn", endpoint = "files/save", input = Json)]
 pub async fn save(project: ProjectId, request: SaveText) -> Result<SaveOutcome, ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::save_text(&ctx, project, request).await.map_err(super::ctx::refuse)
 }
 
 /// An empty directory.
-#[server(prefix = "/fn", endpoint = "files/create_directory", input = Json)]
+#[server(name = CreateDirectoryFn, prefix = "/fn", endpoint = "files/create_directory", input = Json)]
 pub async fn create_directory(project: ProjectId, path: String) -> Result<Entry, ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::create_directory(&ctx, project, &path).await.map_err(super::ctx::refuse)
 }
 
 /// Moves a file, or a directory with all that lies below it, in one step.
-#[server(prefix = "/fn", endpoint = "files/move", input = Json)]
+#[server(name = MovePathFn, prefix = "/fn", endpoint = "files/move", input = Json)]
 pub async fn move_path(project: ProjectId, request: MovePath) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::move_path(&ctx, project, request).await.map_err(super::ctx::refuse)
 }
 
 /// Deletes a file at `base`, or a directory with all that lies below it. What is deleted can be restored.
-#[server(prefix = "/fn", endpoint = "files/delete", input = Json)]
+#[server(name = DeleteFn, prefix = "/fn", endpoint = "files/delete", input = Json)]
 pub async fn delete(project: ProjectId, path: String, base: Option<Base>) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::delete(&ctx, project, &path, base).await.map_err(super::ctx::refuse)
 }
 
 /// Brings a deleted file or directory back, or an earlier version of a file.
-#[server(prefix = "/fn", endpoint = "files/restore", input = Json)]
+#[server(name = RestoreFn, prefix = "/fn", endpoint = "files/restore", input = Json)]
 pub async fn restore(project: ProjectId, request: RestorePath) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::restore(&ctx, project, request).await.map_err(super::ctx::refuse)
 }
 
 /// The versions of one path, newest first.
-#[server(prefix = "/fn", endpoint = "files/history", input = Json)]
+#[server(name = HistoryFn, prefix = "/fn", endpoint = "files/history", input = Json)]
 pub async fn history(project: ProjectId, path: String) -> Result<Vec<FileVersion>, ApiError> {
     let ctx = super::ctx::current()?;
     domain::files::history(&ctx, project, &path).await.map_err(super::ctx::refuse)

@@ -5,35 +5,35 @@ use wire::{ProjectId, projects::{CreateProject, Project, UpdateProject}};
 use super::ApiError;
 
 /// The caller's projects, last changed first.
-#[server(prefix = "/fn", endpoint = "projects/list", input = Json)]
+#[server(name = ListFn, prefix = "/fn", endpoint = "projects/list", input = Json)]
 pub async fn list() -> Result<Vec<Project>, ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::list(&ctx).await.map_err(super::ctx::refuse)
 }
 
 /// One project.
-#[server(prefix = "/fn", endpoint = "projects/get", input = Json)]
+#[server(name = GetFn, prefix = "/fn", endpoint = "projects/get", input = Json)]
 pub async fn get(id: ProjectId) -> Result<Project, ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::get(&ctx, id).await.map_err(super::ctx::refuse)
 }
 
 /// An empty project.
-#[server(prefix = "/fn", endpoint = "projects/create", input = Json)]
+#[server(name = CreateFn, prefix = "/fn", endpoint = "projects/create", input = Json)]
 pub async fn create(request: CreateProject) -> Result<Project, ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::create(&ctx, request).await.map_err(super::ctx::refuse)
 }
 
 /// Changes name or description.
-#[server(prefix = "/fn", endpoint = "projects/update", input = Json)]
+#[server(name = UpdateFn, prefix = "/fn", endpoint = "projects/update", input = Json)]
 pub async fn update(id: ProjectId, request: UpdateProject) -> Result<Project, ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::update(&ctx, id, request).await.map_err(super::ctx::refuse)
 }
 
 /// Removes the project; only its owner may.
-#[server(prefix = "/fn", endpoint = "projects/delete", input = Json)]
+#[server(name = DeleteFn, prefix = "/fn", endpoint = "projects/delete", input = Json)]
 pub async fn delete(id: ProjectId) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::delete(&ctx, id).await.map_err(super::ctx::refuse)

@@ -5,28 +5,28 @@ use wire::{ProjectId, RunId, runs::{Run, StartRun}};
 use super::ApiError;
 
 /// The runs of a project, newest first.
-#[server(prefix = "/fn", endpoint = "runs/list", input = Json)]
+#[server(name = ListFn, prefix = "/fn", endpoint = "runs/list", input = Json)]
 pub async fn list(project: ProjectId) -> Result<Vec<Run>, ApiError> {
     let ctx = super::ctx::current()?;
     domain::runs::list(&ctx, project).await.map_err(super::ctx::refuse)
 }
 
 /// One run.
-#[server(prefix = "/fn", endpoint = "runs/get", input = Json)]
+#[server(name = GetFn, prefix = "/fn", endpoint = "runs/get", input = Json)]
 pub async fn get(id: RunId) -> Result<Run, ApiError> {
     let ctx = super::ctx::current()?;
     domain::runs::get(&ctx, id).await.map_err(super::ctx::refuse)
 }
 
 /// Queues a command; follow `run:{id}` for what it prints.
-#[server(prefix = "/fn", endpoint = "runs/start", input = Json)]
+#[server(name = StartFn, prefix = "/fn", endpoint = "runs/start", input = Json)]
 pub async fn start(project: ProjectId, request: StartRun) -> Result<Run, ApiError> {
     let ctx = super::ctx::current()?;
     domain::runs::start(&ctx, project, request).await.map_err(super::ctx::refuse)
 }
 
 /// Stops a run; answers when nothing of it is left alive.
-#[server(prefix = "/fn", endpoint = "runs/cancel", input = Json)]
+#[server(name = CancelFn, prefix = "/fn", endpoint = "runs/cancel", input = Json)]
 pub async fn cancel(id: RunId) -> Result<Run, ApiError> {
     let ctx = super::ctx::current()?;
     domain::runs::cancel(&ctx, id).await.map_err(super::ctx::refuse)

@@ -91,13 +91,13 @@ fn take_key(desk: Desk, event: &ev::KeyboardEvent) {
             }
         }
         "e" | "E" => {
-            if let Some(id) = unmarked.filter(|id| has_lines(desk, *id)) {
+            if let Some(id) = unmarked.filter(|id| may_edit(desk, *id)) {
                 desk.choosing.set(None);
                 desk.editing.set(Some(id));
             }
         }
         "l" | "L" => {
-            if let Some(id) = unmarked.filter(|id| has_lines(desk, *id)) {
+            if let Some(id) = unmarked.filter(|id| may_edit(desk, *id)) {
                 desk.choosing.update(|choosing| *choosing = if *choosing == Some(id) { None } else { Some(id) });
             }
         }
@@ -113,8 +113,8 @@ fn take_key(desk: Desk, event: &ev::KeyboardEvent) {
     event.prevent_default();
 }
 
-fn has_lines(desk: Desk, id: wire::HunkId) -> bool {
-    desk.set.with_untracked(|set| {
+fn may_edit(desk: Desk, id: wire::HunkId) -> bool {
+    untrack(|| desk.ide.can_edit()) && desk.set.with_untracked(|set| {
         set.as_ref().and_then(|set| review_state::find(set, id)).is_some_and(|(_, hunk, ..)| !hunk.diff.is_empty())
     })
 }
@@ -144,9 +144,11 @@ fn Head(desk: Desk) -> impl IntoView {
         <div class="rv-head">
             <div class="row">
                 <h1 class="clip">{title}</h1>
-                <Badge kind=BadgeKind::Agent icon="sparkles">
-                    "On the agent's branch"
-                </Badge>
+                <span class="desk">
+                    <Badge kind=BadgeKind::Agent icon="sparkles">
+                        "On the agent's branch"
+                    </Badge>
+                </span>
                 <span class="grow"></span>
                 <IconButton icon="x" label="Leave the review; your marks are kept" on:click=move |_| ide.close_review() />
             </div>

@@ -62,6 +62,8 @@ pub struct Step {
     pub text: String,
     pub reasoning: String,
     pub tools: Vec<Tool>,
+    /// The answer it belongs to has arrived whole.
+    pub sealed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,9 +127,9 @@ impl TurnView {
         &mut self.steps[s].tools[t]
     }
 
-    /// The step that text goes to: after tools were called, a new one.
+    /// The step that text goes to: after a whole answer or tool calls, a new one.
     fn open_step(&mut self) -> &mut Step {
-        if self.steps.last().is_none_or(|step| !step.tools.is_empty()) {
+        if self.steps.last().is_none_or(|step| step.sealed || !step.tools.is_empty()) {
             self.steps.push(Step::default());
         }
         let last = self.steps.len() - 1;
@@ -144,8 +146,8 @@ pub fn apply(view: &mut TurnView, at: Micros, kind: &EventKind) {
         }
         EventKind::TurnResumed { .. } => {
             view.state = TurnState::Running;
-            // A step is complete once its calls are known; bare text is void and comes again.
-            if view.steps.last().is_some_and(|step| step.tools.is_empty()) {
+            // What was still streaming is void and comes again.
+            if view.steps.last().is_some_and(|step| !step.sealed && step.tools.is_empty()) {
                 view.steps.pop();
             }
         }
@@ -153,9 +155,12 @@ pub fn apply(view: &mut TurnView, at: Micros, kind: &EventKind) {
         EventKind::ReasoningDelta { text } => view.open_step().reasoning.push_str(text),
         EventKind::ToolCalled { call_id, name, arguments } => {
             let tool = view.put_tool(call_id, name, arguments);
-            tool.state = ToolState::Running;
-            tool.started = Some(at);
-            tool.output.clear();
+            // A declined call is announced as well, and answered without having run.
+            if tool.state != ToolState::Declined {
+                tool.state = ToolState::Running;
+                tool.started = Some(at);
+                tool.output.clear();
+            }
         }
         EventKind::ApprovalAsked { call_id, name, arguments } => {
             view.put_tool(call_id, name, arguments).state = ToolState::Waiting;
@@ -189,6 +194,10 @@ pub fn apply(view: &mut TurnView, at: Micros, kind: &EventKind) {
             view.usage.input += input;
             view.usage.output += output;
             view.usage.cached += cached;
+            // Booked once per answer, when it is written down.
+            if let Some(step) = view.steps.last_mut() {
+                step.sealed = true;
+            }
         }
         EventKind::ChangeSetReady { change_set_id, files, hunks } => {
             view.changes = Some(ProposedChanges { id: *change_set_id, files: *files, hunks: *hunks });
@@ -339,7 +348,7 @@ impl Settled<'_> {
             MessageBody::Assistant { text, tool_calls, .. } => {
                 // A step without words continues the one before it, as it does while it streams.
                 if !text.is_empty() || self.steps.is_empty() {
-                    self.steps.push(Step { text: text.clone(), ..Step::default() });
+                    self.steps.push(Step { text: text.clone(), sealed: true, ..Step::default() });
                 }
                 if let Some(step) = self.steps.last_mut() {
                     step.tools.extend(tool_calls.iter().map(|call| {
@@ -440,7 +449,7 @@ pub fn expand(settled: &[Item], turns: &[Turn], lives: &BTreeMap<TurnId, TurnVie
                 key: ItemKey::Step(id, i),
                 body: ItemBody::Step {
                     step: Arc::new(step.clone()),
-                    streaming: i == last && step.tools.is_empty() && live.state == TurnState::Running,
+                    streaming: i == last && !step.sealed && step.tools.is_empty() && live.state == TurnState::Running,
                 },
             }));
             end.state = live.state;

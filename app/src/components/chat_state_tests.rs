@@ -92,6 +92,28 @@ fn text_of_a_broken_off_step_is_void() {
 }
 
 #[test]
+fn a_declined_call_stays_declined_when_it_is_answered() {
+    let by = UserRef { id: id(7), name: "Mara".into() };
+    let view = fold(&[
+        EventKind::ApprovalAsked { call_id: "a".into(), name: "run_command".into(), arguments: "{}".into() },
+        EventKind::ApprovalAnswered { call_id: "a".into(), decision: Approval::Reject, by },
+        EventKind::TurnResumed { from_message: 2 },
+        called("a", "run_command"),
+        EventKind::ToolFinished { call_id: "a".into(), ok: false, summary: "Declined".into() },
+    ]);
+    let tool = &view.steps[0].tools[0];
+    assert_eq!((tool.state, tool.took_ms), (ToolState::Declined, None));
+}
+
+#[test]
+fn a_whole_answer_without_calls_survives_a_resume() {
+    let usage = EventKind::Usage { input: 1, output: 1, cached: 0 };
+    let view = fold(&[text("Part one"), usage, text("Part tw"), EventKind::TurnResumed { from_message: 3 }, text("Part two")]);
+    let said: Vec<&str> = view.steps.iter().map(|step| step.text.as_str()).collect();
+    assert_eq!(said, ["Part one", "Part two"]);
+}
+
+#[test]
 fn what_still_ran_is_marked_when_the_turn_ends() {
     let view = fold(&[called("a", "run_command"), EventKind::TurnFinished { reason: TurnReason::Stopped, detail: "Stopped.".into() }]);
     assert_eq!(view.steps[0].tools[0].state, ToolState::Interrupted);

@@ -185,7 +185,7 @@ pub fn Composer() -> impl IntoView {
                 <ModelPicker draft=draft />
                 <span class="grow"></span>
                 <Show
-                    when=active
+                    when=move || active() && ide.can_edit()
                     fallback=move || {
                         view! {
                             <Button
@@ -323,7 +323,8 @@ fn ModelPicker(draft: Draft) -> impl IntoView {
             let name = name.clone();
             move || draft.model_name().as_deref() == Some(name.as_str())
         };
-        view! { <option value=name.clone() prop:selected=chosen>{name}</option> }
+        let value = name.clone();
+        view! { <option value=value prop:selected=chosen>{name}</option> }
     };
     view! {
         <Show when=move || names.with(|names| !names.is_empty())>

@@ -40,7 +40,7 @@ pub fn read_lines(hunk: &Hunk) -> Vec<DiffLine> {
     let mut lines: Vec<DiffLine> = Vec::new();
     for raw in hunk.diff.lines() {
         let text = raw.get(1..).unwrap_or_default().to_owned();
-        let mut line = |side| DiffLine { index: lines.len(), side, old: None, new: None, parts: vec![(false, text.clone())], no_newline: false };
+        let line = |side| DiffLine { index: lines.len(), side, old: None, new: None, parts: vec![(false, text.clone())], no_newline: false };
         let line = match raw.as_bytes().first() {
             Some(b'\\') => {
                 if let Some(last) = lines.last_mut() {

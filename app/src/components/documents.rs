@@ -182,7 +182,7 @@ fn refresh(ide: Ide, path: String, by: String) {
         match answer {
             // A save of ours was answered meanwhile.
             Ok(file) if file.entry.version <= tab.version => {}
-            Ok(file) if tab.dirty || tab.saving => {
+            Ok(file) if (tab.dirty || tab.saving) && file.text != monaco::model_text(&path) => {
                 ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(file), by }));
             }
             Ok(file) => {
@@ -257,6 +257,10 @@ pub fn take_theirs(ide: Ide, path: &str) {
 pub fn restore_draft(ide: Ide, path: &str) {
     let Some(tab) = ide.tab(path) else { return };
     let Some(draft) = tab.draft else { return };
+    if monaco::model_text(path).is_none() {
+        // The editor is still on its way; the ribbon stays.
+        return;
+    }
     monaco::set_model_text(path, &draft.text, false);
     ide.update_tab(path, |tab| tab.draft = None);
     if draft.version != tab.version && draft.version != MOVED {

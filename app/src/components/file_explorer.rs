@@ -5,7 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use leptos::{ev, html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
+use leptos::{attr::custom::custom_attribute, ev, html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
     changes::ChangeAction,
     files::{Base, MovePath, RestorePath, SaveOutcome, SaveText, check_path},
@@ -52,6 +52,8 @@ struct Explorer {
     filter: RwSignal<String>,
     /// The row that the keyboard is on.
     current: RwSignal<Option<String>>,
+    /// The row that Tab reaches: the current one, or the first when that is not shown.
+    stop: Memo<Option<String>>,
     edit: RwSignal<Option<Edit>>,
     edit_error: RwSignal<Option<String>>,
     rows: Memo<Vec<Row>>,
@@ -77,11 +79,20 @@ impl Explorer {
             let input = edit.with(|edit| edit.as_ref().and_then(Edit::input_parent).map(str::to_owned));
             index.with(|index| expanded.with(|expanded| filter.with(|filter| index.rows(expanded, filter, input.as_deref()))))
         });
+        let current = RwSignal::new(None::<String>);
+        let stop = Memo::new(move |_| {
+            let current = current.get();
+            rows.with(|rows| {
+                let found = rows.iter().find(|row| Some(&row.path) == current.as_ref());
+                found.or(rows.first()).map(|row| row.path.clone())
+            })
+        });
         Self {
             ide,
             expanded,
             filter,
-            current: RwSignal::new(None),
+            current,
+            stop,
             edit,
             edit_error: RwSignal::new(None),
             rows,
@@ -449,6 +460,19 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
         let (_, last, count) = window.get();
         format!("{}px", (count - last) as f64 * explorer.row_height.get())
     };
+    // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
+    let stop_hidden = Memo::new(move |_| {
+        let (first, last, _) = window.get();
+        let at = explorer.stop.with(|stop| explorer.rows.with(|rows| rows.iter().position(|row| Some(&row.path) == stop.as_ref())));
+        at.is_some_and(|at| !(first..last).contains(&at))
+    });
+    let on_focus = move |_| {
+        if stop_hidden.get_untracked()
+            && let Some((at, _)) = explorer.stop.get_untracked().and_then(|path| explorer.row(&path))
+        {
+            explorer.go_to(at);
+        }
+    };
     let dropping = RwSignal::new(false);
     let on_drop = move |event: ev::DragEvent| {
         event.prevent_default();
@@ -473,7 +497,9 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             role="tree"
             aria-label="Project files"
             data-drop=move || dropping.get().then_some("true")
+            tabindex=move || stop_hidden.get().then_some("0")
             node_ref=explorer.list
+            on:focus=on_focus
             on:scroll=move |_| measure()
             on:keydown=move |event| on_key(explorer, &event)
             on:dragover=move |event: ev::DragEvent| {
@@ -549,10 +575,7 @@ fn EntryRow(explorer: Explorer, row: Row) -> impl IntoView {
         is_directory.then(open)
     };
     let selected = Signal::derive(move || ide.active.with(|active| path.with_value(|path| active.as_deref() == Some(path))));
-    let current = Signal::derive(move || match explorer.current.get() {
-        Some(current) => path.with_value(|path| *path == current),
-        None => explorer.rows.with(|rows| rows.first().is_some_and(|first| path.with_value(|path| *path == first.path))),
-    });
+    let current = Signal::derive(move || explorer.stop.with(|stop| path.with_value(|path| stop.as_deref() == Some(path))));
     let (name, icon, level, place) = (row.name().to_owned(), row_icon(&row), row.level, row.place);
     let kind = row.kind;
     let row = StoredValue::new(row);
@@ -622,8 +645,9 @@ fn RowBadge(ide: Ide, path: String, kind: RowKind) -> impl IntoView {
         .into_any(),
         RowMark::Hunks(hunks) => {
             let text = format!("{} for review", if hunks == 1 { "1 hunk waits".to_owned() } else { format!("{hunks} hunks wait") });
+            let title = text.clone();
             view! {
-                <span class="m c-agent" title=text.clone()>
+                <span class="m c-agent" title=title>
                     <span class="count count--agent" aria-hidden="true">{hunks}</span>
                     <span class="sr">{text}</span>
                 </span>
@@ -679,7 +703,7 @@ fn NameInput(explorer: Explorer, row: Row, initial: String, icon: &'static str) 
         }
     };
     view! {
-        <li role="treeitem" aria-level=row.level.to_string() aria-selected="false" style:--d=(row.level - 1).to_string()>
+        <li role="treeitem" {..custom_attribute("aria-level", row.level.to_string())} aria-selected="false" style:--d=(row.level - 1).to_string()>
             <span class="pad"></span>
             <Icon name=icon />
             <input

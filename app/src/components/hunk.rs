@@ -161,6 +161,9 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
     let has_lines = move || hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.diff.is_empty()));
     let conflict = move || standing.get() == Standing::Conflict;
     let blocked = Signal::derive(move || !desk.ide.can_review() || desk.busy.get());
+    // What a person writes into the project needs the right to write.
+    let no_edit = Signal::derive(move || blocked.get() || !desk.ide.can_edit());
+    let why_not_edit = move || (!desk.ide.can_edit()).then(|| "Editors of the project may change the text".to_owned());
     let why = move || {
         if desk.ide.can_review() { None } else { Some("Reviewers and editors of the project decide".to_owned()) }
     };
@@ -180,12 +183,27 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                             <Button
                                 size=ButtonSize::Small
                                 kind=kind(ButtonKind::Default)
-                                disabled=blocked
+                                disabled=no_edit
+                                title=Signal::derive(why_not_edit)
                                 on:click=move |_| desk.editing.set(Some(id))
                             >
                                 {if conflict() { "Edit to fit" } else { "Edit" }}
                                 {hint("E")}
                             </Button>
+                        }
+                    })}
+                {has_lines()
+                    .then(|| {
+                        let toggle = move |_| {
+                            desk.choosing.update(|choosing| *choosing = if *choosing == Some(id) { None } else { Some(id) });
+                        };
+                        view! {
+                            <span class="desk">
+                                <Button size=ButtonSize::Small kind=kind(ButtonKind::Default) disabled=no_edit title=Signal::derive(why_not_edit) on:click=toggle>
+                                    "Lines"
+                                    {hint("L")}
+                                </Button>
+                            </span>
                         }
                     })}
                 <Button size=ButtonSize::Small kind=accept disabled=blocked title=Signal::derive(why) on:click=move |_| desk.mark(id, Mark::Accept)>

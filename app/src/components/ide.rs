@@ -192,7 +192,10 @@ pub fn use_ide() -> Ide {
 impl Ide {
     /// Makes the state and hands it to everything below.
     pub fn provide(start: IdeStart, live: Live, toasts: Toasts) -> Self {
-        let IdeStart { project, tree, runs, viewer } = start;
+        let IdeStart { project, mut tree, runs, viewer } = start;
+        if let Some(tree) = &mut tree {
+            super::project_feed::sort_by_path(&mut tree.items);
+        }
         let side = use_panel(format!("side:{}", project.id), 180.0, 520.0, true);
         let chat = use_panel(format!("chat:{}", project.id), 300.0, 760.0, true);
         let console = use_panel(format!("console:{}", project.id), 120.0, 640.0, true);

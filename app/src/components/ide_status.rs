@@ -1,8 +1,9 @@
 //! The status bar and the notices under the topbar.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 
 use crate::{
+    api,
     components::{
         ide::{Ide, use_ide},
         tree_model::file_icon,
@@ -38,6 +39,7 @@ fn saving_of(ide: Ide) -> Saving {
 pub fn IdeStatus() -> impl IntoView {
     let ide = use_ide();
     let connected = ide.live.connected();
+    let signed_out = ide.live.signed_out();
     let saving = Memo::new(move |_| saving_of(ide));
     let hunks = Memo::new(move |_| i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
     let running = Memo::new(move |_| ide.runs.with(|runs| i64::try_from(runs.iter().filter(|run| !run.state.is_finished()).count()).unwrap_or(0)));
@@ -59,13 +61,13 @@ pub fn IdeStatus() -> impl IntoView {
     };
     view! {
         <footer class="status">
-            <Show when=move || (hunks.get() > 0)>
+            <Show when=move || hunks.get() != 0>
                 <span class="c-agent">
                     <Icon name="sparkles" />
                     {move || format!("Agent branch: {}", format::counted(hunks.get(), "change", "changes"))}
                 </span>
             </Show>
-            <Show when=move || (running.get() > 0)>
+            <Show when=move || running.get() != 0>
                 <span class="c-run">
                     <Icon name="loader-circle" class="spin" />
                     {move || format::counted(running.get(), "run", "runs")}
@@ -97,7 +99,7 @@ pub fn IdeStatus() -> impl IntoView {
             {cursor}
             {language}
             {move || {
-                if connected.get() {
+                if connected.get() && !signed_out.get() {
                     view! { <span><i class="dot dot--ok"></i>"Connected"</span> }.into_any()
                 } else {
                     view! { <span class="c-warn"><Icon name="cloud-off" />"Offline"</span> }.into_any()
@@ -112,9 +114,28 @@ pub fn IdeStatus() -> impl IntoView {
 pub fn IdeNotices() -> impl IntoView {
     let ide = use_ide();
     let connected = ide.live.connected();
+    let signed_out = ide.live.signed_out();
+    // The connection may be refused because the session is over; only then does the server say that nobody is signed in.
+    Effect::new(move |_| {
+        if !connected.get() {
+            spawn_local(async move {
+                let nobody = api::auth::viewer().await.is_ok_and(|viewer| viewer.user.is_none());
+                if nobody && !ide.is_gone() {
+                    ide.live.end_session();
+                }
+            });
+        }
+    });
     view! {
         <div class="notes">
-            <Show when=move || !connected.get()>
+            <Show when=move || signed_out.get()>
+                <Banner icon="log-in" title="You are signed out." text="What you typed is kept in this browser.">
+                    <a class="btn btn--s" href=format!("/login?next=/projects/{}", ide.project_id) rel="external">
+                        "Sign in"
+                    </a>
+                </Banner>
+            </Show>
+            <Show when=move || !connected.get() && !signed_out.get()>
                 <Banner icon="cloud-off" title="Offline." text="What you type is kept; reconnecting." />
             </Show>
             {move || {

@@ -1,6 +1,6 @@
 //! The dialog that makes a project: empty, or from an archive.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 use leptos::{html, prelude::*, wasm_bindgen::JsCast, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     api,
-    live::{Follow, use_live},
+    live::{Follow, Live, use_live},
     ui::{Button, ButtonKind, ButtonSize, Dialog, ErrorSummary, Progress, TextArea, TextField, format},
 };
 
@@ -63,7 +63,7 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
         file_name.set(None);
         navigate(&format!("/projects/{id}"), NavigateOptions::default());
     });
-    let import = Import { stage, problem, busy, opened };
+    let import = Import { stage, problem, busy, opened, live: use_live() };
 
     let on_submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -192,6 +192,7 @@ struct Import {
     problem: RwSignal<Option<Problem>>,
     busy: RwSignal<bool>,
     opened: Callback<ProjectId>,
+    live: Live,
 }
 
 impl Import {
@@ -220,7 +221,7 @@ impl Import {
             let body = answered.response_text().ok().flatten().unwrap_or_default();
             match read_answer(status, &body) {
                 Ok(started) => self.follow(started),
-                Err(problem) => self.fail(problem),
+                Err(problem) => self.fail(*problem),
             }
         });
         let on_error = wasm_bindgen::closure::Closure::once_into_js(move || {
@@ -249,8 +250,9 @@ impl Import {
     /// The archive arrived; follows the job that unpacks it.
     fn follow(self, started: ImportStarted) {
         self.stage.set(Stage::Unpacking(JobProgress::default()));
-        let following = StoredValue::new(None::<Follow>);
-        let follow = use_live().follow(Stream::Job(started.job_id), 0, move |event| {
+        let following = Rc::new(RefCell::new(None::<Follow>));
+        let ended = following.clone();
+        let follow = self.live.follow(Stream::Job(started.job_id), 0, move |event| {
             let EventKind::JobChanged { state, progress, error, .. } = &event.kind else { return };
             match state {
                 JobState::Queued | JobState::Running => {
@@ -267,9 +269,9 @@ impl Import {
                     self.fail(Problem::new(ErrorCode::Invalid, why));
                 }
             }
-            following.update_value(|follow| drop(follow.take()));
+            drop(ended.take());
         });
-        following.set_value(Some(follow));
+        following.replace(Some(follow));
     }
 
     fn fail(self, problem: Problem) {
@@ -279,14 +281,14 @@ impl Import {
     }
 }
 
-fn read_answer(status: u16, body: &str) -> Result<ImportStarted, Problem> {
+fn read_answer(status: u16, body: &str) -> Result<ImportStarted, Box<Problem>> {
     if (200..300).contains(&status) {
         return serde_json::from_str(body)
-            .map_err(|_| Problem::new(ErrorCode::Internal, "The server's answer could not be read. Look in the list of projects."));
+            .map_err(|_| Problem::new(ErrorCode::Internal, "The server's answer could not be read. Look in the list of projects.").into());
     }
-    Err(serde_json::from_str(body).unwrap_or_else(|_| {
+    Err(Box::new(serde_json::from_str(body).unwrap_or_else(|_| {
         Problem::new(ErrorCode::Unavailable, format!("The server answered {status}. Nothing was imported. Try again."))
-    }))
+    })))
 }
 
 fn refuse_file(file: Option<&web_sys::File>) -> Option<wire::FieldError> {

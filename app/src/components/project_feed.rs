@@ -152,7 +152,8 @@ impl Feed {
         spawn_local(async move {
             match api::files::tree(ide.project_id).await {
                 _ if ide.is_gone() => {}
-                Ok(tree) => {
+                Ok(mut tree) => {
+                    sort_by_path(&mut tree.items);
                     self.base_revision.set_value(tree.revision);
                     ide.tree.set(tree);
                     ide.tree_loaded.set(true);
@@ -196,6 +197,11 @@ impl Feed {
             });
         }
     }
+}
+
+/// Everything here searches by path in byte order, which is not the order of every database.
+pub fn sort_by_path(items: &mut [Entry]) {
+    items.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
 /// The tree after one change. Size and type of a changed file are not told; they come with the next whole tree.
@@ -297,5 +303,46 @@ mod session {
         if let Ok(text) = serde_json::to_string(turns) {
             write(&ide.storage_key("reviews"), &text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Micros;
+
+    fn entry(path: &str, kind: EntryKind, version: i64) -> Entry {
+        Entry {
+            path: path.to_owned(),
+            kind,
+            size: 1,
+            content_type: String::new(),
+            checksum: String::new(),
+            version,
+            mode: 0o644,
+            updated_at: Micros(0),
+            updated_by: None,
+        }
+    }
+
+    #[test]
+    fn directories_go_with_their_last_file_unless_they_were_made() {
+        let mut items = vec![
+            entry("a", EntryKind::Directory, 0),
+            entry("a/b", EntryKind::Directory, 0),
+            entry("a/b/c.txt", EntryKind::File, 3),
+            entry("kept", EntryKind::Directory, 1),
+            entry("kept/d.txt", EntryKind::File, 1),
+        ];
+        remove(&mut items, "a/b/c.txt");
+        remove(&mut items, "kept/d.txt");
+        assert_eq!(items.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), ["kept"]);
+    }
+
+    #[test]
+    fn a_directory_takes_its_files_along_but_not_its_namesakes() {
+        let mut items = vec![entry("src", EntryKind::Directory, 1), entry("src/a", EntryKind::File, 1), entry("src2", EntryKind::File, 1)];
+        remove(&mut items, "src");
+        assert_eq!(items.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), ["src2"]);
     }
 }

@@ -94,8 +94,8 @@ impl Desk {
                 if marks != self.marks.get_untracked() {
                     self.marks.set(marks);
                 }
-                if self.focus.get_untracked().is_none() {
-                    self.focus.set(self.marks.with_untracked(|marks| review_state::next_open(set, marks, None)));
+                if !restored && let Some(first) = self.marks.with_untracked(|marks| review_state::next_open(set, marks, None)) {
+                    self.go_to(first);
                 }
                 true
             })

@@ -60,7 +60,7 @@ fn has_failed(run: &Run) -> bool {
 pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<bool>, on_toggle: Callback<()>) -> impl IntoView {
     let ide = use_ide();
     let run = Memo::new(move |_| ide.runs.with(|runs| runs.iter().find(|run| run.id == id).cloned()));
-    let tail = Tail::new();
+    let tail = Tail::default();
     let stopping = RwSignal::new(false);
     let finished = Memo::new(move |_| run.with(|run| run.as_ref().is_none_or(|run| run.state.is_finished())));
     let command = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.command.clone()).unwrap_or_default()));

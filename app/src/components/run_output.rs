@@ -21,14 +21,10 @@ const ROWS_MAX: usize = 18;
 const ROW: f64 = 15.6;
 
 /// The last bytes that a run printed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Tail(StoredValue<Vec<u8>>);
 
 impl Tail {
-    pub fn new() -> Self {
-        Self(StoredValue::new(Vec::new()))
-    }
-
     fn push(self, bytes: &[u8]) {
         self.0.update_value(|tail| {
             tail.extend_from_slice(bytes);

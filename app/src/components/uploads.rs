@@ -8,7 +8,7 @@ use crate::{
     ui::{Button, ButtonKind, ButtonSize, Dialog, IconButton, Progress, format},
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum UploadState {
     Sending,
     /// The path exists; the checksum is that of the file there.

@@ -3,7 +3,7 @@ use leptos_router::hooks::use_navigate;
 use wire::users::User;
 
 use crate::{
-    api::auth::Logout,
+    api::auth::LogoutFn,
     ui::{Menu, MenuItem, MenuSeparator, MenuState, format::initials, menu::open_from},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 #[component]
 pub fn UserMenu(user: User) -> impl IntoView {
     let state = MenuState::new();
-    let logout = ServerAction::<Logout>::new();
+    let logout = ServerAction::<LogoutFn>::new();
     let name = user.display_name().to_owned();
     let short = initials(&name);
     let label = format!("Account of {name}");
@@ -41,7 +41,7 @@ pub fn UserMenu(user: User) -> impl IntoView {
             <MenuItem
                 icon="log-in"
                 on_choose=move || {
-                    logout.dispatch(Logout {});
+                    logout.dispatch(LogoutFn {});
                 }
             >
                 "Sign out"

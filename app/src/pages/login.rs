@@ -3,7 +3,7 @@ use leptos_meta::Title;
 use leptos_router::{components::Redirect, hooks::use_query_map};
 
 use crate::{
-    api::auth::{self, Login},
+    api::auth::{self, LoginFn},
     components::auth_frame::{AuthFrame, summary, typed},
     ui::{Button, ButtonKind, ButtonSize, ErrorSummary, TextField},
 };
@@ -30,7 +30,7 @@ pub fn LoginPage() -> impl IntoView {
 
 #[component]
 fn LoginForm() -> impl IntoView {
-    let action = ServerAction::<Login>::new();
+    let action = ServerAction::<LoginFn>::new();
     let pending = action.pending();
     let error = Memo::new(move |_| action.value().get().and_then(Result::err));
     let username = error.with_untracked(|error| typed(error.as_ref(), "username"));

@@ -170,7 +170,7 @@ fn Rail(ide: Ide) -> impl IntoView {
                 on:click=review
             >
                 <Icon name="git-compare" />
-                <Show when=move || (waiting.get() > 0)>
+                <Show when=move || waiting.get() != 0>
                     <Count value=waiting kind=BadgeKind::Agent />
                 </Show>
             </button>
@@ -194,7 +194,7 @@ fn PhoneBar(ide: Ide) -> impl IntoView {
             >
                 <Icon name=icon />
                 {label}
-                <Show when=move || pane == PhonePane::Review && (waiting.get() > 0)>
+                <Show when=move || pane == PhonePane::Review && waiting.get() != 0>
                     <Count value=waiting kind=BadgeKind::Agent />
                 </Show>
             </button>

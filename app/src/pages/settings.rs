@@ -5,7 +5,7 @@ use wire::users::User;
 use crate::{
     api::{
         ApiError,
-        auth::{Logout, UpdateMeFn},
+        auth::{LogoutFn, UpdateMeFn},
     },
     components::{
         auth_frame::summary,
@@ -113,7 +113,7 @@ fn Profile(user: User) -> impl IntoView {
 
 #[component]
 fn SignOut() -> impl IntoView {
-    let action = ServerAction::<Logout>::new();
+    let action = ServerAction::<LogoutFn>::new();
     view! {
         <section class="card">
             <div class="card-head">

@@ -3,7 +3,7 @@ use leptos_meta::Title;
 use leptos_router::components::Redirect;
 
 use crate::{
-    api::auth::{self, Register},
+    api::auth::{self, RegisterFn},
     components::auth_frame::{AuthFrame, summary, typed},
     ui::{Button, ButtonKind, ButtonSize, ErrorSummary, TextField},
 };
@@ -29,7 +29,7 @@ pub fn SignupPage() -> impl IntoView {
 
 #[component]
 fn SignupForm(has_users: bool) -> impl IntoView {
-    let action = ServerAction::<Register>::new();
+    let action = ServerAction::<RegisterFn>::new();
     let pending = action.pending();
     let error = Memo::new(move |_| action.value().get().and_then(Result::err));
     let kept = move |name: &'static str| error.with_untracked(|error| typed(error.as_ref(), name));

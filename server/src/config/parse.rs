@@ -106,16 +106,6 @@ impl Reader {
         }
     }
 
-    pub fn decimal(&mut self, name: &str, least: f32, most: f32) -> f32 {
-        match self.text(name).parse() {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.refuse(name, format!("must be a number from {least} to {most}"));
-                least
-            }
-        }
-    }
-
     pub fn size(&mut self, name: &str, least: u64, most: u64) -> u64 {
         match parse_size(&self.text(name)) {
             Some(bytes) if (least..=most).contains(&bytes) => bytes,

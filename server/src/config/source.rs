@@ -29,8 +29,6 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("OPENAI_BASE_URL", "", "any server that speaks the OpenAI format; empty with a key for api.openai.com"),
     ("AI_DEFAULT_MODEL", "", "model to use when nobody picks one"),
     ("AI_REQUEST_TIMEOUT", "30", "seconds to the first byte of an answer"),
-    ("AI_MAX_TOKENS", "4000", "longest answer of the model"),
-    ("AI_TEMPERATURE", "0.2", "0 to 2"),
     ("WORKER_CONCURRENCY", "4", "jobs worked on at once"),
     ("SANDBOX_TIER", "auto", "auto, S3, S3r, S2 or S1"),
     ("SANDBOX_PATHS", "", "more directories that runs may read, such as /opt/toolchains"),

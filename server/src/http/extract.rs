@@ -26,7 +26,7 @@ impl FromRequestParts<AppState> for Caller {
 /// Values of the path. One that can't be read names nothing that exists.
 pub struct At<T>(pub T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for At<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequestParts<AppState> for At<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Refusal> {
@@ -40,7 +40,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for At<T> {
 /// Values of the query.
 pub struct Asked<T>(pub T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Asked<T> {
+impl<T: DeserializeOwned + Send + 'static> FromRequestParts<AppState> for Asked<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Refusal> {

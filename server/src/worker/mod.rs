@@ -16,11 +16,9 @@ pub use runner::Worker;
 pub struct Work {
     pub services: Arc<Services>,
     pub sandbox: Arc<Sandbox>,
-    pub models: llm::Models,
+    pub models: Arc<llm::Models>,
     /// Jobs at a time.
     pub concurrency: usize,
-    pub max_tokens: u32,
-    pub temperature: f32,
     /// No other process can be working on this database's jobs.
     pub owns_all_jobs: bool,
     /// Names this worker in leases.

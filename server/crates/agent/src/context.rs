@@ -96,7 +96,9 @@ pub fn describe_review(hunks: &[HunkDecision]) -> String {
             let _ = writeln!(out, ", {n} accepted but no longer fitting.");
         }
     }
-    for (n, hunk) in hunks.iter().enumerate() {
+    let mut in_order: Vec<&HunkDecision> = hunks.iter().collect();
+    in_order.sort_by(|a, b| (&a.path, a.old_start).cmp(&(&b.path, b.old_start)));
+    for (n, hunk) in in_order.into_iter().enumerate() {
         let verdict = match hunk.state {
             HunkState::Accepted => "accepted as proposed; it is in the project now",
             HunkState::Edited => "edited; the person's text is in the project now, yours is not",

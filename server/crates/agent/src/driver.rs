@@ -284,12 +284,13 @@ impl Driver {
     /// Nothing of the turn is running any more: keeps what it made, forgets the branch, ends.
     async fn finish(&mut self, reason: TurnReason, mut detail: String) -> Result<Outcome, Error> {
         let (project, turn) = (self.turn.project_id, self.turn.id);
+        let mut note = None;
         match workspace::branch_to_change_set(&self.ctx, &self.deps.workspaces, &self.turn, self.base_revision).await {
             Ok(collected) => {
                 if !collected.left_out.is_empty() {
                     let text = describe_left_out(&collected.left_out);
                     detail = format!("{detail} {text}");
-                    self.append(MessageBody::Note { text }).await?;
+                    note = Some(MessageBody::Note { text });
                 }
             }
             // Stopped before there was one.
@@ -303,7 +304,12 @@ impl Driver {
         if let Err(error) = self.deps.workspaces.drop_branch(project.0, turn.0).await {
             tracing::warn!(turn.id = %turn, %error, "a branch that is no longer needed could not be removed");
         }
-        end(&self.ctx, turn, reason, detail).await
+        let outcome = end(&self.ctx, turn, reason, detail).await?;
+        // Behind the end: a note before it would tell a rebuilt machine that the turn is to go on.
+        if let Some(note) = note {
+            self.append(note).await?;
+        }
+        Ok(outcome)
     }
 }
 

@@ -19,6 +19,11 @@ pub fn cut_end(text: &str, max: usize) -> String {
     if text.len() <= max { text.to_owned() } else { format!("{}…", &text[..floor_boundary(text, max)]) }
 }
 
+/// `1 line`, `2 lines`.
+pub fn count_of(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
 /// A rough count of tokens that errs on the high side for text and code.
 pub fn estimate_tokens(bytes: usize) -> i64 {
     i64::try_from(bytes.div_ceil(3)).unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
 //! Between rows and directories: what the project holds goes into a checkout, what happened there comes back.
 
-use std::{collections::HashMap, io, pin::Pin, sync::Arc};
+use std::{collections::HashMap, io, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -12,10 +12,13 @@ use sandbox::{BranchAction, BytesSource, Changes, EntryKind, TreeEntry, Workspac
 use tokio::io::AsyncRead;
 use wire::{
     ProjectId,
-    changes::{ChangeAction, ChangeSet},
+    changes::ChangeSet,
     chat::Turn,
     files::Origin,
 };
+
+/// How long the end of a run waits for its checkout to be brought up to date.
+const SYNC_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why rows and directories could not be brought together.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +122,11 @@ pub async fn commit_run_changes(ctx: &Ctx, workspaces: &Workspaces, project: Pro
         return Ok(Committed { revision: base, written: Vec::new(), conflicts: Vec::new() });
     }
     let committed = files::commit_changes(ctx, project, base, origin, changes).await?;
-    ensure_checkout(ctx, workspaces, project).await?;
+    // A sync waits for commands on branches of this project. What is saved is saved; the next sync makes up for a missed one.
+    match tokio::time::timeout(SYNC_PATIENCE, ensure_checkout(ctx, workspaces, project)).await {
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(error)) => tracing::warn!(project.id = %project, %error, "a checkout could not be brought up to date after a run"),
+    }
     Ok(committed)
 }
 
@@ -176,12 +183,12 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
             continue;
         }
         let old = before.map(|e| (e.checksum.clone(), e.mode));
-        let new = if change.action == BranchAction::Deleted {
-            None
+        let (new, new_size) = if change.action == BranchAction::Deleted {
+            (None, 0)
         } else {
             let file = workspaces.branch_open(turn.project_id.0, turn.id.0, &change.path).await?;
             match store_file(ctx, file).await {
-                Ok((checksum, _)) => Some((checksum, change.mode as i32)),
+                Ok((checksum, size)) => (Some((checksum, change.mode as i32)), size),
                 Err(Error::TooLarge(_)) => {
                     left_out.push((change.path, "it is larger than a file of a project may be"));
                     continue;
@@ -189,38 +196,8 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
                 Err(error) => return Err(error.into()),
             }
         };
-        if let Some(action) = action_of(old.as_ref(), new.as_ref()) {
-            proposed.push(ProposedFile { path: change.path, action, old, new });
-        }
+        proposed.push(ProposedFile { path: change.path, kind: wire::files::EntryKind::File, old, new, new_size });
     }
-    let change_set = if proposed.is_empty() { None } else { domain::changes::create(ctx, turn.id, base_revision, proposed).await? };
+    let change_set = domain::changes::create(ctx, turn.id, base_revision, proposed).await?;
     Ok(Collected { change_set, left_out })
-}
-
-/// `None` when both sides are the same.
-fn action_of(old: Option<&(String, i32)>, new: Option<&(String, i32)>) -> Option<ChangeAction> {
-    match (old, new) {
-        (None, None) => None,
-        (None, Some(_)) => Some(ChangeAction::Add),
-        (Some(_), None) => Some(ChangeAction::Delete),
-        (Some((old, _)), Some((new, _))) if old != new => Some(ChangeAction::Modify),
-        (Some((_, old)), Some((_, new))) => (old != new).then_some(ChangeAction::Mode),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_action_follows_from_both_sides() {
-        let side = |checksum: &str, mode| Some((checksum.to_owned(), mode));
-        let action = |old: Option<(String, i32)>, new: Option<(String, i32)>| action_of(old.as_ref(), new.as_ref());
-        assert_eq!(action(None, side("a", 0o644)), Some(ChangeAction::Add));
-        assert_eq!(action(side("a", 0o644), None), Some(ChangeAction::Delete));
-        assert_eq!(action(side("a", 0o644), side("b", 0o755)), Some(ChangeAction::Modify));
-        assert_eq!(action(side("a", 0o644), side("a", 0o755)), Some(ChangeAction::Mode));
-        assert_eq!(action(side("a", 0o644), side("a", 0o644)), None);
-        assert_eq!(action(None, None), None);
-    }
 }

@@ -38,7 +38,10 @@ pub struct Counters {
 
 impl Base {
     pub fn none() -> Base {
-        Base { backend: CgroupBackend::None, dirs: BTreeMap::new() }
+        Base {
+            backend: CgroupBackend::None,
+            dirs: BTreeMap::new(),
+        }
     }
 
     /// Tries version 2, then version 1, by really making a group and limiting it. `name` tells two servers apart.
@@ -64,8 +67,13 @@ impl Base {
         if self.backend == CgroupBackend::None {
             return Ok(None);
         }
-        let group =
-            Group { dirs: self.dirs.iter().map(|(k, dir)| (k.clone(), dir.join(id))).collect() };
+        let group = Group {
+            dirs: self
+                .dirs
+                .iter()
+                .map(|(k, dir)| (k.clone(), dir.join(id)))
+                .collect(),
+        };
         let made = group.make(limits);
         if let Err(e) = made {
             group.remove();
@@ -84,7 +92,11 @@ impl Base {
                 }
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if uuid::Uuid::parse_str(&name).is_ok() {
-                    found.entry(name).or_default().dirs.insert(controller.clone(), entry.path());
+                    found
+                        .entry(name)
+                        .or_default()
+                        .dirs
+                        .insert(controller.clone(), entry.path());
                 }
             }
         }
@@ -171,7 +183,11 @@ impl Group {
             .dirs
             .values()
             .filter_map(|dir| fs::read_to_string(dir.join("cgroup.procs")).ok())
-            .flat_map(|text| text.lines().filter_map(|l| l.parse().ok()).collect::<Vec<_>>())
+            .flat_map(|text| {
+                text.lines()
+                    .filter_map(|l| l.parse().ok())
+                    .collect::<Vec<_>>()
+            })
             .collect();
         pids.sort_unstable();
         pids.dedup();
@@ -251,7 +267,9 @@ fn own_groups(text: &str) -> BTreeMap<String, String> {
 fn mounts(text: &str) -> BTreeMap<String, (String, PathBuf)> {
     let mut found = BTreeMap::new();
     for line in text.lines() {
-        let Some((left, right)) = line.split_once(" - ") else { continue };
+        let Some((left, right)) = line.split_once(" - ") else {
+            continue;
+        };
         let left: Vec<&str> = left.split(' ').collect();
         let right: Vec<&str> = right.split(' ').collect();
         if left.len() < 5 || right.len() < 3 {
@@ -279,10 +297,13 @@ fn own_dir(
     mounts: &BTreeMap<String, (String, PathBuf)>,
     controller: &str,
 ) -> io::Result<PathBuf> {
-    let (root, point) =
-        mounts.get(controller).ok_or_else(|| io::Error::other(format!("{controller} is not mounted")))?;
+    let (root, point) = mounts
+        .get(controller)
+        .ok_or_else(|| io::Error::other(format!("{controller} is not mounted")))?;
     let group = own.get(controller).map(String::as_str).unwrap_or("/");
-    let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or(group);
+    let below = group
+        .strip_prefix(root.trim_end_matches('/'))
+        .unwrap_or(group);
     let dir = point.join(below.trim_start_matches('/'));
     // Inside a container the path may be the host's while the mount shows only ours.
     Ok(if dir.is_dir() { dir } else { point.clone() })
@@ -302,7 +323,10 @@ fn prepare_v1(
         }
         dirs.insert(controller.to_owned(), dir);
     }
-    let base = Base { backend: CgroupBackend::V1, dirs };
+    let base = Base {
+        backend: CgroupBackend::V1,
+        dirs,
+    };
     try_out(&base)?;
     Ok(base)
 }
@@ -322,7 +346,9 @@ fn prepare_v2(
     let available = fs::read_to_string(parent.join("cgroup.controllers"))?;
     for needed in ["memory", "pids", "cpu"] {
         if !available.split_whitespace().any(|c| c == needed) {
-            return Err(io::Error::other(format!("controller {needed} is not delegated")));
+            return Err(io::Error::other(format!(
+                "controller {needed} is not delegated"
+            )));
         }
     }
     let leaf = parent.join("server");
@@ -337,7 +363,10 @@ fn prepare_v2(
         fs::create_dir(&jobs)?;
     }
     put(&jobs, "cgroup.subtree_control", "+memory +pids +cpu")?;
-    let base = Base { backend: CgroupBackend::V2, dirs: [("v2".to_owned(), jobs)].into() };
+    let base = Base {
+        backend: CgroupBackend::V2,
+        dirs: [("v2".to_owned(), jobs)].into(),
+    };
     try_out(&base)?;
     Ok(base)
 }
@@ -375,6 +404,9 @@ mod tests {
         let mounts = BTreeMap::from([(String::new(), ("/".to_owned(), root.path().to_path_buf()))]);
         let own = BTreeMap::from([(String::new(), "/".to_owned())]);
         let refused = prepare_v2(&own, &mounts, "jobs").unwrap_err();
-        assert!(refused.to_string().contains("memory is not delegated"), "{refused}");
+        assert!(
+            refused.to_string().contains("memory is not delegated"),
+            "{refused}"
+        );
     }
 }

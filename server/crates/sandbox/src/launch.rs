@@ -1,14 +1,14 @@
 //! The launcher: a short-lived process that gives up root, mounts a branch's overlay and becomes bubblewrap.
 //! Single-threaded, so namespaces and ids can be changed safely. Its configuration holds no text of users or models.
 
-use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, STATUS_FD};
+use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, STATUS_FD};
 use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Descriptor on which bubblewrap finds the directory to bind at `/w`.
-pub(crate) const WORK_FD: i32 = 7;
+pub(crate) const WORK_FD: i32 = 8;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchConfig {
@@ -49,7 +49,7 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
     let config: LaunchConfig =
         serde_json::from_str(text).map_err(|e| ("configuration", io::Error::other(e)))?;
     unsafe {
-        libc::close_range(BLOCK_FD as u32 + 1, u32::MAX, 0);
+        libc::close_range(INFO_KEEP_FD as u32 + 1, u32::MAX, 0);
         libc::umask(0o022);
         libc::setsid();
     }
@@ -63,14 +63,18 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
         mount_overlay(overlay, &config.work).map_err(at("overlay"))?;
     }
     hand_over_work(&config.work).map_err(at("work directory"))?;
-    for fd in [CONTROL_FD, STATUS_FD, INFO_FD, BLOCK_FD] {
+    for fd in [CONTROL_FD, STATUS_FD, INFO_FD, BLOCK_FD, INFO_KEEP_FD] {
         unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
     }
     exec(&config.argv).map_err(at("bubblewrap"))
 }
 
 fn check(result: i32) -> io::Result<()> {
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// bubblewrap started by real root is no sandbox, so uid 0 ends here.
@@ -146,5 +150,8 @@ fn exec(argv: &[String]) -> io::Result<std::convert::Infallible> {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    Err(std::process::Command::new(program).args(rest).env_clear().exec())
+    Err(std::process::Command::new(program)
+        .args(rest)
+        .env_clear()
+        .exec())
 }

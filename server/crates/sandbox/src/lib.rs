@@ -12,6 +12,7 @@ mod cgroup;
 mod jail;
 mod launch;
 mod output;
+mod pipes;
 mod probe;
 mod run;
 mod spec;
@@ -21,15 +22,17 @@ mod workspace;
 
 pub use jail::jail_main;
 pub use launch::launch_main;
+pub use pipes::PtyInput;
 pub use probe::{CgroupBackend, Config, Finding, Probe, Tier, TierChoice};
-pub use run::{PtyInput, Refused, RefusedKind, Running, Sandbox, Stopper};
+pub use run::{Refused, RefusedKind, Running, Sandbox, Stopper};
 pub use spec::{
-    Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace, Usage, shell,
+    Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace,
+    Usage, shell,
 };
 pub use sweep::SweepReport;
 pub use workspace::{
-    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, EntryKind, ListEntry, TreeEntry,
-    WorkspaceError, Workspaces,
+    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, EntryKind, ListEntry,
+    TreeEntry, WorkspaceError, Workspaces,
 };
 
 /// First argument under which a program that embeds this crate must call [`jail_main`], before any thread starts.

@@ -16,7 +16,10 @@ const READ_SIZE: usize = 16 * 1024;
 
 /// Where output comes from.
 pub(crate) enum Source {
-    Pipes { stdout: pipe::Receiver, stderr: pipe::Receiver },
+    Pipes {
+        stdout: pipe::Receiver,
+        stderr: pipe::Receiver,
+    },
     Pty(Arc<AsyncFd<OwnedFd>>),
 }
 
@@ -38,7 +41,11 @@ struct Pump {
 
 /// Runs until every source is at its end, the limit is reached, or the jail is dead and the pipes are empty.
 pub(crate) async fn pump(source: Source, sink: mpsc::Sender<Chunk>, meter: Arc<Meter>, limit: u64) {
-    let mut pump = Pump { sink: Some(sink), meter: meter.clone(), limit };
+    let mut pump = Pump {
+        sink: Some(sink),
+        meter: meter.clone(),
+        limit,
+    };
     let all = async {
         match source {
             Source::Pipes { stdout, stderr } => pump.pipes(stdout, stderr).await,
@@ -54,7 +61,10 @@ pub(crate) async fn pump(source: Source, sink: mpsc::Sender<Chunk>, meter: Arc<M
     // a descriptor lost somewhere else must not hold the run open.
     loop {
         let before = meter.total.load(Ordering::Relaxed);
-        if tokio::time::timeout(Duration::from_secs(1), &mut all).await.is_ok() {
+        if tokio::time::timeout(Duration::from_secs(1), &mut all)
+            .await
+            .is_ok()
+        {
             return;
         }
         if meter.total.load(Ordering::Relaxed) == before {
@@ -96,7 +106,10 @@ impl Pump {
                 .await;
             // A terminal whose last user is gone reports EIO, not an end of file.
             let Ok(n @ 1..) = read else { return };
-            if !self.pass(Channel::Pty, Bytes::copy_from_slice(&buffer[..n])).await {
+            if !self
+                .pass(Channel::Pty, Bytes::copy_from_slice(&buffer[..n]))
+                .await
+            {
                 return;
             }
         }
@@ -113,13 +126,22 @@ impl Pump {
         if over {
             data.truncate(room as usize);
         }
-        self.meter.total.store(offset + data.len() as u64, Ordering::Relaxed);
+        self.meter
+            .total
+            .store(offset + data.len() as u64, Ordering::Relaxed);
         if over {
             self.meter.over.notify_one();
         }
         if let Some(sink) = &self.sink
             && !data.is_empty()
-            && sink.send(Chunk { channel, offset, data }).await.is_err()
+            && sink
+                .send(Chunk {
+                    channel,
+                    offset,
+                    data,
+                })
+                .await
+                .is_err()
         {
             // Nobody listens any more; keep reading so that the job is not stuck on a full pipe.
             self.sink = None;

@@ -2,9 +2,10 @@
 
 use crate::bwrap::{self, JAIL_HOME, Layout};
 use crate::cgroup::{Base, Group};
-use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, JailConfig, STATUS_FD};
+use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, JailConfig, STATUS_FD};
 use crate::launch::{LaunchConfig, Overlay};
-use crate::output::{Meter, Source, pump};
+use crate::output::{Meter, pump};
+use crate::pipes::{Pipes, PtyInput, read_child_pid, watch_fd};
 use crate::probe::{Probe, Tier};
 use crate::spec::{Chunk, Finished, Limits, Spec, StopGrace};
 use crate::supervise::{Asked, Live, supervise};
@@ -12,14 +13,12 @@ use crate::sweep::Record;
 use crate::workspace::{self, RunPlace, Workspaces, beneath};
 use command_fds::{CommandFdExt, FdMapping};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -49,12 +48,20 @@ pub struct Refused {
 
 impl Refused {
     pub(crate) fn new(kind: RefusedKind, reason: impl Into<String>) -> Refused {
-        Refused { kind, reason: reason.into() }
+        Refused {
+            kind,
+            reason: reason.into(),
+        }
     }
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> Refused + '_ {
-    move |e| Refused::new(RefusedKind::Failed, format!("The sandbox could not be set up ({what}: {e}). Nothing was run."))
+    move |e| {
+        Refused::new(
+            RefusedKind::Failed,
+            format!("The sandbox could not be set up ({what}: {e}). Nothing was run."),
+        )
+    }
 }
 
 /// The only way to run a process. Cheap to share; made by [`Sandbox::probe`].
@@ -97,7 +104,10 @@ impl Sandbox {
     /// On a branch this waits for a [`Workspaces::sync`] of the same project to end, and the other way round.
     pub async fn start(&self, spec: Spec) -> Result<Running, Refused> {
         if self.engine.tier == Tier::S0 {
-            let reason = format!("Commands cannot be run on this machine: {}", self.probe.reason);
+            let reason = format!(
+                "Commands cannot be run on this machine: {}",
+                self.probe.reason
+            );
             return Err(Refused::new(RefusedKind::NoSandbox, reason));
         }
         self.engine.start(spec).await
@@ -113,21 +123,44 @@ impl Engine {
         }
         let place = self.workspaces.place(&spec.dir).await?;
         let started = Instant::now();
-        let group = self.base.create(&spec.id.to_string(), &spec.limits).map_err(failed("control group"))?;
-        let trash = Trash { group, record: self.record_path(&spec), armed: true };
-        Record::new(&spec, trash.group.clone()).write(&trash.record).map_err(failed("run record"))?;
+        let group = self
+            .base
+            .create(&spec.id.to_string(), &spec.limits)
+            .map_err(failed("control group"))?;
+        let mut trash = Trash {
+            group,
+            record: self.record_path(&spec),
+            init: None,
+            armed: true,
+        };
+        Record::new(&spec, trash.group.clone())
+            .write(&trash.record)
+            .map_err(failed("run record"))?;
         let mut pipes = Pipes::open(&spec).map_err(failed("pipes"))?;
         let launch = self.launch_config(&spec.limits, &place, spec.tty.is_some());
-        let mut outer = self.spawn(&launch, &mut pipes).map_err(failed("launcher"))?;
-        let hands = tokio::time::timeout(HANDSHAKE, self.shake_hands(&spec, &mut pipes, &mut outer, &trash, &place));
+        let mut outer = self
+            .spawn(&launch, &mut pipes)
+            .map_err(failed("launcher"))?;
+        let outer_pid = outer.id().unwrap_or(0) as i32;
+        let hands = tokio::time::timeout(HANDSHAKE, async {
+            tokio::select! {
+                biased;
+                hands = self.shake_hands(&spec, &mut pipes, outer_pid, &mut trash, &place) => hands,
+                _ = outer.wait() => Err(io::Error::other("it ended at once")),
+            }
+        });
         let (init_pid, init) = match hands.await {
             Ok(Ok(hands)) => hands,
             Ok(Err(e)) => return Err(self.give_up(e, pipes, outer).await),
-            Err(_) => return Err(self.give_up(io::Error::other("no answer in time"), pipes, outer).await),
+            Err(_) => {
+                return Err(self
+                    .give_up(io::Error::other("no answer in time"), pipes, outer)
+                    .await);
+            }
         };
         let meter = Arc::new(Meter::default());
         let (sink, output) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let input = pipes.pty_master.clone().map(PtyInput);
+        let input = pipes.keyboard();
         let source = pipes.source().map_err(failed("pipes"))?;
         let pump = tokio::spawn(pump(source, sink, meter.clone(), spec.limits.output_bytes));
         let (group, record) = trash.keep();
@@ -149,22 +182,40 @@ impl Engine {
         let (ask, asked) = watch::channel(Asked::No);
         let (dead_tx, dead) = watch::channel(false);
         let task = tokio::spawn(supervise(live, asked, dead_tx));
-        let stopper = Stopper { ask: Arc::new(ask), dead };
-        Ok(Running { output, input, stopper, task: Some(task) })
+        let stopper = Stopper {
+            ask: Arc::new(ask),
+            dead,
+        };
+        Ok(Running {
+            output,
+            input,
+            stopper,
+            task: Some(task),
+        })
     }
 
     fn record_path(&self, spec: &Spec) -> PathBuf {
-        self.work_dir.join("run/records").join(format!("{}.json", spec.id))
+        self.work_dir
+            .join("run/records")
+            .join(format!("{}.json", spec.id))
     }
 
     fn launch_config(&self, limits: &Limits, place: &RunPlace, tty: bool) -> LaunchConfig {
         let etc = self.work_dir.join("run/etc");
         let argv = if self.tier == Tier::S1 {
-            vec![self.helper.to_string_lossy().into_owned(), crate::JAIL_ARG.into()]
+            vec![
+                self.helper.to_string_lossy().into_owned(),
+                crate::JAIL_ARG.into(),
+            ]
         } else {
             let work = place.project_dir.join(&place.work);
-            let layout =
-                Layout { helper: &self.helper, etc: &etc, extra: &self.extra, bind_fd: self.bind_fd, work: &work };
+            let layout = Layout {
+                helper: &self.helper,
+                etc: &etc,
+                extra: &self.extra,
+                bind_fd: self.bind_fd,
+                work: &work,
+            };
             let mut argv = bwrap::arguments(&layout, limits);
             argv[0] = self.bwrap.to_string_lossy().into_owned();
             argv
@@ -186,15 +237,29 @@ impl Engine {
     fn spawn(&self, launch: &LaunchConfig, pipes: &mut Pipes) -> io::Result<tokio::process::Child> {
         let json = serde_json::to_string(launch).map_err(io::Error::other)?;
         let mut command = tokio::process::Command::new(&self.helper);
-        command.arg(crate::LAUNCH_ARG).arg(json).env_clear().current_dir("/").kill_on_drop(true);
-        let ends = pipes.theirs.take().ok_or_else(|| io::Error::other("pipes are used up"))?;
-        command.stdin(ends.stdin).stdout(ends.stdout).stderr(ends.stderr);
-        let mapping = |parent_fd, child_fd| FdMapping { parent_fd, child_fd };
+        command
+            .arg(crate::LAUNCH_ARG)
+            .arg(json)
+            .env_clear()
+            .current_dir("/");
+        let ends = pipes
+            .theirs
+            .take()
+            .ok_or_else(|| io::Error::other("pipes are used up"))?;
+        command
+            .stdin(ends.stdin)
+            .stdout(ends.stdout)
+            .stderr(ends.stderr);
+        let mapping = |parent_fd, child_fd| FdMapping {
+            parent_fd,
+            child_fd,
+        };
         command
             .fd_mappings(vec![
                 mapping(ends.control, CONTROL_FD),
                 mapping(ends.status, STATUS_FD),
                 mapping(ends.info, INFO_FD),
+                mapping(ends.info_keep, INFO_KEEP_FD),
                 mapping(ends.block, BLOCK_FD),
             ])
             .map_err(io::Error::other)?;
@@ -207,42 +272,79 @@ impl Engine {
         &self,
         spec: &Spec,
         pipes: &mut Pipes,
-        outer: &mut tokio::process::Child,
-        trash: &Trash,
+        outer_pid: i32,
+        trash: &mut Trash,
         place: &RunPlace,
     ) -> io::Result<(i32, AsyncFd<OwnedFd>)> {
-        let outer_pid = outer.id().ok_or_else(|| io::Error::other("the launcher ended at once"))? as i32;
-        let init_pid = if self.tier == Tier::S1 { outer_pid } else { read_child_pid(&mut pipes.info).await? };
-        let pid = rustix::process::Pid::from_raw(init_pid).ok_or_else(|| io::Error::other("no process id"))?;
+        let init_pid = if self.tier == Tier::S1 {
+            outer_pid
+        } else {
+            read_child_pid(&mut pipes.info).await?
+        };
+        let pid = rustix::process::Pid::from_raw(init_pid)
+            .ok_or_else(|| io::Error::other("no process id"))?;
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+        trash.init = Some(pidfd.try_clone()?);
         let init = watch_fd(pidfd)?;
         if let Some(group) = &trash.group {
             group.join(init_pid)?;
         }
-        Record::new(spec, trash.group.clone()).with_processes(init_pid, outer_pid).write(&trash.record)?;
+        Record::new(spec, trash.group.clone())
+            .with_processes(init_pid, outer_pid)
+            .write(&trash.record)?;
         let _ = pipes.block.write_all(b"x").await;
         let mut up = [0u8; 3];
         pipes.status.read_exact(&mut up).await?;
-        let config = serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
-        pipes.control.write_all(&(config.len() as u32).to_le_bytes()).await?;
+        let config =
+            serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
+        pipes
+            .control
+            .write_all(&(config.len() as u32).to_le_bytes())
+            .await?;
         pipes.control.write_all(&config).await?;
         Ok((init_pid, init))
     }
 
     fn jail_config(&self, spec: &Spec, place: &RunPlace) -> JailConfig {
         let bare = self.tier == Tier::S1;
-        let work = if bare { place.project_dir.join(&place.work) } else { PathBuf::from("/w") };
+        let work = if bare {
+            place.project_dir.join(&place.work)
+        } else {
+            PathBuf::from("/w")
+        };
         let work = work.to_string_lossy().into_owned();
         let extra = self.extra.iter().map(|p| p.to_string_lossy().into_owned());
         let strings = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         let (readable, writable, home) = if bare {
-            let scratch = place.project_dir.join("scratch").to_string_lossy().into_owned();
+            let scratch = place
+                .project_dir
+                .join("scratch")
+                .to_string_lossy()
+                .into_owned();
             let mut readable = strings(&[
-                "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ssl/certs", "/etc/ld.so.cache",
-                "/dev/urandom", "/dev/random", "/dev/zero",
+                "/usr",
+                "/bin",
+                "/sbin",
+                "/lib",
+                "/lib64",
+                "/etc/alternatives",
+                "/etc/ssl/certs",
+                "/etc/ld.so.cache",
+                "/dev/urandom",
+                "/dev/random",
+                "/dev/zero",
             ]);
             readable.extend(extra);
-            (readable, vec![work.clone(), scratch.clone(), "/dev/null".into(), "/dev/tty".into()], scratch)
+            (
+                readable,
+                vec![
+                    work.clone(),
+                    scratch.clone(),
+                    "/dev/null".into(),
+                    "/dev/tty".into(),
+                ],
+                scratch,
+            )
         } else {
             let writable = ["/w", "/tmp", "/dev", "/proc", JAIL_HOME];
             (vec!["/".into()], strings(&writable), JAIL_HOME.into())
@@ -252,9 +354,17 @@ impl Engine {
         JailConfig {
             argv: spec.argv.clone(),
             env: environment(spec, &home, &tmp, &self.extra),
-            cwd: if spec.cwd.is_empty() { work } else { format!("{work}/{}", spec.cwd) },
+            cwd: if spec.cwd.is_empty() {
+                work
+            } else {
+                format!("{work}/{}", spec.cwd)
+            },
             // With a control group that one should be met first: it counts what it refused.
-            pids: if has_no_cgroup(&self.base) { pids } else { pids * 2 + 16 },
+            pids: if has_no_cgroup(&self.base) {
+                pids
+            } else {
+                pids * 2 + 16
+            },
             nofile: spec.limits.nofile,
             file_bytes: spec.limits.file_bytes,
             writable,
@@ -266,18 +376,33 @@ impl Engine {
     }
 
     /// Ends whatever the failed start left and says why it failed.
-    async fn give_up(&self, error: io::Error, mut pipes: Pipes, mut outer: tokio::process::Child) -> Refused {
+    async fn give_up(
+        &self,
+        error: io::Error,
+        mut pipes: Pipes,
+        mut outer: tokio::process::Child,
+    ) -> Refused {
         let mut said = Vec::new();
         if let Some(stderr) = &mut pipes.stderr {
             let mut limited = stderr.take(2000);
             let reading = limited.read_to_end(&mut said);
             let _ = tokio::time::timeout(Duration::from_millis(500), reading).await;
         }
+        // With the pipes closed it ends by itself. Killing it outright could leave bubblewrap's child waiting for it
+        // for ever, before there is anything that could tell us that child's number.
         drop(pipes);
-        let _ = outer.start_kill();
-        let _ = tokio::time::timeout(Duration::from_secs(2), outer.wait()).await;
+        if tokio::time::timeout(Duration::from_secs(2), outer.wait())
+            .await
+            .is_err()
+        {
+            let _ = outer.start_kill();
+        }
         let said = String::from_utf8_lossy(&said).trim().to_owned();
-        let detail = if said.is_empty() { error.to_string() } else { said };
+        let detail = if said.is_empty() {
+            error.to_string()
+        } else {
+            said
+        };
         failed("jail")(io::Error::other(detail))
     }
 }
@@ -286,8 +411,11 @@ fn has_no_cgroup(base: &Base) -> bool {
     base.backend == crate::probe::CgroupBackend::None
 }
 
-/// Removes group and record if the start fails half way.
+/// Removes what a start that fails, or is dropped, half way has made. The launcher is left to end by itself: all the
+/// pipes it waits for are closed by then.
 struct Trash {
+    /// Pid 1 of the jail, once known. It has executed nothing yet.
+    init: Option<OwnedFd>,
     group: Option<Group>,
     record: PathBuf,
     armed: bool,
@@ -305,6 +433,9 @@ impl Drop for Trash {
         if !self.armed {
             return;
         }
+        if let Some(init) = &self.init {
+            let _ = rustix::process::pidfd_send_signal(init, rustix::process::Signal::KILL);
+        }
         if let Some(group) = &self.group {
             group.kill_all(Duration::from_millis(500));
             group.remove();
@@ -313,139 +444,32 @@ impl Drop for Trash {
     }
 }
 
-/// Our ends of a run's pipes; `theirs` until the launcher has them.
-struct Pipes {
-    control: pipe::Sender,
-    status: pipe::Receiver,
-    info: pipe::Receiver,
-    block: pipe::Sender,
-    stdout: Option<pipe::Receiver>,
-    stderr: Option<pipe::Receiver>,
-    pty_master: Option<Arc<AsyncFd<OwnedFd>>>,
-    theirs: Option<Ends>,
-}
-
-struct Ends {
-    control: OwnedFd,
-    status: OwnedFd,
-    info: OwnedFd,
-    block: OwnedFd,
-    stdin: Stdio,
-    stdout: Stdio,
-    stderr: Stdio,
-}
-
-fn pipe_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
-}
-
-fn reading() -> io::Result<(pipe::Receiver, OwnedFd)> {
-    let (ours, theirs) = pipe_pair()?;
-    Ok((pipe::Receiver::from_owned_fd(ours)?, theirs))
-}
-
-fn writing() -> io::Result<(pipe::Sender, OwnedFd)> {
-    let (theirs, ours) = pipe_pair()?;
-    Ok((pipe::Sender::from_owned_fd(ours)?, theirs))
-}
-
-impl Pipes {
-    fn open(spec: &Spec) -> io::Result<Pipes> {
-        let (control, control_end) = writing()?;
-        let (status, status_end) = reading()?;
-        let (info, info_end) = reading()?;
-        let (block, block_end) = writing()?;
-        let (mut stdout, mut stderr, mut pty_master) = (None, None, None);
-        let (stdin_end, stdout_end, stderr_end) = match spec.tty {
-            None => {
-                let (out, out_end) = reading()?;
-                let (err, err_end) = reading()?;
-                (stdout, stderr) = (Some(out), Some(err));
-                (Stdio::null(), Stdio::from(out_end), Stdio::from(err_end))
-            }
-            Some((columns, rows)) => {
-                let (master, slave) = open_pty()?;
-                resize(master.as_fd(), columns, rows)?;
-                pty_master = Some(Arc::new(watch_fd(master)?));
-                (Stdio::from(slave.try_clone()?), Stdio::from(slave.try_clone()?), Stdio::from(slave))
-            }
-        };
-        let theirs = Ends {
-            control: control_end,
-            status: status_end,
-            info: info_end,
-            block: block_end,
-            stdin: stdin_end,
-            stdout: stdout_end,
-            stderr: stderr_end,
-        };
-        Ok(Pipes { control, status, info, block, stdout, stderr, pty_master, theirs: Some(theirs) })
-    }
-
-    fn source(&mut self) -> io::Result<Source> {
-        match (self.stdout.take(), self.stderr.take(), self.pty_master.take()) {
-            (Some(stdout), Some(stderr), _) => Ok(Source::Pipes { stdout, stderr }),
-            (_, _, Some(master)) => Ok(Source::Pty(master)),
-            _ => Err(io::Error::other("no output")),
-        }
-    }
-}
-
-fn watch_fd(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an OwnedFd stays the same open descriptor for as long as it exists, and it is moved in.
-    Ok(unsafe { AsyncFd::register(fd) }?)
-}
-
-fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
-    use rustix::fs::{Mode, OFlags};
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    grantpt(&master)?;
-    unlockpt(&master)?;
-    let name = ptsname(&master, Vec::new())?;
-    let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::ioctl_fionbio(&master, true)?;
-    Ok((master, slave))
-}
-
-fn resize(master: impl AsFd, columns: u16, rows: u16) -> io::Result<()> {
-    let size = rustix::termios::Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
-    Ok(rustix::termios::tcsetwinsize(master, size)?)
-}
-
-/// bubblewrap writes `{"child-pid": N, …}` as soon as the process exists.
-async fn read_child_pid(info: &mut pipe::Receiver) -> io::Result<i32> {
-    let mut text = Vec::new();
-    loop {
-        let mut piece = [0u8; 512];
-        let n = info.read(&mut piece).await?;
-        text.extend_from_slice(&piece[..n]);
-        if n == 0 || text.contains(&b'}') {
-            break;
-        }
-    }
-    let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|_| io::Error::other("bubblewrap did not start"))?;
-    let pid = json.get("child-pid").and_then(|p| p.as_i64()).unwrap_or(0);
-    if pid > 1 { Ok(pid as i32) } else { Err(io::Error::other("bubblewrap named no process")) }
-}
-
 fn check_spec(spec: &Spec) -> Result<(), Refused> {
     let invalid = |what: &str| Err(Refused::new(RefusedKind::Invalid, what));
     if spec.argv.first().is_none_or(|a| a.is_empty()) {
         return invalid("There is no command to run.");
     }
-    if spec.argv.iter().any(|a| a.contains('\0') || a.len() > 128 * 1024) {
+    if spec
+        .argv
+        .iter()
+        .any(|a| a.contains('\0') || a.len() > 128 * 1024)
+    {
         return invalid("An argument contains a null character or is longer than 128 KiB.");
     }
     if !spec.cwd.is_empty() && beneath::check_path(&spec.cwd).is_err() {
-        return invalid("The working directory has to be a path inside the project, without \"..\".");
+        return invalid(
+            "The working directory has to be a path inside the project, without \"..\".",
+        );
     }
     let name_ok = |n: &str| {
         n.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    if spec.env.iter().any(|(n, v)| !name_ok(n) || n.len() > 256 || v.contains('\0') || v.len() > 64 * 1024) {
+    if spec
+        .env
+        .iter()
+        .any(|(n, v)| !name_ok(n) || n.len() > 256 || v.contains('\0') || v.len() > 64 * 1024)
+    {
         return invalid("An environment variable has an unusable name or value.");
     }
     if spec.env.len() > 256 {
@@ -461,8 +485,17 @@ fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(St
         .filter(|p: &PathBuf| Path::new(p).is_dir())
         .map(|p| p.to_string_lossy().into_owned())
         .collect();
-    let path = bins.iter().map(String::as_str).chain(["/usr/local/bin:/usr/bin:/bin"]).collect::<Vec<_>>().join(":");
-    let term = if spec.tty.is_some() { "xterm-256color" } else { "dumb" };
+    let path = bins
+        .iter()
+        .map(String::as_str)
+        .chain(["/usr/local/bin:/usr/bin:/bin"])
+        .collect::<Vec<_>>()
+        .join(":");
+    let term = if spec.tty.is_some() {
+        "xterm-256color"
+    } else {
+        "dumb"
+    };
     let fixed = [
         ("PATH", path.as_str()),
         ("HOME", home),
@@ -550,27 +583,4 @@ impl Stopper {
         });
         let _ = self.dead.clone().wait_for(|dead| *dead).await;
     }
-}
-
-/// The writing side of a run's terminal.
-#[derive(Clone)]
-pub struct PtyInput(Arc<AsyncFd<OwnedFd>>);
-
-impl PtyInput {
-    /// Types `data`; waits while the terminal's buffer is full.
-    pub async fn write(&self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let n = self
-                .0
-                .async_io(tokio::io::Interest::WRITABLE, |fd| rustix::io::write(fd, data).map_err(io::Error::from))
-                .await?;
-            data = &data[n..];
-        }
-        Ok(())
-    }
-
-    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
-        resize(self.0.get_ref(), columns, rows)
-    }
-
 }

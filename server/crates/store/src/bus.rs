@@ -97,7 +97,9 @@ impl LiveBus for InProcessBus {
             let Some(list) = readers.get(&event.stream) else { continue };
             let event = Arc::new(event);
             for reader in list {
-                if reader.queue.try_send(event.clone()).is_err() {
+                // After a dropped event nothing is queued until the reader was told: it would take the later number for its position
+                // and never ask the log for the earlier one.
+                if reader.lagged.load(Ordering::Acquire) || reader.queue.try_send(event.clone()).is_err() {
                     reader.lagged.store(true, Ordering::Release);
                 }
             }
@@ -137,6 +139,20 @@ mod tests {
         assert!(matches!(reader.next().await, Some(Signal::Lagged)));
         bus.publish(vec![event(1001)]).await;
         assert!(matches!(reader.next().await, Some(Signal::Event(e)) if e.seq == 1001));
+    }
+
+    #[tokio::test]
+    async fn nothing_overtakes_what_was_dropped() {
+        let bus = InProcessBus::new();
+        let mut reader = bus.subscribe(&[Stream::Admin]).await;
+        let dropped = QUEUE as i64 + 1;
+        bus.publish((1..=dropped).map(event).collect()).await;
+        assert!(matches!(reader.next().await, Some(Signal::Event(e)) if e.seq == 1));
+        bus.publish(vec![event(dropped + 1)]).await;
+        for seq in 2..dropped {
+            assert!(matches!(reader.next().await, Some(Signal::Event(e)) if e.seq == seq));
+        }
+        assert!(matches!(reader.next().await, Some(Signal::Lagged)));
     }
 
     #[tokio::test]

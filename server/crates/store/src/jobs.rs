@@ -84,7 +84,7 @@ pub async fn insert(tx: &mut Tx, job: &NewJob<'_>) -> Result<()> {
 /// Takes the job that has waited longest among those due, fairest user first: whoever has the fewest jobs running now. At most
 /// `per_user` jobs of one user run at a time.
 pub async fn claim(tx: &mut Tx, worker: &str, now: Micros, lease_until: Micros, per_user: i64) -> Result<Option<JobRow>> {
-    // The two databases differ only in how they keep two workers from taking the same row: SQLite's writer is alone anyway.
+    // The two databases differ only in how they keep workers apart: SQLite's writer is alone anyway.
     const CANDIDATE: &str = "SELECT q.id FROM jobs q
          WHERE q.state = 'queued' AND q.run_at <= $1
            AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
@@ -95,9 +95,14 @@ pub async fn claim(tx: &mut Tx, worker: &str, now: Micros, lease_until: Micros, 
            AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
          ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id), q.run_at, q.id
          LIMIT 1 FOR UPDATE OF q SKIP LOCKED";
+    // Claims go one after the other: two that count at once would both find a user one below the limit.
+    const CLAIMS: i64 = 0x6a6f_6273;
     let id: Option<JobId> = match &mut **tx {
         Conn::Sqlite(handle) => sqlx::query_scalar(CANDIDATE).bind(now).bind(per_user).fetch_optional(handle.get()).await?,
-        Conn::Postgres(handle) => sqlx::query_scalar(CANDIDATE_LOCKED).bind(now).bind(per_user).fetch_optional(handle.get()).await?,
+        Conn::Postgres(handle) => {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CLAIMS).execute(handle.get()).await?;
+            sqlx::query_scalar(CANDIDATE_LOCKED).bind(now).bind(per_user).fetch_optional(handle.get()).await?
+        }
     };
     let Some(id) = id else { return Ok(None) };
     Ok(on!(&mut **tx, c => {

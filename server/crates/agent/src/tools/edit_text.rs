@@ -47,10 +47,12 @@ pub fn edit(text: &str, old: &str, new: &str, all: bool) -> Result<Edited, EditE
     if old == new {
         return Err(EditError::NothingChanges);
     }
-    let exact: Vec<Range<usize>> = text.match_indices(old).map(|(at, m)| at..at + m.len()).collect();
+    // Whoever writes carriage returns means them.
+    let verbatim = old.contains('\r');
+    // Otherwise a line end is taken whole, also where the text begins with it.
+    let start = |at: usize| if !verbatim && old.starts_with('\n') && text[..at].ends_with('\r') { at - 1 } else { at };
+    let exact: Vec<Range<usize>> = text.match_indices(old).map(|(at, m)| start(at)..at + m.len()).collect();
     if !exact.is_empty() {
-        // Whoever writes carriage returns means them.
-        let verbatim = old.contains('\r');
         return replace_all_of(text, &exact, all, |range| if verbatim { new.to_owned() } else { with_line_ends_of(text, range, new) });
     }
     let other_ends = find_with_any_line_ends(text, old);

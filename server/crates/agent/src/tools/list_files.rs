@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Output, Tool, ToolError, check_path};
-use crate::branch::Branch;
+use crate::{branch::Branch, text::count_of};
 
 /// Up to so many files are listed one by one.
 const FILES_MAX: usize = 400;
@@ -79,7 +79,7 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
         }
         let _ = writeln!(out, "{} files in all. List a directory to see what is in it.", below.len());
     }
-    Ok(Output::new(out, format!("{} file{}", below.len(), if below.len() == 1 { "" } else { "s" })))
+    Ok(Output::new(out, count_of(below.len(), "file")))
 }
 
 #[cfg(test)]

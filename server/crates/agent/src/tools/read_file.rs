@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Output, Tool, ToolError, args, read_text};
-use crate::{branch::Branch, text::cut_end};
+use crate::{branch::Branch, text::{count_of, cut_end}};
 
 const LINES_MAX: usize = 2000;
 const BYTES_MAX: usize = 64 * 1024;
@@ -67,7 +67,7 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     } else if shown < total || first > 1 {
         let _ = writeln!(out, "[lines {first} to {shown} of {total}]");
     }
-    let summary = if first == 1 && shown == total { format!("{total} lines") } else { format!("Lines {first} to {shown} of {total}") };
+    let summary = if first == 1 && shown == total { count_of(total, "line") } else { format!("Lines {first} to {shown} of {total}") };
     Ok(Output::new(out, summary))
 }
 

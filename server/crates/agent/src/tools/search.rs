@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Output, Tool, ToolCtx, ToolError, args};
-use crate::text::cut_end;
+use crate::text::{count_of, cut_end};
 
 const MATCHES_MAX: usize = 200;
 const PER_FILE_MAX: usize = 40;
@@ -145,10 +145,9 @@ pub async fn execute(ctx: &ToolCtx, args: Args) -> Result<Output, ToolError> {
         found.out.push_str("[there are more matches; narrow the query or the path]\n");
     }
     let more = if found.full { "at least " } else { "" };
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
     let summary = match (found.matches, found.files) {
         (1, _) => "1 match".to_owned(),
-        (matches, files) => format!("{more}{matches} matches in {files} file{}", plural(files)),
+        (matches, files) => format!("{more}{matches} matches in {}", count_of(files, "file")),
     };
     Ok(Output::new(found.out, summary))
 }

@@ -2,7 +2,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{FILE_MAX, Output, Tool, ToolError, check_path};
-use crate::branch::Branch;
+use crate::{branch::Branch, text::count_of};
 
 const NEW_MODE: u32 = 0o644;
 
@@ -43,15 +43,15 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     if before.as_ref().is_some_and(|f| f.is_link) {
         return Err(ToolError::refused(format!("Not written: {path} is a symbolic link. Write the file it leads to, or delete the link first."), "A symbolic link"));
     }
-    let lines = content.lines().count();
+    let lines = count_of(content.lines().count(), "line");
     let mode = before.as_ref().map_or(NEW_MODE, |f| f.mode);
     if before.as_ref().is_some_and(|f| f.bytes == content.as_bytes()) {
         return Ok(Output::new(format!("{path} already has exactly this content."), "Unchanged"));
     }
     branch.write(&path, content.into_bytes(), mode).await?;
     Ok(match before {
-        None => Output::new(format!("Created {path} ({lines} lines)."), format!("Created, {lines} lines")),
-        Some(_) => Output::new(format!("Replaced the content of {path} ({lines} lines)."), format!("Replaced, {lines} lines")),
+        None => Output::new(format!("Created {path} ({lines})."), format!("Created, {lines}")),
+        Some(_) => Output::new(format!("Replaced the content of {path} ({lines})."), format!("Replaced, {lines}")),
     })
 }
 
@@ -69,7 +69,7 @@ mod tests {
         let kit = branch(&[("run.sh", "old\n")]).await;
         assert_eq!(execute(&kit.branch, write("a/b/c.txt", "x\ny\n")).await.unwrap().summary, "Created, 2 lines");
         assert_eq!(kit.text("a/b/c.txt").await, "x\ny\n");
-        assert_eq!(execute(&kit.branch, write("run.sh", "new\n")).await.unwrap().summary, "Replaced, 1 lines");
+        assert_eq!(execute(&kit.branch, write("run.sh", "new\n")).await.unwrap().summary, "Replaced, 1 line");
         assert_eq!(execute(&kit.branch, write("run.sh", "new\n")).await.unwrap().summary, "Unchanged");
     }
 

@@ -18,6 +18,9 @@ pub(crate) const CONTROL_FD: i32 = 3;
 pub(crate) const STATUS_FD: i32 = 4;
 pub(crate) const INFO_FD: i32 = 5;
 pub(crate) const BLOCK_FD: i32 = 6;
+/// The reading end of INFO_FD, held by bubblewrap itself: if the server is gone when it writes there, the write must not
+/// fail, because its child would then wait for ever to be let go.
+pub(crate) const INFO_KEEP_FD: i32 = 7;
 
 /// Bytes of the control pipe after the configuration.
 pub(crate) const SAY_INTERRUPT: u8 = b'i';
@@ -59,7 +62,9 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
     if status.write_all(b"up\n").is_err() {
         exit(125);
     }
-    let Some(config) = read_config(&mut control) else { exit(125) };
+    let Some(config) = read_config(&mut control) else {
+        exit(125)
+    };
     if !config.pid_namespace {
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     }
@@ -84,7 +89,13 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
         libc::close(1);
         libc::close(2);
     }
-    let init = Init { control, status, signal_fd, main: pid, config };
+    let init = Init {
+        control,
+        status,
+        signal_fd,
+        main: pid,
+        config,
+    };
     init.watch()
 }
 
@@ -112,8 +123,16 @@ impl Init {
     fn watch(mut self) -> ! {
         loop {
             let mut fds = [
-                libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 },
-                libc::pollfd { fd: self.signal_fd, events: libc::POLLIN, revents: 0 },
+                libc::pollfd {
+                    fd: self.control.as_raw_fd(),
+                    events: libc::POLLIN,
+                    revents: 0,
+                },
+                libc::pollfd {
+                    fd: self.signal_fd,
+                    events: libc::POLLIN,
+                    revents: 0,
+                },
             ];
             unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
             if fds[1].revents != 0 {
@@ -205,7 +224,11 @@ fn sweep_children() {
 
 fn own_children() -> Vec<i32> {
     std::fs::read_to_string("/proc/thread-self/children")
-        .map(|text| text.split_whitespace().filter_map(|p| p.parse().ok()).collect())
+        .map(|text| {
+            text.split_whitespace()
+                .filter_map(|p| p.parse().ok())
+                .collect()
+        })
         .unwrap_or_default()
 }
 

@@ -63,7 +63,11 @@ pub(super) struct Pair {
 }
 
 pub(super) fn kind_of(stat: &Stat) -> EntryKind {
-    if beneath::kind(stat) == FileType::Symlink { EntryKind::Symlink } else { EntryKind::File }
+    if beneath::kind(stat) == FileType::Symlink {
+        EntryKind::Symlink
+    } else {
+        EntryKind::File
+    }
 }
 
 impl Layers {
@@ -71,16 +75,28 @@ impl Layers {
         let below = dir.join("branches").join(branch.to_string());
         let tmp = beneath::open_top(&dir.join("tmp")).map_err(|_| WorkspaceError::NoBranch)?;
         if let Ok(upper) = beneath::open_top(&below.join("copy")) {
-            return Ok(Layers { upper, lower: None, tmp });
+            return Ok(Layers {
+                upper,
+                lower: None,
+                tmp,
+            });
         }
-        let upper = beneath::open_top(&below.join("upper")).map_err(|_| WorkspaceError::NoBranch)?;
+        let upper =
+            beneath::open_top(&below.join("upper")).map_err(|_| WorkspaceError::NoBranch)?;
         let lower = Some(beneath::open_top(&dir.join("tree"))?);
         Ok(Layers { upper, lower, tmp })
     }
 
     pub(super) fn top(&self) -> io::Result<Pair> {
-        let lower = self.lower.as_ref().map(|l| beneath::open_dir(l, "")).transpose()?;
-        Ok(Pair { upper: Some(beneath::open_dir(&self.upper, "")?), lower })
+        let lower = self
+            .lower
+            .as_ref()
+            .map(|l| beneath::open_dir(l, ""))
+            .transpose()?;
+        Ok(Pair {
+            upper: Some(beneath::open_dir(&self.upper, "")?),
+            lower,
+        })
     }
 
     /// The two sides of a directory; None if the branch does not show it.
@@ -113,23 +129,35 @@ impl Pair {
 
     /// What the lower side has under a name, shown or not.
     pub(super) fn look_lower(&self, name: &str) -> io::Result<Option<Stat>> {
-        let Some(lower) = &self.lower else { return Ok(None) };
+        let Some(lower) = &self.lower else {
+            return Ok(None);
+        };
         Ok(beneath::stat_name(lower, name)?.filter(|s| !walk::is_whiteout(s)))
     }
 
     pub(super) fn side(&self, layer: Layer) -> io::Result<&OwnedFd> {
-        let side = if layer == Layer::Upper { &self.upper } else { &self.lower };
-        side.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        let side = if layer == Layer::Upper {
+            &self.upper
+        } else {
+            &self.lower
+        };
+        side.as_ref()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     fn enter(&self, name: &str) -> io::Result<Option<Pair>> {
         let is_dir = |s: &Stat| beneath::kind(s) == FileType::Directory;
-        let Some((layer, stat)) = self.look(name)? else { return Ok(None) };
+        let Some((layer, stat)) = self.look(name)? else {
+            return Ok(None);
+        };
         if !is_dir(&stat) {
             return Ok(None);
         }
         let upper = match layer {
-            Layer::Upper => Some(beneath::open_even_if_closed(self.side(layer)?.as_fd(), name)?),
+            Layer::Upper => Some(beneath::open_even_if_closed(
+                self.side(layer)?.as_fd(),
+                name,
+            )?),
             Layer::Lower => None,
         };
         let hidden = upper.as_ref().is_some_and(walk::is_opaque);
@@ -167,11 +195,20 @@ impl Workspaces {
             let making = below.join("making");
             owner::make_dir(&making, 0o700, owner)?;
             let mut base = State::default();
-            copy_tree(&beneath::open_top(&dir.join("tree"))?, &beneath::open_top(&making)?, owner)?;
+            copy_tree(
+                &beneath::open_top(&dir.join("tree"))?,
+                &beneath::open_top(&making)?,
+                owner,
+            )?;
             let made = beneath::open_top(&making)?;
             for change in scan::compare(&mut base, &made, owner)?.0 {
-                let tracked =
-                    Tracked { sha256: change.sha256, mode: change.mode, size: change.size, kind: change.kind, read: None };
+                let tracked = Tracked {
+                    sha256: change.sha256,
+                    mode: change.mode,
+                    size: change.size,
+                    kind: change.kind,
+                    read: None,
+                };
                 base.files.insert(change.path, tracked);
             }
             base.save(&below, "base.json")?;
@@ -196,7 +233,11 @@ impl Workspaces {
             Ok(())
         })
         .await?;
-        self.locks(project).branches.lock().unwrap_or_else(|e| e.into_inner()).remove(&branch);
+        self.locks(project)
+            .branches
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .remove(&branch);
         Ok(())
     }
 
@@ -219,18 +260,30 @@ impl Workspaces {
 
     /// A file's bytes as the branch shows it (a link's target for a link), None if it shows none.
     /// Larger than `limit` is an error.
-    pub async fn branch_read(&self, project: Uuid, branch: Uuid, path: &str, limit: u64) -> Result<Option<Bytes>> {
+    pub async fn branch_read(
+        &self,
+        project: Uuid,
+        branch: Uuid,
+        path: &str,
+        limit: u64,
+    ) -> Result<Option<Bytes>> {
         let path = path.to_owned();
         self.on_branch(project, branch, move |layers| {
             beneath::check_path(&path)?;
             let (parent, name) = beneath::split(&path);
-            let Some(pair) = layers.dir(parent)? else { return Ok(None) };
-            let Some((layer, stat)) = pair.look(name)? else { return Ok(None) };
+            let Some(pair) = layers.dir(parent)? else {
+                return Ok(None);
+            };
+            let Some((layer, stat)) = pair.look(name)? else {
+                return Ok(None);
+            };
             match beneath::kind(&stat) {
                 FileType::Symlink => Ok(Some(beneath::read_link(pair.side(layer)?, name)?.into())),
                 FileType::RegularFile => {
                     let mut bytes = Vec::new();
-                    beneath::open_file(pair.side(layer)?, name)?.take(limit + 1).read_to_end(&mut bytes)?;
+                    beneath::open_file(pair.side(layer)?, name)?
+                        .take(limit + 1)
+                        .read_to_end(&mut bytes)?;
                     if bytes.len() as u64 > limit {
                         return Err(WorkspaceError::TooLarge { path, limit });
                     }
@@ -243,9 +296,15 @@ impl Workspaces {
     }
 
     /// Every file and link the branch shows at or below `prefix` ("" for all), in path order, without ignored ones.
-    pub async fn branch_list(&self, project: Uuid, branch: Uuid, prefix: &str) -> Result<Vec<ListEntry>> {
+    pub async fn branch_list(
+        &self,
+        project: Uuid,
+        branch: Uuid,
+        prefix: &str,
+    ) -> Result<Vec<ListEntry>> {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        self.on_branch(project, branch, move |layers| layers.list(&prefix, true)).await
+        self.on_branch(project, branch, move |layers| layers.list(&prefix, true))
+            .await
     }
 
     /// What the branch changes, in path order, without ignored paths. An overlay is compared with the checkout as it
@@ -300,7 +359,14 @@ impl From<scan::Change> for BranchChange {
             ChangeAction::ModeChanged => BranchAction::ModeChanged,
         };
         let sha256 = (action != BranchAction::Deleted).then_some(change.sha256);
-        BranchChange { path: change.path, action, kind: change.kind, mode: change.mode, size: change.size, sha256 }
+        BranchChange {
+            path: change.path,
+            action,
+            kind: change.kind,
+            mode: change.mode,
+            size: change.size,
+            sha256,
+        }
     }
 }
 
@@ -310,7 +376,13 @@ impl Layers {
         let entry = |path: &str, stat: &Stat, layer: Layer| {
             let kind = kind_of(stat);
             let (mode, size) = (mode_of(kind, stat), stat.st_size as u64);
-            ListEntry { path: path.to_owned(), kind, mode, size, own: layer == Layer::Upper }
+            ListEntry {
+                path: path.to_owned(),
+                kind,
+                mode,
+                size,
+                own: layer == Layer::Upper,
+            }
         };
         let Some(pair) = self.dir(prefix)? else {
             let (parent, name) = beneath::split(prefix);
@@ -322,7 +394,10 @@ impl Layers {
             }
             return Ok(found);
         };
-        let options = Options { ignores, only_upper: false };
+        let options = Options {
+            ignores,
+            only_upper: false,
+        };
         walk::walk(prefix, pair.upper, pair.lower, options, &mut |seen| {
             found.push(entry(seen.path, &seen.stat, seen.layer));
             Ok(())
@@ -336,7 +411,10 @@ impl Layers {
         // A directory made anew over a removed one names a file twice: as lost, and as its own.
         let mut own = BTreeSet::new();
         let pair = self.top()?;
-        let options = Options { ignores: true, only_upper: true };
+        let options = Options {
+            ignores: true,
+            only_upper: true,
+        };
         walk::walk("", pair.upper, pair.lower, options, &mut |seen| {
             let kind = kind_of(&seen.stat);
             let (mode, size) = (mode_of(kind, &seen.stat), seen.stat.st_size as u64);
@@ -344,7 +422,17 @@ impl Layers {
             if seen.gone {
                 if !own.contains(&path) {
                     let action = BranchAction::Deleted;
-                    changes.insert(path.clone(), BranchChange { path, action, kind, mode, size, sha256: None });
+                    changes.insert(
+                        path.clone(),
+                        BranchChange {
+                            path,
+                            action,
+                            kind,
+                            mode,
+                            size,
+                            sha256: None,
+                        },
+                    );
                 }
                 return Ok(());
             }
@@ -353,7 +441,17 @@ impl Layers {
             let action = self.compare_with_lower(seen.path, kind, mode, size, &sha256)?;
             changes.remove(&path);
             if let Some(action) = action {
-                changes.insert(path.clone(), BranchChange { path, action, kind, mode, size, sha256: Some(sha256) });
+                changes.insert(
+                    path.clone(),
+                    BranchChange {
+                        path,
+                        action,
+                        kind,
+                        mode,
+                        size,
+                        sha256: Some(sha256),
+                    },
+                );
             }
             Ok(())
         })?;
@@ -368,7 +466,9 @@ impl Layers {
         size: u64,
         sha256: &str,
     ) -> io::Result<Option<BranchAction>> {
-        let Some(lower) = &self.lower else { return Ok(Some(BranchAction::Added)) };
+        let Some(lower) = &self.lower else {
+            return Ok(Some(BranchAction::Added));
+        };
         let Some(before) = beneath::stat(lower, path)?.filter(walk::is_content) else {
             return Ok(Some(BranchAction::Added));
         };
@@ -397,18 +497,30 @@ pub(super) fn empty_branch(below: &Path, owner: Option<u32>) -> io::Result<()> {
 /// file system can, never hard links, which would be written through.
 fn copy_tree(from: &OwnedFd, to: &OwnedFd, owner: Option<u32>) -> io::Result<()> {
     let _as_owner = AsOwner::enter(owner)?;
-    let options = Options { ignores: false, only_upper: false };
-    walk::walk("", Some(beneath::open_dir(from, "")?), None, options, &mut |seen| {
-        let dir = beneath::make_dirs(to, beneath::split(seen.path).0)?;
-        if kind_of(&seen.stat) == EntryKind::Symlink {
-            let target = beneath::read_link(seen.dir, seen.name)?;
-            return Ok(symlinkat(target.as_slice(), &dir, seen.name)?);
-        }
-        let mut source = beneath::open_file(seen.dir, seen.name)?;
-        let mut copy = super::sync::new_file(&dir, seen.name)?;
-        if rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
-            io::copy(&mut source, &mut copy)?;
-        }
-        Ok(rustix::fs::fchmod(&copy, Mode::from_raw_mode(seen.stat.st_mode & 0o777))?)
-    })
+    let options = Options {
+        ignores: false,
+        only_upper: false,
+    };
+    walk::walk(
+        "",
+        Some(beneath::open_dir(from, "")?),
+        None,
+        options,
+        &mut |seen| {
+            let dir = beneath::make_dirs(to, beneath::split(seen.path).0)?;
+            if kind_of(&seen.stat) == EntryKind::Symlink {
+                let target = beneath::read_link(seen.dir, seen.name)?;
+                return Ok(symlinkat(target.as_slice(), &dir, seen.name)?);
+            }
+            let mut source = beneath::open_file(seen.dir, seen.name)?;
+            let mut copy = super::sync::new_file(&dir, seen.name)?;
+            if rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
+                io::copy(&mut source, &mut copy)?;
+            }
+            Ok(rustix::fs::fchmod(
+                &copy,
+                Mode::from_raw_mode(seen.stat.st_mode & 0o777),
+            )?)
+        },
+    )
 }

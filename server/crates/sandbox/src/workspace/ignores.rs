@@ -64,7 +64,11 @@ impl Ignores {
 
 /// 0 for the top, 1 for its directories.
 pub(super) fn depth(dir: &str) -> usize {
-    if dir.is_empty() { 0 } else { dir.split('/').count() }
+    if dir.is_empty() {
+        0
+    } else {
+        dir.split('/').count()
+    }
 }
 
 #[cfg(test)]

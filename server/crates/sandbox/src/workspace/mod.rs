@@ -144,7 +144,9 @@ impl Workspaces {
             owners: Mutex::default(),
             locks: Mutex::default(),
         };
-        Ok(Workspaces { inner: Arc::new(inner) })
+        Ok(Workspaces {
+            inner: Arc::new(inner),
+        })
     }
 
     /// For a server whose work directory cannot be used: every call fails, nothing is created.
@@ -156,7 +158,9 @@ impl Workspaces {
             owners: Mutex::default(),
             locks: Mutex::default(),
         };
-        Workspaces { inner: Arc::new(inner) }
+        Workspaces {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The same directories; new branches are made the given way. Only before anything is in use.
@@ -168,7 +172,9 @@ impl Workspaces {
             owners: Mutex::default(),
             locks: Mutex::default(),
         };
-        Workspaces { inner: Arc::new(inner) }
+        Workspaces {
+            inner: Arc::new(inner),
+        }
     }
 
     /// A project with an empty checkout of no revision.
@@ -213,7 +219,11 @@ impl Workspaces {
         .await?;
         if self.inner.uid_base.is_some() {
             owner::release(&self.uid_file(), project)?;
-            self.inner.owners.lock().unwrap_or_else(|e| e.into_inner()).remove(&project);
+            self.inner
+                .owners
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .remove(&project);
         }
         Ok(())
     }
@@ -222,17 +232,26 @@ impl Workspaces {
     pub(crate) fn remove_leftovers(&self) -> io::Result<u32> {
         let mut removed = 0;
         for entry in fs::read_dir(&self.inner.root)?.flatten() {
-            let Ok(project) = Uuid::parse_str(&entry.file_name().to_string_lossy()) else { continue };
+            let Ok(project) = Uuid::parse_str(&entry.file_name().to_string_lossy()) else {
+                continue;
+            };
             let (dir, owner) = (entry.path(), self.owner(project)?);
             for name in ["tmp", "scratch"] {
                 removed += fs::read_dir(dir.join(name)).map_or(0, |d| d.count() as u32);
                 empty_as_owner(&dir.join(name), owner)?;
             }
-            for branch in fs::read_dir(dir.join("branches")).into_iter().flatten().flatten() {
+            for branch in fs::read_dir(dir.join("branches"))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let path = branch.path();
                 if !path.join("upper").is_dir() && !path.join("copy").is_dir() {
                     branch::empty_branch(&path, owner)?;
-                    beneath::remove(beneath::open_top(&dir.join("branches"))?, &branch.file_name().to_string_lossy())?;
+                    beneath::remove(
+                        beneath::open_top(&dir.join("branches"))?,
+                        &branch.file_name().to_string_lossy(),
+                    )?;
                     removed += 1;
                 }
             }
@@ -246,11 +265,19 @@ impl Workspaces {
     }
 
     pub(crate) async fn place(&self, dir: &RunDir) -> Result<RunPlace, Refused> {
-        let failed = |e: WorkspaceError| Refused::new(RefusedKind::Failed, format!("The checkout is not usable: {e}."));
+        let failed = |e: WorkspaceError| {
+            Refused::new(
+                RefusedKind::Failed,
+                format!("The checkout is not usable: {e}."),
+            )
+        };
         let project = dir.project();
         let project_dir = self.project_dir(project);
         if !project_dir.join("tree").is_dir() {
-            return Err(Refused::new(RefusedKind::Invalid, "The project is not checked out on this worker."));
+            return Err(Refused::new(
+                RefusedKind::Invalid,
+                "The project is not checked out on this worker.",
+            ));
         }
         self.ensure_project(project).map_err(failed)?;
         let owner = self.owner(project).map_err(|e| failed(e.into()))?;
@@ -263,7 +290,9 @@ impl Workspaces {
             _lower: None,
             _branch: None,
         };
-        let RunDir::Branch { branch, .. } = *dir else { return Ok(place) };
+        let RunDir::Branch { branch, .. } = *dir else {
+            return Ok(place);
+        };
         place._branch = Some(self.lock_branch(project, branch).await);
         let below = format!("branches/{branch}");
         if place.project_dir.join(&below).join("copy").is_dir() {
@@ -272,7 +301,10 @@ impl Workspaces {
             return Ok(place);
         }
         if !place.project_dir.join(&below).join("upper").is_dir() {
-            return Err(Refused::new(RefusedKind::Invalid, "The branch does not exist."));
+            return Err(Refused::new(
+                RefusedKind::Invalid,
+                "The branch does not exist.",
+            ));
         }
         place._lower = Some(self.locks(project).lower.clone().read_owned().await);
         place.work = "mnt".into();
@@ -290,7 +322,9 @@ impl Workspaces {
     }
 
     pub(crate) fn owner(&self, project: Uuid) -> io::Result<Option<u32>> {
-        let Some(base) = self.inner.uid_base else { return Ok(None) };
+        let Some(base) = self.inner.uid_base else {
+            return Ok(None);
+        };
         let mut owners = self.inner.owners.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(uid) = owners.get(&project) {
             return Ok(Some(*uid));
@@ -342,7 +376,10 @@ impl Workspaces {
         lock.lock_owned().await
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|e| Err(WorkspaceError::Io(io::Error::other(e.to_string()))))
@@ -361,14 +398,22 @@ pub(crate) fn normal_mode(mode: u32) -> u32 {
 }
 
 fn mode_of(kind: EntryKind, stat: &Stat) -> u32 {
-    if kind == EntryKind::Symlink { 0o644 } else { normal_mode(stat.st_mode) }
+    if kind == EntryKind::Symlink {
+        0o644
+    } else {
+        normal_mode(stat.st_mode)
+    }
 }
 
 /// Replaces a file of the server's own in one step.
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let aside = path.with_extension(format!("new-{}", Uuid::now_v7()));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)?;
     io::Write::write_all(&mut file, bytes)?;
     fs::rename(aside, path)
 }

@@ -3,7 +3,9 @@
 use super::owner::AsOwner;
 use super::state::{State, Tracked};
 use super::walk::{self, Options};
-use super::{BytesSource, EntryKind, Result, TreeEntry, WorkspaceError, Workspaces, beneath, normal_mode};
+use super::{
+    BytesSource, EntryKind, Result, TreeEntry, WorkspaceError, Workspaces, beneath, normal_mode,
+};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, symlinkat, unlinkat};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -21,7 +23,11 @@ pub enum Changes {
     /// The revision's complete list of files. Unversioned files that are not ignored are removed.
     Full(Vec<TreeEntry>),
     /// The difference to revision `from`.
-    Since { from: i64, upserts: Vec<TreeEntry>, deletes: Vec<String> },
+    Since {
+        from: i64,
+        upserts: Vec<TreeEntry>,
+        deletes: Vec<String>,
+    },
 }
 
 const LONGEST_LINK: u64 = 4095;
@@ -48,7 +54,9 @@ impl Workspaces {
             if let Changes::Since { from, .. } = &changes
                 && state.revision != Some(*from)
             {
-                return Err(WorkspaceError::NeedFull { have: state.revision });
+                return Err(WorkspaceError::NeedFull {
+                    have: state.revision,
+                });
             }
             // While this marker exists the directory shows no revision: a crash half way leads to a full sync.
             super::write_file(&dir.join("applying"), b"")?;
@@ -82,7 +90,9 @@ struct Sync {
 impl Sync {
     fn apply(&mut self, changes: Changes) -> Result<()> {
         let (upserts, deletes) = match changes {
-            Changes::Since { upserts, deletes, .. } => (upserts, deletes),
+            Changes::Since {
+                upserts, deletes, ..
+            } => (upserts, deletes),
             Changes::Full(entries) => {
                 let surplus = self.surplus(&entries)?;
                 (entries, surplus)
@@ -103,16 +113,30 @@ impl Sync {
     /// Everything versioned or versionable on disk that a full list does not name.
     fn surplus(&self, entries: &[TreeEntry]) -> Result<Vec<String>> {
         let wanted: BTreeSet<&str> = entries.iter().map(|e| e.path.as_str()).collect();
-        let mut surplus: BTreeSet<String> =
-            self.state.files.keys().filter(|p| !wanted.contains(p.as_str())).cloned().collect();
+        let mut surplus: BTreeSet<String> = self
+            .state
+            .files
+            .keys()
+            .filter(|p| !wanted.contains(p.as_str()))
+            .cloned()
+            .collect();
         let _as_owner = AsOwner::enter(self.owner)?;
-        let options = Options { ignores: true, only_upper: false };
-        walk::walk("", Some(beneath::open_dir(&self.top, "")?), None, options, &mut |seen| {
-            if !wanted.contains(seen.path) {
-                surplus.insert(seen.path.to_owned());
-            }
-            Ok(())
-        })?;
+        let options = Options {
+            ignores: true,
+            only_upper: false,
+        };
+        walk::walk(
+            "",
+            Some(beneath::open_dir(&self.top, "")?),
+            None,
+            options,
+            &mut |seen| {
+                if !wanted.contains(seen.path) {
+                    surplus.insert(seen.path.to_owned());
+                }
+                Ok(())
+            },
+        )?;
         Ok(surplus.into_iter().collect())
     }
 
@@ -132,7 +156,9 @@ impl Sync {
         }
         while !parent.is_empty() {
             let (above, name) = beneath::split(parent);
-            let Ok(dir) = beneath::open_dir(&self.top, above) else { break };
+            let Ok(dir) = beneath::open_dir(&self.top, above) else {
+                break;
+            };
             if unlinkat(&dir, name, AtFlags::REMOVEDIR).is_err() {
                 break;
             }
@@ -142,11 +168,20 @@ impl Sync {
     }
 
     fn upsert(&mut self, entry: TreeEntry) -> Result<()> {
-        let mode = if entry.kind == EntryKind::Symlink { 0o644 } else { normal_mode(entry.mode) };
+        let mode = if entry.kind == EntryKind::Symlink {
+            0o644
+        } else {
+            normal_mode(entry.mode)
+        };
         if !self.shows(&entry)? {
             self.write(&entry, mode)?;
         }
-        let previous = self.state.files.get(&entry.path).filter(|t| t.sha256 == entry.sha256).and_then(|t| t.read);
+        let previous = self
+            .state
+            .files
+            .get(&entry.path)
+            .filter(|t| t.sha256 == entry.sha256)
+            .and_then(|t| t.read);
         let tracked = Tracked {
             sha256: entry.sha256.clone(),
             mode,
@@ -178,13 +213,17 @@ impl Sync {
             EntryKind::Symlink => FileType::Symlink,
         };
         let (parent, name) = beneath::split(&entry.path);
-        let Some(stat) = beneath::stat(&self.top, &entry.path)? else { return Ok(false) };
+        let Some(stat) = beneath::stat(&self.top, &entry.path)? else {
+            return Ok(false);
+        };
         if beneath::kind(&stat) != wanted || stat.st_size as u64 != entry.size {
             return Ok(false);
         }
         let dir = beneath::open_dir(&self.top, parent)?;
         let mut reads = 0;
-        let now = self.state.content(&entry.path, dir.as_fd(), name, &stat, &mut reads);
+        let now = self
+            .state
+            .content(&entry.path, dir.as_fd(), name, &stat, &mut reads);
         Ok(now.is_ok_and(|sha256| sha256 == entry.sha256))
     }
 
@@ -227,7 +266,9 @@ impl Sync {
             file.write_all(&buffer[..n])?;
         }
         if size != entry.size || hex::encode(hasher.finalize()) != entry.sha256 {
-            return Err(WorkspaceError::Corrupt { path: entry.path.clone() });
+            return Err(WorkspaceError::Corrupt {
+                path: entry.path.clone(),
+            });
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?;
         Ok(())
@@ -236,10 +277,17 @@ impl Sync {
     fn write_link(&self, entry: &TreeEntry, name: &str) -> Result<()> {
         let mut target = Vec::new();
         let mut reader = self.handle.block_on(self.source.open(&entry.sha256))?;
-        self.handle.block_on((&mut reader).take(LONGEST_LINK + 1).read_to_end(&mut target))?;
+        self.handle.block_on(
+            (&mut reader)
+                .take(LONGEST_LINK + 1)
+                .read_to_end(&mut target),
+        )?;
         let right = hex::encode(Sha256::digest(&target)) == entry.sha256;
-        if !right || target.is_empty() || target.len() as u64 > LONGEST_LINK || target.contains(&0) {
-            return Err(WorkspaceError::Corrupt { path: entry.path.clone() });
+        if !right || target.is_empty() || target.len() as u64 > LONGEST_LINK || target.contains(&0)
+        {
+            return Err(WorkspaceError::Corrupt {
+                path: entry.path.clone(),
+            });
         }
         let _as_owner = AsOwner::enter(self.owner)?;
         symlinkat(target.as_slice(), &self.tmp, name).map_err(io::Error::from)?;
@@ -249,5 +297,10 @@ impl Sync {
 
 pub(super) fn new_file(dir: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?))
+    Ok(File::from(openat(
+        dir,
+        name,
+        flags,
+        Mode::from_raw_mode(0o600),
+    )?))
 }

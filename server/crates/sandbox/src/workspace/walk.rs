@@ -42,7 +42,11 @@ pub(super) fn walk(
     options: Options,
     visit: &mut Visit,
 ) -> io::Result<()> {
-    let mut walker = Walker { ignores: Ignores::default(), options, visit };
+    let mut walker = Walker {
+        ignores: Ignores::default(),
+        options,
+        visit,
+    };
     walker.dir(start, upper, lower)
 }
 
@@ -58,7 +62,12 @@ pub(super) fn is_opaque(dir: impl AsFd) -> bool {
 }
 
 pub(super) fn set_opaque(dir: impl AsFd) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(dir, c"user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())?)
+    Ok(rustix::fs::fsetxattr(
+        dir,
+        c"user.overlay.opaque",
+        b"y",
+        rustix::fs::XattrFlags::empty(),
+    )?)
 }
 
 pub(super) fn is_content(stat: &Stat) -> bool {
@@ -70,7 +79,11 @@ fn is_dir(stat: &Stat) -> bool {
 }
 
 pub(super) fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
+    if dir.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{dir}/{name}")
+    }
 }
 
 struct Walker<'v, 'f> {
@@ -86,7 +99,12 @@ struct Slot {
 }
 
 impl Walker<'_, '_> {
-    fn dir(&mut self, path: &str, upper: Option<OwnedFd>, lower: Option<OwnedFd>) -> io::Result<()> {
+    fn dir(
+        &mut self,
+        path: &str,
+        upper: Option<OwnedFd>,
+        lower: Option<OwnedFd>,
+    ) -> io::Result<()> {
         if depth(path) > DEEPEST {
             return Ok(());
         }
@@ -97,7 +115,14 @@ impl Walker<'_, '_> {
         }
         let slots = self.slots(upper.as_ref(), lower.as_ref(), opaque)?;
         for (name, slot) in slots {
-            self.entry(&join(path, &name), &name, slot, upper.as_ref(), lower.as_ref(), opaque)?;
+            self.entry(
+                &join(path, &name),
+                &name,
+                slot,
+                upper.as_ref(),
+                lower.as_ref(),
+                opaque,
+            )?;
         }
         if self.options.ignores {
             self.ignores.truncate(depth(path));
@@ -153,7 +178,9 @@ impl Walker<'_, '_> {
                 self.gone(path, name, low, lower_dir.as_fd())?;
             }
         }
-        let Some((layer, stat)) = shown else { return Ok(()) };
+        let Some((layer, stat)) = shown else {
+            return Ok(());
+        };
         if self.options.ignores && self.ignores.matches(path, is_dir(&stat)) {
             return Ok(());
         }
@@ -161,12 +188,18 @@ impl Walker<'_, '_> {
         let Some(here) = here else { return Ok(()) };
         if is_dir(&stat) {
             let open = |dir: Option<&OwnedFd>, there: Option<&Stat>| match (dir, there) {
-                (Some(dir), Some(stat)) if is_dir(stat) => beneath::open_even_if_closed(dir.as_fd(), name).map(Some),
+                (Some(dir), Some(stat)) if is_dir(stat) => {
+                    beneath::open_even_if_closed(dir.as_fd(), name).map(Some)
+                }
                 _ => Ok(None),
             };
             let below_upper = open(upper, slot.upper.as_ref())?;
             // Below an opaque directory everything lower is gone, but still has to be named as such.
-            let below_lower = if opaque && !self.options.only_upper { None } else { open(lower, slot.lower.as_ref())? };
+            let below_lower = if opaque && !self.options.only_upper {
+                None
+            } else {
+                open(lower, slot.lower.as_ref())?
+            };
             if opaque && let Some(low) = below_lower {
                 self.dir(path, below_upper, None)?;
                 return self.gone_dir(path, low);
@@ -174,7 +207,14 @@ impl Walker<'_, '_> {
             return self.dir(path, below_upper, below_lower);
         }
         if is_content(&stat) {
-            (self.visit)(Seen { path, name, dir: here.as_fd(), layer, stat, gone: false })?;
+            (self.visit)(Seen {
+                path,
+                name,
+                dir: here.as_fd(),
+                layer,
+                stat,
+                gone: false,
+            })?;
         }
         Ok(())
     }
@@ -188,7 +228,14 @@ impl Walker<'_, '_> {
             return self.gone_dir(path, below);
         }
         if is_content(low) {
-            (self.visit)(Seen { path, name, dir, layer: Layer::Lower, stat: *low, gone: true })?;
+            (self.visit)(Seen {
+                path,
+                name,
+                dir,
+                layer: Layer::Lower,
+                stat: *low,
+                gone: true,
+            })?;
         }
         Ok(())
     }
@@ -203,7 +250,12 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn read_ignores(&mut self, path: &str, upper: Option<&OwnedFd>, lower: Option<&OwnedFd>) -> io::Result<()> {
+    fn read_ignores(
+        &mut self,
+        path: &str,
+        upper: Option<&OwnedFd>,
+        lower: Option<&OwnedFd>,
+    ) -> io::Result<()> {
         let name = ".gitignore";
         for dir in [upper, lower].into_iter().flatten() {
             match beneath::stat_name(dir, name)? {
@@ -228,7 +280,9 @@ fn read(dir: &OwnedFd) -> io::Result<Vec<(String, Stat)>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
+        let Ok(name) = entry.file_name().to_str() else {
+            continue;
+        };
         if name == "." || name == ".." {
             continue;
         }

@@ -58,7 +58,7 @@ fn apply(rule: &Rule<'_>, indent: &str) -> Option<String> {
         Rule::Same => Some(indent.to_owned()),
         Rule::Add(prefix) => Some(format!("{prefix}{indent}")),
         Rule::Strip(prefix) => indent.strip_prefix(prefix).map(str::to_owned),
-        Rule::SpacesToTabs(n) => (is_all(indent, ' ') && indent.len() % n == 0).then(|| "\t".repeat(indent.len() / n)),
+        Rule::SpacesToTabs(n) => (is_all(indent, ' ') && indent.len().is_multiple_of(*n)).then(|| "\t".repeat(indent.len() / n)),
         Rule::TabsToSpaces(n) => is_all(indent, '\t').then(|| " ".repeat(indent.len() * n)),
     }
 }

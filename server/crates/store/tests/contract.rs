@@ -1,0 +1,69 @@
+//! Every query keeps the same promises on both databases: each body below runs once on SQLite and once on PostgreSQL.
+//!
+//! PostgreSQL is reached at TEST_DATABASE_URL, as a user who may create databases; each test makes one and drops it.
+
+#[path = "contract/chat.rs"]
+mod chat;
+#[path = "contract/files.rs"]
+mod files;
+#[path = "contract/jobs.rs"]
+mod jobs;
+#[path = "contract/log.rs"]
+mod log;
+#[path = "contract/people.rs"]
+mod people;
+#[path = "contract/projects.rs"]
+mod projects;
+#[path = "contract/review.rs"]
+mod review;
+#[path = "contract/runs.rs"]
+mod runs;
+#[path = "contract/world.rs"]
+mod world;
+
+/// Declares both tests of each body.
+macro_rules! on_both {
+    ($($file:ident::$body:ident),+ $(,)?) => {$(
+        mod $body {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn sqlite() {
+                crate::world::on_sqlite(crate::$file::$body).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn postgres() {
+                crate::world::on_postgres(crate::$file::$body).await;
+            }
+        }
+    )+};
+}
+
+on_both! {
+    chat::a_conversation_has_one_unfinished_turn,
+    chat::approvals_are_answered_once,
+    chat::conversations_are_listed_by_their_last_change,
+    chat::messages_are_numbered_without_gaps,
+    chat::turns_run_from_queued_to_finished,
+    files::listings_are_ordered_by_bytes,
+    files::no_concurrent_save_is_lost,
+    files::versions_remember_every_tree,
+    jobs::a_lost_lease_can_no_longer_write,
+    jobs::a_user_has_at_most_the_agreed_number_running,
+    jobs::cancelling_and_dead_letters,
+    jobs::each_job_is_claimed_once,
+    jobs::expired_leases_are_found,
+    jobs::many_jobs_of_one_user_do_not_starve_another,
+    log::a_dropped_transaction_leaves_nothing,
+    log::appended_events_have_no_gaps,
+    log::the_schema_is_brought_up_to_date_once,
+    people::names_belong_to_one_user,
+    people::refresh_tokens_are_spent_once,
+    people::sessions_live_until_revoked_or_expired,
+    people::users_are_found_and_changed,
+    projects::imports_are_invisible_until_finished,
+    projects::projects_are_seen_by_members,
+    review::a_turn_has_one_change_set,
+    review::hunks_are_decided,
+    runs::a_run_starts_and_ends_once,
+    runs::runs_are_listed_newest_first,
+}

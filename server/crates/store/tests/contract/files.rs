@@ -1,0 +1,130 @@
+use store::{Db, Tx, files, projects};
+use wire::{
+    ProjectId, UserId,
+    files::{EntryKind, FileAction, Origin},
+};
+
+use crate::world::{at, begin, commit, project, read, user};
+
+/// One change in a revision of its own; answers the revision.
+async fn change(db: &Db, project: ProjectId, by: UserId, path: &str, action: FileAction) -> i64 {
+    let mut tx = begin(db).await;
+    let revision = projects::next_revision(&mut tx, project, at(1)).await.unwrap().unwrap().revision;
+    add(&mut tx, project, by, path, action, revision).await;
+    let _committed = commit(tx).await;
+    revision
+}
+
+async fn add(tx: &mut Tx, project: ProjectId, by: UserId, path: &str, action: FileAction, revision: i64) {
+    let version = files::latest(tx, project, path).await.unwrap().map_or(1, |row| row.version + 1);
+    let checksum = format!("{path}@{version}");
+    let deleted = action == FileAction::Deleted;
+    let new = files::NewVersion {
+        project_id: project, path, version, revision, action, kind: EntryKind::File, size: version * 10, content_type: "text/plain",
+        checksum: (!deleted).then_some(checksum.as_str()), mode: 0o755, origin: Origin::Person, at: at(revision), by: Some(by),
+    };
+    files::insert_version(tx, &new).await.unwrap();
+}
+
+fn paths(rows: &[files::FileRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.path.as_str()).collect()
+}
+
+pub async fn versions_remember_every_tree(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (project, other) = (project(&db, ada).await, project(&db, ada).await);
+    change(&db, other, ada, "elsewhere", FileAction::Added).await;
+    change(&db, project, ada, "a", FileAction::Added).await;
+    change(&db, project, ada, "d/x", FileAction::Added).await;
+    change(&db, project, ada, "d/y", FileAction::Added).await;
+    change(&db, project, ada, "a", FileAction::Modified).await;
+    let mut tx = begin(&db).await;
+    let revision = projects::next_revision(&mut tx, project, at(1)).await.unwrap().unwrap().revision;
+    for path in ["d/x", "d/y"] {
+        add(&mut tx, project, ada, path, FileAction::Deleted, revision).await;
+    }
+    let _committed = commit(tx).await;
+    change(&db, project, ada, "d/x", FileAction::Restored).await;
+
+    let mut c = read(&db).await;
+    assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), ["a", "d/x"]);
+    assert_eq!(paths(&files::current_below(&mut c, project, "d").await.unwrap()), ["d/x"]);
+    assert_eq!(paths(&files::current_below(&mut c, project, "a").await.unwrap()), [""; 0]);
+    for (revision, tree) in [(0, vec![]), (1, vec!["a"]), (3, vec!["a", "d/x", "d/y"]), (4, vec!["a", "d/x", "d/y"]), (5, vec!["a"]), (6, vec!["a", "d/x"])] {
+        assert_eq!(paths(&files::at_revision(&mut c, project, revision).await.unwrap()), tree, "at {revision}");
+    }
+    assert_eq!(files::at_revision(&mut c, project, 3).await.unwrap()[0].version, 1);
+    assert_eq!(files::at_revision(&mut c, project, 4).await.unwrap()[0].version, 2);
+    assert_eq!(paths(&files::changed_since(&mut c, project, 4).await.unwrap()), ["d/x", "d/y"]);
+    assert_eq!(paths(&files::changed_since(&mut c, project, 6).await.unwrap()), [""; 0]);
+    assert_eq!(paths(&files::deleted(&mut c, project).await.unwrap()), ["d/y"]);
+    assert_eq!(paths(&files::deleted_with(&mut c, project, "d").await.unwrap()), ["d/y"]);
+    assert_eq!(paths(&files::deleted_with(&mut c, project, "d/y").await.unwrap()), ["d/y"]);
+    assert!(files::deleted_with(&mut c, project, "a").await.unwrap().is_empty());
+
+    let history: Vec<_> = files::history(&mut c, project, "d/x").await.unwrap().iter().map(|row| (row.version, row.action.0)).collect();
+    assert_eq!(history, [(3, FileAction::Restored), (2, FileAction::Deleted), (1, FileAction::Added)]);
+    assert!(files::latest(&mut c, project, "d/y").await.unwrap().unwrap().is_deleted());
+    assert!(files::latest(&mut c, project, "none").await.unwrap().is_none());
+    assert!(files::at_version(&mut c, project, "a", 9).await.unwrap().is_none());
+    let version = files::at_version(&mut c, project, "a", 1).await.unwrap().unwrap().into_version();
+    assert_eq!((version.checksum.as_str(), version.revision, version.origin), ("a@1", 1, Origin::Person));
+    let entry = files::latest(&mut c, project, "a").await.unwrap().unwrap().into_entry();
+    assert_eq!((entry.checksum.as_str(), entry.mode, entry.size, entry.kind), ("a@2", 0o755, 20, EntryKind::File));
+    assert_eq!(entry.updated_by.map(|by| by.name).as_deref(), Some("ada"));
+}
+
+pub async fn listings_are_ordered_by_bytes(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let mut expected = ["B", "Z/x", "_x", "a", "a-b", "a.txt", "a/B", "a/b", "a/é", "a0", "b", "ä", "🦀"];
+    for path in expected {
+        change(&db, project, ada, path, FileAction::Added).await;
+    }
+    expected.sort_unstable();
+    let mut c = read(&db).await;
+    assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), expected);
+    assert_eq!(paths(&files::at_revision(&mut c, project, 100).await.unwrap()), expected);
+    assert_eq!(paths(&files::changed_since(&mut c, project, 0).await.unwrap()), expected);
+    assert_eq!(paths(&files::current_below(&mut c, project, "a").await.unwrap()), ["a/B", "a/b", "a/é"]);
+    drop(c);
+    for path in ["a/b", "a/é"] {
+        change(&db, project, ada, path, FileAction::Deleted).await;
+    }
+    let mut c = read(&db).await;
+    assert_eq!(paths(&files::deleted_with(&mut c, project, "a").await.unwrap()), ["a/é"], "the last revision only");
+}
+
+/// Each writer reads the file, and saves only if it is still what was read; otherwise it reads again.
+pub async fn no_concurrent_save_is_lost(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    change(&db, project, ada, "shared", FileAction::Added).await;
+    let writers: Vec<_> = (0..16)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                loop {
+                    let base = files::latest(&mut read(&db).await, project, "shared").await.unwrap().unwrap().version;
+                    let mut tx = begin(&db).await;
+                    let revision = projects::next_revision(&mut tx, project, at(2)).await.unwrap().unwrap().revision;
+                    if files::latest(&mut tx, project, "shared").await.unwrap().unwrap().version == base {
+                        add(&mut tx, project, ada, "shared", FileAction::Modified, revision).await;
+                        let _committed = commit(tx).await;
+                        return revision;
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut revisions = Vec::new();
+    for writer in writers {
+        revisions.push(writer.await.unwrap());
+    }
+    revisions.sort_unstable();
+    assert_eq!(revisions, (2..=17).collect::<Vec<i64>>(), "an undone transaction takes no revision");
+    let mut c = read(&db).await;
+    let history: Vec<_> = files::history(&mut c, project, "shared").await.unwrap().iter().map(|row| (row.version, row.revision)).collect();
+    assert_eq!(history, (1..=17).rev().map(|n| (n, n)).collect::<Vec<_>>());
+    assert_eq!(files::current(&mut c, project).await.unwrap().len(), 1);
+}

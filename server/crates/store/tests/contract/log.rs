@@ -1,0 +1,94 @@
+use store::{Db, Error, events, users};
+use wire::{
+    UserId,
+    event::{EventKind, Stream},
+    users::UserRole,
+};
+
+use crate::world::{at, begin, commit, id, job, read, user};
+
+fn delta(text: impl ToString) -> EventKind {
+    EventKind::TextDelta { text: text.to_string() }
+}
+
+pub async fn appended_events_have_no_gaps(db: Db) {
+    let stream = Stream::Turn(id());
+    assert_eq!(events::last_seq(&mut read(&db).await, stream).await.unwrap(), 0);
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for round in 0..5 {
+                    let mut undone = begin(&db).await;
+                    events::append(&mut undone, stream, at(0), vec![delta("undone")]).await.unwrap();
+                    drop(undone);
+                    let mut tx = begin(&db).await;
+                    let kinds = (0..3).map(|n| delta(format!("{writer}/{round}/{n}"))).collect();
+                    events::append(&mut tx, stream, at(round), kinds).await.unwrap();
+                    let committed = commit(tx).await;
+                    let seqs: Vec<_> = committed.events.iter().map(|event| event.seq).collect();
+                    assert_eq!(seqs, [seqs[0], seqs[0] + 1, seqs[0] + 2], "what is appended together stays together");
+                }
+            })
+        })
+        .collect();
+    // Whoever follows the log by its numbers misses nothing that becomes visible later.
+    let (mut seen, total) = (Vec::new(), 16 * 5 * 3);
+    while seen.len() < total {
+        let after = seen.last().map_or(0, |event: &wire::event::Event| event.seq);
+        seen.extend(events::after(&mut read(&db).await, stream, after, 7).await.unwrap());
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(seen.iter().map(|event| event.seq).collect::<Vec<_>>(), (1..=total as i64).collect::<Vec<_>>());
+    assert!(seen.iter().all(|event| event.stream == stream && event.kind != delta("undone")));
+    assert_eq!(events::last_seq(&mut read(&db).await, stream).await.unwrap(), total as i64);
+    assert_eq!(events::after(&mut read(&db).await, Stream::Admin, 0, 10).await.unwrap(), []);
+}
+
+pub async fn a_dropped_transaction_leaves_nothing(db: Db) {
+    let mut tx = begin(&db).await;
+    let new: UserId = id();
+    let row = users::NewUser {
+        id: new, email: "a@b.c", email_key: "a@b.c", username: "a", username_key: "a", full_name: None, password_hash: "", role: UserRole::User, at: at(0),
+    };
+    users::insert(&mut tx, &row).await.unwrap();
+    events::append(&mut tx, Stream::Admin, at(0), vec![]).await.unwrap();
+    events::append(&mut tx, Stream::Admin, at(0), vec![EventKind::ProjectChanged {}]).await.unwrap();
+    assert!(users::by_id(&mut tx, new).await.unwrap().is_some());
+    assert!(users::by_id(&mut read(&db).await, new).await.unwrap().is_none(), "not seen before the commit");
+    drop(tx);
+    let mut tx = begin(&db).await;
+    assert!(users::by_id(&mut tx, new).await.unwrap().is_none());
+    assert_eq!(events::last_seq(&mut tx, Stream::Admin).await.unwrap(), 0);
+    users::insert(&mut tx, &row).await.unwrap();
+    events::append(&mut tx, Stream::Admin, at(1), vec![EventKind::ProjectChanged {}]).await.unwrap();
+    let committed = commit(tx).await;
+    assert_eq!((committed.events[0].seq, committed.wakes_workers), (1, false));
+    assert_eq!(events::after(&mut read(&db).await, Stream::Admin, 0, 10).await.unwrap(), committed.events);
+
+    let mut c = read(&db).await;
+    if db.is_local() {
+        assert!(matches!(users::touch(&mut c, new, at(9)).await, Err(Error::Database(_))), "a connection for reading does not write");
+    }
+}
+
+pub async fn the_schema_is_brought_up_to_date_once(db: Db) {
+    db.ping().await.unwrap();
+    let ada = user(&db, "ada").await;
+    job(&db, None, at(0)).await;
+    let url = match &db {
+        Db::Sqlite { write, .. } => format!("sqlite:{}", write.connect_options().get_filename().display()),
+        Db::Postgres(pool) => {
+            let options = pool.connect_options();
+            crate::world::with_database(&std::env::var("TEST_DATABASE_URL").unwrap(), options.get_database().unwrap())
+        }
+    };
+    assert_eq!(db.name(), if db.is_local() { "SQLite" } else { "PostgreSQL" });
+    let again = Db::connect(&url, 2).await.unwrap();
+    assert!(users::by_id(&mut read(&again).await, ada).await.unwrap().is_some());
+    again.close().await;
+    assert!(matches!(again.ping().await, Err(Error::Database(_))));
+}

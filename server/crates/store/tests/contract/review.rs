@@ -1,0 +1,91 @@
+use store::{Db, Error, Word, changes};
+use wire::{
+    ChangeSetId, ProjectId, TurnId,
+    changes::{ChangeAction, ChangeSetState, Hunk, HunkState},
+    files::EntryKind,
+};
+
+use crate::world::{at, begin, id, project, read, turn, user, write};
+
+fn new_set(project: ProjectId, turn: TurnId) -> changes::ChangeSetRow {
+    changes::ChangeSetRow { id: id(), project_id: project, turn_id: turn, state: Word(ChangeSetState::Open), base_revision: 4, version: 1, created_at: at(1) }
+}
+
+fn new_file(set: ChangeSetId, ord: i64, path: &str) -> changes::ChangeFileRow {
+    changes::ChangeFileRow {
+        change_set_id: set, ord, path: path.to_owned(), action: Word(ChangeAction::Modify), is_binary: ord == 1, kind: Word(EntryKind::File),
+        added_lines: 2, removed_lines: 1, old_checksum: Some("old".to_owned()), old_mode: Some(0o644), new_checksum: None, new_mode: None, new_size: 17,
+    }
+}
+
+fn new_hunk(start: i32) -> Hunk {
+    Hunk {
+        id: id(), old_start: start, old_lines: 3, new_start: start + 1, new_lines: 4, diff: " a\n-b\n+c\n".to_owned(), state: HunkState::Open,
+        edited_text: None, reason: None, decided_by: None,
+    }
+}
+
+pub async fn a_turn_has_one_change_set(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let turn = turn(&db, project, ada).await;
+    let set = new_set(project, turn);
+    write!(&db, tx => changes::insert_set(&mut tx, &set));
+    let mut tx = begin(&db).await;
+    assert!(matches!(changes::insert_set(&mut tx, &new_set(project, turn)).await, Err(Error::Taken(_))));
+    drop(tx);
+
+    let mut c = read(&db).await;
+    let found = changes::set(&mut c, set.id).await.unwrap().unwrap();
+    assert_eq!((found.turn_id, found.state.0, found.base_revision, found.version), (turn, ChangeSetState::Open, 4, 1));
+    assert_eq!(changes::set_of_turn(&mut c, turn).await.unwrap().unwrap().id, set.id);
+    assert!(changes::set(&mut c, id()).await.unwrap().is_none());
+    assert!(changes::set_of_turn(&mut c, id()).await.unwrap().is_none());
+    drop(c);
+
+    // Reviewers that lock the set see each other's count.
+    let reviewers: Vec<_> = (0..8)
+        .map(|_| {
+            let (db, id) = (db.clone(), set.id);
+            tokio::spawn(async move { write!(&db, tx => changes::lock_set(&mut tx, id)).unwrap().version })
+        })
+        .collect();
+    let mut versions = Vec::new();
+    for reviewer in reviewers {
+        versions.push(reviewer.await.unwrap());
+    }
+    versions.sort_unstable();
+    assert_eq!(versions, (2..=9).collect::<Vec<i64>>());
+    assert!(write!(&db, tx => changes::lock_set(&mut tx, id())).is_none());
+    write!(&db, tx => changes::set_state(&mut tx, set.id, ChangeSetState::Decided));
+    assert_eq!(changes::set(&mut read(&db).await, set.id).await.unwrap().unwrap().state.0, ChangeSetState::Decided);
+}
+
+pub async fn hunks_are_decided(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let turn = turn(&db, project, ada).await;
+    let set = new_set(project, turn);
+    let (early, late, only) = (new_hunk(1), new_hunk(20), new_hunk(5));
+    write!(&db, tx => changes::insert_set(&mut tx, &set));
+    for (ord, path) in [(1, "b"), (0, "a")] {
+        write!(&db, tx => changes::insert_file(&mut tx, &new_file(set.id, ord, path)));
+    }
+    for (file, ord, hunk) in [(1, 0, &only), (0, 1, &late), (0, 0, &early)] {
+        write!(&db, tx => changes::insert_hunk(&mut tx, set.id, file, ord, hunk));
+    }
+    let mut c = read(&db).await;
+    let files = changes::files(&mut c, set.id).await.unwrap();
+    assert_eq!(files.iter().map(|row| (row.path.as_str(), row.is_binary)).collect::<Vec<_>>(), [("a", false), ("b", true)]);
+    assert_eq!((files[0].old_mode, files[0].new_mode, files[0].old_checksum.as_deref()), (Some(0o644), None, Some("old")));
+    assert_eq!((files[0].action.0, files[0].kind.0, files[0].added_lines, files[0].new_size), (ChangeAction::Modify, EntryKind::File, 2, 17));
+    let hunks = changes::hunks(&mut c, set.id).await.unwrap();
+    assert_eq!(hunks.iter().map(|row| (row.file_ord, row.ord)).collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0)]);
+    assert_eq!(hunks[0].clone().into_hunk(), early);
+    drop(c);
+
+    write!(&db, tx => changes::decide_hunk(&mut tx, late.id, HunkState::Edited, Some("text"), Some("better"), ada, at(3)));
+    let decided = changes::hunks(&mut read(&db).await, set.id).await.unwrap().remove(1).into_hunk();
+    assert_eq!((decided.state, decided.edited_text.as_deref(), decided.reason.as_deref()), (HunkState::Edited, Some("text"), Some("better")));
+    assert_eq!(decided.decided_by.map(|by| (by.id, by.name)), Some((ada, "ada".to_owned())));
+}

@@ -1,0 +1,51 @@
+use store::{Db, runs};
+use wire::{
+    files::FileAction,
+    runs::{Exit, ExitKind, RunChange, RunState, RunUsage},
+};
+
+use crate::world::{at, id, project, read, run, turn, user, write};
+
+pub async fn a_run_starts_and_ends_once(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let new = run(&db, project, ada, None, None, at(1)).await;
+    let queued = runs::get(&mut read(&db).await, new).await.unwrap().unwrap();
+    assert_eq!(queued.env.0.get("LANG").map(String::as_str), Some("C.UTF-8"));
+    assert!(runs::get(&mut read(&db).await, id()).await.unwrap().is_none());
+
+    assert!(write!(&db, tx => runs::mark_started(&mut tx, new, "S3", at(2))));
+    assert!(!write!(&db, tx => runs::mark_started(&mut tx, new, "S1", at(3))));
+    let exit = Exit { kind: ExitKind::Exited, code: Some(2), signal: None, sentence: "It ended with 2.".to_owned(), left_alive: 0 };
+    let usage = RunUsage { wall_ms: 10, cpu_ms: 5, peak_memory_bytes: Some(1 << 40), output_bytes: 3 };
+    let changes = [RunChange { path: "out".to_owned(), action: FileAction::Added }];
+    assert!(write!(&db, tx => runs::mark_finished(&mut tx, new, RunState::Failed, &exit, &usage, &changes, at(4))));
+    assert!(!write!(&db, tx => runs::mark_finished(&mut tx, new, RunState::Lost, &exit, &usage, &[], at(5))));
+
+    let shown = runs::get(&mut read(&db).await, new).await.unwrap().unwrap().into_run();
+    assert_eq!((shown.state, shown.tier.as_deref(), shown.started_at, shown.finished_at), (RunState::Failed, Some("S3"), Some(at(2)), Some(at(4))));
+    assert_eq!((shown.exit, shown.usage, shown.changes.as_slice()), (Some(exit), Some(usage), &changes[..]));
+    assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make", "src", 64, "ada"));
+}
+
+pub async fn runs_are_listed_newest_first(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (project, other) = (project(&db, ada).await, project(&db, ada).await);
+    let (turn, job) = (turn(&db, project, ada).await, id());
+    let first = run(&db, project, ada, Some(turn), None, at(1)).await;
+    let second = run(&db, project, ada, Some(turn), Some(job), at(2)).await;
+    let third = run(&db, project, ada, None, None, at(3)).await;
+    run(&db, other, ada, None, None, at(4)).await;
+
+    let mut c = read(&db).await;
+    let ids = |rows: Vec<runs::RunRow>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids(runs::list(&mut c, project, 10).await.unwrap()), [third, second, first]);
+    assert_eq!(ids(runs::list(&mut c, project, 2).await.unwrap()), [third, second]);
+    assert_eq!(runs::by_job(&mut c, job).await.unwrap().unwrap().id, second);
+    assert!(runs::by_job(&mut c, id()).await.unwrap().is_none());
+    drop(c);
+
+    let exit = Exit { kind: ExitKind::Lost, code: None, signal: None, sentence: "Lost.".to_owned(), left_alive: 0 };
+    write!(&db, tx => runs::mark_finished(&mut tx, first, RunState::Lost, &exit, &RunUsage::default(), &[], at(5)));
+    assert_eq!(ids(runs::unfinished_of_turn(&mut read(&db).await, turn).await.unwrap()), [second]);
+}

@@ -1,0 +1,143 @@
+//! Databases to test on, and the rows that most tests need first.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use store::{Committed, Conn, Db, Tx, chat, jobs, projects, runs, users};
+use uuid::Uuid;
+use wire::{
+    ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
+    chat::Mode,
+    runs::{RunKind, RunLimits},
+    users::UserRole,
+};
+
+pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::connect(&format!("sqlite:{}", directory.path().join("new/store.db").display()), 4).await.unwrap();
+    body(db.clone()).await;
+    db.close().await;
+}
+
+pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
+    let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "PostgreSQL must be tested here, but TEST_DATABASE_URL is not set");
+        eprintln!("*** PostgreSQL not tested: TEST_DATABASE_URL is not set ***");
+        return;
+    };
+    let name = format!("contract_{}", Uuid::now_v7().simple());
+    let mut admin = PgConnection::connect_with(&PgConnectOptions::from_str(&url).unwrap()).await.unwrap();
+    create_database(&mut admin, &name).await;
+    let db = Db::connect(&with_database(&url, &name), 20).await.unwrap();
+    let outcome = tokio::spawn(body(db.clone())).await;
+    db.close().await;
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+}
+
+/// With a collation that differs from byte order where the server has one, since nothing may depend on it.
+async fn create_database(admin: &mut PgConnection, name: &str) {
+    let plain = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
+    if admin.execute(AssertSqlSafe(format!("{plain} LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"))).await.is_err() {
+        admin.execute(AssertSqlSafe(plain)).await.unwrap();
+    }
+}
+
+pub fn with_database(url: &str, name: &str) -> String {
+    let (address, options) = url.split_once('?').map_or((url, String::new()), |(address, options)| (address, format!("?{options}")));
+    let host = address.find("://").map_or(0, |at| at + 3);
+    let end = address[host..].find('/').map_or(address.len(), |at| host + at);
+    format!("{}/{name}{options}", &address[..end])
+}
+
+/// Seconds after the epoch of the tests.
+pub fn at(seconds: i64) -> Micros {
+    Micros(1_800_000_000_000_000).plus_seconds(seconds)
+}
+
+pub fn id<T: From<Uuid>>() -> T {
+    Uuid::now_v7().into()
+}
+
+pub async fn read(db: &Db) -> Conn {
+    db.read().await.unwrap()
+}
+
+pub async fn begin(db: &Db) -> Tx {
+    db.begin().await.unwrap()
+}
+
+pub async fn commit(tx: Tx) -> Committed {
+    tx.commit().await.unwrap()
+}
+
+/// Runs one statement in a transaction of its own.
+macro_rules! write {
+    ($db:expr, $tx:ident => $body:expr) => {{
+        let mut $tx = $crate::world::begin($db).await;
+        let done = $body.await.unwrap();
+        let _committed = $crate::world::commit($tx).await;
+        done
+    }};
+}
+pub(crate) use write;
+
+pub async fn user(db: &Db, name: &str) -> UserId {
+    let new = id();
+    let email = format!("{name}@example.com");
+    write!(db, tx => users::insert(&mut tx, &users::NewUser {
+        id: new, email: &email, email_key: &email, username: name, username_key: name, full_name: None, password_hash: "hash",
+        role: UserRole::User, at: at(0),
+    }));
+    new
+}
+
+pub async fn project(db: &Db, owner: UserId) -> ProjectId {
+    let new = id();
+    write!(db, tx => projects::insert(&mut tx, &projects::NewProject {
+        id: new, owner_id: owner, name: "Project", description: "", at: at(0), importing: false,
+    }));
+    new
+}
+
+pub async fn conversation(db: &Db, project: ProjectId, user: UserId) -> ConversationId {
+    let new = id();
+    write!(db, tx => chat::insert_conversation(&mut tx, new, project, user, "Title", at(0)));
+    new
+}
+
+pub fn new_turn(conversation: ConversationId, project: ProjectId, user: UserId) -> chat::NewTurn<'static> {
+    chat::NewTurn {
+        id: id(), conversation_id: conversation, project_id: project, user_id: user, job_id: id(), prompt: "Do it", mode: Mode::Ask,
+        model: "demo", base_revision: 3, budget_tokens: Some(1000), budget_steps: None, at: at(1),
+    }
+}
+
+/// A turn with the conversation that it needs.
+pub async fn turn(db: &Db, project: ProjectId, user: UserId) -> TurnId {
+    let conversation = conversation(db, project, user).await;
+    let new = new_turn(conversation, project, user);
+    write!(db, tx => chat::insert_turn(&mut tx, &new));
+    new.id
+}
+
+pub async fn run(db: &Db, project: ProjectId, user: UserId, turn: Option<TurnId>, job: Option<JobId>, when: Micros) -> RunId {
+    let new = id();
+    let env = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
+    let limits = RunLimits { wall_s: 60, memory_bytes: 1 << 30, pids: 64, output_bytes: 1 << 20 };
+    write!(db, tx => runs::insert(&mut tx, &runs::NewRun {
+        id: new, project_id: project, user_id: user, turn_id: turn, job_id: job, kind: RunKind::SandboxExec, command: "make", cwd: "src",
+        env: &env, limits: &limits, at: when,
+    }));
+    new
+}
+
+pub async fn job(db: &Db, user: Option<UserId>, run_at: Micros) -> JobId {
+    let new = id();
+    write!(db, tx => jobs::insert(&mut tx, &jobs::NewJob {
+        id: new, kind: "test", payload: "{}", user_id: user, project_id: None, max_attempts: 3, at: run_at,
+    }));
+    new
+}

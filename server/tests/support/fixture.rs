@@ -1,0 +1,57 @@
+//! Things that tests need to exist.
+
+use serde_json::json;
+use wire::{
+    jobs::Job,
+    runs::Run,
+};
+
+use super::{Caller, TestApp};
+
+/// An empty project's id.
+pub async fn project(owner: &Caller, name: &str) -> String {
+    owner.post("/api/projects", &json!({ "name": name })).await.expect(201).id()
+}
+
+/// A new file; answers its etag.
+pub async fn file(owner: &Caller, project: &str, path: &str, text: &str) -> String {
+    let reply = owner.put(&format!("/api/projects/{project}/files/{path}"), Some(("if-none-match", "*")), text.to_owned()).await;
+    reply.expect(201).header("etag").unwrap().to_owned()
+}
+
+pub async fn start_run(owner: &Caller, project: &str, command: &str) -> Run {
+    owner.post(&format!("/api/projects/{project}/runs"), &json!({ "kind": "sandbox_exec", "command": command })).await.expect(202).json()
+}
+
+/// Waits for the end of a run by its own stream.
+pub async fn finished(owner: &Caller, run: &Run) -> Run {
+    owner.follow(&format!("/api/live/run:{}", run.id)).await.unwrap().rest().await;
+    owner.get(&format!("/api/runs/{}", run.id)).await.expect(200).json()
+}
+
+/// Runs a command to its end.
+pub async fn run(owner: &Caller, project: &str, command: &str) -> Run {
+    let run = start_run(owner, project, command).await;
+    finished(owner, &run).await
+}
+
+pub async fn output(owner: &Caller, run: &Run) -> String {
+    String::from_utf8_lossy(&owner.get(&format!("/api/runs/{}/output", run.id)).await.expect(200).body).into_owned()
+}
+
+/// Waits for the end of a job by its own stream.
+pub async fn finished_job(owner: &Caller, id: &str) -> Job {
+    owner.follow(&format!("/api/live/job:{id}")).await.unwrap().rest().await;
+    owner.get(&format!("/api/jobs/{id}")).await.expect(200).json()
+}
+
+/// Whether commands can be run on this machine; tests that need them say so when they can't.
+pub async fn can_run(app: &TestApp) -> bool {
+    let health = domain::health::check(&app.services).await;
+    let tier = health.checks.iter().find(|c| c.name == "sandbox").map(|c| c.reason.clone()).unwrap_or_default();
+    if tier.starts_with("Tier S0") {
+        eprintln!("skipped: no sandbox on this machine: {tier}");
+        return false;
+    }
+    true
+}

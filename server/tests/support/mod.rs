@@ -1,0 +1,144 @@
+//! The product as a whole, on a real listener: real router, real database and files in a folder that goes away, callers that say who they are.
+#![allow(dead_code)]
+
+pub mod archives;
+pub mod caller;
+pub mod fixture;
+pub mod model_server;
+
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use domain::Services;
+use server::{
+    config::{Config, Sources},
+    http::{self, AppState, routes::Route},
+    serve,
+    wiring::{self, Role},
+    worker::Worker,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use caller::{Caller, Events, Reply};
+
+pub const PASSWORD: &str = "correct horse battery staple";
+pub const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// Longer than anything should take; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct TestApp {
+    pub base: String,
+    pub services: Arc<Services>,
+    pub routes: Vec<Route>,
+    pub data: TempDir,
+    client: reqwest::Client,
+    stop: CancellationToken,
+    worker: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Works off jobs in this process, in the real sandbox.
+    pub worker: bool,
+    /// Base address of a model server.
+    pub model: Option<String>,
+    /// More settings by name.
+    pub settings: Vec<(&'a str, &'a str)>,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub async fn with_worker() -> Self {
+        Self::with(Options { worker: true, ..Options::default() }).await
+    }
+
+    pub async fn with(options: Options<'_>) -> Self {
+        llm::install_crypto();
+        let data = data_folder();
+        let database = test_database().await;
+        let folder = data.path().join("data");
+        let mut settings = vec![("DATA_DIR", folder.to_str().unwrap()), ("JWT_SECRET_KEY", SECRET), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "text")];
+        if let Some(url) = &database {
+            settings.push(("DATABASE_URL", url));
+        }
+        if let Some(model) = &options.model {
+            settings.extend([("OPENAI_BASE_URL", model.as_str()), ("AI_DEFAULT_MODEL", "scripted")]);
+        }
+        settings.extend(options.settings.iter().copied());
+        let mut config = Config::from_sources(Sources::of_values(settings)).unwrap();
+        config.worker.sandbox_helper = Some(env!("CARGO_BIN_EXE_cloudxdevai").into());
+        server::logging::install(&config.log);
+        Self::serve(Arc::new(config), options.worker, data).await
+    }
+
+    async fn serve(config: Arc<Config>, with_worker: bool, data: TempDir) -> Self {
+        let stop = CancellationToken::new();
+        let role = if with_worker { Role::Worker } else { Role::Server };
+        let app = wiring::wire(config.clone(), role).await.unwrap();
+        let state = AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), shutdown: stop.clone() };
+        let (router, routes) = http::router(state);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve::listen(listener, router, stop.clone()));
+        let worker = app.work.map(|work| tokio::spawn(Worker::new(work).run(stop.clone())));
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        Self { base, services: app.services, routes, data, client, stop, worker }
+    }
+
+    pub fn nobody(&self) -> Caller {
+        Caller::new(&self.base, self.client.clone())
+    }
+
+    /// Makes an account and signs in with a token. The first one administers.
+    pub async fn user(&self, name: &str) -> Caller {
+        self.register(name).await;
+        self.nobody().sign_in(name, PASSWORD).await
+    }
+
+    pub async fn register(&self, name: &str) -> wire::users::User {
+        let body = serde_json::json!({ "email": format!("{name}@example.org"), "username": name, "password": PASSWORD });
+        self.nobody().post("/api/auth/register", &body).await.expect(201).json()
+    }
+
+    /// Stops as SIGTERM would, and waits for it.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(worker) = self.worker.take() {
+            tokio::time::timeout(PATIENCE, worker).await.expect("the worker did not stop").unwrap();
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Enterable by the sandbox's own users.
+pub fn data_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A database of its own on the server that `TEST_DATABASE_URL` names; none means a SQLite file.
+async fn test_database() -> Option<String> {
+    use sqlx::{ConnectOptions, Connection};
+    let mut url: url::Url = std::env::var("TEST_DATABASE_URL").ok()?.parse().expect("TEST_DATABASE_URL is an address");
+    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+    let options: sqlx::postgres::PgConnectOptions = url.as_str().parse().unwrap();
+    let mut connection = options.connect().await.expect("TEST_DATABASE_URL answers");
+    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    url.set_path(&name);
+    Some(url.to_string())
+}
+
+pub fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
