@@ -5,7 +5,7 @@ mod parse;
 mod secrets;
 mod source;
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::IpAddr, path::{Path, PathBuf}, time::Duration};
 
 use parse::Reader;
 pub use parse::{Cidr, Wrong};
@@ -164,7 +164,16 @@ impl Config {
 
     /// Where checkouts and branches live.
     pub fn work_dir(&self) -> PathBuf {
-        self.data_dir.join("work")
+        let own = self.data_dir.join("work");
+        if !rustix::process::geteuid().is_root() || sandbox::is_open_to_others(&self.data_dir) {
+            return own;
+        }
+        // Under root each project has a uid of its own, which must reach its files. The data folder holds secrets and stays
+        // closed, so the checkouts, which can be made again from it at any time, live beside it.
+        let data_dir = self.data_dir.canonicalize().unwrap_or_else(|_| self.data_dir.clone());
+        let mut hash = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&data_dir, &mut hash);
+        Path::new("/var/lib/cloudxdevai").join(format!("work-{:016x}", std::hash::Hasher::finish(&hash)))
     }
 }
 

@@ -56,12 +56,7 @@ async fn call_server_function(request: Request) -> Response {
         return Refusal::new(ErrorCode::TooLarge, "This is more than one call takes. Upload it as a file instead.", id.as_ref()).into_response();
     }
     let request = request.map(|body| Body::new(Limited::new(body, FUNCTION_LIMIT)));
-    let mut response = handle_server_fns_with_context(provide_request_context, request).await.into_response();
-    // A plain form goes back to its page with the refusal; browsers follow that only with a redirect status.
-    if response.headers().contains_key(header::LOCATION) && !response.status().is_redirection() {
-        *response.status_mut() = StatusCode::SEE_OTHER;
-    }
-    response
+    handle_server_fns_with_context(provide_request_context, request).await.into_response()
 }
 
 /// The pages that `app` routes.

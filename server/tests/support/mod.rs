@@ -1,5 +1,5 @@
 //! The product as a whole, on a real listener: real router, real database and files in a folder that goes away, callers that say who they are.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod archives;
 pub mod caller;

@@ -56,8 +56,10 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
     if config.tty {
         check(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }).map_err(at("terminal"))?;
     }
-    become_owner(config.owner).map_err(at("giving up privileges"))?;
+    // Entered before the privileges go: a data folder below a private home can't be reached by path any more after that, and
+    // need not be. A job can't replace this directory, whose parent belongs to the server.
     std::env::set_current_dir(&config.project_dir).map_err(at("project directory"))?;
+    become_owner(config.owner).map_err(at("giving up privileges"))?;
     if let Some(overlay) = &config.overlay {
         enter_namespaces().map_err(at("overlay namespace"))?;
         mount_overlay(overlay, &config.work).map_err(at("overlay"))?;

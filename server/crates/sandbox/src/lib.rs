@@ -23,7 +23,7 @@ mod workspace;
 pub use jail::jail_main;
 pub use launch::launch_main;
 pub use pipes::PtyInput;
-pub use probe::{CgroupBackend, Config, Finding, Probe, Tier, TierChoice};
+pub use probe::{is_open_to_others, CgroupBackend, Config, Finding, Probe, Tier, TierChoice};
 pub use run::{Refused, RefusedKind, Running, Sandbox, Stopper};
 pub use spec::{
     Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace,

@@ -267,6 +267,11 @@ fn install_helper(config: &Config, work_dir: &Path) -> io::Result<PathBuf> {
     Ok(target)
 }
 
+/// Whether other users can enter a directory and all above it.
+pub fn is_open_to_others(dir: &Path) -> bool {
+    std::path::absolute(dir).is_ok_and(|dir| closed_ancestor(&dir).is_none())
+}
+
 fn closed_ancestor(path: &Path) -> Option<PathBuf> {
     path.ancestors()
         .find(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0))

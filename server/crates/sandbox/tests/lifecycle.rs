@@ -250,7 +250,8 @@ async fn the_weak_tier_runs_confines_and_cleans_up() {
     assert_eq!(ran.out, "hello\n", "{}", ran.err);
     assert!(ran.err.contains("Permission denied"), "{}", ran.err);
     assert!(alive(&m).is_empty());
-    let mut refused = config(work_dir().path().to_path_buf(), TierChoice::S1);
+    let other = work_dir();
+    let mut refused = config(other.path().to_path_buf(), TierChoice::S1);
     refused.allow_weak = false;
     let sandbox = Sandbox::probe(refused).await;
     assert_eq!(

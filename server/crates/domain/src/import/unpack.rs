@@ -149,7 +149,9 @@ async fn detect(blobs: &dyn Blobs, sha256: &str, filename: &str) -> Result<Forma
     let found = match KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
         _ if head.is_empty() => format!("The file {name} is empty."),
         Some((_, what)) => format!("The file {name} is {what}, which can't be imported."),
-        None if head.get(257..262) == Some(b"ustar") => format!("The file {name} is a tar archive without compression, which can't be imported."),
+        None if head.get(257..262) == Some(b"ustar") => {
+            format!("The file {name} is a tar archive without compression, which can't be imported.")
+        }
         None => format!("The file {name} is not an archive that can be imported."),
     };
     Err(refuse(found, ACCEPTED))

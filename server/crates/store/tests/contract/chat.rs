@@ -137,7 +137,10 @@ pub async fn approvals_are_answered_once(db: Db) {
     assert!(!write!(&db, tx => chat::answer_approval(&mut tx, turn, "call-2", Approval::Approve, None, ada, at(4))));
     assert!(!write!(&db, tx => chat::answer_approval(&mut tx, turn, "never asked", Approval::Approve, None, ada, at(4))));
     let asked = chat::approvals(&mut read(&db).await, turn).await.unwrap();
-    let seen: Vec<_> = asked.iter().map(|row| (row.call_id.as_str(), row.arguments.as_str(), row.decision.map(|word| word.0), row.reason.as_deref())).collect();
+    let seen: Vec<_> = asked
+        .iter()
+        .map(|row| (row.call_id.as_str(), row.arguments.as_str(), row.decision.map(|word| word.0), row.reason.as_deref()))
+        .collect();
     assert_eq!(seen, [("call-2", "{}", Some(Approval::Reject), Some("no")), ("call-1", "{}", None, None)]);
     assert_eq!(asked[0].name, "run");
 }

@@ -20,8 +20,19 @@ async fn add(tx: &mut Tx, project: ProjectId, by: UserId, path: &str, action: Fi
     let checksum = format!("{path}@{version}");
     let deleted = action == FileAction::Deleted;
     let new = files::NewVersion {
-        project_id: project, path, version, revision, action, kind: EntryKind::File, size: version * 10, content_type: "text/plain",
-        checksum: (!deleted).then_some(checksum.as_str()), mode: 0o755, origin: Origin::Person, at: at(revision), by: Some(by),
+        project_id: project,
+        path,
+        version,
+        revision,
+        action,
+        kind: EntryKind::File,
+        size: version * 10,
+        content_type: "text/plain",
+        checksum: (!deleted).then_some(checksum.as_str()),
+        mode: 0o755,
+        origin: Origin::Person,
+        at: at(revision),
+        by: Some(by),
     };
     files::insert_version(tx, &new).await.unwrap();
 }
@@ -50,7 +61,9 @@ pub async fn versions_remember_every_tree(db: Db) {
     assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), ["a", "d/x"]);
     assert_eq!(paths(&files::current_below(&mut c, project, "d").await.unwrap()), ["d/x"]);
     assert_eq!(paths(&files::current_below(&mut c, project, "a").await.unwrap()), [""; 0]);
-    for (revision, tree) in [(0, vec![]), (1, vec!["a"]), (3, vec!["a", "d/x", "d/y"]), (4, vec!["a", "d/x", "d/y"]), (5, vec!["a"]), (6, vec!["a", "d/x"])] {
+    for (revision, tree) in
+        [(0, vec![]), (1, vec!["a"]), (3, vec!["a", "d/x", "d/y"]), (4, vec!["a", "d/x", "d/y"]), (5, vec!["a"]), (6, vec!["a", "d/x"])]
+    {
         assert_eq!(paths(&files::at_revision(&mut c, project, revision).await.unwrap()), tree, "at {revision}");
     }
     assert_eq!(files::at_revision(&mut c, project, 3).await.unwrap()[0].version, 1);

@@ -117,7 +117,12 @@ pub async fn many_jobs_of_one_user_do_not_starve_another(db: Db) {
 pub async fn a_lost_lease_can_no_longer_write(db: Db) {
     let queued = job(&db, None, at(0)).await;
     let mut tx = begin(&db).await;
-    jobs::insert(&mut tx, &jobs::NewJob { id: id(), kind: "late", payload: "{}", user_id: None, project_id: None, max_attempts: 1, at: at(900) }).await.unwrap();
+    jobs::insert(
+        &mut tx,
+        &jobs::NewJob { id: id(), kind: "late", payload: "{}", user_id: None, project_id: None, max_attempts: 1, at: at(900) },
+    )
+    .await
+    .unwrap();
     assert!(commit(tx).await.wakes_workers);
 
     let stale = claim(&db, at(1), at(10), 1).await.unwrap();

@@ -52,7 +52,15 @@ pub async fn a_dropped_transaction_leaves_nothing(db: Db) {
     let mut tx = begin(&db).await;
     let new: UserId = id();
     let row = users::NewUser {
-        id: new, email: "a@b.c", email_key: "a@b.c", username: "a", username_key: "a", full_name: None, password_hash: "", role: UserRole::User, at: at(0),
+        id: new,
+        email: "a@b.c",
+        email_key: "a@b.c",
+        username: "a",
+        username_key: "a",
+        full_name: None,
+        password_hash: "",
+        role: UserRole::User,
+        at: at(0),
     };
     users::insert(&mut tx, &row).await.unwrap();
     events::append(&mut tx, Stream::Admin, at(0), vec![]).await.unwrap();

@@ -8,8 +8,15 @@ use crate::world::{at, begin, commit, id, read, user, write};
 
 fn new_user<'a>(name: &'a str, email: &'a str) -> users::NewUser<'a> {
     users::NewUser {
-        id: id(), email, email_key: email, username: name, username_key: name, full_name: Some("Ada L."), password_hash: "hash",
-        role: UserRole::Admin, at: at(5),
+        id: id(),
+        email,
+        email_key: email,
+        username: name,
+        username_key: name,
+        full_name: Some("Ada L."),
+        password_hash: "hash",
+        role: UserRole::Admin,
+        at: at(5),
     }
 }
 

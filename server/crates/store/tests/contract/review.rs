@@ -8,20 +8,47 @@ use wire::{
 use crate::world::{at, begin, id, project, read, turn, user, write};
 
 fn new_set(project: ProjectId, turn: TurnId) -> changes::ChangeSetRow {
-    changes::ChangeSetRow { id: id(), project_id: project, turn_id: turn, state: Word(ChangeSetState::Open), base_revision: 4, version: 1, created_at: at(1) }
+    changes::ChangeSetRow {
+        id: id(),
+        project_id: project,
+        turn_id: turn,
+        state: Word(ChangeSetState::Open),
+        base_revision: 4,
+        version: 1,
+        created_at: at(1),
+    }
 }
 
 fn new_file(set: ChangeSetId, ord: i64, path: &str) -> changes::ChangeFileRow {
     changes::ChangeFileRow {
-        change_set_id: set, ord, path: path.to_owned(), action: Word(ChangeAction::Modify), is_binary: ord == 1, kind: Word(EntryKind::File),
-        added_lines: 2, removed_lines: 1, old_checksum: Some("old".to_owned()), old_mode: Some(0o644), new_checksum: None, new_mode: None, new_size: 17,
+        change_set_id: set,
+        ord,
+        path: path.to_owned(),
+        action: Word(ChangeAction::Modify),
+        is_binary: ord == 1,
+        kind: Word(EntryKind::File),
+        added_lines: 2,
+        removed_lines: 1,
+        old_checksum: Some("old".to_owned()),
+        old_mode: Some(0o644),
+        new_checksum: None,
+        new_mode: None,
+        new_size: 17,
     }
 }
 
 fn new_hunk(start: i32) -> Hunk {
     Hunk {
-        id: id(), old_start: start, old_lines: 3, new_start: start + 1, new_lines: 4, diff: " a\n-b\n+c\n".to_owned(), state: HunkState::Open,
-        edited_text: None, reason: None, decided_by: None,
+        id: id(),
+        old_start: start,
+        old_lines: 3,
+        new_start: start + 1,
+        new_lines: 4,
+        diff: " a\n-b\n+c\n".to_owned(),
+        state: HunkState::Open,
+        edited_text: None,
+        reason: None,
+        decided_by: None,
     }
 }
 
@@ -78,7 +105,10 @@ pub async fn hunks_are_decided(db: Db) {
     let files = changes::files(&mut c, set.id).await.unwrap();
     assert_eq!(files.iter().map(|row| (row.path.as_str(), row.is_binary)).collect::<Vec<_>>(), [("a", false), ("b", true)]);
     assert_eq!((files[0].old_mode, files[0].new_mode, files[0].old_checksum.as_deref()), (Some(0o644), None, Some("old")));
-    assert_eq!((files[0].action.0, files[0].kind.0, files[0].added_lines, files[0].new_size), (ChangeAction::Modify, EntryKind::File, 2, 17));
+    assert_eq!(
+        (files[0].action.0, files[0].kind.0, files[0].added_lines, files[0].new_size),
+        (ChangeAction::Modify, EntryKind::File, 2, 17)
+    );
     let hunks = changes::hunks(&mut c, set.id).await.unwrap();
     assert_eq!(hunks.iter().map(|row| (row.file_ord, row.ord)).collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 0)]);
     assert_eq!(hunks[0].clone().into_hunk(), early);
@@ -86,6 +116,9 @@ pub async fn hunks_are_decided(db: Db) {
 
     write!(&db, tx => changes::decide_hunk(&mut tx, late.id, HunkState::Edited, Some("text"), Some("better"), ada, at(3)));
     let decided = changes::hunks(&mut read(&db).await, set.id).await.unwrap().remove(1).into_hunk();
-    assert_eq!((decided.state, decided.edited_text.as_deref(), decided.reason.as_deref()), (HunkState::Edited, Some("text"), Some("better")));
+    assert_eq!(
+        (decided.state, decided.edited_text.as_deref(), decided.reason.as_deref()),
+        (HunkState::Edited, Some("text"), Some("better"))
+    );
     assert_eq!(decided.decided_by.map(|by| (by.id, by.name)), Some((ada, "ada".to_owned())));
 }

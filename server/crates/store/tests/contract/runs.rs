@@ -23,7 +23,10 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
     assert!(!write!(&db, tx => runs::mark_finished(&mut tx, new, RunState::Lost, &exit, &usage, &[], at(5))));
 
     let shown = runs::get(&mut read(&db).await, new).await.unwrap().unwrap().into_run();
-    assert_eq!((shown.state, shown.tier.as_deref(), shown.started_at, shown.finished_at), (RunState::Failed, Some("S3"), Some(at(2)), Some(at(4))));
+    assert_eq!(
+        (shown.state, shown.tier.as_deref(), shown.started_at, shown.finished_at),
+        (RunState::Failed, Some("S3"), Some(at(2)), Some(at(4)))
+    );
     assert_eq!((shown.exit, shown.usage, shown.changes.as_slice()), (Some(exit), Some(usage), &changes[..]));
     assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make", "src", 64, "ada"));
 }

@@ -110,8 +110,18 @@ pub async fn conversation(db: &Db, project: ProjectId, user: UserId) -> Conversa
 
 pub fn new_turn(conversation: ConversationId, project: ProjectId, user: UserId) -> chat::NewTurn<'static> {
     chat::NewTurn {
-        id: id(), conversation_id: conversation, project_id: project, user_id: user, job_id: id(), prompt: "Do it", mode: Mode::Ask,
-        model: "demo", base_revision: 3, budget_tokens: Some(1000), budget_steps: None, at: at(1),
+        id: id(),
+        conversation_id: conversation,
+        project_id: project,
+        user_id: user,
+        job_id: id(),
+        prompt: "Do it",
+        mode: Mode::Ask,
+        model: "demo",
+        base_revision: 3,
+        budget_tokens: Some(1000),
+        budget_steps: None,
+        at: at(1),
     }
 }
 

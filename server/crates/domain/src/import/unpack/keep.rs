@@ -69,6 +69,7 @@ pub struct Keeper {
     stop: CancellationToken,
     entries: u64,
     unpacked: u64,
+    passed: u64,
     name_bytes: usize,
     files: BTreeSet<String>,
     directories: HashSet<String>,
@@ -80,7 +81,11 @@ pub struct Keeper {
 impl Keeper {
     /// `packed` is the size of the archive. Must be called on the runtime.
     pub fn new(
-        blobs: Arc<dyn Blobs>, limits: UnpackLimits, packed: u64, progress: watch::Sender<(u64, u64)>, stop: CancellationToken,
+        blobs: Arc<dyn Blobs>,
+        limits: UnpackLimits,
+        packed: u64,
+        progress: watch::Sender<(u64, u64)>,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             blobs,
@@ -91,6 +96,7 @@ impl Keeper {
             stop,
             entries: 0,
             unpacked: 0,
+            passed: 0,
             name_bytes: 0,
             files: BTreeSet::new(),
             directories: HashSet::new(),
@@ -135,12 +141,15 @@ impl Keeper {
         }
         self.entries += 1;
         // Directories and skipped entries are work too, if less.
-        if self.files.len() as u64 >= self.limits.files || self.entries > self.limits.files.saturating_mul(4) {
-            return Err(refuse(format!("The archive holds more than {} files.", self.limits.files), SMALLER));
+        if self.entries > self.limits.files.saturating_mul(4) {
+            return Err(self.too_many());
         }
         let Ok(name) = std::str::from_utf8(raw_name) else {
             let name = quoted(&String::from_utf8_lossy(raw_name));
-            return Err(refuse(format!("The name {name} in the archive is not UTF-8."), "rename it, make the archive again and import it once more"));
+            return Err(refuse(
+                format!("The name {name} in the archive is not UTF-8."),
+                "rename it, make the archive again and import it once more",
+            ));
         };
         let path = name.strip_prefix("./").unwrap_or(name);
         let (path, kind) = match path.strip_suffix('/') {
@@ -154,7 +163,9 @@ impl Keeper {
         self.note_top(path, kind);
         match kind {
             _ if is_git => Ok(Place::Skip),
-            Kind::Unwanted(what) => Err(refuse(format!("The archive holds {what}, {}, which could lead out of the project.", quoted(name)), REPACK)),
+            Kind::Unwanted(what) => {
+                Err(refuse(format!("The archive holds {what}, {}, which could lead out of the project.", quoted(name)), REPACK))
+            }
             Kind::Directory => self.place_directory(path),
             Kind::File => self.place_file(path),
         }
@@ -167,9 +178,16 @@ impl Keeper {
             return Err(refuse("The names in the archive are together longer than 64 MiB.", SMALLER));
         }
         let is_git = path.split('/').any(|part| part == ".git");
-        let checked = if is_git { check_path(&path.split('/').map(|part| if part == ".git" { "git" } else { part }).collect::<Vec<_>>().join("/")) } else { check_path(path) };
+        let checked = if is_git {
+            check_path(&path.split('/').map(|part| if part == ".git" { "git" } else { part }).collect::<Vec<_>>().join("/"))
+        } else {
+            check_path(path)
+        };
         if let Err(reason) = checked {
-            return Err(refuse(format!("The archive holds {}, a path that a project can't have. {reason}", quoted(name)), "rename it, make the archive again and import it once more"));
+            return Err(refuse(
+                format!("The archive holds {}, a path that a project can't have. {reason}", quoted(name)),
+                "rename it, make the archive again and import it once more",
+            ));
         }
         if path.split('/').count() > self.limits.depth {
             return Err(refuse(format!("The path {} is nested deeper than {} directories.", quoted(name), self.limits.depth), REPACK));
@@ -206,8 +224,15 @@ impl Keeper {
         if next.is_some_and(|next| next.starts_with(&below)) || self.directories.contains(path) {
             return Err(twice(path));
         }
+        if self.files.len() as u64 >= self.limits.files {
+            return Err(self.too_many());
+        }
         self.files.insert(path.to_owned());
         Ok(Place::Keep(path.to_owned()))
+    }
+
+    fn too_many(&self) -> UnpackError {
+        refuse(format!("The archive holds more than {} files.", self.limits.files), SMALLER)
     }
 
     fn file_at_or_above(&self, path: &str) -> Option<String> {
@@ -216,7 +241,13 @@ impl Keeper {
     }
 
     /// Stores the content of a file that [`Self::place`] let in, and answers its size.
-    pub fn keep(&mut self, path: String, executable: bool, body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError) -> Result<u64, UnpackError> {
+    pub fn keep(
+        &mut self,
+        path: String,
+        executable: bool,
+        body: &mut dyn Read,
+        explain: &dyn Fn(&Self, io::Error) -> UnpackError,
+    ) -> Result<u64, UnpackError> {
         while self.pending.len() >= PARALLEL {
             self.settle_oldest()?;
         }
@@ -241,45 +272,69 @@ impl Keeper {
         Ok(size)
     }
 
-    /// Reads past content that is not kept; it counts as work all the same.
-    pub fn pass(&mut self, name: &[u8], body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError) -> Result<u64, UnpackError> {
-        Ok(self.copy(&String::from_utf8_lossy(name), body, explain, |_| true)?.unwrap_or_default())
+    /// Reads past content that is not kept. It counts as work, but not towards what the project may hold.
+    pub fn pass(&mut self, body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError) -> Result<u64, UnpackError> {
+        let mut size = 0;
+        let mut buffer = vec![0; CHUNK];
+        while let Some(read) = self.read_some(body, &mut buffer, explain)? {
+            size += read;
+            self.passed += read;
+            self.check_total(self.passed)?;
+        }
+        Ok(size)
     }
 
     /// The size of what was read; `None` once `take` wants no more.
     fn copy(
-        &mut self, name: &str, body: &mut dyn Read, explain: &dyn Fn(&Self, io::Error) -> UnpackError, mut take: impl FnMut(Bytes) -> bool,
+        &mut self,
+        name: &str,
+        body: &mut dyn Read,
+        explain: &dyn Fn(&Self, io::Error) -> UnpackError,
+        mut take: impl FnMut(Bytes) -> bool,
     ) -> Result<Option<u64>, UnpackError> {
         let mut size = 0;
         loop {
-            if self.stop.is_cancelled() {
-                return Err(UnpackError::Cancelled);
-            }
             let mut buffer = vec![0; CHUNK];
-            let read = match body.read(&mut buffer) {
-                Ok(0) => return Ok(Some(size)),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(explain(self, error)),
-            };
-            size += read as u64;
-            self.unpacked += read as u64;
-            self.check_sizes(name, size)?;
-            buffer.truncate(read);
+            let Some(read) = self.read_some(body, &mut buffer, explain)? else { return Ok(Some(size)) };
+            size += read;
+            self.unpacked += read;
+            if size > self.limits.file_bytes {
+                let limit = megabytes(self.limits.file_bytes);
+                return Err(refuse(format!("The file {} is larger than the limit of {limit}.", quoted(name)), REPACK));
+            }
+            self.check_total(self.unpacked)?;
+            buffer.truncate(read as usize);
             if !take(buffer.into()) {
                 return Ok(None);
             }
         }
     }
 
-    fn check_sizes(&self, name: &str, size: u64) -> Result<(), UnpackError> {
-        if size > self.limits.file_bytes {
-            return Err(refuse(format!("The file {} is larger than the limit of {}.", quoted(name), megabytes(self.limits.file_bytes)), REPACK));
+    /// How much was read, `None` at the end.
+    fn read_some(
+        &self,
+        body: &mut dyn Read,
+        buffer: &mut [u8],
+        explain: &dyn Fn(&Self, io::Error) -> UnpackError,
+    ) -> Result<Option<u64>, UnpackError> {
+        loop {
+            if self.stop.is_cancelled() {
+                return Err(UnpackError::Cancelled);
+            }
+            match body.read(buffer) {
+                Ok(0) => return Ok(None),
+                Ok(read) => return Ok(Some(read as u64)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(explain(self, error)),
+            }
         }
-        if self.unpacked > self.ratio_limit() {
+    }
+
+    fn check_total(&self, bytes: u64) -> Result<(), UnpackError> {
+        if self.unpacked + self.passed > self.ratio_limit() {
             return Err(self.ratio_refusal());
         }
-        if self.unpacked > self.limits.bytes {
+        if bytes > self.limits.bytes {
             return Err(refuse(format!("The archive unpacks to more than {}.", megabytes(self.limits.bytes)), SMALLER));
         }
         Ok(())

@@ -123,12 +123,15 @@ pub fn read(source: impl Read, name: String, mut keeper: Keeper) -> Result<Vec<U
         keep_entry(&mut entry, &mut keeper, &explain)?;
         keeper.report(watch.packed.get());
     }
-    drop(entries);
     read_rest(archive.into_inner()).map_err(|error| explain(&keeper, error))?;
     keeper.finish()
 }
 
-fn keep_entry<R: Read>(entry: &mut tar::Entry<'_, R>, keeper: &mut Keeper, explain: &dyn Fn(&Keeper, io::Error) -> UnpackError) -> Result<(), UnpackError> {
+fn keep_entry<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    keeper: &mut Keeper,
+    explain: &dyn Fn(&Keeper, io::Error) -> UnpackError,
+) -> Result<(), UnpackError> {
     let declared = entry.size();
     let name = entry.path_bytes().into_owned();
     let place = match entry.header().entry_type() {
@@ -137,7 +140,7 @@ fn keep_entry<R: Read>(entry: &mut tar::Entry<'_, R>, keeper: &mut Keeper, expla
         kind => keeper.place(&name, judge(kind))?,
     };
     let size = match place {
-        Place::Skip => keeper.pass(&name, entry, explain)?,
+        Place::Skip => keeper.pass(entry, explain)?,
         Place::Keep(path) => {
             let mode = entry.header().mode().map_err(|_| damaged())?;
             keeper.keep(path, mode & 0o111 != 0, entry, explain)?

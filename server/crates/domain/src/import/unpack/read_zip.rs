@@ -26,7 +26,10 @@ pub fn read(file: File, mut keeper: Keeper) -> Result<Vec<Unpacked>, UnpackError
         let entry = entry.map_err(|error| explain(&keeper, error, ""))?;
         let Place::Keep(path) = keeper.place(entry.name_raw(), judge(&entry))? else { continue };
         if entry.encrypted() {
-            return Err(refuse(format!("The file {} in the archive is encrypted.", quoted(&path)), "make the archive again without a password and import it once more"));
+            return Err(refuse(
+                format!("The file {} in the archive is encrypted.", quoted(&path)),
+                "make the archive again without a password and import it once more",
+            ));
         }
         let (declared, packed) = (entry.size(), entry.compressed_size());
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0 && entry.system() == zip::System::Unix);

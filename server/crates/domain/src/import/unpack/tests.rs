@@ -70,7 +70,12 @@ fn patch(mut archive: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
     archive
 }
 
-async fn unpack_from(blobs: Arc<dyn Blobs>, archive: Vec<u8>, limits: UnpackLimits, stop: CancellationToken) -> Result<Vec<Unpacked>, UnpackError> {
+async fn unpack_from(
+    blobs: Arc<dyn Blobs>,
+    archive: Vec<u8>,
+    limits: UnpackLimits,
+    stop: CancellationToken,
+) -> Result<Vec<Unpacked>, UnpackError> {
     let stored = blobs.put_bytes(archive).await.unwrap();
     let (progress, seen) = watch::channel((0, 0));
     let result = unpack(blobs, &stored.sha256, stored.size, "upload.zip", limits, progress, stop).await;
@@ -111,7 +116,8 @@ fn names(sentence: &str, part: &str) {
 async fn a_zip_becomes_blobs_with_their_modes() {
     let blobs = Arc::new(MemoryBlobs::new());
     let large = vec![7; 3 * CHUNK + 5];
-    let archive = zip_of(&[("b/run.sh", 0o755, b"#!/bin/sh\n"), ("a.txt", 0o600, b"text"), ("b/large", 0o644, &large), ("empty", 0o644, b"")]);
+    let archive =
+        zip_of(&[("b/run.sh", 0o755, b"#!/bin/sh\n"), ("a.txt", 0o600, b"text"), ("b/large", 0o644, &large), ("empty", 0o644, b"")]);
     let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap();
     let listed: Vec<_> = files.iter().map(|f| (f.path.as_str(), f.size, f.mode)).collect();
     assert_eq!(listed, [("a.txt", 4, 0o644), ("b/large", large.len() as u64, 0o644), ("b/run.sh", 10, 0o755), ("empty", 0, 0o644)]);
@@ -152,7 +158,9 @@ async fn long_names_and_several_gzip_members_are_read() {
 
 #[tokio::test]
 async fn paths_that_lead_out_are_refused() {
-    for (bad, harmless) in [("../x", "aa/x"), ("/etc", "aetc"), ("a/../b", "a/xx/b"), ("a\\..\\b", "a/xx/b"), ("a//b", "a/xb"), ("a\nb", "axb")] {
+    for (bad, harmless) in
+        [("../x", "aa/x"), ("/etc", "aetc"), ("a/../b", "a/xx/b"), ("a\\..\\b", "a/xx/b"), ("a//b", "a/xb"), ("a\nb", "axb")]
+    {
         let bad_zip = patch(zip_of(&[("fine", 0o644, b""), (harmless, 0o644, b"x")]), harmless.as_bytes(), bad.as_bytes());
         names(&refusal(bad_zip).await, "a path that a project can't have");
         names(&refusal(Tar::new().file("fine", b"").file(bad, b"x").gz()).await, "a path that a project can't have");
@@ -211,7 +219,8 @@ async fn bombs_are_refused_early_and_leave_nothing() {
 #[tokio::test]
 async fn caps_hold_for_both_formats() {
     let limits = UnpackLimits { files: 3, bytes: 100, file_bytes: 60, depth: 4, ratio: 200 };
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
+    let cases: [(Files<'_>, &str); 4] = [
         (&[("a", b""), ("b", b""), ("c", b""), ("d", b"")], "more than 3 files"),
         (&[("a/b/c/d/e", b"x")], "nested deeper than 4"),
         (&[("a", &[1; 61])], "larger than the limit of 60 bytes"),
@@ -224,6 +233,9 @@ async fn caps_hold_for_both_formats() {
     }
     let fits = zip_of(&[("a/b/c/d", 0o644, &[1; 60]), ("b", 0o644, &[2; 40]), ("c", 0o644, b"")]);
     assert_eq!(unpack_bytes(fits, limits).await.unwrap().len(), 3);
+    let fits = Tar::new().file(".git/pack", &[1; 90]).file("a", &[1; 60]).file("b", &[2; 40]).file("c", b"");
+    let fits = fits.entry("d/", EntryType::Directory, 0o755, b"").gz();
+    assert_eq!(unpack_bytes(fits, limits).await.unwrap().len(), 3, "what is left out is not held against the project");
     let directories = (0..13).fold(Tar::new(), |tar, n| tar.entry(&format!("d{n}/"), EntryType::Directory, 0o755, b""));
     names(&refusal_within(directories.gz(), limits).await, "more than 3 files");
 }
@@ -241,7 +253,11 @@ async fn a_path_stands_for_one_thing() {
     ] {
         names(&refusal(conflict.gz()).await, "twice");
     }
-    let same_directory_twice = Tar::new().entry("a/", EntryType::Directory, 0o755, b"").entry("a/", EntryType::Directory, 0o755, b"").file("a/b", b"").file("c", b"");
+    let same_directory_twice = Tar::new()
+        .entry("a/", EntryType::Directory, 0o755, b"")
+        .entry("a/", EntryType::Directory, 0o755, b"")
+        .file("a/b", b"")
+        .file("c", b"");
     assert_eq!(paths(same_directory_twice.gz()).await, ["a/b", "c"]);
 }
 
@@ -281,7 +297,13 @@ async fn what_is_no_archive_is_told_what_would_be() {
 
 #[tokio::test]
 async fn an_archive_without_files_is_refused() {
-    for archive in [zip_of(&[]), Tar::new().gz(), gzip(b""), Tar::new().entry("a/", EntryType::Directory, 0o755, b"").gz(), Tar::new().file(".git/HEAD", b"x").gz()] {
+    for archive in [
+        zip_of(&[]),
+        Tar::new().gz(),
+        gzip(b""),
+        Tar::new().entry("a/", EntryType::Directory, 0o755, b"").gz(),
+        Tar::new().file(".git/HEAD", b"x").gz(),
+    ] {
         names(&refusal(archive).await, "holds no files");
     }
 }

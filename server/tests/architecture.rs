@@ -1,0 +1,135 @@
+//! The rules that keep the rooms apart, checked against what is really there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// Who may import whom, and what must never be seen.
+const IMPORTS: &[(&str, &[&str], &[&str])] = &[
+    ("wire", &[], &["tokio", "axum", "leptos", "reqwest"]),
+    ("app", &["wire", "domain"], &["tokio", "sqlx", "reqwest"]),
+    ("frontend", &["app"], &["tokio", "axum", "sqlx"]),
+    ("blobs", &["wire"], &["axum", "leptos", "sqlx"]),
+    ("sandbox", &["wire"], &["axum", "leptos", "sqlx", "reqwest"]),
+    ("llm", &["wire"], &["leptos", "sqlx"]),
+    ("store", &["wire"], &["axum", "leptos", "reqwest"]),
+    ("domain", &["wire", "store", "blobs"], &["axum", "leptos", "reqwest"]),
+    ("agent", &["wire", "domain", "llm", "sandbox"], &["sqlx", "axum", "leptos"]),
+    ("server", &["wire", "app", "domain", "store", "blobs", "sandbox", "llm", "agent"], &[]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Direct dependencies of each of our crates, without those of tests; true where it is optional.
+fn dependencies() -> BTreeMap<String, Vec<(String, bool)>> {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1", "--offline"])).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let of = |package: &Value| {
+        let list = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].as_str() != Some("dev"));
+        list.map(|d| (d["name"].as_str().unwrap().to_owned(), d["optional"].as_bool().unwrap())).collect()
+    };
+    packages.iter().map(|p| (p["name"].as_str().unwrap().to_owned(), of(p))).collect()
+}
+
+#[test]
+fn crates_import_only_what_the_table_allows() {
+    let found = dependencies();
+    let ours: BTreeSet<_> = IMPORTS.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(found.keys().map(String::as_str).collect::<BTreeSet<_>>(), ours, "every crate has a line in the table");
+    for (name, allowed, forbidden) in IMPORTS {
+        for (dependency, optional) in &found[*name] {
+            let is_ours = ours.contains(dependency.as_str());
+            assert!(!is_ours || allowed.contains(&dependency.as_str()), "{name} imports {dependency}");
+            assert!(!forbidden.contains(&dependency.as_str()), "{name} must never see {dependency}");
+            let half = *name == "app" && ["domain", "axum", "leptos_axum"].contains(&dependency.as_str());
+            assert!(!half || *optional, "{dependency} is for app's server half only");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_the_server_reaches_the_browser() {
+    let tree = cargo(&["tree", "-p", "frontend", "--target", "wasm32-unknown-unknown", "-e", "normal", "--prefix", "none", "--offline"]);
+    let names: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("app") && names.contains("wire"), "{names:?}");
+    for server in ["server", "domain", "store", "blobs", "sandbox", "llm", "agent", "tokio", "axum", "sqlx", "hyper", "leptos_axum"] {
+        assert!(!names.contains(server), "{server} would be in the browser");
+    }
+}
+
+/// Every line of our own sources with its file, relative to the workspace.
+fn sources(folders: &[&str]) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let mut waiting: Vec<PathBuf> = folders.iter().map(|f| root().join(f)).collect();
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+    let relative = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    let lines = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+        code.lines().map(|line| (relative(&path), line.trim().to_owned())).collect::<Vec<_>>()
+    };
+    files.into_iter().flat_map(lines).filter(|(_, line)| !line.starts_with("//")).collect()
+}
+
+#[track_caller]
+fn only_in(found: Vec<(String, String)>, allowed: &[&str], rule: &str) {
+    assert!(!found.is_empty(), "the pattern finds nothing at all, so this test can't fail: {rule}");
+    let outside: Vec<_> = found.into_iter().filter(|(file, _)| !allowed.iter().any(|a| file.starts_with(a))).collect();
+    assert!(outside.is_empty(), "{rule}: {outside:#?}");
+}
+
+#[test]
+fn a_context_can_not_be_forged() {
+    let made = ["Ctx::nobody(", "Ctx::for_job(", "Ctx::system("];
+    let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| made.iter().any(|m| line.contains(m)));
+    let allowed = ["server/src/http/ctx.rs", "server/src/worker/runner.rs", "server/crates/domain/src/ctx.rs", "server/crates/domain/tests", "server/crates/agent/tests"];
+    only_in(found.collect(), &allowed, "only the HTTP layer and the job runner make contexts");
+}
+
+#[test]
+fn only_the_sandbox_starts_processes() {
+    let starts = ["Command::new(", "process::Command", "posix_spawn", "libc::fork", "libc::execv"];
+    let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| starts.iter().any(|s| line.contains(s)));
+    only_in(found.collect(), &["server/crates/sandbox/"], "only the sandbox starts processes");
+}
+
+#[test]
+fn sql_stays_in_the_store() {
+    let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| line.contains("sqlx::query"));
+    only_in(found.collect(), &["server/crates/store/"], "only the store speaks SQL");
+}
+
+#[test]
+fn adapters_are_picked_in_one_place() {
+    let adapters = ["LocalBlobs::open(", "InProcessBus::new(", "Sandbox::probe(", "Models::from_config(", "Db::connect("];
+    let found = sources(&["app/src", "server/src"]).into_iter().filter(|(_, line)| adapters.iter().any(|a| line.contains(a)));
+    only_in(found.collect(), &["server/src/wiring.rs"], "only the wiring picks adapters");
+}
+
+#[test]
+fn a_resource_has_the_same_file_name_in_every_layer() {
+    for resource in ["auth", "projects", "files", "runs", "chat", "changes", "admin"] {
+        for layer in ["app/wire/src", "app/src/api", "server/crates/domain/src", "server/src/http/rest"] {
+            let (file, folder) = (root().join(layer).join(format!("{resource}.rs")), root().join(layer).join(resource).join("mod.rs"));
+            assert!(file.exists() || folder.exists(), "{layer} has no {resource}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Who may come where. Every REST route, server function and stream has a row here; one without a row fails the build.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use server::http::routes::Access::{self, Admin, Member, Public, SignedIn};
+use support::{Caller, Options, Reply, TestApp, archives, fixture};
+use wire::{ChangeSetId, TurnId};
+
+/// Everything that a row can name.
+struct World {
+    app: TestApp,
+    admin: Caller,
+    owner: Caller,
+    stranger: Caller,
+    disabled: Caller,
+}
+
+/// What one request of one row is about; made anew for each row, since some rows delete.
+struct Things {
+    project: String,
+    conversation: String,
+    turn: String,
+    change_set: String,
+    run: String,
+    job: String,
+    user: String,
+}
+
+type Body = fn(&Things) -> Value;
+
+struct Row {
+    method: Method,
+    /// As declared.
+    path: &'static str,
+    access: Access,
+    /// How the path is filled in.
+    address: fn(&Things) -> String,
+    body: Option<Body>,
+}
+
+macro_rules! row {
+    ($method:ident $path:literal $access:ident, $things:ident => $address:expr $(, $body:expr)?) => {
+        Row {
+            method: Method::$method,
+            path: $path,
+            access: $access,
+            address: |$things| $address.to_string(),
+            body: None $(.or(Some((|$things: &Things| { let _ = $things; $body }) as Body)))?,
+        }
+    };
+}
+
+#[rustfmt::skip]
+fn rest() -> Vec<Row> {
+    vec![
+        row!(POST "/api/auth/register" Public, t => { let _ = t; "/api/auth/register" }, json!({})),
+        row!(POST "/api/auth/login" Public, t => { let _ = t; "/api/auth/login" }),
+        row!(POST "/api/auth/refresh" Public, t => { let _ = t; "/api/auth/refresh" }, json!({})),
+        row!(GET "/api/users/me" SignedIn, t => { let _ = t; "/api/users/me" }),
+        row!(PATCH "/api/users/me" SignedIn, t => { let _ = t; "/api/users/me" }, json!({})),
+        row!(GET "/api/models" SignedIn, t => { let _ = t; "/api/models" }),
+        row!(GET "/api/projects" SignedIn, t => { let _ = t; "/api/projects" }),
+        row!(POST "/api/projects" SignedIn, t => { let _ = t; "/api/projects" }, json!({ "name": "X" })),
+        row!(POST "/api/projects/import" SignedIn, t => { let _ = t; "/api/projects/import" }),
+        row!(GET "/api/projects/{id}" Member, t => format!("/api/projects/{}", t.project)),
+        row!(PATCH "/api/projects/{id}" Member, t => format!("/api/projects/{}", t.project), json!({ "name": "Y" })),
+        row!(DELETE "/api/projects/{id}" Member, t => format!("/api/projects/{}", t.project)),
+        row!(GET "/api/projects/{id}/tree" Member, t => format!("/api/projects/{}/tree", t.project)),
+        row!(GET "/api/projects/{id}/history" Member, t => format!("/api/projects/{}/history?path=a.txt", t.project)),
+        row!(GET "/api/projects/{id}/files/{*path}" Member, t => format!("/api/projects/{}/files/a.txt", t.project)),
+        row!(PUT "/api/projects/{id}/files/{*path}" Member, t => format!("/api/projects/{}/files/b.txt", t.project)),
+        row!(DELETE "/api/projects/{id}/files/{*path}" Member, t => format!("/api/projects/{}/files/a.txt", t.project)),
+        row!(POST "/api/projects/{id}/files:move" Member, t => format!("/api/projects/{}/files:move", t.project), json!({ "from": "a.txt", "to": "c.txt" })),
+        row!(POST "/api/projects/{id}/files:restore" Member, t => format!("/api/projects/{}/files:restore", t.project), json!({ "path": "a.txt", "version": 1 })),
+        row!(GET "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project)),
+        row!(POST "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project), json!({ "kind": "sandbox_exec", "command": "true" })),
+        row!(GET "/api/runs/{id}" Member, t => format!("/api/runs/{}", t.run)),
+        row!(GET "/api/runs/{id}/output" Member, t => format!("/api/runs/{}/output", t.run)),
+        row!(POST "/api/runs/{id}/cancel" Member, t => format!("/api/runs/{}/cancel", t.run)),
+        row!(GET "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project)),
+        row!(POST "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project), json!({})),
+        row!(GET "/api/conversations/{id}" Member, t => format!("/api/conversations/{}", t.conversation)),
+        row!(PATCH "/api/conversations/{id}" Member, t => format!("/api/conversations/{}", t.conversation), json!({ "title": "T" })),
+        row!(DELETE "/api/conversations/{id}" Member, t => format!("/api/conversations/{}", t.conversation)),
+        row!(GET "/api/conversations/{id}/messages" Member, t => format!("/api/conversations/{}/messages", t.conversation)),
+        row!(POST "/api/conversations/{id}/turns" Member, t => format!("/api/conversations/{}/turns", t.conversation), json!({ "prompt": "Hi" })),
+        row!(GET "/api/turns/{id}" Member, t => format!("/api/turns/{}", t.turn)),
+        row!(POST "/api/turns/{id}/stop" Member, t => format!("/api/turns/{}/stop", t.turn)),
+        row!(POST "/api/turns/{id}/approvals/{call_id}" Member, t => format!("/api/turns/{}/approvals/call-1", t.turn), json!({ "decision": "approve" })),
+        row!(GET "/api/turns/{id}/changes" Member, t => format!("/api/turns/{}/changes", t.turn)),
+        row!(GET "/api/change-sets/{id}" Member, t => format!("/api/change-sets/{}", t.change_set)),
+        row!(POST "/api/change-sets/{id}/decisions" Member, t => format!("/api/change-sets/{}/decisions", t.change_set), json!({ "accept": [TurnId(uuid::Uuid::now_v7())] })),
+        row!(GET "/api/jobs/{id}" Member, t => format!("/api/jobs/{}", t.job)),
+        row!(GET "/api/admin/users" Admin, t => { let _ = t; "/api/admin/users" }),
+        row!(PATCH "/api/admin/users/{id}" Admin, t => format!("/api/admin/users/{}", t.user), json!({})),
+        row!(GET "/api/admin/jobs" Admin, t => { let _ = t; "/api/admin/jobs" }),
+        row!(POST "/api/admin/jobs/{id}/cancel" Admin, t => format!("/api/admin/jobs/{}/cancel", t.job)),
+        row!(POST "/api/admin/jobs/{id}/requeue" Admin, t => format!("/api/admin/jobs/{}/requeue", t.job)),
+        row!(GET "/api/admin/health" Admin, t => { let _ = t; "/api/admin/health" }),
+        row!(GET "/api/live/{stream}" Member, t => format!("/api/live/project:{}", t.project)),
+        row!(GET "/api/live" Member, t => format!("/api/live?s=project:{}@0", t.project)),
+        // Last, since it ends the caller's session.
+        row!(POST "/api/auth/logout" SignedIn, t => { let _ = t; "/api/auth/logout" }),
+    ]
+}
+
+#[rustfmt::skip]
+fn functions() -> Vec<Row> {
+    vec![
+        row!(POST "/fn/auth/viewer" Public, t => { let _ = t; "/fn/auth/viewer" }),
+        row!(POST "/fn/auth/login" Public, t => { let _ = t; "/fn/auth/login" }),
+        row!(POST "/fn/auth/register" Public, t => { let _ = t; "/fn/auth/register" }),
+        row!(POST "/fn/users/update_me" SignedIn, t => { let _ = t; "/fn/users/update_me" }),
+        row!(POST "/fn/projects/list" SignedIn, t => { let _ = t; "/fn/projects/list" }, json!({})),
+        row!(POST "/fn/projects/create" SignedIn, t => { let _ = t; "/fn/projects/create" }, json!({ "request": { "name": "X" } })),
+        row!(POST "/fn/projects/get" Member, t => { let _ = t; "/fn/projects/get" }, json!({ "id": t.project })),
+        row!(POST "/fn/projects/update" Member, t => { let _ = t; "/fn/projects/update" }, json!({ "id": t.project, "request": {} })),
+        row!(POST "/fn/projects/delete" Member, t => { let _ = t; "/fn/projects/delete" }, json!({ "id": t.project })),
+        row!(POST "/fn/files/tree" Member, t => { let _ = t; "/fn/files/tree" }, json!({ "project": t.project })),
+        row!(POST "/fn/files/open" Member, t => { let _ = t; "/fn/files/open" }, json!({ "project": t.project, "path": "a.txt" })),
+        row!(POST "/fn/files/save" Member, t => { let _ = t; "/fn/files/save" }, json!({ "project": t.project, "request": { "path": "n.txt", "base": "new", "text": "x" } })),
+        row!(POST "/fn/files/create_directory" Member, t => { let _ = t; "/fn/files/create_directory" }, json!({ "project": t.project, "path": "d" })),
+        row!(POST "/fn/files/move" Member, t => { let _ = t; "/fn/files/move" }, json!({ "project": t.project, "request": { "from": "a.txt", "to": "b.txt" } })),
+        row!(POST "/fn/files/delete" Member, t => { let _ = t; "/fn/files/delete" }, json!({ "project": t.project, "path": "a.txt" })),
+        row!(POST "/fn/files/restore" Member, t => { let _ = t; "/fn/files/restore" }, json!({ "project": t.project, "request": { "path": "a.txt", "version": 1 } })),
+        row!(POST "/fn/files/history" Member, t => { let _ = t; "/fn/files/history" }, json!({ "project": t.project, "path": "a.txt" })),
+        row!(POST "/fn/runs/list" Member, t => { let _ = t; "/fn/runs/list" }, json!({ "project": t.project })),
+        row!(POST "/fn/runs/get" Member, t => { let _ = t; "/fn/runs/get" }, json!({ "id": t.run })),
+        row!(POST "/fn/runs/start" Member, t => { let _ = t; "/fn/runs/start" }, json!({ "project": t.project, "request": { "kind": "sandbox_exec", "command": "true" } })),
+        row!(POST "/fn/runs/cancel" Member, t => { let _ = t; "/fn/runs/cancel" }, json!({ "id": t.run })),
+        row!(POST "/fn/chat/models" SignedIn, t => { let _ = t; "/fn/chat/models" }, json!({})),
+        row!(POST "/fn/chat/conversations" Member, t => { let _ = t; "/fn/chat/conversations" }, json!({ "project": t.project })),
+        row!(POST "/fn/chat/create" Member, t => { let _ = t; "/fn/chat/create" }, json!({ "project": t.project, "request": {} })),
+        row!(POST "/fn/chat/delete" Member, t => { let _ = t; "/fn/chat/delete" }, json!({ "id": t.conversation })),
+        row!(POST "/fn/chat/view" Member, t => { let _ = t; "/fn/chat/view" }, json!({ "id": t.conversation })),
+        row!(POST "/fn/chat/start_turn" Member, t => { let _ = t; "/fn/chat/start_turn" }, json!({ "conversation": t.conversation, "request": { "prompt": "Hi" } })),
+        row!(POST "/fn/chat/stop_turn" Member, t => { let _ = t; "/fn/chat/stop_turn" }, json!({ "id": t.turn })),
+        row!(POST "/fn/chat/decide_approval" Member, t => { let _ = t; "/fn/chat/decide_approval" }, json!({ "turn": t.turn, "call_id": "call-1", "request": { "decision": "approve" } })),
+        row!(POST "/fn/changes/of_turn" Member, t => { let _ = t; "/fn/changes/of_turn" }, json!({ "turn": t.turn })),
+        row!(POST "/fn/changes/decide" Member, t => { let _ = t; "/fn/changes/decide" }, json!({ "id": t.change_set, "request": { "accept": [TurnId(uuid::Uuid::now_v7())] } })),
+        row!(POST "/fn/admin/users" Admin, t => { let _ = t; "/fn/admin/users" }, json!({})),
+        row!(POST "/fn/admin/update_user" Admin, t => { let _ = t; "/fn/admin/update_user" }, json!({ "id": t.user, "request": {} })),
+        row!(POST "/fn/admin/jobs" Admin, t => { let _ = t; "/fn/admin/jobs" }, json!({})),
+        row!(POST "/fn/admin/cancel_job" Admin, t => { let _ = t; "/fn/admin/cancel_job" }, json!({ "id": t.job })),
+        row!(POST "/fn/admin/requeue_job" Admin, t => { let _ = t; "/fn/admin/requeue_job" }, json!({ "id": t.job })),
+        row!(POST "/fn/admin/health" Admin, t => { let _ = t; "/fn/admin/health" }, json!({})),
+        row!(POST "/fn/auth/logout" Public, t => { let _ = t; "/fn/auth/logout" }),
+    ]
+}
+
+/// A model that nobody answers for: turns can be queued, and no worker takes them.
+async fn world() -> World {
+    let options = Options { model: Some("http://127.0.0.1:9/v1".to_owned()), ..Options::default() };
+    let app = TestApp::with(options).await;
+    let (admin, owner, stranger, disabled) = (app.user("ada").await, app.user("ben").await, app.user("cleo").await, app.user("dora").await);
+    let id = disabled.user.as_ref().unwrap().id;
+    admin.patch(&format!("/api/admin/users/{id}"), &json!({ "state": "disabled" })).await.expect(200);
+    World { app, admin, owner, stranger, disabled }
+}
+
+async fn things(world: &World) -> Things {
+    let owner = &world.owner;
+    let project = fixture::project(owner, "P").await;
+    fixture::file(owner, &project, "a.txt", "a").await;
+    let conversation = owner.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
+    let other = owner.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
+    let started = owner.post(&format!("/api/conversations/{other}/turns"), &json!({ "prompt": "Hi" })).await.expect(202);
+    let turn = started.field("turn_id").as_str().unwrap().to_owned();
+    let change_set = propose(world, turn.parse().unwrap()).await.to_string();
+    let run = fixture::start_run(owner, &project, "true").await.id.to_string();
+    let import = owner.upload("a.zip", archives::zip(&[("a", b"a")])).await.expect(202);
+    let job = import.field("job_id").as_str().unwrap().to_owned();
+    let user = world.stranger.user.as_ref().unwrap().id.to_string();
+    Things { project, conversation, turn, change_set, run, job, user }
+}
+
+/// A change set as the agent would leave it.
+async fn propose(world: &World, turn: TurnId) -> ChangeSetId {
+    let services = &world.app.services;
+    let user = world.owner.user.clone().unwrap();
+    let ctx = domain::Ctx::for_job(services, user, wire::JobId(uuid::Uuid::now_v7())).as_agent(turn);
+    let stored = services.blobs.put_bytes(b"proposed\n".to_vec()).await.unwrap();
+    let file = domain::changes::ProposedFile {
+        path: "p.txt".to_owned(),
+        kind: wire::files::EntryKind::File,
+        old: None,
+        new: Some((stored.sha256, 0o644)),
+        new_size: stored.size,
+    };
+    domain::changes::create(&ctx, turn, 1, vec![file]).await.unwrap().unwrap().change_set_id
+}
+
+async fn try_row(caller: &Caller, row: &Row, things: &Things) -> u16 {
+    let mut request = caller.request(row.method.clone(), &(row.address)(things));
+    if let Some(body) = row.body {
+        request = request.json(&body(things));
+    } else if row.method == Method::POST {
+        request = request.header("content-type", "application/x-www-form-urlencoded").body("");
+    }
+    // A stream that opens never ends by itself, so only its beginning is looked at.
+    match caller.follow_with(request).await {
+        Ok(_) => 200,
+        Err(Reply { status, .. }) => status,
+    }
+}
+
+/// The statuses that keep the promise of a row's class.
+async fn hold_to(world: &World, row: &Row, failures: &mut Vec<String>) {
+    let things = things(world).await;
+    let name = format!("{} {}", row.method, row.path);
+    let mut check = |who: &str, status: u16, kept: bool| {
+        if !kept || status == 500 {
+            failures.push(format!("{name} answered {status} to {who}; it is for {:?}", row.access));
+        }
+    };
+    let nobody = try_row(&world.app.nobody(), row, &things).await;
+    let disabled = try_row(&world.disabled, row, &things).await;
+    let open = row.access == Public;
+    check("nobody", nobody, if open { nobody != 401 } else { nobody == 401 });
+    check("a disabled account", disabled, if open { disabled != 401 } else { disabled == 401 });
+    let refused = |status: u16| [401, 403, 404].contains(&status);
+    if row.path == "/api/auth/logout" || row.path == "/fn/auth/logout" {
+        return;
+    }
+    let stranger = try_row(&world.stranger, row, &things).await;
+    check("a stranger", stranger, match row.access {
+        Public | SignedIn => !refused(stranger),
+        Member => stranger == 404,
+        Admin => stranger == 403,
+    });
+    let admin = try_row(&world.admin, row, &things).await;
+    // An administrator runs the installation and is no member of everybody's projects; jobs are the installation's.
+    check("an administrator", admin, match row.access {
+        Member if row.path != "/api/jobs/{id}" => admin == 404,
+        _ => !refused(admin),
+    });
+    let owner = try_row(&world.owner, row, &things).await;
+    // This call was never asked about.
+    let unknown_call = row.path.contains("approval") && owner == 404;
+    check("its owner", owner, if row.access == Admin { owner == 403 } else { !refused(owner) || unknown_call });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_keeps_its_promise() {
+    let world = world().await;
+    let rows: Vec<Row> = rest().into_iter().chain(functions()).collect();
+    let declared: BTreeSet<_> = world.app.routes.iter().map(|r| (r.method.to_string(), r.path, format!("{:?}", r.access))).collect();
+    let listed: BTreeSet<_> = rows.iter().map(|r| (r.method.to_string(), r.path, format!("{:?}", r.access))).collect();
+    let unlisted: Vec<_> = declared.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&declared).collect();
+    assert!(unlisted.is_empty() && gone.is_empty(), "without a row here: {unlisted:#?}; without a route: {gone:#?}");
+    let mut failures = Vec::new();
+    for row in &rows {
+        hold_to(&world, row, &mut failures).await;
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stream_is_for_its_people_only() {
+    let world = world().await;
+    let t = things(&world).await;
+    let own = world.owner.user.as_ref().unwrap().id;
+    let member = [
+        format!("project:{}", t.project),
+        format!("run:{}", t.run),
+        format!("turn:{}", t.turn),
+        format!("conversation:{}", t.conversation),
+        format!("user:{own}"),
+        format!("job:{}", t.job),
+    ];
+    let status = async |caller: &Caller, stream: &str| caller.follow(&format!("/api/live/{stream}")).await.map_or_else(|r| r.status, |_| 200);
+    for stream in &member {
+        assert_eq!(status(&world.app.nobody(), stream).await, 401, "{stream}");
+        assert_eq!(status(&world.disabled, stream).await, 401, "{stream}");
+        assert_eq!(status(&world.stranger, stream).await, 404, "{stream}");
+        assert_eq!(status(&world.owner, stream).await, 200, "{stream}");
+        let admin = if stream.starts_with("job:") { 200 } else { 404 };
+        assert_eq!(status(&world.admin, stream).await, admin, "{stream}");
+    }
+    assert_eq!(status(&world.app.nobody(), "admin").await, 401);
+    assert_eq!(status(&world.owner, "admin").await, 403);
+    assert_eq!(status(&world.admin, "admin").await, 200);
+}
