@@ -203,7 +203,7 @@ impl Ide {
         let ide = Self {
             project_id: project.id,
             tree_loaded: RwSignal::new(tree.is_some()),
-            tree: RwSignal::new(tree.unwrap_or(Tree { revision: project.revision, items: Vec::new() })),
+            tree: RwSignal::new(tree.unwrap_or(Tree { revision: project.revision, seq: 0, items: Vec::new() })),
             project: RwSignal::new(project),
             live,
             tabs: RwSignal::new(Vec::new()),

@@ -56,8 +56,10 @@ pub enum FileAction {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tree {
-    /// The project revision that this list shows; follow `project:{id}` for what comes after.
+    /// The project revision that this list shows.
     pub revision: i64,
+    /// The last event of `project:{id}` that this list has seen: follow the stream from here.
+    pub seq: i64,
     pub items: Vec<Entry>,
 }
 

@@ -17,7 +17,7 @@ pub trait Job: Send + Sync {
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error>;
 
     /// Tells the end of what the job stood for, when the job ended without doing it.
-    async fn tell_lost(&self, system: &Ctx, payload: &Value) -> Result<(), Error>;
+    async fn tell_lost(&self, work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error>;
 }
 
 /// Every kind there is.

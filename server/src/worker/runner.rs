@@ -99,7 +99,7 @@ async fn reap(work: &Work, everything: bool) {
     let system = Ctx::system(&work.services);
     for (id, kind, payload) in ended {
         tracing::warn!(job.id = %id, job.kind = kind.as_str(), "a job was lost with its worker");
-        if let Err(error) = registry::find(kind).tell_lost(&system, &payload).await {
+        if let Err(error) = registry::find(kind).tell_lost(work, &system, &payload).await {
             tracing::error!(%error, job.id = %id, "the end of a lost job could not be told");
         }
     }
@@ -196,7 +196,7 @@ async fn conclude(work: &Work, job: &Claimed, outcome: Outcome) {
     match written {
         Ok(false) => {}
         Ok(true) => {
-            if let Err(error) = registry::find(job.kind).tell_lost(&Ctx::system(services), &job.payload).await {
+            if let Err(error) = registry::find(job.kind).tell_lost(work, &Ctx::system(services), &job.payload).await {
                 tracing::error!(%error, "the end of a failed job could not be told");
             }
         }

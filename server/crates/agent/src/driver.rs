@@ -119,6 +119,7 @@ async fn prepare_branch(ctx: &Ctx, deps: &Deps, branch: &Branch, work: &TurnWork
     }
     let project = work.turn.project_id;
     let revision = workspace::ensure_checkout(ctx, &deps.workspaces, project).await?;
+    chat::set_base_revision(ctx, work.turn.id, revision).await?;
     deps.workspaces.create_branch(project.0, work.turn.id.0).await?;
     let was_lost = work.messages.iter().filter(|m| m.turn_id == Some(work.turn.id)).any(|m| {
         matches!(&m.body, MessageBody::Tool { name, ok: true, .. } if tools::TOOLS.iter().any(|t| t.name == name && t.mutates))

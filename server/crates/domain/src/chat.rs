@@ -396,6 +396,18 @@ async fn end(ctx: &Ctx, tx: &mut Tx, row: &table::TurnRow, reason: TurnReason, d
     announce(ctx, tx, row.project_id, row.conversation_id).await
 }
 
+/// Notes the revision that the turn's branch was made from.
+pub async fn set_base_revision(ctx: &Ctx, id: TurnId, revision: i64) -> Result<()> {
+    let mut tx = ctx.services().db.begin().await?;
+    table::set_base_revision(&mut tx, id, revision).await?;
+    ctx.commit(tx).await
+}
+
+pub async fn base_revision(ctx: &Ctx, id: TurnId) -> Result<i64> {
+    let mut conn = ctx.services().db.read().await?;
+    Ok(turn_row(ctx, &mut conn, id, ProjectRole::Viewer).await?.base_revision)
+}
+
 pub async fn stop_requested(ctx: &Ctx, id: TurnId) -> Result<bool> {
     let row = table::turn(&mut ctx.services().db.read().await?, id).await?.ok_or(Error::NotFound("turn"))?;
     Ok(row.stop_requested || row.state.0 == TurnState::Finished)

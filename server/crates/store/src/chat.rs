@@ -225,6 +225,12 @@ pub async fn add_usage(c: &mut Conn, id: TurnId, usage: TokenUsage) -> Result<()
     Ok(())
 }
 
+/// What the turn's branch is compared with; known for certain once the branch is made.
+pub async fn set_base_revision(c: &mut Conn, id: TurnId, revision: i64) -> Result<()> {
+    on!(c, c => { sqlx::query("UPDATE turns SET base_revision = $2 WHERE id = $1").bind(id).bind(revision).execute(c).await?; });
+    Ok(())
+}
+
 pub async fn set_change_set(c: &mut Conn, id: TurnId, change_set: ChangeSetId) -> Result<()> {
     on!(c, c => { sqlx::query("UPDATE turns SET change_set_id = $2 WHERE id = $1").bind(id).bind(change_set).execute(c).await?; });
     Ok(())

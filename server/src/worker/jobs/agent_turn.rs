@@ -14,7 +14,7 @@ use crate::worker::{
     task::{Outcome, Task},
 };
 
-const LOST: &str = "The server could not finish this turn. The conversation and your files are as you see them; send the message again.";
+const LOST: &str = "The server could not finish this turn. What it had changed so far is kept for review; send the message again to go on.";
 
 /// Drives one turn of the agent until it ends or waits for a person.
 pub struct AgentTurn;
@@ -44,8 +44,18 @@ impl Job for AgentTurn {
         }
     }
 
-    async fn tell_lost(&self, system: &Ctx, payload: &Value) -> Result<(), Error> {
-        let job: TurnJob = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
-        chat::finish_turn(system, job.turn_id, TurnReason::Lost, LOST).await.map(drop)
+    async fn tell_lost(&self, work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
+        let TurnJob { turn_id } = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
+        let turn = chat::get_turn(system, turn_id).await?;
+        let workspaces = work.sandbox.workspaces();
+        let base_revision = chat::base_revision(system, turn_id).await?;
+        // What it had done is still worth a look.
+        if let Err(error) = agent::branch_to_change_set(system, workspaces, &turn, base_revision).await {
+            tracing::warn!(turn.id = %turn_id, %error, "a lost turn's changes could not be kept");
+        }
+        if let Err(error) = workspaces.drop_branch(turn.project_id.0, turn_id.0).await {
+            tracing::warn!(turn.id = %turn_id, %error, "a lost turn's branch could not be removed");
+        }
+        chat::finish_turn(system, turn_id, TurnReason::Lost, LOST).await.map(drop)
     }
 }

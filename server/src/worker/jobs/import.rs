@@ -34,7 +34,7 @@ impl Job for Import {
         })
     }
 
-    async fn tell_lost(&self, system: &Ctx, payload: &Value) -> Result<(), Error> {
+    async fn tell_lost(&self, _work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
         let job: ImportJob = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
         projects::discard_import(system, job.project_id).await
     }

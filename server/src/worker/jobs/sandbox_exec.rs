@@ -33,7 +33,7 @@ impl Job for SandboxExec {
         }
     }
 
-    async fn tell_lost(&self, system: &Ctx, payload: &Value) -> Result<(), Error> {
+    async fn tell_lost(&self, _work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
         let job: RunJob = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
         runs::mark_lost(system, job.run_id).await
     }

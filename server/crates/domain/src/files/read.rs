@@ -4,6 +4,7 @@ use blobs::Reader;
 use store::files as table;
 use wire::{
     ProjectId,
+    event::Stream,
     files::{Entry, EntryKind, FileVersion, OpenedFile, Tree},
     limits,
     projects::ProjectRole,
@@ -25,7 +26,8 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
     }
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    // The revision is read first: a list that is newer than its number only means that an event comes twice.
+    // The numbers are read first: a list that is newer than them only means that an event comes twice.
+    let seq = store::events::last_seq(&mut conn, Stream::Project(project)).await?;
     let revision = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
     let rows = match below {
         Some(path) => table::current_below(&mut conn, project, path).await?,
@@ -50,7 +52,7 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
         items.insert(row.path.clone(), row.into_entry());
     }
     let deep_enough = |entry: &Entry| depth.is_none_or(|depth| entry.path[prefix..].matches('/').count() < depth as usize);
-    Ok(Tree { revision, items: items.into_values().filter(deep_enough).collect() })
+    Ok(Tree { revision, seq, items: items.into_values().filter(deep_enough).collect() })
 }
 
 fn implied_directory(path: &str, at: wire::Micros) -> Entry {
