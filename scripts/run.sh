@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds what changed and serves it. A first start, with no database in the data folder, gets the sample project.
+# Builds what changed and serves it. A first start, with no database in the data folder, gets the sample project and the
+# demonstration model.
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 cd "$ROOT"
@@ -7,7 +8,10 @@ cd "$ROOT"
 scripts/setup.sh run
 scripts/build.sh
 data=${DATA_DIR:-data}
-if [ -z "${DATABASE_URL:-}" ] && ! compgen -G "$data/*.db" >/dev/null && ! compgen -G "$data/*.sqlite*" >/dev/null; then
-  export DEV_SEED_DATA=${DEV_SEED_DATA:-true}
+# Only an installation that began as a trial has the sample and the demonstration model, and it keeps them.
+if [ -z "${DATABASE_URL:-}" ] && ! compgen -G "$data/*.db" >/dev/null; then
+  mkdir -p -m 700 "$data"
+  touch "$data/trial"
 fi
+if [ -e "$data/trial" ]; then export DEV_SEED_DATA=${DEV_SEED_DATA:-true}; fi
 exec bin/cloudxdevai serve "$@"

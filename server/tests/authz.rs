@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use server::http::routes::Access::{self, Admin, Member, Public, SignedIn};
 use support::{Caller, Options, Reply, TestApp, archives, fixture};
-use wire::{ChangeSetId, TurnId};
+use wire::{TurnId, changes::ChangeSet};
 
 /// Everything that a row can name.
 struct World {
@@ -25,6 +25,7 @@ struct Things {
     conversation: String,
     turn: String,
     change_set: String,
+    hunk: String,
     run: String,
     job: String,
     user: String,
@@ -49,7 +50,10 @@ macro_rules! row {
             path: $path,
             access: $access,
             address: |$things| $address.to_string(),
-            body: None $(.or(Some((|$things: &Things| { let _ = $things; $body }) as Body)))?,
+            body: None $(.or(Some((|$things: &Things| {
+                let _ = $things;
+                $body
+            }) as Body)))?,
         }
     };
 }
@@ -93,7 +97,7 @@ fn rest() -> Vec<Row> {
         row!(POST "/api/turns/{id}/approvals/{call_id}" Member, t => format!("/api/turns/{}/approvals/call-1", t.turn), json!({ "decision": "approve" })),
         row!(GET "/api/turns/{id}/changes" Member, t => format!("/api/turns/{}/changes", t.turn)),
         row!(GET "/api/change-sets/{id}" Member, t => format!("/api/change-sets/{}", t.change_set)),
-        row!(POST "/api/change-sets/{id}/decisions" Member, t => format!("/api/change-sets/{}/decisions", t.change_set), json!({ "accept": [TurnId(uuid::Uuid::now_v7())] })),
+        row!(POST "/api/change-sets/{id}/decisions" Member, t => format!("/api/change-sets/{}/decisions", t.change_set), json!({ "accept": [t.hunk] })),
         row!(GET "/api/jobs/{id}" Member, t => format!("/api/jobs/{}", t.job)),
         row!(GET "/api/admin/users" Admin, t => { let _ = t; "/api/admin/users" }),
         row!(PATCH "/api/admin/users/{id}" Admin, t => format!("/api/admin/users/{}", t.user), json!({})),
@@ -141,7 +145,7 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/chat/stop_turn" Member, t => { let _ = t; "/fn/chat/stop_turn" }, json!({ "id": t.turn })),
         row!(POST "/fn/chat/decide_approval" Member, t => { let _ = t; "/fn/chat/decide_approval" }, json!({ "turn": t.turn, "call_id": "call-1", "request": { "decision": "approve" } })),
         row!(POST "/fn/changes/of_turn" Member, t => { let _ = t; "/fn/changes/of_turn" }, json!({ "turn": t.turn })),
-        row!(POST "/fn/changes/decide" Member, t => { let _ = t; "/fn/changes/decide" }, json!({ "id": t.change_set, "request": { "accept": [TurnId(uuid::Uuid::now_v7())] } })),
+        row!(POST "/fn/changes/decide" Member, t => { let _ = t; "/fn/changes/decide" }, json!({ "id": t.change_set, "request": { "accept": [t.hunk] } })),
         row!(POST "/fn/admin/users" Admin, t => { let _ = t; "/fn/admin/users" }, json!({})),
         row!(POST "/fn/admin/update_user" Admin, t => { let _ = t; "/fn/admin/update_user" }, json!({ "id": t.user, "request": {} })),
         row!(POST "/fn/admin/jobs" Admin, t => { let _ = t; "/fn/admin/jobs" }, json!({})),
@@ -170,16 +174,17 @@ async fn things(world: &World) -> Things {
     let other = owner.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
     let started = owner.post(&format!("/api/conversations/{other}/turns"), &json!({ "prompt": "Hi" })).await.expect(202);
     let turn = started.field("turn_id").as_str().unwrap().to_owned();
-    let change_set = propose(world, turn.parse().unwrap()).await.to_string();
+    let proposed = propose(world, turn.parse().unwrap()).await;
+    let (change_set, hunk) = (proposed.change_set_id.to_string(), proposed.files[0].hunks[0].id.to_string());
     let run = fixture::start_run(owner, &project, "true").await.id.to_string();
     let import = owner.upload("a.zip", archives::zip(&[("a", b"a")])).await.expect(202);
     let job = import.field("job_id").as_str().unwrap().to_owned();
     let user = world.stranger.user.as_ref().unwrap().id.to_string();
-    Things { project, conversation, turn, change_set, run, job, user }
+    Things { project, conversation, turn, change_set, hunk, run, job, user }
 }
 
 /// A change set as the agent would leave it.
-async fn propose(world: &World, turn: TurnId) -> ChangeSetId {
+async fn propose(world: &World, turn: TurnId) -> ChangeSet {
     let services = &world.app.services;
     let user = world.owner.user.clone().unwrap();
     let ctx = domain::Ctx::for_job(services, user, wire::JobId(uuid::Uuid::now_v7())).as_agent(turn);
@@ -191,7 +196,7 @@ async fn propose(world: &World, turn: TurnId) -> ChangeSetId {
         new: Some((stored.sha256, 0o644)),
         new_size: stored.size,
     };
-    domain::changes::create(&ctx, turn, 1, vec![file]).await.unwrap().unwrap().change_set_id
+    domain::changes::create(&ctx, turn, 1, vec![file]).await.unwrap().unwrap()
 }
 
 async fn try_row(caller: &Caller, row: &Row, things: &Things) -> u16 {

@@ -58,7 +58,7 @@ async fn unknown_addresses_and_methods_answer_problems() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_carries_its_headers() {
     let app = TestApp::start().await;
-    for path in ["/healthz", "/api/users/me", "/api/nothing", "/robots.txt"] {
+    for path in ["/healthz", "/api/users/me", "/api/nothing", "/login"] {
         let reply = app.nobody().get(path).await;
         for (name, part) in [
             ("content-security-policy", "default-src 'none'"),

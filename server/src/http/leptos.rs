@@ -19,7 +19,8 @@ use leptos::{
     prelude::{provide_context, use_context},
 };
 use leptos_axum::{AxumRouteListing, generate_route_list, handle_server_fns_with_context, render_app_async_with_context};
-use wire::ErrorCode;
+use server_fn::error::SERVER_FN_ERROR_HEADER;
+use wire::{ErrorCode, Problem};
 
 use super::{
     AppState, assets,
@@ -30,6 +31,8 @@ use super::{
 
 /// Text saved from the editor, with what JSON adds to it.
 const FUNCTION_LIMIT: usize = 12 * 1024 * 1024;
+
+const REFUSAL_LIMIT: usize = 1024 * 1024;
 
 /// What may be called without an account; the rest of the table below follows the prefix.
 const PUBLIC_FUNCTIONS: &[&str] = &["/fn/auth/viewer", "/fn/auth/login", "/fn/auth/register", "/fn/auth/logout"];
@@ -57,6 +60,21 @@ async fn call_server_function(request: Request) -> Response {
     }
     let request = request.map(|body| Body::new(Limited::new(body, FUNCTION_LIMIT)));
     handle_server_fns_with_context(provide_request_context, request).await.into_response()
+}
+
+/// Arguments that can't be read are refused before any of our code runs, with 500 whatever the problem says.
+async fn give_status(response: Response) -> Response {
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !response.headers().contains_key(SERVER_FN_ERROR_HEADER) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, REFUSAL_LIMIT).await.unwrap_or_default();
+    if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes)
+        && let Ok(status) = StatusCode::from_u16(problem.status)
+    {
+        parts.status = status;
+    }
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// The pages that `app` routes.
