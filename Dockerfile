@@ -37,6 +37,6 @@ ENV APP_ENV=production APP_HOST=0.0.0.0 APP_PORT=8000 DATA_DIR=/data
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s --retries=3 \
-    CMD curl -fsS "http://127.0.0.1:${APP_PORT}/healthz" -o /dev/null || exit 1
+    CMD ["sh", "-c", "exec curl -fsS http://127.0.0.1:$APP_PORT/healthz -o /dev/null"]
 ENTRYPOINT ["tini", "--", "cloudxdevai"]
 CMD ["serve"]

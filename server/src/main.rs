@@ -79,7 +79,7 @@ async fn dispatch(command: Command, config: Arc<Config>) -> Result<ExitCode, Fai
         Command::Doctor => {
             let report = doctor::examine(config).await?;
             tell(&mut std::io::stdout(), &doctor::render(&report));
-            if report.state == wire::admin::CheckState::Failed {
+            if report.health.state == wire::admin::CheckState::Failed {
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -3,6 +3,7 @@
 mod probes;
 
 use std::{
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -84,7 +85,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
 
 /// In a folder of its own, so that a running server keeps its work folder.
 async fn examine_sandbox(config: &Config) -> Result<Arc<Sandbox>, WiringError> {
-    let folder = config.data_dir.join(format!("doctor-{}", std::process::id()));
+    let folder = config.work_dir().with_file_name(format!("doctor-{}", std::process::id()));
     let sandbox = Sandbox::probe(sandbox_config(config, folder.clone())).await;
     std::fs::remove_dir_all(&folder).map_err(|source| folder_error(&folder, source))?;
     Ok(sandbox)
@@ -95,8 +96,10 @@ pub async fn open_database(config: &Config) -> Result<Db, WiringError> {
     Ok(Db::connect(config.database_url.expose(), config.db_pool_size).await?)
 }
 
+/// The data folder holds secrets and everybody's files: only the server's own user may enter one that is made here.
 fn make_folder(folder: &Path) -> Result<(), WiringError> {
-    std::fs::create_dir_all(folder).map_err(|source| folder_error(folder, source))
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).map_err(|source| folder_error(folder, source))
 }
 
 fn folder_error(folder: &Path, source: std::io::Error) -> WiringError {

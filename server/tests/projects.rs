@@ -63,7 +63,7 @@ async fn every_answer_carries_its_headers() {
         for (name, part) in [
             ("content-security-policy", "default-src 'none'"),
             ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+            ("referrer-policy", "same-origin"),
             ("cross-origin-opener-policy", "same-origin"),
             ("cross-origin-resource-policy", "same-origin"),
             ("permissions-policy", "camera=()"),

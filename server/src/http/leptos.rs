@@ -62,17 +62,22 @@ async fn call_server_function(request: Request) -> Response {
     handle_server_fns_with_context(provide_request_context, request).await.into_response()
 }
 
-/// Arguments that can't be read are refused before any of our code runs, with 500 whatever the problem says.
-async fn give_status(response: Response) -> Response {
+/// Arguments that can't be read are refused before any of our code runs, as if the server had failed. What our own code refuses
+/// names its request, and is left alone.
+async fn blame_arguments(response: Response, id: Option<&RequestId>) -> Response {
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !response.headers().contains_key(SERVER_FN_ERROR_HEADER) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, REFUSAL_LIMIT).await.unwrap_or_default();
+    let mut bytes = axum::body::to_bytes(body, REFUSAL_LIMIT).await.unwrap_or_default();
     if let Ok(problem) = serde_json::from_slice::<Problem>(&bytes)
-        && let Ok(status) = StatusCode::from_u16(problem.status)
+        && problem.request_id.is_none()
     {
-        parts.status = status;
+        let detail = format!("The arguments of this call can't be read: {}", problem.detail);
+        let problem = Problem { request_id: id.map(|id| id.0.clone()), ..Problem::new(ErrorCode::BadRequest, detail) };
+        parts.status = StatusCode::BAD_REQUEST;
+        parts.headers.remove(header::CONTENT_LENGTH);
+        bytes = serde_json::to_vec(&problem).map_or(bytes, Into::into);
     }
     Response::from_parts(parts, Body::from(bytes))
 }

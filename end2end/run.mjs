@@ -1,0 +1,74 @@
+// Runs every journey against the server binary in one Chromium: node end2end/run.mjs [name…]
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import { chromium } from 'playwright-core';
+import { Journey } from './support/journey.mjs';
+import { artefacts, root, stopAll } from './support/processes.mjs';
+
+const JOURNEY_LIMIT = 120_000;
+const folder = path.join(root, 'end2end/journeys');
+const wanted = process.argv.slice(2);
+const known = (await readdir(folder)).filter((file) => file.endsWith('.mjs')).map((file) => path.basename(file, '.mjs')).sort();
+const names = wanted.length > 0 ? wanted : known;
+for (const name of names) if (!known.includes(name)) throw new Error(`no journey is named ${name}; there are ${known.join(', ')}`);
+
+if (wanted.length === 0) await rm(artefacts, { recursive: true, force: true });
+await mkdir(path.join(artefacts, 'screens'), { recursive: true });
+const report = { passed: 0, failed: 0, failures: [] };
+const started = Date.now();
+let browser;
+try {
+  browser = await launch();
+  for (const name of names) {
+    if (!browser.isConnected()) browser = await launch();
+    await take(name);
+  }
+} catch (error) {
+  report.failed += 1;
+  report.failures.push({ journey: '-', step: 'start', reason: String(error.stack ?? error) });
+  console.log(`not ok - ${error.message}`);
+} finally {
+  await browser?.close().catch(() => {});
+  await stopAll();
+}
+await writeFile(path.join(artefacts, 'result.json'), `${JSON.stringify(report, null, 2)}\n`);
+console.log(`${report.passed} steps passed, ${report.failed} failed, ${seconds(started)}`);
+process.exit(report.failed > 0 || report.passed === 0 ? 1 : 0);
+
+function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM_PATH || '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}
+
+async function take(name) {
+  const began = Date.now();
+  const journey = new Journey(name, browser, report);
+  const before = report.passed;
+  let late;
+  try {
+    const { default: walk } = await import(path.join(folder, `${name}.mjs`));
+    const limit = new Promise((_, reject) => {
+      late = setTimeout(() => reject(new Error(`took longer than ${JOURNEY_LIMIT / 1000} s`)), JOURNEY_LIMIT);
+    });
+    await Promise.race([walk(journey), limit]);
+    await journey.step('no errors in the console', () => journey.noErrors());
+    console.log(`ok ${name}, ${report.passed - before} steps, ${seconds(began)}`);
+  } catch (error) {
+    report.failed += 1;
+    const reason = String(error.message ?? error).trim();
+    report.failures.push({ journey: name, step: journey.doing, reason: String(error.stack ?? error), console: journey.problems });
+    console.log(`not ok ${name}, at “${journey.doing ?? 'its beginning'}”, ${seconds(began)}\n  ${reason.replaceAll('\n', '\n  ').slice(0, 3000)}`);
+    for (const problem of journey.problems) if (!reason.includes(problem)) console.log(`  ${problem}`);
+    await journey.shootFailure();
+  } finally {
+    clearTimeout(late);
+    await journey.close();
+  }
+}
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}
