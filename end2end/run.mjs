@@ -15,7 +15,7 @@ for (const name of names) if (!known.includes(name)) throw new Error(`no journey
 
 if (wanted.length === 0) await rm(artefacts, { recursive: true, force: true });
 await mkdir(path.join(artefacts, 'screens'), { recursive: true });
-const report = { passed: 0, failed: 0, failures: [] };
+const report = { passed: 0, failed: 0, failures: [], steps: [] };
 const started = Date.now();
 let browser;
 try {

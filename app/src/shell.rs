@@ -36,18 +36,28 @@ pub struct ShellOptions {
     pub assets: Assets,
     pub theme: Theme,
     pub nonce: Option<Nonce>,
+    /// The page carries scripts. Those for signing in are plain forms and need none, so they are there at once on any line.
+    pub has_scripts: bool,
 }
+
+/// Pages that are complete without a script.
+#[cfg(feature = "ssr")]
+const PLAIN_PAGES: &[&str] = &["/login", "/signup"];
 
 impl ShellOptions {
     /// What the contexts of this request say.
     pub fn of_request() -> Self {
-        Self { assets: use_context::<Assets>().unwrap_or_default(), theme: Theme::of_request(), nonce: use_nonce() }
+        #[cfg(feature = "ssr")]
+        let has_scripts = use_context::<http::request::Parts>().is_none_or(|request| !PLAIN_PAGES.contains(&request.uri.path()));
+        #[cfg(not(feature = "ssr"))]
+        let has_scripts = true;
+        Self { assets: use_context::<Assets>().unwrap_or_default(), theme: Theme::of_request(), nonce: use_nonce(), has_scripts }
     }
 }
 
 /// The whole document.
 pub fn shell(options: ShellOptions) -> impl IntoView {
-    let ShellOptions { assets, theme, nonce } = options;
+    let ShellOptions { assets, theme, nonce, has_scripts } = options;
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme.attribute()>
@@ -57,10 +67,7 @@ pub fn shell(options: ShellOptions) -> impl IntoView {
                 <meta name="color-scheme" content="light dark" />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 {(!assets.style.is_empty()).then(|| view! { <link rel="stylesheet" href=assets.style.clone() /> })}
-                <script type="application/json" id="assets" nonce=nonce.clone()>
-                    {manifest_json(&assets)}
-                </script>
-                {scripts(&assets, nonce)}
+                {has_scripts.then(|| scripts(&assets, nonce))}
                 <MetaTags />
             </head>
             <body>
@@ -81,6 +88,9 @@ fn scripts(assets: &Assets, nonce: Option<Nonce>) -> Option<impl IntoView + use<
         script_text(&assets.wasm)
     );
     Some(view! {
+        <script type="application/json" id="assets" nonce=nonce.clone()>
+            {manifest_json(assets)}
+        </script>
         <link rel="modulepreload" href=assets.js.clone() />
         <link rel="preload" href=assets.wasm.clone() r#as="fetch" type="application/wasm" crossorigin="anonymous" />
         <script type="module" nonce=nonce>

@@ -42,8 +42,10 @@ export class Journey {
   /** Runs and counts one step; the first that fails ends the journey. */
   async step(title, work) {
     this.doing = title;
+    const began = Date.now();
     await work();
     this.report.passed += 1;
+    this.report.steps.push({ journey: this.name, step: title, ms: Date.now() - began });
   }
 
   /** A browser profile of its own. `allow` are console messages that the journey provokes. */

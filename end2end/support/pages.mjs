@@ -44,11 +44,8 @@ export function entry(page, path) {
 
 /** Opens a file by the tree and waits until its text is in the editor. */
 export async function openFile(page, path) {
-  await until(async () => {
-    if ((await page.locator('.tab[aria-selected=true]').getAttribute('title').catch(() => null)) === path) return true;
-    await entry(page, path).click({ timeout: 2_000 });
-    return (await page.locator('.tab[aria-selected=true]').getAttribute('title', { timeout: 1_000 }).catch(() => null)) === path;
-  }, `${path} to be on top`);
+  await entry(page, path).click();
+  await page.locator(`.tab[aria-selected=true][title=${JSON.stringify(path)}]`).waitFor();
   await editor(page).locator('.view-line').first().waitFor({ timeout: 20_000 });
 }
 
@@ -116,8 +113,10 @@ export async function turnEnded(page) {
   await page.locator('.log > :last-child').waitFor();
 }
 
-export function hunk(page, text) {
-  return page.locator('.review .hunk').filter({ hasText: text });
+/** The hunk that shows `text` now; it stays the same one when its lines are folded away. */
+export async function hunk(page, text) {
+  const id = await page.locator('.review .hunk').filter({ hasText: text }).getAttribute('id');
+  return page.locator(`[id="${id}"]`);
 }
 
 export async function badgeOf(hunk, word) {

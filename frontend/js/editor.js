@@ -9,7 +9,7 @@
 import 'monaco-editor/features/register.all.js';
 import { editor, KeyCode, KeyMod, Range, Uri } from 'monaco-editor/editor/editor.api.js';
 import { quietLanguageServices } from './languages.js';
-import { createRecords, hasMixedEol, languageFor } from './models.js';
+import { createRecords, hasMixedEol, languageFor, plainBrackets } from './models.js';
 import { applyTheme } from './theme.js';
 import { loadStylesheet, openTokens } from './tokens.js';
 
@@ -67,8 +67,9 @@ function baseOptions() {
   tokens.free();
   return {
     automaticLayout: true,
-    bracketPairColorization: { enabled: false },
     fixedOverflowWidgets: true,
+    hideCursorInOverviewRuler: true,
+    overviewRulerBorder: false,
     fontFamily,
     fontLigatures: false,
     fontSize: 13,
@@ -214,14 +215,16 @@ export function createDiff(el, originalText, modifiedText, path, options) {
   const { readOnly = true, inline = false } = parse(options ?? {});
   const handle = nextHandle++;
   const language = languageFor(path);
-  const model = (side, text) => editor.createModel(text, language, Uri.from({ scheme: 'diff', authority: `${side}${handle}`, path: `/${path}` }));
+  const model = (side, text) => plainBrackets(editor.createModel(text, language, Uri.from({ scheme: 'diff', authority: `${side}${handle}`, path: `/${path}` })));
   const models = { original: model('a', originalText), modified: model('b', modifiedText) };
   const view = editor.createDiffEditor(el, {
     ...baseOptions(),
     readOnly,
     originalEditable: false,
     renderSideBySide: !inline,
+    // Two sides are told apart by where they stand; only a phone has no room for that.
     useInlineViewWhenSpaceIsLimited: true,
+    renderSideBySideInlineBreakpoint: 480,
     renderOverviewRuler: false,
     hideUnchangedRegions: { enabled: true },
     originalAriaLabel: `Before, ${path}`,

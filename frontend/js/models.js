@@ -35,6 +35,12 @@ function unifyEol(text, eol) {
   return text.replace(/\r\n|\r|\n/g, eol);
 }
 
+/** Brackets keep their token's colour. The option belongs to the model; an editor's option of that name has no effect on it. */
+export function plainBrackets(model) {
+  model.updateOptions({ bracketColorizationOptions: { enabled: false, independentColorPoolPerBracketType: false } });
+  return model;
+}
+
 /** The book of open models; one per page. */
 export function createRecords() {
   const byUri = new Map();
@@ -46,7 +52,7 @@ export function createRecords() {
       known.readOnly = readOnly === true;
       return describe(known, false);
     }
-    const model = editor.createModel(withoutBom(text), languageFor(hint || uri), Uri.from({ scheme: 'project', path: `/${uri}` }));
+    const model = plainBrackets(editor.createModel(withoutBom(text), languageFor(hint || uri), Uri.from({ scheme: 'project', path: `/${uri}` })));
     const record = { uri, model, emit, readOnly: readOnly === true, bom: text.startsWith(BOM), dirty: false, exact: null };
     byUri.set(uri, record);
     settle(record, text);

@@ -30,8 +30,8 @@ export function create(el, { readOnly = false, onData, onResize, label } = {}) {
     cursorInactiveStyle: readOnly ? 'none' : 'outline',
     disableStdin: readOnly,
     fontFamily,
-    fontSize: 13,
-    lineHeight: 1.2,
+    fontSize: 12,
+    lineHeight: 1.25,
     linkHandler: { activate: (_event, uri) => openLink(uri), allowNonHttpProtocols: false },
     scrollback: 10_000,
     smoothScrollDuration: 0,
@@ -107,6 +107,16 @@ export function fit(handle) {
   const size = entry.fitAddon.proposeDimensions();
   if (size && size.cols > 1 && size.rows > 0) entry.fitAddon.fit();
   return [entry.term.cols, entry.term.rows];
+}
+
+/** Pixels that what was printed takes, wrapped lines included, within `min` and `max` rows; undefined while hidden. */
+export function contentHeight(handle, min, max) {
+  const term = terminals.get(handle)?.term;
+  const screen = term?.element?.querySelector('.xterm-screen');
+  if (!screen?.clientHeight) return undefined;
+  const { baseY, cursorX, cursorY } = term.buffer.active;
+  const used = baseY + cursorY + (cursorX > 0 ? 1 : 0);
+  return Math.min(Math.max(used, min), max) * (screen.clientHeight / term.rows);
 }
 
 export function focus(handle) {

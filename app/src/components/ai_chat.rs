@@ -161,6 +161,21 @@ fn Log(chat: Chat) -> impl IntoView {
         at_end.set(true);
         set_timeout(to_end, Duration::from_millis(50));
     });
+    // Another width breaks the lines anew, and a pane that was hidden begins at its top.
+    let settle = move || {
+        if at_end.try_get_untracked() == Some(true) {
+            to_end();
+        }
+    };
+    Effect::new(move |_| {
+        chat.ide.phone_pane.track();
+        chat.ide.chat_open.track();
+        request_animation_frame(settle);
+    });
+    let resized = window_event_listener(ev::resize, move |_| {
+        request_animation_frame(settle);
+    });
+    on_cleanup(move || resized.remove());
     let on_scroll = move |_| {
         if let Some(el) = scroller.get_untracked() {
             let now = el.scroll_height() - el.scroll_top() - el.client_height() < AT_END;

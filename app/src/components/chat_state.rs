@@ -316,7 +316,9 @@ pub fn settle(view: &ConversationView, facts: &Facts) -> Vec<Item> {
     let mut out = Settled { facts, items: Vec::new(), steps: Vec::new(), counted: BTreeMap::new() };
     for (i, message) in view.messages.iter().enumerate() {
         let turn = message.turn_id.and_then(|id| turns.get(&id).copied());
-        out.take(view.conversation.id, message, turn);
+        if !tells_the_end(&view.messages[i..], turn) {
+            out.take(view.conversation.id, message, turn);
+        }
         if let Some(turn) = turn
             && last_of.get(&turn.id) == Some(&i)
         {
@@ -329,6 +331,13 @@ pub fn settle(view: &ConversationView, facts: &Facts) -> Vec<Item> {
         out.end_turn(turn);
     }
     out.items
+}
+
+/// The model is told about a turn's end by a note; people see it on the turn itself. `rest` begins with the message in question.
+fn tells_the_end(rest: &[Message], turn: Option<&Turn>) -> bool {
+    let Some((Message { body: MessageBody::Note { .. }, turn_id, .. }, later)) = rest.split_first() else { return false };
+    let goes_on = later.iter().any(|m| m.turn_id == *turn_id && matches!(m.body, MessageBody::Assistant { .. } | MessageBody::Tool { .. }));
+    turn.is_some_and(|turn| turn.state == TurnState::Finished) && !goes_on
 }
 
 struct Settled<'a> {

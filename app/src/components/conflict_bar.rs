@@ -71,7 +71,12 @@ fn ConflictRibbon(
     diff: RwSignal<Option<monaco::Diff>>,
 ) -> impl IntoView {
     let path = StoredValue::new(path);
-    let sure = if deleted { format!("{by} deleted this file.") } else { format!("{by} saved this file first.") };
+    let sure = match (by.as_str(), deleted) {
+        ("You", true) => "You deleted this file in another window.".to_owned(),
+        ("You", false) => "You saved this file in another window.".to_owned(),
+        (by, true) => format!("{by} deleted this file."),
+        (by, false) => format!("{by} saved this file first."),
+    };
     let is_comparing = move || comparing.with(|at| path.with_value(|path| at.as_deref() == Some(path)));
     let busy = Signal::derive(move || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.saving && path.with_value(|path| tab.path == *path))));
     let take = move |_| {

@@ -10,18 +10,15 @@ use crate::{
     components::{
         conflict_bar::{CompareView, ConflictBar},
         documents,
-        file_explorer::copy_path,
         ide::{Cursor, Ide, PaletteKind, Tab, TabBody, use_ide},
+        tree_menu::copy_path,
         tree_model::file_icon,
     },
-    editor::{
-        is_dark,
-        monaco::{self, EditorEvent},
-    },
+    editor::monaco::{self, EditorEvent},
     ui::{
         Button, ButtonKind, Icon, MenuButton, MenuItem, MenuSeparator, PanelError, Skeleton,
         focus::{self, Axis},
-        format, storage, use_theme,
+        format, storage, use_dark,
     },
 };
 
@@ -309,7 +306,7 @@ fn TextEditor(ide: Ide, visible: Signal<bool>) -> impl IntoView {
     let node = NodeRef::<html::Div>::new();
     let editor = RwSignal::new(None::<monaco::Editor>);
     let failure = RwSignal::new(None::<String>);
-    let theme = use_theme();
+    let dark = use_dark();
     let begin = move || {
         failure.set(None);
         spawn_local(async move {
@@ -320,7 +317,7 @@ fn TextEditor(ide: Ide, visible: Signal<bool>) -> impl IntoView {
             if let Err(reason) = loaded {
                 return failure.set(Some(reason));
             }
-            monaco::set_theme(is_dark(theme.get_untracked()));
+            monaco::set_theme(dark.get_untracked());
             if let Some(host) = node.try_get_untracked().flatten()
                 && editor.get_untracked().is_none()
             {
@@ -338,7 +335,7 @@ fn TextEditor(ide: Ide, visible: Signal<bool>) -> impl IntoView {
             begin();
         }
     });
-    Effect::new(move |_| monaco::set_theme(is_dark(theme.get())));
+    Effect::new(move |_| monaco::set_theme(dark.get()));
     show_active(ide, editor);
     on_cleanup(move || {
         documents::keep_drafts(ide);

@@ -118,6 +118,7 @@ pub enum PaletteKind {
 /// What the review had to close, to be opened again when it is left.
 #[derive(Debug, Clone, Copy)]
 struct BeforeReview {
+    side: bool,
     chat: bool,
     console: bool,
 }
@@ -320,8 +321,15 @@ impl Ide {
     /// Shows the changes of a turn in the main area; chat and console make room until the review is left.
     pub fn open_review(&self, turn: TurnId) {
         if self.review.get_untracked().is_none() {
-            let open = BeforeReview { chat: self.chat_open.get_untracked(), console: self.console_open.get_untracked() };
+            let open = BeforeReview {
+                side: self.side_open.get_untracked(),
+                chat: self.chat_open.get_untracked(),
+                console: self.console_open.get_untracked(),
+            };
             self.before_review.set_value(Some(open));
+            // Its place is taken by the files of the change set.
+            self.side_open.set(true);
+            self.drawer.set(false);
             self.chat_open.set(false);
             self.console_open.set(false);
         }
@@ -336,6 +344,7 @@ impl Ide {
         }
         self.review.set(None);
         if let Some(before) = self.before_review.try_update_value(Option::take).flatten() {
+            self.side_open.set(before.side);
             self.chat_open.set(before.chat);
             self.console_open.set(before.console);
         }

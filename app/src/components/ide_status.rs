@@ -35,6 +35,37 @@ fn saving_of(ide: Ide) -> Saving {
     })
 }
 
+/// The language of a file by its name, as people call it; the bare ending for what is not known.
+fn language_name(name: &str) -> Option<String> {
+    let (_, ending) = name.rsplit_once('.')?;
+    let ending = ending.to_lowercase();
+    let known = match ending.as_str() {
+        "py" | "pyi" => "Python",
+        "rs" => "Rust",
+        "js" | "mjs" | "cjs" | "jsx" => "JavaScript",
+        "ts" | "mts" | "tsx" => "TypeScript",
+        "md" | "markdown" => "Markdown",
+        "html" | "htm" => "HTML",
+        "css" => "CSS",
+        "json" => "JSON",
+        "toml" => "TOML",
+        "yml" | "yaml" => "YAML",
+        "csv" => "CSV",
+        "sh" | "bash" => "Shell",
+        "sql" => "SQL",
+        "go" => "Go",
+        "java" => "Java",
+        "rb" => "Ruby",
+        "php" => "PHP",
+        "c" | "h" => "C",
+        "cc" | "cpp" | "hpp" => "C++",
+        "xml" | "svg" => "XML",
+        "txt" => "Plain text",
+        _ => return Some(ending),
+    };
+    Some(known.to_owned())
+}
+
 #[component]
 pub fn IdeStatus() -> impl IntoView {
     let ide = use_ide();
@@ -51,11 +82,11 @@ pub fn IdeStatus() -> impl IntoView {
     let language = move || {
         let path = ide.active.get()?;
         let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_owned())?;
+        let language = language_name(&name)?;
         Some(view! {
             <span class="wide">
                 <Icon name=file_icon(&name) />
-                {ending}
+                {language}
             </span>
         })
     };

@@ -53,10 +53,13 @@ pub fn follow_project(ide: Ide) {
         if !ide.tree_loaded.get_untracked() {
             feed.mark(|stale| stale.tree = true);
         }
-        for turn in session::read_turns(ide) {
-            ide.load_changes(turn);
+        let known = session::read_turns(ide);
+        for turn in &known {
+            ide.load_changes(*turn);
         }
-        let after = session::read_cursor(ide);
+        // Change sets that wait are told by earlier events only: without having seen them, the page reads on from the beginning.
+        let waiting = ide.project.with_untracked(|project| project.pending_reviews);
+        let after = if waiting > known.len() as i64 { 0 } else { ide.tree.with_untracked(|tree| tree.seq) };
         ide.live.follow(Stream::Project(ide.project_id), after, move |event| feed.take(event)).until_cleanup();
     });
     Effect::new(move |_| {
@@ -86,7 +89,6 @@ impl Feed {
         if self.ide.is_gone() {
             return;
         }
-        session::write_cursor(self.ide, event.seq);
         match &event.kind {
             EventKind::FileChanged { revision, .. } if *revision <= self.base_revision.get_value() => {}
             EventKind::FileChanged { path, action, version, revision, by, moved_from, .. } => {
@@ -263,8 +265,7 @@ pub fn remove(items: &mut Vec<Entry>, path: &str) {
     }
 }
 
-/// What this browser tab remembers over a reload. Not shared between tabs: another tab's cursor would be ahead of what this one
-/// has loaded.
+/// What this browser tab remembers over a reload.
 mod session {
     use leptos::{prelude::window, web_sys::Storage};
     use wire::TurnId;
@@ -285,16 +286,7 @@ mod session {
         }
     }
 
-    /// Events up to here were seen before the page was loaded, so what was loaded contains them.
-    pub fn read_cursor(ide: Ide) -> i64 {
-        read(&ide.storage_key("cursor")).and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-
-    pub fn write_cursor(ide: Ide, seq: i64) {
-        write(&ide.storage_key("cursor"), &seq.to_string());
-    }
-
-    /// Turns with open hunks, whose events the cursor has left behind.
+    /// Turns with open hunks, whose events lie before the tree.
     pub fn read_turns(ide: Ide) -> Vec<TurnId> {
         read(&ide.storage_key("reviews")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }

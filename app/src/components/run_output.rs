@@ -9,16 +9,19 @@ use wire::{
 
 use super::ide::use_ide;
 use crate::{
-    editor::{is_dark, terminal::{self, Terminal}},
+    editor::terminal::{self, Terminal},
     live::Follow,
-    ui::{Icon, format, use_theme},
+    ui::{Icon, format, use_dark},
 };
 
 const TAIL_MAX: usize = 8 * 1024;
-const ROWS_MIN: usize = 2;
-const ROWS_MAX: usize = 18;
-/// Height of a row of the terminal, in pixels.
-const ROW: f64 = 15.6;
+const ROWS_MIN: u32 = 2;
+const ROWS_MAX: u32 = 18;
+/// Height before the terminal is there to be asked, in pixels.
+const HEIGHT_AT_FIRST: f64 = 36.0;
+
+/// What `.run-term` adds above the text and leaves below it, in pixels.
+const PADDING: f64 = 10.0;
 
 /// The last bytes that a run printed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,31 +99,30 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 #[component]
 pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
     let ide = use_ide();
-    let theme = use_theme();
+    let dark = use_dark();
     let node = NodeRef::<html::Div>::new();
     let failure = RwSignal::new(None::<String>);
     let dropped = RwSignal::new(0_i64);
-    let rows = RwSignal::new(ROWS_MIN);
-    let lines = StoredValue::new(0_usize);
+    let height = RwSignal::new(HEIGHT_AT_FIRST);
     let term = StoredValue::new(None::<Terminal>);
     let follow = StoredValue::new(None::<Follow>);
     let label = StoredValue::new(label);
 
+    // The terminal knows how far a text reached after wrapping; it has to be as wide as it will be when it is asked.
+    let fit = move || {
+        let Some(term) = term.try_get_value().flatten() else { return };
+        term.fit();
+        let wanted = term.content_height(ROWS_MIN, ROWS_MAX);
+        if let Some(wanted) = wanted.filter(|wanted| height.try_get_untracked().is_some_and(|shown| shown != *wanted)) {
+            height.set(wanted);
+        }
+    };
     let told = move |event: &Event| match &event.kind {
         EventKind::Output { data, .. } => {
             let Ok(bytes) = STANDARD.decode(data) else { return };
             tail.push(&bytes);
             if let Some(term) = term.try_get_value().flatten() {
-                term.write(&bytes);
-            }
-            let printed = bytes.iter().filter(|byte| **byte == b'\n').count();
-            let total = lines.try_update_value(|lines| {
-                *lines += printed;
-                *lines
-            });
-            let wanted = (total.unwrap_or_default() + 1).clamp(ROWS_MIN, ROWS_MAX);
-            if rows.try_get_untracked().is_some_and(|rows| rows != wanted) {
-                rows.set(wanted);
+                term.write(&bytes, fit);
             }
         }
         EventKind::OutputDropped { bytes } => {
@@ -139,20 +141,15 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
                 failure.set(Some(sentence));
                 return;
             }
-            terminal::set_theme(is_dark(theme.get_untracked()));
+            terminal::set_theme(dark.get_untracked());
             tail.0.set_value(Vec::new());
             term.set_value(label.with_value(|label| Terminal::create_output(&element, label)));
             follow.set_value(Some(ide.live.follow(Stream::Run(id), 0, told)));
         });
     });
-    Effect::new(move |_| terminal::set_theme(is_dark(theme.get())));
-    let fit = move || {
-        if let Some(term) = term.try_get_value().flatten() {
-            term.fit();
-        }
-    };
+    Effect::new(move |_| terminal::set_theme(dark.get()));
     Effect::new(move |_| {
-        rows.track();
+        height.track();
         request_animation_frame(fit);
     });
     let resized = StoredValue::new(None::<WindowListenerHandle>);
@@ -181,7 +178,7 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
             </p>
         </Show>
         {move || failure.get().map(|text| view! { <p class="run-note err" role="alert">{text}</p> })}
-        <div class="run-term" node_ref=node style:height=move || format!("{}px", (rows.get() as f64).mul_add(ROW, 10.0))></div>
+        <div class="run-term" node_ref=node style:height=move || format!("{}px", height.get() + PADDING)></div>
     }
 }
 

@@ -39,23 +39,3 @@ mod module {
         Ok(module)
     }
 }
-
-/// Whether the page shows dark now: the person's choice, else the system's.
-pub fn is_dark(theme: crate::ui::Theme) -> bool {
-    match theme {
-        crate::ui::Theme::Dark => true,
-        crate::ui::Theme::Light => false,
-        crate::ui::Theme::System => system_is_dark(),
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-fn system_is_dark() -> bool {
-    let query = leptos::web_sys::window().and_then(|w| w.match_media("(prefers-color-scheme: dark)").ok().flatten());
-    query.is_some_and(|query| query.matches())
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn system_is_dark() -> bool {
-    false
-}

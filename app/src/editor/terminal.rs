@@ -25,7 +25,9 @@ mod half {
         #[wasm_bindgen(method)]
         fn create(this: &Facade, el: &HtmlElement, options: &JsValue) -> u32;
         #[wasm_bindgen(method)]
-        fn write(this: &Facade, handle: u32, data: &js_sys::Uint8Array);
+        fn write(this: &Facade, handle: u32, data: &js_sys::Uint8Array, done: &JsValue);
+        #[wasm_bindgen(method, js_name = contentHeight)]
+        fn content_height(this: &Facade, handle: u32, min: u32, max: u32) -> Option<f64>;
         #[wasm_bindgen(method)]
         fn clear(this: &Facade, handle: u32);
         #[wasm_bindgen(method)]
@@ -100,10 +102,15 @@ mod half {
             Some(Self(handle))
         }
 
-        pub fn write(self, bytes: &[u8]) {
+        pub fn write(self, bytes: &[u8], done: impl FnOnce() + 'static) {
             // Copied: the terminal reads it later, when a view into our memory may be stale.
             let bytes = js_sys::Uint8Array::from(bytes);
-            let _ = with(|f| f.write(self.0, &bytes));
+            let done = Closure::once_into_js(done);
+            let _ = with(|f| f.write(self.0, &bytes, &done));
+        }
+
+        pub fn content_height(self, min: u32, max: u32) -> Option<f64> {
+            with(|f| f.content_height(self.0, min, max)).flatten()
         }
 
         pub fn clear(self) {
@@ -169,8 +176,13 @@ mod half {
             None
         }
 
-        /// Writes UTF-8, split anywhere.
-        pub fn write(self, _bytes: &[u8]) {}
+        /// Writes UTF-8, split anywhere; `done` is called when it was taken in.
+        pub fn write(self, _bytes: &[u8], _done: impl FnOnce() + 'static) {}
+
+        /// Pixels that what was printed takes, wrapped lines included: at least `min` and at most `max` rows. `None` while hidden.
+        pub fn content_height(self, _min: u32, _max: u32) -> Option<f64> {
+            None
+        }
 
         pub fn clear(self) {}
 

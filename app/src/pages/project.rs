@@ -86,6 +86,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
             class="ide"
             data-side=move || word(ide.side_open.get())
             data-chat=move || word(ide.chat_open.get())
+            data-review=move || ide.review.with(Option::is_some).then_some("open")
             data-drawer=move || ide.drawer.get().then_some("open")
             data-phone=phone
             style:--sidebar-w=move || ide.side.css()

@@ -9,7 +9,7 @@ pub fn TextField(
     label: &'static str,
     /// The name in the form; the id is made from it.
     name: &'static str,
-    /// `text`, `email` or `password`; a password gets a button that shows it.
+    /// `text`, `email` or `password`.
     #[prop(default = "text")]
     kind: &'static str,
     #[prop(optional, into)] value: String,
@@ -24,8 +24,6 @@ pub fn TextField(
     #[prop(optional)] autofocus: bool,
 ) -> impl IntoView {
     let node = NodeRef::<html::Input>::new();
-    let shown = RwSignal::new(false);
-    let password = kind == "password";
     let id = format!("f-{name}");
     let note_id = format!("f-{name}-note");
     let initial = bind.map_or(value, |bind| bind.get_untracked());
@@ -49,7 +47,7 @@ pub fn TextField(
             id=id.clone()
             class="input"
             name=name
-            type=move || if password && shown.get() { "text" } else { kind }
+            type=kind
             value=initial
             autocomplete=(!autocomplete.is_empty()).then_some(autocomplete)
             autocapitalize="none"
@@ -72,24 +70,7 @@ pub fn TextField(
                 <span>{label}</span>
                 {optional.then(|| view! { <span class="hint">"optional"</span> })}
             </label>
-            {if password {
-                view! {
-                    <span class="with-end">
-                        {input}
-                        <button
-                            type="button"
-                            class="ib"
-                            aria-label=move || if shown.get() { "Hide password" } else { "Show password" }
-                            on:click=move |_| shown.update(|shown| *shown = !*shown)
-                        >
-                            {move || if shown.get() { view! { <Icon name="eye-off" /> } } else { view! { <Icon name="eye" /> } }}
-                        </button>
-                    </span>
-                }
-                    .into_any()
-            } else {
-                input.into_any()
-            }}
+            {input}
             {move || match error.get() {
                 Some(error) => {
                     view! {

@@ -37,6 +37,6 @@ pub use split::{Panel, Sash, SashEdge, use_panel};
 pub use state::{Empty, PanelError, Skeleton};
 pub use table::{Pager, SortHeader, SortOrder};
 pub use tabs::{TabItem, Tabs};
-pub use theme::{Theme, ThemeChoice, ThemeSwitch, provide_theme, use_theme};
+pub use theme::{Theme, ThemeChoice, ThemeSwitch, provide_theme, use_dark, use_theme};
 pub use toast::{ToastHost, Toasts, provide_toasts, use_toasts};
 pub use tree::TreeRow;

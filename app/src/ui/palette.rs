@@ -45,6 +45,17 @@ pub fn Palette(
             _ => {}
         }
     });
+    let list = NodeRef::<html::Ul>::new();
+    // The selected row stays in view, without moving a list that shows it already.
+    let reveal = move || {
+        let Some(list) = list.try_get_untracked().flatten() else { return };
+        let Some(row) = list.query_selector("[aria-selected=true]").ok().flatten() else { return };
+        let (row, view) = (row.get_bounding_client_rect(), list.get_bounding_client_rect());
+        let beyond = (row.bottom() - view.bottom()).max(0.0) + (row.top() - view.top()).min(0.0);
+        if beyond != 0.0 {
+            list.set_scroll_top(list.scroll_top() + beyond.round() as i32);
+        }
+    };
     let ids = Memo::new(move |_| {
         groups.with(|groups| groups.iter().flat_map(|group| group.entries.iter().map(|entry| entry.id.clone())).collect::<Vec<_>>())
     });
@@ -65,9 +76,11 @@ pub fn Palette(
             _ => return,
         }
         event.prevent_default();
+        request_animation_frame(reveal);
     };
     let rows = move || {
         let mut index = 0;
+        let text = query.get_untracked();
         groups
             .get()
             .into_iter()
@@ -89,7 +102,7 @@ pub fn Palette(
                                 on:click=move |_| choose(id.clone())
                             >
                                 <Icon name=entry.icon />
-                                <span class="clip">{entry.label}</span>
+                                <span class="clip">{marked(&entry.label, &text)}</span>
                                 <span class="keys">
                                     {entry.keys.into_iter().map(|key| view! { <kbd>{key}</kbd> }).collect_view()}
                                 </span>
@@ -135,10 +148,84 @@ pub fn Palette(
                 />
                 <kbd>"Esc"</kbd>
             </div>
-            <ul id="palette-list" class="scroll" role="listbox" aria-label="Results">
+            <ul id="palette-list" class="scroll" role="listbox" aria-label="Results" node_ref=list>
                 {rows}
             </ul>
+            <Show when=move || ids.with(Vec::is_empty)>
+                <p class="palette-none">"Nothing is called that."</p>
+            </Show>
+            <div class="palette-foot" aria-hidden="true">
+                <span>
+                    <span class="keys">
+                        <kbd>"↑"</kbd>
+                        <kbd>"↓"</kbd>
+                    </span>
+                    "choose"
+                </span>
+                <span>
+                    <kbd>"⏎"</kbd>
+                    "open"
+                </span>
+                <span class="desk">
+                    <kbd>">"</kbd>
+                    "commands only"
+                </span>
+            </div>
         </dialog>
     }
     .into_any()
+}
+
+/// The label with the letters of the query in bold: together where they stand together, else one by one.
+fn marked(label: &str, query: &str) -> impl IntoView + use<> {
+    let piece = |(hit, text): (bool, String)| if hit { view! { <b>{text}</b> }.into_any() } else { text.into_any() };
+    split_hits(label, query.trim_start_matches('>').trim()).into_iter().map(piece).collect_view()
+}
+
+fn split_hits(label: &str, query: &str) -> Vec<(bool, String)> {
+    let fold = |c: char| c.to_lowercase().next().unwrap_or(c);
+    let letters: Vec<char> = label.chars().collect();
+    let wanted: Vec<char> = query.chars().filter(|c| !c.is_whitespace()).map(fold).collect();
+    let mut hits = vec![false; letters.len()];
+    let together = (!wanted.is_empty())
+        .then(|| letters.windows(wanted.len()).rposition(|window| window.iter().zip(&wanted).all(|(a, b)| fold(*a) == *b)))
+        .flatten();
+    if let Some(start) = together {
+        hits[start..start + wanted.len()].fill(true);
+    } else {
+        let mut rest = wanted.iter().rev().peekable();
+        for (at, letter) in letters.iter().enumerate().rev() {
+            if rest.next_if(|wanted| **wanted == fold(*letter)).is_some() {
+                hits[at] = true;
+            }
+        }
+        if rest.peek().is_some() {
+            hits.fill(false);
+        }
+    }
+    let mut pieces: Vec<(bool, String)> = Vec::new();
+    for (letter, hit) in letters.into_iter().zip(hits) {
+        match pieces.last_mut() {
+            Some((last, text)) if *last == hit => text.push(letter),
+            _ => pieces.push((hit, letter.to_string())),
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_hits;
+
+    fn bold(label: &str, query: &str) -> String {
+        split_hits(label, query).into_iter().map(|(hit, text)| if hit { format!("[{text}]") } else { text }).collect()
+    }
+
+    #[test]
+    fn letters_of_the_query_are_marked() {
+        assert_eq!(bold("tests/test_Retry.py", "retry"), "tests/test_[Retry].py");
+        assert_eq!(bold("src/retry.py", "rtr"), "src/[r]e[tr]y.py");
+        assert_eq!(bold("src/retry.py", ""), "src/retry.py");
+        assert_eq!(bold("a.py", "zz"), "a.py");
+    }
 }

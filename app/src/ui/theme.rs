@@ -1,7 +1,8 @@
 //! Light and dark: the system decides, the person's choice overrides it. The choice lives in a cookie, so that the server renders
 //! the first page in it and nothing flashes.
 
-use leptos::{prelude::*, wasm_bindgen::JsValue};
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 
 use super::IconButton;
 
@@ -71,7 +72,10 @@ impl Theme {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct ThemeSignal(RwSignal<Theme>);
+struct ThemeSignal {
+    chosen: RwSignal<Theme>,
+    system_dark: RwSignal<bool>,
+}
 
 /// Makes the theme known to everything below; once, in `App`.
 pub fn provide_theme() {
@@ -82,12 +86,39 @@ pub fn provide_theme() {
         .document_element()
         .and_then(|root| root.get_attribute("data-theme"))
         .map_or(Theme::System, |value| Theme::parse(&value));
-    provide_context(ThemeSignal(RwSignal::new(theme)));
+    let signal = ThemeSignal { chosen: RwSignal::new(theme), system_dark: RwSignal::new(false) };
+    provide_context(signal);
+    Effect::new(move |_| follow_system(signal.system_dark));
 }
 
-/// The theme in force; the editor and the terminal follow it.
+/// Keeps the signal at what the system prefers, also when that changes while the page is open.
+fn follow_system(dark: RwSignal<bool>) {
+    let Some(query) = window().match_media("(prefers-color-scheme: dark)").ok().flatten() else { return };
+    dark.set(query.matches());
+    let asked = query.clone();
+    let changed = Closure::<dyn FnMut()>::new(move || {
+        dark.try_set(asked.matches());
+    });
+    // Lives as long as the page.
+    let _ = query.add_event_listener_with_callback("change", changed.as_ref().unchecked_ref());
+    changed.forget();
+}
+
+/// The person's choice.
 pub fn use_theme() -> RwSignal<Theme> {
-    use_context::<ThemeSignal>().map_or_else(|| RwSignal::new(Theme::System), |theme| theme.0)
+    use_context::<ThemeSignal>().map_or_else(|| RwSignal::new(Theme::System), |theme| theme.chosen)
+}
+
+/// Whether the page shows dark now; the editor and the terminal follow it. False on the server, which does not know the system.
+pub fn use_dark() -> Signal<bool> {
+    let theme = use_context::<ThemeSignal>();
+    Signal::derive(move || {
+        theme.is_some_and(|theme| match theme.chosen.get() {
+            Theme::Dark => true,
+            Theme::Light => false,
+            Theme::System => theme.system_dark.get(),
+        })
+    })
 }
 
 fn choose(signal: RwSignal<Theme>, theme: Theme) {

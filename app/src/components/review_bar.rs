@@ -1,0 +1,135 @@
+//! The foot of the review, which counts and applies, and the list of its keys.
+
+use leptos::prelude::*;
+
+use super::{
+    review_desk::Desk,
+    review_state::{Mark, Standing, Tally},
+};
+use crate::ui::{Button, ButtonKind, Dialog, Icon, format};
+
+#[component]
+pub fn SummaryBar(desk: Desk) -> impl IntoView {
+    let tally = Memo::new(move |_| desk.tally());
+    let marked = Memo::new(move |_| desk.marks.with(|marks| marks.len() as i64));
+    let rejects = Memo::new(move |_| desk.marks.with(|marks| marks.values().any(|mark| *mark == Mark::Reject)));
+    let open = move || tally.with(Tally::open) as i64;
+    let done = move || tally.with(|tally| tally.total() > 0 && tally.open() == 0) && marked.get() == 0;
+    let pips = move || {
+        let pip = |standing: &Standing| {
+            let class = match standing {
+                Standing::Accepted | Standing::Edited => "y",
+                Standing::Rejected => "x",
+                Standing::Conflict => "q",
+                Standing::Open => "",
+            };
+            view! { <i class=class></i> }
+        };
+        // More than this many would not fit, and nobody counts them.
+        tally.with(|tally| (tally.total() <= 24).then(|| tally.standings.iter().map(pip).collect_view()))
+    };
+    view! {
+        <Show when=move || desk.set.with(Option::is_some)>
+            {move || {
+                desk.failure
+                    .get()
+                    .map(|text| {
+                        view! {
+                            <p class="err rv-failure" role="alert">
+                                <Icon name="circle-alert" small=true />
+                                <span>{text}</span>
+                            </p>
+                        }
+                    })
+            }}
+            <Show when=move || rejects.get()>
+                <div class="rv-reason">
+                    <input
+                        class="input input--s"
+                        aria-label="Why rejected, told to the agent"
+                        placeholder="Why rejected? The agent is told (optional)"
+                        prop:value=move || desk.reason.get()
+                        on:input:target=move |ev| desk.reason.set(ev.target().value())
+                    />
+                </div>
+            </Show>
+            <footer class="sumbar">
+                <span class="strong nowrap" role="status">
+                    {move || tally.with(|tally| format!("{} of {} decided", tally.decided(), format::counted(tally.total() as i64, "hunk", "hunks")))}
+                </span>
+                <span class="pips desk" aria-hidden="true">
+                    {pips}
+                </span>
+                <span class="t2 fs12 desk wide clip">
+                    {move || if done() { "All decided; the agent is told with your next message." } else { "Nothing is written until you apply." }}
+                </span>
+                <span class="grow"></span>
+                <Show
+                    when=done
+                    fallback=move || {
+                        view! {
+                            <Show when=move || { open() > 0 && desk.ide.can_review() }>
+                                <span class="desk">
+                                    <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::Accept)>
+                                        {move || format!("Accept the {} open", open())}
+                                    </Button>
+                                </span>
+                            </Show>
+                            <Button
+                                kind=ButtonKind::Primary
+                                busy=desk.busy
+                                disabled=Signal::derive(move || marked.get() == 0 || !desk.ide.can_review())
+                                title=Signal::derive(move || (marked.get() == 0).then(|| "Accept or reject a hunk first".to_owned()))
+                                on:click=move |_| desk.apply()
+                            >
+                                {move || format!("Apply {}", format::counted(marked.get(), "decision", "decisions"))}
+                                <kbd>"Ctrl ⏎"</kbd>
+                            </Button>
+                        }
+                    }
+                >
+                    <Button kind=ButtonKind::Primary on:click=move |_| desk.ide.close_review()>
+                        "Back to the editor"
+                    </Button>
+                </Show>
+            </footer>
+        </Show>
+    }
+}
+
+#[component]
+pub fn Help(open: RwSignal<bool>) -> impl IntoView {
+    let rows: [(&[&str], &str); 9] = [
+        (&["J", "K"], "next and previous hunk"),
+        (&["A"], "accept"),
+        (&["R"], "reject"),
+        (&["E"], "edit before accepting"),
+        (&["L"], "take or leave single lines"),
+        (&["U"], "undo the mark"),
+        (&["F7"], "next open hunk"),
+        (&["Ctrl", "Enter"], "apply all marks"),
+        (&["?"], "this list"),
+    ];
+    view! {
+        <Dialog open=open title=Signal::derive(|| "Keys of the review".to_owned())>
+            <dl class="kv">
+                {rows
+                    .into_iter()
+                    .map(|(keys, word)| {
+                        view! {
+                            <dt>{word}</dt>
+                            <dd>
+                                <span class="keys">{keys.iter().map(|key| view! { <kbd>{*key}</kbd> }).collect_view()}</span>
+                            </dd>
+                        }
+                    })
+                    .collect_view()}
+            </dl>
+            <div class="acts">
+                <button type="button" class="btn" autofocus=true on:click=move |_| open.set(false)>
+                    "Close"
+                </button>
+            </div>
+        </Dialog>
+    }
+}
