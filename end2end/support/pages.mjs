@@ -31,7 +31,7 @@ export async function following(page) {
 
 /** The project page follows its events. */
 export async function connected(page) {
-  await page.locator('footer.status').getByText('Connected').waitFor({ timeout: 20_000 });
+  await page.locator('footer.status').getByText('Connected').waitFor({ state: 'attached', timeout: 20_000 });
 }
 
 export function tree(page) {

@@ -101,18 +101,20 @@ export function createEditor(el, onEvent) {
     keybindings: [KeyMod.CtrlCmd | KeyCode.KeyS],
     run: () => entry.uri && entry.emit({ type: 'save', uri: entry.uri }),
   });
-  view.onDidChangeCursorSelection(({ selection }) => {
-    const model = view.getModel();
-    if (!model) return;
-    entry.emit({
-      type: 'cursor',
-      uri: entry.uri,
-      line: selection.positionLineNumber,
-      col: selection.positionColumn,
-      selected: selection.isEmpty() ? 0 : model.getValueLengthInRange(selection),
-    });
-  });
+  view.onDidChangeCursorSelection(({ selection }) => tellCursor(entry, selection));
   return handle;
+}
+
+function tellCursor(entry, selection) {
+  const model = entry.view.getModel();
+  if (!model || !selection) return;
+  entry.emit({
+    type: 'cursor',
+    uri: entry.uri,
+    line: selection.positionLineNumber,
+    col: selection.positionColumn,
+    selected: selection.isEmpty() ? 0 : model.getValueLengthInRange(selection),
+  });
 }
 
 /** Adds an entry to the command list (F1) and the context menu; choosing it emits a `command` event. */
@@ -198,6 +200,7 @@ export function showModel(handle, uri) {
   entry.view.updateOptions({ readOnly: record.readOnly, ariaLabel: `Editor, ${uri}` });
   const state = entry.states.get(uri);
   if (state) entry.view.restoreViewState(state);
+  tellCursor(entry, entry.view.getSelection());
   return true;
 }
 
@@ -226,6 +229,7 @@ export function createDiff(el, originalText, modifiedText, path, options) {
     useInlineViewWhenSpaceIsLimited: true,
     renderSideBySideInlineBreakpoint: 480,
     renderOverviewRuler: false,
+    lineDecorationsWidth: 18,
     hideUnchangedRegions: { enabled: true },
     originalAriaLabel: `Before, ${path}`,
     modifiedAriaLabel: `After, ${path}`,

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::{
     config::Config,
-    http::{self, AppState, PeerAddress},
+    http::{self, AppState, Lingering, PeerAddress},
     wiring::{self, Role, WiringError},
     worker::Worker,
 };
@@ -119,7 +119,7 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &Grace
     let router = router.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().oneshot(request.map(Body::new))
+        router.clone().oneshot(request.map(|body| Body::new(Lingering::new(Body::new(body)))))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

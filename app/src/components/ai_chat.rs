@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use leptos::{ev, html, prelude::*};
+use leptos::{ev, html, prelude::*, web_sys};
+use wasm_bindgen::{JsCast, closure::Closure};
 
 use super::{approval::ApprovalCard, chat_message::ChatItem, chat_session::Chat, composer::Composer};
 use crate::ui::{Button, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton};
@@ -161,21 +162,11 @@ fn Log(chat: Chat) -> impl IntoView {
         at_end.set(true);
         set_timeout(to_end, Duration::from_millis(50));
     });
-    // Another width breaks the lines anew, and a pane that was hidden begins at its top.
-    let settle = move || {
+    follow_size(scroller, move || {
         if at_end.try_get_untracked() == Some(true) {
             to_end();
         }
-    };
-    Effect::new(move |_| {
-        chat.ide.phone_pane.track();
-        chat.ide.chat_open.track();
-        request_animation_frame(settle);
     });
-    let resized = window_event_listener(ev::resize, move |_| {
-        request_animation_frame(settle);
-    });
-    on_cleanup(move || resized.remove());
     let on_scroll = move |_| {
         if let Some(el) = scroller.get_untracked() {
             let now = el.scroll_height() - el.scroll_top() - el.client_height() < AT_END;
@@ -217,6 +208,26 @@ fn Log(chat: Chat) -> impl IntoView {
             </Show>
         </div>
     }
+}
+
+/// Calls `f` when the element gets another size: another width breaks lines anew, and what was hidden begins at its top.
+fn follow_size(node: NodeRef<html::Div>, f: impl Fn() + Copy + 'static) {
+    let kept = StoredValue::new_local(None::<(web_sys::ResizeObserver, Closure<dyn FnMut()>)>);
+    let stop = move || {
+        if let Some((observer, _)) = kept.try_update_value(Option::take).flatten() {
+            observer.disconnect();
+        }
+    };
+    Effect::new(move |_| {
+        let Some(element) = node.get() else { return };
+        stop();
+        let told = Closure::<dyn FnMut()>::new(move || f());
+        if let Ok(observer) = web_sys::ResizeObserver::new(told.as_ref().unchecked_ref()) {
+            observer.observe(&element);
+            kept.set_value(Some((observer, told)));
+        }
+    });
+    on_cleanup(stop);
 }
 
 /// What stands in an empty transcript: loading, failed, no model, or how to begin.

@@ -225,6 +225,8 @@ fn go_to_area(forward: bool) {
     let at = here.map_or(0, |here| (here + step) % areas.len());
     if areas[at].class_name().contains("main-pane") {
         focus_editor();
+    } else if areas[at].class_name().contains("rv-main") {
+        focus_in(".rv-main .hunk--focus, .rv-main .hunk, .rv-main button");
     } else if let Some(first) = focus::elements(&areas[at], FOCUSABLE).first() {
         let _ = first.focus();
     }

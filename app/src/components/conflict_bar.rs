@@ -100,7 +100,7 @@ fn ConflictRibbon(
                 <b>{sure}</b>
                 " "
                 <span class="t2">
-                    {move || if is_comparing() { "Left: theirs. Right: yours, to be edited." } else { "Your text is kept, unsaved." }}
+                    {move || if is_comparing() { "Lines with − are theirs, lines with + yours, which you can edit." } else { "Your text is kept, unsaved." }}
                 </span>
             </span>
             <Button size=ButtonSize::Small disabled=busy on:click=take>

@@ -54,6 +54,8 @@ pub struct Explorer {
     pub stop: Memo<Option<String>>,
     pub edit: RwSignal<Option<Edit>>,
     pub edit_error: RwSignal<Option<String>>,
+    /// The name was sent; leaving the field must not send it again.
+    committing: StoredValue<bool>,
     pub rows: Memo<Vec<Row>>,
     pub list: NodeRef<html::Ul>,
     pub row_height: RwSignal<f64>,
@@ -93,6 +95,7 @@ impl Explorer {
             stop,
             edit,
             edit_error: RwSignal::new(None),
+            committing: StoredValue::new(false),
             rows,
             list: NodeRef::new(),
             row_height: RwSignal::new(ROW),
@@ -187,6 +190,9 @@ impl Explorer {
     }
 
     pub fn commit_edit(self, name: &str) {
+        if self.committing.get_value() {
+            return;
+        }
         let Some(edit) = self.edit.get_untracked() else { return };
         let name = name.trim();
         let path = match &edit {
@@ -203,6 +209,7 @@ impl Explorer {
             return self.edit_error.set(Some("This name is taken. Choose another one.".to_owned()));
         }
         let explorer = self;
+        explorer.committing.set_value(true);
         spawn_local(async move {
             let done = match &edit {
                 Edit::NewFile { .. } => create_file(explorer.ide, &path).await,
@@ -212,6 +219,7 @@ impl Explorer {
             if explorer.ide.is_gone() {
                 return;
             }
+            explorer.committing.set_value(false);
             match done {
                 Ok(()) => {
                     explorer.cancel_edit();

@@ -149,7 +149,6 @@ fn Facts(run: Memo<Option<Run>>) -> impl IntoView {
                 <span title=run.tier.as_deref().map(tier_name)>
                     <Icon name="shield-check" small=true />
                     "No network"
-                    {run.tier.clone().map(|tier| view! { <span class="wide">{tier}</span> })}
                 </span>
                 {changed.map(|text| view! { <span class="wide">{text}</span> })}
                 {run.turn_id.is_some().then(|| view! { <span class="wide">"by the agent"</span> })}

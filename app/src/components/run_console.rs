@@ -82,7 +82,7 @@ pub fn RunConsole() -> impl IntoView {
     view! {
         <section class="console" aria-label="Run console" on:keydown=on_keydown>
             <div class="ptabs">
-                <h2 class="ptab" aria-selected="true">
+                <h2 class="ptab ptab--on">
                     "Runs"
                 </h2>
                 <span class="grow"></span>

@@ -59,7 +59,8 @@ async fn call_server_function(request: Request) -> Response {
         return Refusal::new(ErrorCode::TooLarge, "This is more than one call takes. Upload it as a file instead.", id.as_ref()).into_response();
     }
     let request = request.map(|body| Body::new(Limited::new(body, FUNCTION_LIMIT)));
-    handle_server_fns_with_context(provide_request_context, request).await.into_response()
+    let response = handle_server_fns_with_context(provide_request_context, request).await.into_response();
+    blame_arguments(response, id.as_ref()).await
 }
 
 /// Arguments that can't be read are refused before any of our code runs, as if the server had failed. What our own code refuses

@@ -7,6 +7,7 @@ mod error;
 mod extract;
 mod health;
 mod leptos;
+mod linger;
 mod live;
 mod middleware;
 mod rest;
@@ -21,6 +22,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::config::HttpConfig;
 pub use ctx::PeerAddress;
+pub use linger::Lingering;
 use routes::{Route, Routes};
 
 /// What every handler can reach. Cheap to clone.

@@ -1,0 +1,137 @@
+// Every page in both themes, on a desk and on a phone: pictures to look at, and no serious finding by axe.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { AxeBuilder } from '@axe-core/playwright';
+import { sdist } from '../support/archives.mjs';
+import { alive, editor, entry, openFile, openProject, signIn } from '../support/pages.mjs';
+import { DESK, PHONE } from '../support/journey.mjs';
+import { Rest } from '../support/rest.mjs';
+
+export default async function (journey) {
+  const model = await journey.model();
+  const { base } = await journey.server(model.env);
+  const empty = await journey.server();
+  const rest = await Rest.signUp(base, 'ada');
+  await Rest.signUp(base, 'ben');
+  const project = await prepare(rest, model);
+  const findings = [];
+
+  for (const [sizeName, size] of [['desk', DESK], ['phone', PHONE]]) {
+    for (const dark of [false, true]) {
+      const theme = dark ? 'dark' : 'light';
+      const where = `${sizeName}-${theme}`;
+      const look = async (page, name) => {
+        await page.evaluate(() => document.fonts.ready);
+        await journey.shot(page, `${name}-${where}`);
+        findings.push(...(await inspect(page, `${name}, ${where}`)));
+      };
+      await journey.step(`pages, ${where}`, async () => {
+        const guest = await journey.page({ base, dark, size, allow: [/status of 422/] });
+        for (const name of ['login', 'signup']) {
+          await guest.goto(`/${name}`);
+          await alive(guest);
+          await look(guest, name);
+        }
+        await guest.goto(`${empty.base}/signup`);
+        await alive(guest);
+        await guest.getByRole('button', { name: 'Create account' }).click();
+        await guest.locator('[aria-invalid=true]').first().waitFor();
+        await look(guest, 'signup-errors');
+        await guest.context().close();
+
+        const page = await journey.page({ base, dark, size });
+        await signIn(page, 'ada');
+        await page.locator('a.proj-name').first().waitFor();
+        await look(page, 'dashboard');
+        await page.getByRole('button', { name: 'New project' }).click();
+        await page.getByRole('dialog').waitFor();
+        await look(page, 'new-project');
+        for (const [name, path, sign] of [
+          ['settings', '/settings', 'Settings'],
+          ['admin', '/admin', 'Queue'],
+          ['admin-users', '/admin/users', 'Users'],
+          ['admin-jobs', '/admin/jobs', 'Jobs'],
+          ['admin-health', '/admin/health', 'Health'],
+        ]) {
+          await page.goto(path);
+          await alive(page);
+          await page.getByRole('heading', { name: sign }).first().waitFor();
+          await look(page, name);
+        }
+        await openProject(page, project);
+        await (sizeName === 'desk' ? lookAtDesk : lookAtPhone)(page, look);
+        await page.context().close();
+      });
+    }
+  }
+  await journey.step('no serious finding', () => assert.deepEqual([...new Set(findings)], []));
+}
+
+/** A project with runs behind it and a change set that waits. */
+async function prepare(rest, model) {
+  const project = await rest.importArchive('six', 'six.tar.gz', readFileSync(sdist()));
+  for (const command of ['python3 -c "import six; print(six.__version__)"', 'python3 -c "raise SystemExit(2)"']) {
+    await rest.finishedRun((await rest.startRun(project, command)).id);
+  }
+  await model.script(
+    { text: 'I read `six.py` first.', tool_calls: [{ name: 'read_file', arguments: { path: 'six.py', end_line: 40 } }] },
+    {
+      text: 'Two changes:\n\n1. a new **version**\n2. a note\n\n```python\n__version__ = "1.17.1"\n```',
+      tool_calls: [
+        { name: 'edit_file', arguments: { path: 'six.py', old_text: '__version__ = "1.17.0"', new_text: '__version__ = "1.17.1"' } },
+        { name: 'write_file', arguments: { path: 'NOTES.md', content: '# Notes\n\nWritten by the agent.\n' } },
+      ],
+    },
+    { text: 'Both wait for your review.', usage: { prompt_tokens: 1200, completion_tokens: 80 } },
+  );
+  const turn = await rest.startTurn(await rest.conversation(project), 'Bump the version and leave a note');
+  await rest.events(`turn:${turn}`);
+  return project;
+}
+
+async function lookAtDesk(page, look) {
+  await openFile(page, 'six.py');
+  await page.locator('section.chat').getByText('Both wait for your review.').waitFor();
+  await page.locator('.xterm-rows').first().waitFor();
+  await look(page, 'project');
+  await page.keyboard.press('Control+p');
+  await page.getByRole('dialog').waitFor();
+  await look(page, 'quick-open');
+  await page.keyboard.press('Escape');
+  await page.locator('section.chat').getByRole('button', { name: 'Review 2 changes' }).click();
+  await page.locator('.review .hunk').nth(1).waitFor();
+  await look(page, 'review');
+}
+
+async function lookAtPhone(page, look) {
+  const panes = page.getByRole('navigation', { name: 'Panes' });
+  await page.locator('section.chat').getByText('Both wait for your review.').waitFor();
+  await look(page, 'project-chat');
+  await panes.getByRole('button', { name: 'Runs' }).click();
+  await page.locator('article.run').first().waitFor();
+  await look(page, 'project-runs');
+  await panes.getByRole('button', { name: 'Files' }).click();
+  await entry(page, 'six.py').waitFor();
+  await look(page, 'project-files');
+  await entry(page, 'six.py').click();
+  await editor(page).locator('.view-line').first().waitFor();
+  await look(page, 'project-editor');
+  await panes.getByRole('button', { name: /^Review/ }).click();
+  await page.locator('.review .hunk').nth(1).waitFor();
+  await look(page, 'review');
+}
+
+/** What axe finds serious, and whether the page is wider than the screen. */
+async function inspect(page, where) {
+  // The insides of Monaco and xterm are not ours.
+  const { violations } = await new AxeBuilder({ page }).exclude('.monaco-editor').exclude('.xterm').analyze();
+  const found = violations
+    .filter((violation) => ['serious', 'critical'].includes(violation.impact))
+    .map((violation) => {
+      const [node] = violation.nodes;
+      return `${where}: ${violation.id}, ${violation.nodes.length} times, first at ${node.target.join(' ')}: ${node.failureSummary.split('\n').slice(1, 2).join(' ').trim()}`;
+    });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) found.push(`${where}: ${wide} pixels wider than the screen`);
+  return found;
+}
