@@ -27,10 +27,8 @@ check: ## formatting and lints of both halves
 fmt: ## format the Rust code
 	@cargo fmt --all
 
-bench: ## measure the release binary: start, pages, download sizes
-	@scripts/setup.sh run
-	@scripts/build.sh
-	@node scripts/bench.mjs
+bench: ## measure the release binary, each figure beside its bar
+	@scripts/bench.sh
 
 clean: ## remove what was built here; the cache stays
 	@rm -rf dist bin frontend/js/out end2end/artefacts

@@ -46,6 +46,8 @@ if [ "$group" = test ]; then
   [ -n "$(chromium_bin)" ] || packages+=(chromium)
   [ -n "$(postgres_bin)" ] || packages+=(postgresql)
   command -v redis-server >/dev/null || packages+=(redis-server)
+  # Fetches the source archive that the browser journeys import.
+  python3 -c 'import pip' 2>/dev/null || packages+=(python3-pip)
 fi
 
 toolchain=$(wasm_toolchain)

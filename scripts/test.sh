@@ -55,7 +55,9 @@ run_journeys() {
   local result=end2end/artefacts/result.json numbers status p f
   say "== browser journeys"
   rm -f "$result"
-  CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} node end2end/run.mjs
+  # With the same crates as the tests, so that nothing is built twice.
+  cargo build --locked "${NATIVE_CRATES[@]}" --example model_server
+  CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} MODEL_SERVER_BIN=$CARGO_TARGET_DIR/debug/examples/model_server node end2end/run.mjs
   status=$?
   if ! numbers=$(node -e 'const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")); console.log(Number(r.passed), Number(r.failed))' "$result"); then
     break_down "browser journeys (no result, exit $status)"

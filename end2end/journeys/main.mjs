@@ -1,13 +1,13 @@
 // A real package is imported, edited from two windows at once, and its tree is worked on.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { sdist, zipOf } from '../support/archives.mjs';
 import {
   alive, connected, editor, editorShows, editorText, entry, isSaved, isUnsaved, openFile, openProject, signIn, tab, tree, typeOnTop,
 } from '../support/pages.mjs';
-import { until } from '../support/processes.mjs';
+import { scratchFolder, until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 
 export default async function (journey) {
@@ -16,7 +16,7 @@ export default async function (journey) {
   const profile = await journey.profile({ base, allow: [/status of (400|409|412|413|422)/] });
   const page = await profile.newPage();
   const other = await profile.newPage();
-  const scratch = mkdtempSync(path.join(os.tmpdir(), 'cloudxdevai-archives-'));
+  const scratch = await scratchFolder('archives');
   let project;
 
   await journey.step('a hostile archive is refused and leaves nothing', async () => {
@@ -29,7 +29,6 @@ export default async function (journey) {
     assert.equal((await rest.get('/api/projects')).items.length, 0, 'no project is left');
     assert.ok(!existsSync(`/tmp/${marker}`) && !existsSync(path.join(os.tmpdir(), marker)), 'nothing was written outside');
     const broken = zipOf(path.join(scratch, 'broken.zip'), [['a.txt', 'a'.repeat(2000)]]);
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(broken, readFileSync(broken).subarray(0, 900));
     await page.getByLabel('Archive', { exact: true }).setInputFiles(broken);
     await page.getByRole('dialog').getByRole('button', { name: 'Import archive' }).click();
@@ -196,7 +195,6 @@ export default async function (journey) {
     await editor(page).waitFor();
     await editorShows(page, 'setup');
   });
-  rmSync(scratch, { recursive: true, force: true });
 }
 
 async function importArchive(page, file, button) {

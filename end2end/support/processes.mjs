@@ -74,16 +74,22 @@ export async function until(ask, what, { timeout = 15_000, every = 40 } = {}) {
   throw new Error(`${what}: not within ${timeout / 1000} s${last ? ` (${last.message})` : ''}`);
 }
 
+/** A folder that is removed at the end. */
+export async function scratchFolder(name) {
+  const folder = await mkdtemp(path.join(os.tmpdir(), `cloudxdevai-${name}-`));
+  folders.add(folder);
+  return folder;
+}
+
 /** The server under test on a free port, with a data folder of its own. */
 export class Server {
   static async start(env = {}, log = 'server') {
     const server = new Server();
     server.port = await freePort();
     server.base = `http://127.0.0.1:${server.port}`;
-    server.data = await mkdtemp(path.join(os.tmpdir(), 'cloudxdevai-e2e-'));
+    server.data = await scratchFolder('e2e');
     // Open to others, checkouts stay below it and go with it.
     await chmod(server.data, 0o711);
-    folders.add(server.data);
     server.env = env;
     server.log = path.join(artefacts, `${log}.log`);
     await server.launch();

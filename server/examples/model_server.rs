@@ -23,9 +23,7 @@ fn read_port() -> Result<u16, String> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (None, _) => Ok(0),
-        (Some("--port"), Some(port)) => port
-            .parse()
-            .map_err(|_| format!("--port takes a number, not {port}")),
+        (Some("--port"), Some(port)) => port.parse().map_err(|_| format!("--port takes a number, not {port}")),
         _ => Err("usage: model_server [--port PORT]".into()),
     }
 }

@@ -5,7 +5,12 @@ mod parse;
 mod secrets;
 mod source;
 
-use std::{fmt, net::IpAddr, path::{Path, PathBuf}, time::Duration};
+use std::{
+    fmt,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use parse::Reader;
 pub use parse::{Cidr, Wrong};
@@ -149,7 +154,21 @@ impl Config {
             read.refuse("DEV_SEED_DATA", "must be off in production: it offers a scripted demonstration and a sample project");
         }
         let shown = read.finish().map_err(ConfigError)?;
-        Ok(Self { env, data_dir, database_url, db_pool_size, blobs_dir, file_size_limit, http, auth, models, worker, log, dev_seed_data, shown })
+        Ok(Self {
+            env,
+            data_dir,
+            database_url,
+            db_pool_size,
+            blobs_dir,
+            file_size_limit,
+            http,
+            auth,
+            models,
+            worker,
+            log,
+            dev_seed_data,
+            shown,
+        })
     }
 
     /// Name, value and source of every setting; secrets are masked.

@@ -34,7 +34,8 @@ pub fn render(report: &Report) -> String {
     }
     if let Some(probe) = &report.sandbox {
         let overlay = if probe.overlay { "overlays" } else { "copies, as overlays are refused here" };
-        let _ = writeln!(text, "\nSandbox tier {}, control groups {:?}, branches are {overlay}: {}", probe.tier, probe.cgroup, probe.reason);
+        let _ =
+            writeln!(text, "\nSandbox tier {}, control groups {:?}, branches are {overlay}: {}", probe.tier, probe.cgroup, probe.reason);
         for finding in &probe.findings {
             let mark = if finding.ok { "ok     " } else { "missing" };
             let _ = writeln!(text, "{mark}  {:<16} {}", finding.name, finding.detail);

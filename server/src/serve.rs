@@ -121,10 +121,8 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &Grace
         request.extensions_mut().insert(PeerAddress(peer));
         router.clone().oneshot(request.map(|body| Body::new(Lingering::new(Body::new(body)))))
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

@@ -120,11 +120,8 @@ fn settings(config: &Config) -> Settings {
 }
 
 fn open_models(config: &Config) -> Result<Models, WiringError> {
-    let models = ModelsConfig {
-        openai: openai(&config.models),
-        demo: config.dev_seed_data,
-        default_model: config.models.default_model.clone(),
-    };
+    let models =
+        ModelsConfig { openai: openai(&config.models), demo: config.dev_seed_data, default_model: config.models.default_model.clone() };
     Ok(Models::from_config(models)?)
 }
 
@@ -136,11 +133,8 @@ fn openai(config: &ModelConfig) -> Option<OpenAiConfig> {
 }
 
 fn describe_models(models: &Models, default: Option<&str>) -> wire::chat::Models {
-    let items: Vec<_> = models
-        .list()
-        .into_iter()
-        .map(|m| wire::chat::ModelInfo { name: m.name, provider: m.provider, is_demo: m.is_demo })
-        .collect();
+    let items: Vec<_> =
+        models.list().into_iter().map(|m| wire::chat::ModelInfo { name: m.name, provider: m.provider, is_demo: m.is_demo }).collect();
     let default = default.map(str::to_owned).filter(|name| items.iter().any(|m| m.name == *name));
     let default = default.or_else(|| items.first().map(|m| m.name.clone()));
     let hint = if items.is_empty() { ModelError::NotConfigured.sentence() } else { String::new() };

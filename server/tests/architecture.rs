@@ -102,14 +102,21 @@ fn only_in(found: Vec<(String, String)>, allowed: &[&str], rule: &str) {
 fn a_context_can_not_be_forged() {
     let made = ["Ctx::nobody(", "Ctx::for_job(", "Ctx::system("];
     let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| made.iter().any(|m| line.contains(m)));
-    let allowed = ["server/src/http/ctx.rs", "server/src/worker/runner.rs", "server/crates/domain/src/ctx.rs", "server/crates/domain/tests", "server/crates/agent/tests"];
+    let allowed = [
+        "server/src/http/ctx.rs",
+        "server/src/worker/runner.rs",
+        "server/crates/domain/src/ctx.rs",
+        "server/crates/domain/tests",
+        "server/crates/agent/tests",
+    ];
     only_in(found.collect(), &allowed, "only the HTTP layer and the job runner make contexts");
 }
 
 #[test]
 fn only_the_sandbox_starts_processes() {
     let starts = ["Command::new(", "process::Command", "posix_spawn", "libc::fork", "libc::execv"];
-    let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| starts.iter().any(|s| line.contains(s)));
+    let found =
+        sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| starts.iter().any(|s| line.contains(s)));
     only_in(found.collect(), &["server/crates/sandbox/"], "only the sandbox starts processes");
 }
 

@@ -232,17 +232,25 @@ async fn hold_to(world: &World, row: &Row, failures: &mut Vec<String>) {
         return;
     }
     let stranger = try_row(&world.stranger, row, &things).await;
-    check("a stranger", stranger, match row.access {
-        Public | SignedIn => !refused(stranger),
-        Member => stranger == 404,
-        Admin => stranger == 403,
-    });
+    check(
+        "a stranger",
+        stranger,
+        match row.access {
+            Public | SignedIn => !refused(stranger),
+            Member => stranger == 404,
+            Admin => stranger == 403,
+        },
+    );
     let admin = try_row(&world.admin, row, &things).await;
     // An administrator runs the installation and is no member of everybody's projects; jobs are the installation's.
-    check("an administrator", admin, match row.access {
-        Member if row.path != "/api/jobs/{id}" => admin == 404,
-        _ => !refused(admin),
-    });
+    check(
+        "an administrator",
+        admin,
+        match row.access {
+            Member if row.path != "/api/jobs/{id}" => admin == 404,
+            _ => !refused(admin),
+        },
+    );
     let owner = try_row(&world.owner, row, &things).await;
     // This call was never asked about.
     let unknown_call = row.path.contains("approval") && owner == 404;
@@ -278,7 +286,8 @@ async fn every_stream_is_for_its_people_only() {
         format!("user:{own}"),
         format!("job:{}", t.job),
     ];
-    let status = async |caller: &Caller, stream: &str| caller.follow(&format!("/api/live/{stream}")).await.map_or_else(|r| r.status, |_| 200);
+    let status =
+        async |caller: &Caller, stream: &str| caller.follow(&format!("/api/live/{stream}")).await.map_or_else(|r| r.status, |_| 200);
     for stream in &member {
         assert_eq!(status(&world.app.nobody(), stream).await, 401, "{stream}");
         assert_eq!(status(&world.disabled, stream).await, 401, "{stream}");

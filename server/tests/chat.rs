@@ -70,10 +70,14 @@ fn edit() -> Step {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_streams_and_is_kept() {
     let chat = chat().await;
-    chat.model.script([Step { usage: Some(json!({ "prompt_tokens": 11, "completion_tokens": 7 })), ..Step::text("Grüße aus dem Modell 🎉") }]);
+    chat.model
+        .script([Step {
+            usage: Some(json!({ "prompt_tokens": 11, "completion_tokens": 7 })), ..Step::text("Grüße aus dem Modell 🎉")
+        }]);
     let turn = chat.send("Say hello", "ask").await;
     let events = chat.events(turn).await;
-    let streamed: String = events.iter().filter_map(|e| if let EventKind::TextDelta { text } = e { Some(text.as_str()) } else { None }).collect();
+    let streamed: String =
+        events.iter().filter_map(|e| if let EventKind::TextDelta { text } = e { Some(text.as_str()) } else { None }).collect();
     assert_eq!(streamed, "Grüße aus dem Modell 🎉");
     assert!(matches!(events.last(), Some(EventKind::TurnFinished { reason: TurnReason::Done, .. })), "{events:?}");
     let finished = chat.turn(turn).await;

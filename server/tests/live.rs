@@ -94,7 +94,9 @@ async fn streams_of_others_do_not_exist() {
     let (ada, ben) = (app.user("ada").await, app.user("ben").await);
     let id = fixture::project(&ada, "P").await;
     let own = ada.user.as_ref().unwrap().id;
-    for name in [format!("project:{id}"), format!("user:{own}"), "run:0190a5c8-0000-7000-8000-000000000000".to_owned(), "nonsense".to_owned()] {
+    for name in
+        [format!("project:{id}"), format!("user:{own}"), "run:0190a5c8-0000-7000-8000-000000000000".to_owned(), "nonsense".to_owned()]
+    {
         let refused = ben.follow(&format!("/api/live/{name}")).await.err().unwrap();
         refused.expect(404).problem();
         ben.follow(&format!("/api/live?s={name}@0")).await.err().unwrap().expect(404).problem();

@@ -65,7 +65,9 @@ async fn a_cookie_is_not_enough_from_another_site() {
     let app = TestApp::start().await;
     app.register("ada").await;
     let browser = app.nobody().sign_in_browser("ada", PASSWORD).await;
-    let create = |site: &str| browser.request(Method::POST, "/api/projects").header("sec-fetch-site", site).json(&serde_json::json!({ "name": "X" }));
+    let create = |site: &str| {
+        browser.request(Method::POST, "/api/projects").header("sec-fetch-site", site).json(&serde_json::json!({ "name": "X" }))
+    };
     browser.send(create("cross-site")).await.expect(403).problem();
     browser.send(create("same-origin")).await.expect(201);
 }

@@ -1,6 +1,11 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{JobId, UserId, admin::{Health, UpdateUser}, jobs::Job, users::User};
+use wire::{
+    JobId, UserId,
+    admin::{Health, UpdateUser},
+    jobs::Job,
+    users::User,
+};
 
 use super::ApiError;
 

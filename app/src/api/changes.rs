@@ -1,6 +1,9 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{ChangeSetId, TurnId, changes::{ChangeSet, Decide, Decided}};
+use wire::{
+    ChangeSetId, TurnId,
+    changes::{ChangeSet, Decide, Decided},
+};
 
 use super::ApiError;
 

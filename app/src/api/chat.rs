@@ -1,6 +1,9 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{ConversationId, ProjectId, TurnId, chat::{Conversation, ConversationView, CreateConversation, DecideApproval, Models, StartTurn, Turn, TurnStarted}};
+use wire::{
+    ConversationId, ProjectId, TurnId,
+    chat::{Conversation, ConversationView, CreateConversation, DecideApproval, Models, StartTurn, Turn, TurnStarted},
+};
 
 use super::ApiError;
 

@@ -1,6 +1,9 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{ProjectId, files::{Base, Entry, FileVersion, MovePath, OpenedFile, RestorePath, SaveOutcome, SaveText, Tree}};
+use wire::{
+    ProjectId,
+    files::{Base, Entry, FileVersion, MovePath, OpenedFile, RestorePath, SaveOutcome, SaveText, Tree},
+};
 
 use super::ApiError;
 

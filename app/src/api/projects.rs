@@ -1,6 +1,9 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{ProjectId, projects::{CreateProject, Project, UpdateProject}};
+use wire::{
+    ProjectId,
+    projects::{CreateProject, Project, UpdateProject},
+};
 
 use super::ApiError;
 

@@ -1,6 +1,9 @@
 use leptos::prelude::*;
 use server_fn::codec::Json;
-use wire::{ProjectId, RunId, runs::{Run, StartRun}};
+use wire::{
+    ProjectId, RunId,
+    runs::{Run, StartRun},
+};
 
 use super::ApiError;
 

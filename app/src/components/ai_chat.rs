@@ -233,7 +233,8 @@ fn follow_size(node: NodeRef<html::Div>, f: impl Fn() + Copy + 'static) {
 /// What stands in an empty transcript: loading, failed, no model, or how to begin.
 #[component]
 fn Beginning(chat: Chat) -> impl IntoView {
-    let hint = move || chat.models.with(|models| models.as_ref().filter(|models| models.items.is_empty()).map(|models| models.hint.clone()));
+    let hint =
+        move || chat.models.with(|models| models.as_ref().filter(|models| models.items.is_empty()).map(|models| models.hint.clone()));
     let loading = move || !chat.ready.get() || (chat.current.get().is_some() && chat.view.with(Option::is_none));
     move || {
         if let Some(problem) = chat.broken.get() {

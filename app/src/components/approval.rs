@@ -2,7 +2,10 @@
 
 use leptos::{ev, html, prelude::*, task::spawn_local};
 use serde_json::Value;
-use wire::{TurnId, chat::{Approval, DecideApproval}};
+use wire::{
+    TurnId,
+    chat::{Approval, DecideApproval},
+};
 
 use super::{chat_state::Tool, ide::use_ide};
 use crate::{

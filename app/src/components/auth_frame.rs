@@ -21,7 +21,6 @@ pub fn AuthFrame(title: &'static str, lead: Signal<String>, children: Children) 
                 </main>
                 <footer class="auth-foot">
                     <a href="/readyz" rel="external">"Status"</a>
-                    <a href="/api/docs" rel="external">"API"</a>
                 </footer>
             </div>
             <aside class="auth-side" aria-label="About this place">
@@ -54,10 +53,7 @@ fn Flow() -> impl IntoView {
 /// What a refused form had in a field. The server gives it back (never the password), for browsers in which the page was loaded
 /// anew.
 pub fn typed(error: Option<&ApiError>, field: &str) -> String {
-    error
-        .and_then(|error| error.0.current.as_ref()?.get(field)?.as_str())
-        .unwrap_or_default()
-        .to_owned()
+    error.and_then(|error| error.0.current.as_ref()?.get(field)?.as_str()).unwrap_or_default().to_owned()
 }
 
 /// The sentence on top of a refused form: how many fields, or what happened when it was none of them.

@@ -1,6 +1,5 @@
 //! The review gate: the agent's changes, decided hunk by hunk and applied in one go.
 
-use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 use super::{
     hunk::HunkView,
     ide::use_ide,
@@ -10,6 +9,7 @@ use super::{
     review_state::{self, Mark, Tally},
 };
 use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton, focus, format};
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 /// The review of the turn in `ide.review`; nothing while there is none.
 #[component]
@@ -30,9 +30,10 @@ fn Review(desk: Desk) -> impl IntoView {
     let keys = window_event_listener(ev::keydown, move |event| {
         let active = document().active_element();
         let nowhere = active.as_ref().is_none_or(|active| active.tag_name().eq_ignore_ascii_case("body"));
-        let inside = section.get_untracked().zip(active).is_some_and(|(section, active)| {
-            section.unchecked_ref::<web_sys::Node>().contains(Some(&active))
-        });
+        let inside = section
+            .get_untracked()
+            .zip(active)
+            .is_some_and(|(section, active)| section.unchecked_ref::<web_sys::Node>().contains(Some(&active)));
         if nowhere || inside {
             take_key(desk, &event);
         }
@@ -114,9 +115,10 @@ fn take_key(desk: Desk, event: &ev::KeyboardEvent) {
 }
 
 fn may_edit(desk: Desk, id: wire::HunkId) -> bool {
-    untrack(|| desk.ide.can_edit()) && desk.set.with_untracked(|set| {
-        set.as_ref().and_then(|set| review_state::find(set, id)).is_some_and(|(_, hunk, ..)| !hunk.diff.is_empty())
-    })
+    untrack(|| desk.ide.can_edit())
+        && desk.set.with_untracked(|set| {
+            set.as_ref().and_then(|set| review_state::find(set, id)).is_some_and(|(_, hunk, ..)| !hunk.diff.is_empty())
+        })
 }
 
 #[component]
@@ -173,10 +175,10 @@ fn Head(desk: Desk) -> impl IntoView {
 
 #[component]
 fn Content(desk: Desk) -> impl IntoView {
-    let paths = Memo::new(move |_| {
-        desk.set.with(|set| set.as_ref().map(|set| set.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>()))
-    });
-    let state = Memo::new(move |_| (paths.with(|paths| paths.as_ref().map(Vec::is_empty)), desk.asked.get(), desk.failure.with(Option::is_some)));
+    let paths =
+        Memo::new(move |_| desk.set.with(|set| set.as_ref().map(|set| set.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>())));
+    let state =
+        Memo::new(move |_| (paths.with(|paths| paths.as_ref().map(Vec::is_empty)), desk.asked.get(), desk.failure.with(Option::is_some)));
     move || match state.get() {
         (Some(false), ..) => view! {
             <div class="rv-body">

@@ -64,9 +64,8 @@ fn Said(item: Memo<Option<Item>>) -> impl IntoView {
             _ => before.cloned().unwrap_or_default(),
         })
     });
-    let streaming = Memo::new(move |_| {
-        item.with(|item| matches!(item.as_ref().map(|item| &item.body), Some(ItemBody::Step { streaming: true, .. })))
-    });
+    let streaming =
+        Memo::new(move |_| item.with(|item| matches!(item.as_ref().map(|item| &item.body), Some(ItemBody::Step { streaming: true, .. }))));
     let text = Memo::new(move |_| step.with(|step| step.text.clone()));
     let reasoning = Memo::new(move |_| step.with(|step| step.reasoning.clone()));
     let tools = Memo::new(move |_| step.with(|step| step.tools.clone()));
@@ -236,7 +235,8 @@ fn ReviewButton(turn: TurnId) -> impl IntoView {
         }
     });
     let counts = Memo::new(move |_| {
-        ide.proposals.with(|all| all.get(&turn).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64)))
+        ide.proposals
+            .with(|all| all.get(&turn).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64)))
     });
     move || match counts.get() {
         Some((0, all)) => view! {

@@ -409,7 +409,8 @@ impl Chat {
     pub fn usage_line(&self) -> String {
         let live = self.lives.with(|lives| lives.values().last().map(|live| live.usage));
         let usage = live.filter(|usage| usage.input + usage.output > 0).or_else(|| {
-            self.view.with(|view| view.as_ref().and_then(|view| view.turns.iter().max_by_key(|turn| turn.created_at)).map(|turn| turn.usage))
+            self.view
+                .with(|view| view.as_ref().and_then(|view| view.turns.iter().max_by_key(|turn| turn.created_at)).map(|turn| turn.usage))
         });
         match usage {
             Some(usage) if usage.input + usage.output > 0 => {

@@ -273,10 +273,20 @@ pub struct Item {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum ItemBody {
-    Mine { text: Arc<str>, attachments: Arc<[String]> },
-    Step { step: Arc<Step>, streaming: bool },
-    Decision { hunks: Arc<[HunkDecision]> },
-    Note { text: Arc<str> },
+    Mine {
+        text: Arc<str>,
+        attachments: Arc<[String]>,
+    },
+    Step {
+        step: Arc<Step>,
+        streaming: bool,
+    },
+    Decision {
+        hunks: Arc<[HunkDecision]>,
+    },
+    Note {
+        text: Arc<str>,
+    },
     End(Arc<TurnEnd>),
     /// The place of a turn that is shown from its events.
     Live(TurnId),

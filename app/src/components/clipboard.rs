@@ -1,6 +1,11 @@
 //! Copying to the clipboard, also where the page has no secure origin.
 
-use leptos::{prelude::*, task::spawn_local, wasm_bindgen::{JsCast, JsValue}, web_sys};
+use leptos::{
+    prelude::*,
+    task::spawn_local,
+    wasm_bindgen::{JsCast, JsValue},
+    web_sys,
+};
 
 use crate::ui::Toasts;
 

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// The areas that F6 goes through, in reading order.
-const AREAS: [&str; 6] = [".ide > .side", ".rv-side", ".rv-main", ".main-pane:not([hidden]):not(:has(.review))", ".console-area", ".chat-area"];
-const FOCUSABLE: &str =
-    "textarea, input:not([hidden]), [tabindex='0'], button:not([tabindex='-1']):not([disabled]), a[href]";
+const AREAS: [&str; 6] =
+    [".ide > .side", ".rv-side", ".rv-main", ".main-pane:not([hidden]):not(:has(.review))", ".console-area", ".chat-area"];
+const FOCUSABLE: &str = "textarea, input:not([hidden]), [tabindex='0'], button:not([tabindex='-1']):not([disabled]), a[href]";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {

@@ -23,7 +23,15 @@ enum Ribbon {
 
 fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
     let me = ide.viewer.with_value(|user| user.display_name().to_owned());
-    let who = |by: &str| if by.is_empty() { "Someone".to_owned() } else if by == me { "You".to_owned() } else { by.to_owned() };
+    let who = |by: &str| {
+        if by.is_empty() {
+            "Someone".to_owned()
+        } else if by == me {
+            "You".to_owned()
+        } else {
+            by.to_owned()
+        }
+    };
     if let Some(Conflict { theirs, by }) = &tab.conflict {
         let comparable = theirs.as_ref().is_some_and(|theirs| theirs.text.is_some());
         return Some(Ribbon::Conflict { by: who(by), deleted: theirs.is_none(), comparable });
@@ -52,7 +60,8 @@ pub fn ConflictBar(ide: Ide, comparing: RwSignal<Option<String>>, diff: RwSignal
     move || match shown.get() {
         None => ().into_any(),
         Some((path, Ribbon::Conflict { by, deleted, comparable })) => {
-            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable comparing=comparing diff=diff /> }.into_any()
+            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable comparing=comparing diff=diff /> }
+                .into_any()
         }
         Some((path, Ribbon::Draft)) => view! { <DraftRibbon ide=ide path=path /> }.into_any(),
         Some((path, Ribbon::Deleted { by })) => view! { <DeletedRibbon ide=ide path=path by=by /> }.into_any(),

@@ -40,7 +40,8 @@ pub fn read_lines(hunk: &Hunk) -> Vec<DiffLine> {
     let mut lines: Vec<DiffLine> = Vec::new();
     for raw in hunk.diff.lines() {
         let text = raw.get(1..).unwrap_or_default().to_owned();
-        let line = |side| DiffLine { index: lines.len(), side, old: None, new: None, parts: vec![(false, text.clone())], no_newline: false };
+        let line =
+            |side| DiffLine { index: lines.len(), side, old: None, new: None, parts: vec![(false, text.clone())], no_newline: false };
         let line = match raw.as_bytes().first() {
             Some(b'\\') => {
                 if let Some(last) = lines.last_mut() {
@@ -114,7 +115,15 @@ fn push_part(parts: &mut Parts, changed: bool, text: String) {
 
 /// Runs of letters and digits, runs of blanks, and single other characters.
 fn words(text: &str) -> Vec<&str> {
-    let kind = |c: char| if c.is_alphanumeric() || c == '_' { 1 } else if c.is_whitespace() { 2 } else { 0 };
+    let kind = |c: char| {
+        if c.is_alphanumeric() || c == '_' {
+            1
+        } else if c.is_whitespace() {
+            2
+        } else {
+            0
+        }
+    };
     let mut out = Vec::new();
     let mut start = 0;
     let mut before = None;

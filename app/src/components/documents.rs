@@ -358,9 +358,9 @@ fn forget_draft(ide: Ide, path: &str) {
 
 /// Keeps every unsaved text in this browser, so that a reload or a crash loses nothing.
 pub fn keep_drafts(ide: Ide) {
-    let dirty = ide.tabs.try_with_untracked(|tabs| {
-        tabs.iter().filter(|tab| tab.dirty).map(|tab| (tab.path.clone(), tab.version)).collect::<Vec<_>>()
-    });
+    let dirty = ide
+        .tabs
+        .try_with_untracked(|tabs| tabs.iter().filter(|tab| tab.dirty).map(|tab| (tab.path.clone(), tab.version)).collect::<Vec<_>>());
     for (path, version) in dirty.unwrap_or_default() {
         if let Some(text) = monaco::model_text(&path) {
             write_draft(ide, &path, &Draft { version, text });

@@ -375,7 +375,12 @@ fn show_active(ide: Ide, editor: RwSignal<Option<monaco::Editor>>) {
     Effect::new(move |_| {
         let (Some(path), Some(editor)) = (ready.get(), editor.get_untracked()) else { return };
         let Some(TabBody::Text { stored, read_only }) = ide.tab(&path).map(|tab| tab.body) else { return };
-        editor.open_model(&path, &stored, &path, read_only || !ide.project.with_untracked(|p| p.role >= wire::projects::ProjectRole::Editor));
+        editor.open_model(
+            &path,
+            &stored,
+            &path,
+            read_only || !ide.project.with_untracked(|p| p.role >= wire::projects::ProjectRole::Editor),
+        );
         editor.show(&path);
         editor.layout();
     });

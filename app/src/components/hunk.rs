@@ -229,7 +229,10 @@ fn Body(id: HunkId, found: Memo<Found>, standing: Memo<Standing>) -> impl IntoVi
             _ => hunk.edited_text.clone().filter(|_| hunk.state == HunkState::Edited),
         };
         if let Some(text) = edited {
-            return Some(view! { <p class="hunk-note t2">"Written instead of what the agent proposed:"</p> <pre class="out">{text}</pre> }.into_any());
+            return Some(
+                view! { <p class="hunk-note t2">"Written instead of what the agent proposed:"</p> <pre class="out">{text}</pre> }
+                    .into_any(),
+            );
         }
         let choosing = desk.choosing.get() == Some(id);
         let in_conflict = standing.get() == Standing::Conflict;

@@ -35,7 +35,10 @@ pub enum PhonePane {
 pub enum TabBody {
     Loading,
     /// `stored` is the text of the tab's version; what was typed since is in the editor.
-    Text { stored: Arc<str>, read_only: bool },
+    Text {
+        stored: Arc<str>,
+        read_only: bool,
+    },
     /// Not text, or too large to edit: offered as a download.
     Plain(Entry),
     Failed(Problem),

@@ -73,10 +73,12 @@ pub fn IdeStatus() -> impl IntoView {
     let signed_out = ide.live.signed_out();
     let saving = Memo::new(move |_| saving_of(ide));
     let hunks = Memo::new(move |_| i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
-    let running = Memo::new(move |_| ide.runs.with(|runs| i64::try_from(runs.iter().filter(|run| !run.state.is_finished()).count()).unwrap_or(0)));
+    let running =
+        Memo::new(move |_| ide.runs.with(|runs| i64::try_from(runs.iter().filter(|run| !run.state.is_finished()).count()).unwrap_or(0)));
     let cursor = move || {
         let cursor = ide.cursor.get().filter(|_| ide.active.with(Option::is_some))?;
-        let selected = if cursor.selected > 0 { format!(" ({} selected)", format::count(i64::from(cursor.selected))) } else { String::new() };
+        let selected =
+            if cursor.selected > 0 { format!(" ({} selected)", format::count(i64::from(cursor.selected))) } else { String::new() };
         Some(view! { <span class="wide">{format!("Line {}, column {}{selected}", cursor.line, cursor.column)}</span> })
     };
     let language = move || {

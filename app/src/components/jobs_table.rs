@@ -165,7 +165,7 @@ fn JobRow(job: Job, jobs: RwSignal<Vec<Job>>) -> impl IntoView {
                 <StateBadge job=job.clone() />
             </td>
             <td class="nowrap">{job.user.map_or_else(|| "System".to_owned(), |user| user.name)}</td>
-            <td class="r t2">{format!("{} of {}", job.attempts, job.max_attempts)}</td>
+            <td class="r t2 nowrap">{format!("{} of {}", job.attempts, job.max_attempts)}</td>
             <td>
                 <RelativeTime at=job.created_at class="t2 nowrap" />
             </td>

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn images_become_links_and_only_the_web_is_linked() {
-        let out = render("![a cat](https://example.org/cat.png) [x](javascript:alert(1)) [y](JaVaScript:z) [f](src/main.rs) <data:text/html,x>");
+        let out =
+            render("![a cat](https://example.org/cat.png) [x](javascript:alert(1)) [y](JaVaScript:z) [f](src/main.rs) <data:text/html,x>");
         assert!(!out.contains("<img") && !out.to_lowercase().contains("href=\"java") && !out.contains("href=\"data"), "{out}");
         assert!(out.contains(r#"<a href="https://example.org/cat.png" target="_blank" rel="noreferrer noopener">a cat</a>"#), "{out}");
         assert!(out.contains(" f") && !out.contains("src/main.rs"), "{out}");

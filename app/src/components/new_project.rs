@@ -102,8 +102,10 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
 
     let on_file = move |_| {
         let chosen = file.get_untracked().and_then(|input| input.files()?.get(0));
+        // A name that was made from the file before is not the person's own.
+        let made = file_name.with_untracked(|before| before.as_deref().map(name_from_archive)).unwrap_or_default();
         if let Some(chosen) = &chosen
-            && name.with_untracked(|name| name.trim().is_empty())
+            && name.with_untracked(|name| name.trim().is_empty() || *name == made)
         {
             name.set(name_from_archive(&chosen.name()));
         }
@@ -210,9 +212,10 @@ impl Import {
         self.stage.set(Stage::Uploading(0.0, file.size()));
 
         if let Ok(upload) = request.upload() {
-            let on_progress = wasm_bindgen::closure::Closure::<dyn FnMut(web_sys::ProgressEvent)>::new(
-                move |event: web_sys::ProgressEvent| self.stage.set(Stage::Uploading(event.loaded(), event.total())),
-            );
+            let on_progress =
+                wasm_bindgen::closure::Closure::<dyn FnMut(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
+                    self.stage.set(Stage::Uploading(event.loaded(), event.total()))
+                });
             upload.set_onprogress(Some(on_progress.into_js_value().unchecked_ref()));
         }
         let answered = request.clone();

@@ -68,8 +68,7 @@ pub fn follow_project(ide: Ide) {
         }
     });
     Effect::new(move |_| {
-        let open: Vec<TurnId> =
-            ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(|set| set.turn_id).collect());
+        let open: Vec<TurnId> = ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(|set| set.turn_id).collect());
         session::write_turns(ide, &open);
     });
     on_cleanup(move || {

@@ -48,9 +48,8 @@ pub fn Counts(file: Memo<Option<ChangedFile>>) -> impl IntoView {
 /// The files of the change set, and the keys.
 #[component]
 pub fn Files(desk: Desk) -> impl IntoView {
-    let paths = Memo::new(move |_| {
-        desk.set.with(|set| set.iter().flat_map(|set| &set.files).map(|file| file.path.clone()).collect::<Vec<_>>())
-    });
+    let paths =
+        Memo::new(move |_| desk.set.with(|set| set.iter().flat_map(|set| &set.files).map(|file| file.path.clone()).collect::<Vec<_>>()));
     view! {
         <nav class="rv-side" aria-label="Files of the change set">
             <div class="phead">

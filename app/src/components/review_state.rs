@@ -144,7 +144,10 @@ pub fn find(set: &ChangeSet, id: HunkId) -> Option<(&ChangedFile, &Hunk, usize, 
 
 #[cfg(test)]
 mod tests {
-    use wire::{Micros, changes::{ChangeAction, ChangeSetState}};
+    use wire::{
+        Micros,
+        changes::{ChangeAction, ChangeSetState},
+    };
 
     use super::*;
 

@@ -141,7 +141,8 @@ fn Facts(run: Memo<Option<Run>>) -> impl IntoView {
             let run = run.as_ref()?;
             let usage = run.usage;
             let fact = |name: &'static str, value: String| view! { <span class="wide">{name}<b>{value}</b></span> };
-            let changed = (run.state.is_finished() && !run.changes.is_empty()).then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
+            let changed = (run.state.is_finished() && !run.changes.is_empty())
+                .then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
             Some(view! {
                 {usage.map(|usage| view! { <span><b>{format::duration_ms(usage.wall_ms)}</b></span> })}
                 {usage.map(|usage| fact("CPU ", format::duration_ms(usage.cpu_ms)))}

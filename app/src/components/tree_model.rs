@@ -167,7 +167,13 @@ pub fn fuzzy_score(path: &str, query: &str) -> Option<i64> {
     next.is_none().then(|| {
         let name: String = path[name_start..].to_lowercase();
         let query: String = query.iter().collect();
-        let whole = if name.starts_with(&query) { 30 } else if name.contains(&query) { 20 } else { 0 };
+        let whole = if name.starts_with(&query) {
+            30
+        } else if name.contains(&query) {
+            20
+        } else {
+            0
+        };
         score + whole - i64::try_from(chars.len() / 8).unwrap_or(0)
     })
 }

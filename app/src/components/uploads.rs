@@ -146,7 +146,8 @@ pub fn UploadList(uploads: Uploads) -> impl IntoView {
             uploads.send(id, Some(checksum));
         }
     };
-    let title = Signal::derive(move || asked.with(|asked| asked.as_ref().map(|(_, path, _)| format!("{path} exists already")).unwrap_or_default()));
+    let title =
+        Signal::derive(move || asked.with(|asked| asked.as_ref().map(|(_, path, _)| format!("{path} exists already")).unwrap_or_default()));
     view! {
         <Show when=move || uploads.items.with(|items| !items.is_empty())>
             <ul class="uploads" aria-label="Uploads">
@@ -214,7 +215,13 @@ mod request {
     use super::Answer;
 
     /// Not `fetch`: it cannot tell how much of a body was sent.
-    pub fn put(url: &str, file: &File, precondition: (&str, String), progress: impl Fn(f64, f64) + 'static, done: impl FnOnce(Answer) + 'static) {
+    pub fn put(
+        url: &str,
+        file: &File,
+        precondition: (&str, String),
+        progress: impl Fn(f64, f64) + 'static,
+        done: impl FnOnce(Answer) + 'static,
+    ) {
         let Ok(xhr) = XmlHttpRequest::new() else {
             return done(answer(0, ""));
         };

@@ -30,7 +30,9 @@ mod module {
         if url.is_empty() {
             return Err("This server was started without its browser files.".to_owned());
         }
-        let failed = |_: JsValue| "A part of the page could not be loaded. Your files are safe; reload the page when the connection is back.".to_owned();
+        let failed = |_: JsValue| {
+            "A part of the page could not be loaded. Your files are safe; reload the page when the connection is back.".to_owned()
+        };
         let module = JsFuture::from(import_module(url)).await.map_err(failed)?;
         let configure = js_sys::Reflect::get(&module, &JsValue::from_str("configure")).map_err(failed)?;
         let configure: js_sys::Function = configure.dyn_into().map_err(failed)?;

@@ -144,9 +144,7 @@ fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoVie
 fn NavItem(item: Section, section: Signal<Section>, jobs: RwSignal<Vec<Job>>, health: RwSignal<Health>) -> impl IntoView {
     let count = Signal::derive(move || match item {
         Section::Jobs => jobs.with(|jobs| number_of(jobs, |state| !state.is_finished())),
-        Section::Health => {
-            health.with(|h| i64::try_from(h.checks.iter().filter(|c| c.state == CheckState::Failed).count()).unwrap_or(0))
-        }
+        Section::Health => health.with(|h| i64::try_from(h.checks.iter().filter(|c| c.state == CheckState::Failed).count()).unwrap_or(0)),
         Section::Overview | Section::Users => 0,
     });
     let kind = if item == Section::Health { BadgeKind::Bad } else { BadgeKind::Neutral };

@@ -17,8 +17,8 @@ use crate::{
     },
     live::Live,
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Empty, Icon, MenuButton, MenuItem, MenuSeparator, RelativeTime, SearchField,
-        SortHeader, SortOrder, format,
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Empty, Icon, MenuButton, MenuItem, MenuSeparator, RelativeTime,
+        SearchField, SortHeader, SortOrder, format,
     },
 };
 
@@ -227,14 +227,7 @@ fn ProjectList(projects: RwSignal<Vec<Project>>, shared: Shared, begin: Callback
 
 /// A row is drawn anew when anything it shows has changed.
 fn row_key(project: &Project) -> (wire::ProjectId, i64, i64, i64, String, String) {
-    (
-        project.id,
-        project.updated_at.0,
-        project.active_runs,
-        project.pending_reviews,
-        project.name.clone(),
-        project.description.clone(),
-    )
+    (project.id, project.updated_at.0, project.active_runs, project.pending_reviews, project.name.clone(), project.description.clone())
 }
 
 #[component]

@@ -16,11 +16,7 @@ pub enum BadgeKind {
 
 /// A state: icon and word, never colour alone.
 #[component]
-pub fn Badge(
-    #[prop(optional)] kind: BadgeKind,
-    #[prop(optional)] icon: &'static str,
-    children: Children,
-) -> impl IntoView {
+pub fn Badge(#[prop(optional)] kind: BadgeKind, #[prop(optional)] icon: &'static str, children: Children) -> impl IntoView {
     let class = match kind {
         BadgeKind::Neutral => "badge",
         BadgeKind::Running => "badge badge--run",

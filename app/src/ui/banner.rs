@@ -30,7 +30,8 @@ pub fn ErrorSummary(#[prop(into)] message: Signal<Option<String>>) -> impl IntoV
     let node = NodeRef::<leptos::html::Div>::new();
     Effect::new(move |before: Option<bool>| {
         let shown = message.with(Option::is_some);
-        if shown && before == Some(false)
+        if shown
+            && before == Some(false)
             && let Some(node) = node.get()
         {
             let _ = node.focus();

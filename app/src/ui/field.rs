@@ -140,11 +140,7 @@ pub fn TextArea(
 
 /// The search box of a list. It has no label on screen, so `label` names it.
 #[component]
-pub fn SearchField(
-    label: &'static str,
-    bind: RwSignal<String>,
-    #[prop(default = "search")] icon: &'static str,
-) -> impl IntoView {
+pub fn SearchField(label: &'static str, bind: RwSignal<String>, #[prop(default = "search")] icon: &'static str) -> impl IntoView {
     view! {
         <span class="with-icon">
             <Icon name=icon small=true />

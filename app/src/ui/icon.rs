@@ -24,10 +24,7 @@ pub fn Icon(
 
 /// The mark (proposed, gate, yours), with or without the name beside it.
 #[component]
-pub fn Brand(
-    #[prop(default = "/")] href: &'static str,
-    #[prop(optional)] mark_only: bool,
-) -> impl IntoView {
+pub fn Brand(#[prop(default = "/")] href: &'static str, #[prop(optional)] mark_only: bool) -> impl IntoView {
     view! {
         <a
             class=if mark_only { "brand desk" } else { "brand" }

@@ -75,11 +75,7 @@ impl Default for MenuState {
 
 /// A menu of `MenuItem`s. It is fixed to the window and stays inside it; arrows, Home, End and Esc work.
 #[component]
-pub fn Menu(
-    state: MenuState,
-    #[prop(into)] label: Signal<String>,
-    children: ChildrenFn,
-) -> impl IntoView {
+pub fn Menu(state: MenuState, #[prop(into)] label: Signal<String>, children: ChildrenFn) -> impl IntoView {
     provide_context(state);
     let children = StoredValue::new(children);
     view! {
@@ -110,9 +106,10 @@ fn OpenMenu(state: MenuState, label: Signal<String>, children: Children) -> impl
         }
     });
     let outside = window_event_listener(ev::pointerdown, move |event| {
-        let within = node.get_untracked().zip(event.target()).is_some_and(|(menu, target)| {
-            target.dyn_ref::<web_sys::Node>().is_some_and(|target| menu.contains(Some(target)))
-        });
+        let within = node
+            .get_untracked()
+            .zip(event.target())
+            .is_some_and(|(menu, target)| target.dyn_ref::<web_sys::Node>().is_some_and(|target| menu.contains(Some(target))));
         if !within {
             state.close_without_focus();
         }

@@ -23,13 +23,8 @@ pub struct Panel {
 /// An area that is remembered in this browser under `panel:{key}`. `min` and `max` are pixels. The stored size is read after the
 /// page came alive, so that the server's markup and the first rendering in the browser agree.
 pub fn use_panel(key: impl Into<String>, min: f64, max: f64, open: bool) -> Panel {
-    let panel = Panel {
-        px: RwSignal::new(None),
-        open: RwSignal::new(open),
-        min,
-        max,
-        key: StoredValue::new(format!("panel:{}", key.into())),
-    };
+    let panel =
+        Panel { px: RwSignal::new(None), open: RwSignal::new(open), min, max, key: StoredValue::new(format!("panel:{}", key.into())) };
     Effect::new(move |_| {
         let Some(stored) = storage::read(&panel.key.get_value()) else { return };
         let (px, open) = stored.split_once(',').unwrap_or((&stored, "1"));

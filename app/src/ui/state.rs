@@ -15,11 +15,7 @@ pub fn Skeleton(#[prop(default = 5)] lines: usize) -> impl IntoView {
 
 /// Nothing here yet: what this is, how to begin, and one button (as children).
 #[component]
-pub fn Empty(
-    #[prop(into)] title: String,
-    #[prop(into)] text: String,
-    #[prop(optional)] children: Option<Children>,
-) -> impl IntoView {
+pub fn Empty(#[prop(into)] title: String, #[prop(into)] text: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
     view! {
         <div class="empty">
             <b>{title}</b>
@@ -32,11 +28,7 @@ pub fn Empty(
 
 /// A part that failed, in its own place: what happened, what is safe, and what can be done (as children).
 #[component]
-pub fn PanelError(
-    #[prop(into)] title: String,
-    #[prop(into)] text: String,
-    #[prop(optional)] children: Option<Children>,
-) -> impl IntoView {
+pub fn PanelError(#[prop(into)] title: String, #[prop(into)] text: String, #[prop(optional)] children: Option<Children>) -> impl IntoView {
     view! {
         <div class="empty" role="alert">
             <b class="row">

@@ -82,10 +82,8 @@ pub fn provide_theme() {
     #[cfg(feature = "ssr")]
     let theme = Theme::of_request();
     #[cfg(not(feature = "ssr"))]
-    let theme = document()
-        .document_element()
-        .and_then(|root| root.get_attribute("data-theme"))
-        .map_or(Theme::System, |value| Theme::parse(&value));
+    let theme =
+        document().document_element().and_then(|root| root.get_attribute("data-theme")).map_or(Theme::System, |value| Theme::parse(&value));
     let signal = ThemeSignal { chosen: RwSignal::new(theme), system_dark: RwSignal::new(false) };
     provide_context(signal);
     Effect::new(move |_| follow_system(signal.system_dark));

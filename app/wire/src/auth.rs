@@ -51,7 +51,8 @@ impl Register {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if name.is_empty() {
             fields.push(FieldError::new("username", "Choose a user name."));
-        } else if name.len() > limits::USERNAME_MAX || !name.chars().all(allowed) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        } else if name.len() > limits::USERNAME_MAX || !name.chars().all(allowed) || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        {
             fields.push(FieldError::new(
                 "username",
                 "Use up to 32 letters, digits, dots, dashes or underscores, starting with a letter or digit.",

@@ -185,9 +185,14 @@ pub enum MessageBody {
         content: String,
     },
     /// What the person decided about the agent's changes; sent with the next request.
-    Decision { change_set_id: ChangeSetId, hunks: Vec<HunkDecision> },
+    Decision {
+        change_set_id: ChangeSetId,
+        hunks: Vec<HunkDecision>,
+    },
     /// A fact for the model that nobody typed, such as "the turn was stopped".
-    Note { text: String },
+    Note {
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

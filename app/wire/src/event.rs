@@ -119,45 +119,124 @@ pub enum EventKind {
         moved_from: Option<String>,
     },
     /// More files changed at once than are worth listing: read the tree again.
-    TreeChanged { revision: i64, by: Option<UserRef> },
-    RunChanged { run_id: RunId, state: RunState },
-    ChangeSetChanged { change_set_id: ChangeSetId, turn_id: TurnId, state: ChangeSetState, open_hunks: i64 },
-    ConversationChanged { conversation_id: ConversationId },
+    TreeChanged {
+        revision: i64,
+        by: Option<UserRef>,
+    },
+    RunChanged {
+        run_id: RunId,
+        state: RunState,
+    },
+    ChangeSetChanged {
+        change_set_id: ChangeSetId,
+        turn_id: TurnId,
+        state: ChangeSetState,
+        open_hunks: i64,
+    },
+    ConversationChanged {
+        conversation_id: ConversationId,
+    },
     ProjectChanged {},
 
     // run:{id}
     RunQueued {},
-    RunStarted { tier: String },
+    RunStarted {
+        tier: String,
+    },
     /// `data` is base64; `offset` counts bytes of the whole run.
-    Output { channel: OutputChannel, offset: i64, data: String },
-    OutputDropped { bytes: i64 },
-    RunFinished { state: RunState, exit: Exit, usage: RunUsage },
+    Output {
+        channel: OutputChannel,
+        offset: i64,
+        data: String,
+    },
+    OutputDropped {
+        bytes: i64,
+    },
+    RunFinished {
+        state: RunState,
+        exit: Exit,
+        usage: RunUsage,
+    },
 
     // turn:{id}
-    TurnStarted { model: String },
+    TurnStarted {
+        model: String,
+    },
     /// A job took the turn up again after an approval or after the server had gone; text streamed since the last complete
     /// step (`from_message` is the number of complete messages) is void and comes again.
-    TurnResumed { from_message: i64 },
-    TextDelta { text: String },
-    ReasoningDelta { text: String },
-    ToolCalled { call_id: String, name: String, arguments: String },
-    ApprovalAsked { call_id: String, name: String, arguments: String },
-    ApprovalAnswered { call_id: String, decision: Approval, by: UserRef },
+    TurnResumed {
+        from_message: i64,
+    },
+    TextDelta {
+        text: String,
+    },
+    ReasoningDelta {
+        text: String,
+    },
+    ToolCalled {
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
+    ApprovalAsked {
+        call_id: String,
+        name: String,
+        arguments: String,
+    },
+    ApprovalAnswered {
+        call_id: String,
+        decision: Approval,
+        by: UserRef,
+    },
     /// Output of a running tool; `run_id` names the stream that has all of it.
-    ToolOutput { call_id: String, run_id: Option<RunId>, text: String },
-    ToolFinished { call_id: String, ok: bool, summary: String },
-    ModelSwitched { model: String, reason: String },
-    Usage { input: i64, output: i64, cached: i64 },
-    ChangeSetReady { change_set_id: ChangeSetId, files: i64, hunks: i64 },
-    TurnFinished { reason: TurnReason, detail: String },
+    ToolOutput {
+        call_id: String,
+        run_id: Option<RunId>,
+        text: String,
+    },
+    ToolFinished {
+        call_id: String,
+        ok: bool,
+        summary: String,
+    },
+    ModelSwitched {
+        model: String,
+        reason: String,
+    },
+    Usage {
+        input: i64,
+        output: i64,
+        cached: i64,
+    },
+    ChangeSetReady {
+        change_set_id: ChangeSetId,
+        files: i64,
+        hunks: i64,
+    },
+    TurnFinished {
+        reason: TurnReason,
+        detail: String,
+    },
 
     // conversation:{id}
-    TurnQueued { turn_id: TurnId },
-    TurnChanged { turn_id: TurnId, state: TurnState },
-    MessageAdded { seq: i64 },
+    TurnQueued {
+        turn_id: TurnId,
+    },
+    TurnChanged {
+        turn_id: TurnId,
+        state: TurnState,
+    },
+    MessageAdded {
+        seq: i64,
+    },
 
     // job:{id}, user:{id}, admin
-    JobChanged { job_id: JobId, state: JobState, progress: Progress, error: Option<String> },
+    JobChanged {
+        job_id: JobId,
+        state: JobState,
+        progress: Progress,
+        error: Option<String>,
+    },
     SessionEnded {},
 }
 

@@ -93,9 +93,13 @@ pub struct SaveText {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum SaveOutcome {
-    Saved { entry: Entry },
+    Saved {
+        entry: Entry,
+    },
     /// `theirs` is `None` when the file was deleted.
-    Conflict { theirs: Option<OpenedFile> },
+    Conflict {
+        theirs: Option<OpenedFile>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,7 +176,9 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused_with_a_reason() {
-        for bad in ["", "/etc/passwd", "a//b", "../x", "a/../../x", "a/./b", "a\nb", "a\u{202e}b", "a\\b", "x/.git/config", &"n".repeat(256)] {
+        for bad in
+            ["", "/etc/passwd", "a//b", "../x", "a/../../x", "a/./b", "a\nb", "a\u{202e}b", "a\\b", "x/.git/config", &"n".repeat(256)]
+        {
             assert!(check_path(bad).is_err(), "{bad:?} was accepted");
         }
         for good in ["a", "-rf", "ä/ö.txt", ".env", ".gitignore", "a b/c", "..."] {

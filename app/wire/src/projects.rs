@@ -79,6 +79,5 @@ pub fn validate_name(name: &str) -> Option<FieldError> {
 }
 
 pub fn validate_description(text: &str) -> Option<FieldError> {
-    (text.chars().count() > limits::DESCRIPTION_MAX_CHARS)
-        .then(|| FieldError::new("description", "Use at most 500 characters."))
+    (text.chars().count() > limits::DESCRIPTION_MAX_CHARS).then(|| FieldError::new("description", "Use at most 500 characters."))
 }

@@ -66,9 +66,7 @@ impl Sources {
     pub fn of_process() -> Result<Self, ConfigError> {
         let mut wrong = Vec::new();
         let dot_env = match dotenvy::from_path_iter(".env") {
-            Ok(lines) => lines
-                .filter_map(|line| line.map_err(|e| wrong.push(Wrong::new(".env", e.to_string()))).ok())
-                .collect(),
+            Ok(lines) => lines.filter_map(|line| line.map_err(|e| wrong.push(Wrong::new(".env", e.to_string()))).ok()).collect(),
             Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 wrong.push(Wrong::new(".env", error.to_string()));
@@ -122,9 +120,7 @@ fn read_toml(path: &Path) -> Result<BTreeMap<String, String>, Vec<Wrong>> {
     if !path.exists() {
         return Ok(BTreeMap::new());
     }
-    let dict: Dict = Figment::from(Toml::file_exact(path))
-        .extract()
-        .map_err(|e| vec![Wrong::new("cloudxdevai.toml", e.to_string())])?;
+    let dict: Dict = Figment::from(Toml::file_exact(path)).extract().map_err(|e| vec![Wrong::new("cloudxdevai.toml", e.to_string())])?;
     let mut values = BTreeMap::new();
     let mut wrong = Vec::new();
     for (name, value) in dict {

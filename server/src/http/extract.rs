@@ -69,8 +69,12 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Body<T> {
 fn refuse_json(rejection: JsonRejection, request_id: Option<RequestId>) -> Refusal {
     let text = rejection.body_text();
     let mut problem = match rejection {
-        JsonRejection::JsonDataError(_) => Problem { detail: text.clone(), ..Problem::invalid(vec![FieldError::new(named_field(&text), text)]) },
-        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::TooLarge, "The body is too large for this call."),
+        JsonRejection::JsonDataError(_) => {
+            Problem { detail: text.clone(), ..Problem::invalid(vec![FieldError::new(named_field(&text), text)]) }
+        }
+        other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(ErrorCode::TooLarge, "The body is too large for this call.")
+        }
         _ => Problem::new(ErrorCode::BadRequest, text),
     };
     problem.request_id = request_id.map(|id| id.0);

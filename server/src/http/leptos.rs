@@ -56,7 +56,8 @@ async fn call_server_function(request: Request) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if length.is_some_and(|length| length > FUNCTION_LIMIT) {
-        return Refusal::new(ErrorCode::TooLarge, "This is more than one call takes. Upload it as a file instead.", id.as_ref()).into_response();
+        return Refusal::new(ErrorCode::TooLarge, "This is more than one call takes. Upload it as a file instead.", id.as_ref())
+            .into_response();
     }
     let request = request.map(|body| Body::new(Limited::new(body, FUNCTION_LIMIT)));
     let response = handle_server_fns_with_context(provide_request_context, request).await.into_response();
@@ -85,9 +86,9 @@ async fn blame_arguments(response: Response, id: Option<&RequestId>) -> Response
 
 /// The pages that `app` routes.
 pub fn pages() -> Router<AppState> {
-    generate_route_list(App).iter().fold(Router::new(), |router, page: &AxumRouteListing| {
-        router.route(page.path(), on(MethodFilter::GET, render_page))
-    })
+    generate_route_list(App)
+        .iter()
+        .fold(Router::new(), |router, page: &AxumRouteListing| router.route(page.path(), on(MethodFilter::GET, render_page)))
 }
 
 async fn render_page(request: Request) -> Response {

@@ -30,9 +30,12 @@ const MOST: usize = 32;
 type Position = (Stream, i64);
 
 pub fn declare(routes: Routes) -> Routes {
-    routes
-        .add(Method::GET, "/api/live/{stream}", Access::Member, get(follow_one))
-        .add(Method::GET, "/api/live", Access::Member, get(follow_many))
+    routes.add(Method::GET, "/api/live/{stream}", Access::Member, get(follow_one)).add(
+        Method::GET,
+        "/api/live",
+        Access::Member,
+        get(follow_many),
+    )
 }
 
 #[derive(Deserialize)]

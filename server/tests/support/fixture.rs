@@ -1,10 +1,7 @@
 //! Things that tests need to exist.
 
 use serde_json::json;
-use wire::{
-    jobs::Job,
-    runs::Run,
-};
+use wire::{jobs::Job, runs::Run};
 
 use super::{Caller, TestApp};
 

@@ -61,7 +61,8 @@ impl TestApp {
         let data = data_folder();
         let database = test_database().await;
         let folder = data.path().join("data");
-        let mut settings = vec![("DATA_DIR", folder.to_str().unwrap()), ("JWT_SECRET_KEY", SECRET), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "text")];
+        let mut settings =
+            vec![("DATA_DIR", folder.to_str().unwrap()), ("JWT_SECRET_KEY", SECRET), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "text")];
         if let Some(url) = &database {
             settings.push(("DATABASE_URL", url));
         }

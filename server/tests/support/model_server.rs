@@ -86,10 +86,7 @@ pub struct ScriptedCall {
 
 impl Step {
     pub fn text(text: impl Into<String>) -> Self {
-        Self {
-            text: Some(text.into()),
-            ..Self::default()
-        }
+        Self { text: Some(text.into()), ..Self::default() }
     }
 
     pub fn call(name: impl Into<String>, arguments: Value) -> Self {
@@ -97,19 +94,12 @@ impl Step {
     }
 
     pub fn and_call(mut self, name: impl Into<String>, arguments: Value) -> Self {
-        self.tool_calls.push(ScriptedCall {
-            id: None,
-            name: name.into(),
-            arguments,
-        });
+        self.tool_calls.push(ScriptedCall { id: None, name: name.into(), arguments });
         self
     }
 
     pub fn status(status: u16) -> Self {
-        Self {
-            status: Some(status),
-            ..Self::default()
-        }
+        Self { status: Some(status), ..Self::default() }
     }
 }
 
@@ -158,9 +148,7 @@ pub struct Counts {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -186,10 +174,7 @@ impl ModelServer {
     pub async fn start_on(port: u16) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            inner: Mutex::default(),
-            counts: watch::Sender::default(),
-        });
+        let shared = Arc::new(Shared { inner: Mutex::default(), counts: watch::Sender::default() });
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
             .route("/v1/models", get(list_models))
@@ -206,11 +191,7 @@ impl ModelServer {
                 eprintln!("model server ended: {error}");
             }
         });
-        Ok(Self {
-            address,
-            shared,
-            task,
-        })
+        Ok(Self { address, shared, task })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -234,10 +215,7 @@ impl ModelServer {
     }
 
     fn add_rule(&self, when: Option<String>, steps: impl IntoIterator<Item = Step>) {
-        self.shared.lock().rules.push(Rule {
-            when,
-            steps: steps.into_iter().collect(),
-        });
+        self.shared.lock().rules.push(Rule { when, steps: steps.into_iter().collect() });
     }
 
     pub fn requests(&self) -> Vec<Recorded> {
@@ -251,8 +229,7 @@ impl ModelServer {
     /// Waits until the counts are as wanted; panics after ten seconds, saying what they were.
     pub async fn wait_for(&self, wanted: impl Fn(&Counts) -> bool) -> Counts {
         let mut counts = self.shared.counts.subscribe();
-        let reached =
-            tokio::time::timeout(Duration::from_secs(10), counts.wait_for(|now| wanted(now))).await;
+        let reached = tokio::time::timeout(Duration::from_secs(10), counts.wait_for(|now| wanted(now))).await;
         match reached {
             Ok(Ok(now)) => *now,
             _ => panic!("the model server did not get there: {:?}", self.counts()),
@@ -266,9 +243,7 @@ impl ModelServer {
 }
 
 async fn list_models() -> Json<Value> {
-    Json(
-        json!({"object": "list", "data": [{"id": "scripted", "object": "model", "owned_by": "tests"}]}),
-    )
+    Json(json!({"object": "list", "data": [{"id": "scripted", "object": "model", "owned_by": "tests"}]}))
 }
 
 async fn list_requests(State(shared): State<Arc<Shared>>) -> Json<Vec<Recorded>> {
@@ -289,47 +264,27 @@ async fn add_script(State(shared): State<Arc<Shared>>, body: Bytes) -> Response 
             shared.lock().rules.extend(rules);
             StatusCode::NO_CONTENT.into_response()
         }
-        Err(error) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("not a script: {error}"),
-        )
-            .into_response(),
+        Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, format!("not a script: {error}")).into_response(),
     }
 }
 
 fn flatten(script: Script, rules: &mut Vec<Rule>) {
     match script {
         Script::List(list) => list.into_iter().for_each(|script| flatten(script, rules)),
-        Script::Matched { when, steps } => rules.push(Rule {
-            when: Some(when),
-            steps: steps.into(),
-        }),
-        Script::Plain { steps } => rules.push(Rule {
-            when: None,
-            steps: steps.into(),
-        }),
-        Script::One(step) => rules.push(Rule {
-            when: None,
-            steps: [*step].into(),
-        }),
+        Script::Matched { when, steps } => rules.push(Rule { when: Some(when), steps: steps.into() }),
+        Script::Plain { steps } => rules.push(Rule { when: None, steps: steps.into() }),
+        Script::One(step) => rules.push(Rule { when: None, steps: [*step].into() }),
     }
 }
 
-async fn complete(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response {
+async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let asked = last_user_text(&body);
     let model = body["model"].as_str().unwrap_or("scripted").to_owned();
     let (mut step, first_call) = {
         let mut inner = shared.lock();
         inner.requests.push(Recorded {
             path: "/v1/chat/completions".into(),
-            authorization: headers
-                .get("authorization")
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned),
+            authorization: headers.get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned),
             body,
         });
         let step = next_step(&mut inner.rules, &asked).unwrap_or_else(|| Step::text("No script."));
@@ -339,8 +294,7 @@ async fn complete(
     };
     shared.counts.send_modify(|counts| counts.requests += 1);
     for (n, call) in step.tool_calls.iter_mut().enumerate() {
-        call.id
-            .get_or_insert_with(|| format!("call_{}", first_call + n as u64));
+        call.id.get_or_insert_with(|| format!("call_{}", first_call + n as u64));
     }
     sleep(Duration::from_millis(step.first_byte_ms)).await;
     match step.status {
@@ -354,32 +308,14 @@ fn next_step(rules: &mut [Rule], asked: &str) -> Option<Step> {
     let usable = |rule: &Rule| !rule.steps.is_empty();
     let matched = rules
         .iter()
-        .position(|rule| {
-            usable(rule)
-                && rule
-                    .when
-                    .as_ref()
-                    .is_some_and(|when| asked.contains(when.as_str()))
-        })
-        .or_else(|| {
-            rules
-                .iter()
-                .position(|rule| usable(rule) && rule.when.is_none())
-        })?;
+        .position(|rule| usable(rule) && rule.when.as_ref().is_some_and(|when| asked.contains(when.as_str())))
+        .or_else(|| rules.iter().position(|rule| usable(rule) && rule.when.is_none()))?;
     rules[matched].steps.pop_front()
 }
 
 fn last_user_text(body: &Value) -> String {
-    let messages = body["messages"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    match messages
-        .iter()
-        .rev()
-        .find(|message| message["role"] == "user")
-        .map(|message| &message["content"])
-    {
+    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    match messages.iter().rev().find(|message| message["role"] == "user").map(|message| &message["content"]) {
         Some(Value::String(text)) => text.clone(),
         Some(parts) => parts.to_string(),
         None => String::new(),
@@ -388,9 +324,8 @@ fn last_user_text(body: &Value) -> String {
 
 fn refuse(status: u16, step: &Step) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = step.body.clone().unwrap_or_else(|| {
-        json!({"error": {"message": format!("scripted {status}"), "type": "scripted"}}).to_string()
-    });
+    let body =
+        step.body.clone().unwrap_or_else(|| json!({"error": {"message": format!("scripted {status}"), "type": "scripted"}}).to_string());
     let mut response = (status, [("content-type", "application/json")], body).into_response();
     if let Some(seconds) = step.retry_after.and_then(|s| s.to_string().parse().ok()) {
         response.headers_mut().insert("retry-after", seconds);
@@ -407,10 +342,7 @@ struct Open {
 impl Open {
     fn new(shared: Arc<Shared>) -> Self {
         shared.counts.send_modify(|counts| counts.open += 1);
-        Self {
-            shared,
-            complete: false,
-        }
+        Self { shared, complete: false }
     }
 
     fn complete(mut self) {
@@ -434,10 +366,7 @@ enum Write {
 }
 
 fn stream(shared: Arc<Shared>, step: Step, model: &str) -> Response {
-    let content_type = step
-        .content_type
-        .clone()
-        .unwrap_or_else(|| "text/event-stream".into());
+    let content_type = step.content_type.clone().unwrap_or_else(|| "text/event-stream".into());
     let writes = plan_writes(&step, model);
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(1);
     let open = Open::new(shared);
@@ -471,30 +400,16 @@ fn plan_writes(step: &Step, model: &str) -> Vec<Write> {
     if let Some(raw) = &step.raw {
         return split(raw, step).into_iter().map(Write::Bytes).collect();
     }
-    let mut plan = Plan {
-        step,
-        model,
-        writes: Vec::new(),
-    };
+    let mut plan = Plan { step, model, writes: Vec::new() };
     plan.chunk(json!({"role": "assistant", "content": ""}), None);
     if step.stall_ms > 0 {
-        plan.writes
-            .push(Write::Wait(Duration::from_millis(step.stall_ms)));
+        plan.writes.push(Write::Wait(Duration::from_millis(step.stall_ms)));
     }
-    for piece in pieces(
-        step.reasoning.as_deref().unwrap_or_default(),
-        step.chunk_chars,
-    ) {
+    for piece in pieces(step.reasoning.as_deref().unwrap_or_default(), step.chunk_chars) {
         plan.chunk(json!({"reasoning_content": piece}), None);
     }
     let text: String = match step.cut_after_chars {
-        Some(limit) => step
-            .text
-            .as_deref()
-            .unwrap_or_default()
-            .chars()
-            .take(limit)
-            .collect(),
+        Some(limit) => step.text.as_deref().unwrap_or_default().chars().take(limit).collect(),
         None => step.text.clone().unwrap_or_default(),
     };
     for (n, piece) in pieces(&text, step.chunk_chars).into_iter().enumerate() {
@@ -510,10 +425,7 @@ fn plan_writes(step: &Step, model: &str) -> Vec<Write> {
         return plan.writes;
     }
     if let Some(message) = &step.error_object {
-        plan.event(
-            &json!({"error": {"message": message, "type": "server_error", "code": 500}})
-                .to_string(),
-        );
+        plan.event(&json!({"error": {"message": message, "type": "server_error", "code": 500}}).to_string());
         return plan.writes;
     }
     plan.calls();
@@ -530,18 +442,12 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn event(&mut self, data: &str) {
         if self.step.pace_ms > 0 {
-            self.writes
-                .push(Write::Wait(Duration::from_millis(self.step.pace_ms)));
+            self.writes.push(Write::Wait(Duration::from_millis(self.step.pace_ms)));
         }
         let end = if self.step.crlf { "\r\n" } else { "\n" };
-        let ping = if self.step.pings {
-            format!(": ping{end}{end}")
-        } else {
-            String::new()
-        };
+        let ping = if self.step.pings { format!(": ping{end}{end}") } else { String::new() };
         let text = format!("{ping}data: {data}{end}{end}");
-        self.writes
-            .extend(split(&text, self.step).into_iter().map(Write::Bytes));
+        self.writes.extend(split(&text, self.step).into_iter().map(Write::Bytes));
     }
 
     fn chunk(&mut self, delta: Value, finish: Option<&str>) {
@@ -553,17 +459,11 @@ impl Plan<'_> {
     }
 
     fn calls(&mut self) {
-        let mut waiting: Vec<VecDeque<Value>> = self
-            .step
-            .tool_calls
-            .iter()
-            .enumerate()
-            .map(|(index, call)| call_pieces(index, call, self.step.chunk_chars))
-            .collect();
+        let mut waiting: Vec<VecDeque<Value>> =
+            self.step.tool_calls.iter().enumerate().map(|(index, call)| call_pieces(index, call, self.step.chunk_chars)).collect();
         if self.step.interleave {
             while waiting.iter().any(|pieces| !pieces.is_empty()) {
-                let round: Vec<Value> =
-                    waiting.iter_mut().filter_map(VecDeque::pop_front).collect();
+                let round: Vec<Value> = waiting.iter_mut().filter_map(VecDeque::pop_front).collect();
                 self.chunk(json!({"tool_calls": round}), None);
             }
         }
@@ -573,11 +473,7 @@ impl Plan<'_> {
     }
 
     fn end(&mut self) {
-        let usual = if self.step.tool_calls.is_empty() {
-            "stop"
-        } else {
-            "tool_calls"
-        };
+        let usual = if self.step.tool_calls.is_empty() { "stop" } else { "tool_calls" };
         let reason = self.step.finish_reason.as_deref().unwrap_or(usual);
         if !reason.is_empty() {
             self.chunk(json!({}), Some(reason));
@@ -590,8 +486,7 @@ impl Plan<'_> {
             self.event("[DONE]");
         }
         if self.step.hold_ms > 0 {
-            self.writes
-                .push(Write::Wait(Duration::from_millis(self.step.hold_ms)));
+            self.writes.push(Write::Wait(Duration::from_millis(self.step.hold_ms)));
         }
     }
 }
@@ -606,18 +501,13 @@ fn call_pieces(index: usize, call: &ScriptedCall, chunk_chars: Option<usize>) ->
     if let Some(id) = call.id.as_deref().filter(|id| !id.is_empty()) {
         first["id"] = json!(id);
     }
-    let rest = pieces(&arguments, chunk_chars)
-        .into_iter()
-        .map(|piece| json!({"index": index, "function": {"arguments": piece}}));
+    let rest = pieces(&arguments, chunk_chars).into_iter().map(|piece| json!({"index": index, "function": {"arguments": piece}}));
     [first].into_iter().chain(rest).collect()
 }
 
 fn pieces(text: &str, chunk_chars: Option<usize>) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
-    chars
-        .chunks(chunk_chars.unwrap_or(8).max(1))
-        .map(|piece| piece.iter().collect())
-        .collect()
+    chars.chunks(chunk_chars.unwrap_or(8).max(1)).map(|piece| piece.iter().collect()).collect()
 }
 
 /// One write, or with `split_bytes` as many as it takes to cut each multi-byte character in two.

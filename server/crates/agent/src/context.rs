@@ -181,14 +181,27 @@ mod tests {
     #[test]
     fn results_stand_behind_their_calls_and_none_is_missing() {
         let note = MessageBody::Note { text: "n".into() };
-        let got = convert(&[person("go"), assistant("", vec![call("a", "{}"), call("b", "oops"), call("c", "")]), tool("b", "B"), note, tool("a", "A"), assistant("", vec![])], 10_000);
+        let got = convert(
+            &[
+                person("go"),
+                assistant("", vec![call("a", "{}"), call("b", "oops"), call("c", "")]),
+                tool("b", "B"),
+                note,
+                tool("a", "A"),
+                assistant("", vec![]),
+            ],
+            10_000,
+        );
         assert!(matches!(&got[1], llm::Message::Assistant { tool_calls, .. }
             if tool_calls[1].arguments == r#"{"unreadable_arguments":"oops"}"# && tool_calls[2].arguments == "{}"));
-        let shown: Vec<_> = got.iter().map(|m| match m {
-            llm::Message::Tool { call_id, content } => format!("{call_id}={content}"),
-            llm::Message::User { text } => text.clone(),
-            llm::Message::Assistant { .. } => "assistant".into(),
-        }).collect();
+        let shown: Vec<_> = got
+            .iter()
+            .map(|m| match m {
+                llm::Message::Tool { call_id, content } => format!("{call_id}={content}"),
+                llm::Message::User { text } => text.clone(),
+                llm::Message::Assistant { .. } => "assistant".into(),
+            })
+            .collect();
         assert_eq!(shown, ["go", "assistant", "a=A", "b=B", &format!("c={NO_RESULT}"), "[Note from the workspace] n"]);
     }
 
@@ -211,7 +224,9 @@ mod tests {
         let decision = MessageBody::Decision { change_set_id: ChangeSetId(uuid::Uuid::nil()), hunks };
         let got = convert(&[decision, person("go on")], 10_000);
         let llm::Message::User { text } = &got[0] else { panic!() };
-        assert!(text.starts_with("Review of your changes by the person: 1 accepted, 1 edited, 1 rejected, 1 accepted but no longer fitting."));
+        assert!(
+            text.starts_with("Review of your changes by the person: 1 accepted, 1 edited, 1 rejected, 1 accepted but no longer fitting.")
+        );
         assert!(text.contains("1. a.py, line 3: accepted as proposed"));
         assert!(text.contains("The person wrote instead:\n````\nx\nmine ```\n````"));
         assert!(text.contains("3. a.py, line 3: rejected; it is not in the project. Reason given: breaks the API"));
@@ -221,7 +236,8 @@ mod tests {
 
     #[test]
     fn attachments_are_fenced() {
-        let body = MessageBody::User { text: "look".into(), attachments: vec![Attachment { path: "a.md".into(), content: "```\nx".into() }] };
+        let body =
+            MessageBody::User { text: "look".into(), attachments: vec![Attachment { path: "a.md".into(), content: "```\nx".into() }] };
         let got = convert(&[body], 1000);
         assert!(matches!(&got[0], llm::Message::User { text } if text == "look\n\nAttached file a.md:\n````\n```\nx\n````"));
     }

@@ -55,7 +55,10 @@ pub struct Deps {
 /// How the job of a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Finished { reason: TurnReason, detail: String },
+    Finished {
+        reason: TurnReason,
+        detail: String,
+    },
     /// A person is asked; the answer queues another job.
     Waiting,
     /// The turn had ended already; nothing was done.
@@ -121,9 +124,10 @@ async fn prepare_branch(ctx: &Ctx, deps: &Deps, branch: &Branch, work: &TurnWork
     let revision = workspace::ensure_checkout(ctx, &deps.workspaces, project).await?;
     chat::set_base_revision(ctx, work.turn.id, revision).await?;
     deps.workspaces.create_branch(project.0, work.turn.id.0).await?;
-    let was_lost = work.messages.iter().filter(|m| m.turn_id == Some(work.turn.id)).any(|m| {
-        matches!(&m.body, MessageBody::Tool { name, ok: true, .. } if tools::TOOLS.iter().any(|t| t.name == name && t.mutates))
-    });
+    let was_lost =
+        work.messages.iter().filter(|m| m.turn_id == Some(work.turn.id)).any(
+            |m| matches!(&m.body, MessageBody::Tool { name, ok: true, .. } if tools::TOOLS.iter().any(|t| t.name == name && t.mutates)),
+        );
     Ok(Prepared { base_revision: revision, was_lost })
 }
 
@@ -176,7 +180,14 @@ struct Driver {
 impl Driver {
     #[expect(clippy::too_many_arguments, reason = "called once, with what was prepared for this turn")]
     fn new(
-        ctx: Ctx, deps: Deps, branch: Branch, model: Arc<dyn Model>, work: TurnWork, prepared: &Prepared, system: String, cancel: CancellationToken,
+        ctx: Ctx,
+        deps: Deps,
+        branch: Branch,
+        model: Arc<dyn Model>,
+        work: TurnWork,
+        prepared: &Prepared,
+        system: String,
+        cancel: CancellationToken,
     ) -> Self {
         Self {
             machine: build_machine(&work),
@@ -277,7 +288,8 @@ impl Driver {
     }
 
     fn run_tool(&mut self, call: ToolCall) {
-        let runner = Runner { ctx: self.ctx.clone(), sandbox: self.deps.sandbox.clone(), turn: self.turn.id, project: self.turn.project_id };
+        let runner =
+            Runner { ctx: self.ctx.clone(), sandbox: self.deps.sandbox.clone(), turn: self.turn.id, project: self.turn.project_id };
         let ctx = ToolCtx { branch: self.branch.clone(), cancel: self.work.clone(), runner: Some(runner) };
         self.tools.push(async move { tools::run(&ctx, &call).await }.boxed());
     }

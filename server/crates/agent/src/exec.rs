@@ -79,14 +79,20 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, run: &Run, dir: RunDir, cance
 }
 
 /// The whole of a `sandbox_exec` job: checkout, command, saving what it changed as the caller's versions, the end of the run.
-pub async fn run_in_checkout(ctx: &Ctx, sandbox: &Sandbox, workspaces: &Workspaces, run: RunId, cancel: &CancellationToken) -> Result<Run, Error> {
+pub async fn run_in_checkout(
+    ctx: &Ctx,
+    sandbox: &Sandbox,
+    workspaces: &Workspaces,
+    run: RunId,
+    cancel: &CancellationToken,
+) -> Result<Run, Error> {
     let run = runs::get(ctx, run).await?;
     if run.state.is_finished() {
         return Ok(run);
     }
     if run.state == RunState::Running {
         // An earlier worker began it. A command is never run twice on its own.
-        runs::mark_lost(ctx, run.id).await?;
+        runs::mark_lost(ctx, run.id, Vec::new()).await?;
         return runs::get(ctx, run.id).await;
     }
     let prepared = tokio::select! {
@@ -148,7 +154,13 @@ async fn either(one: &CancellationToken, other: &CancellationToken) {
 }
 
 /// Reads the output to its end. Stops the run when asked to; on an error it is dropped, which kills it.
-async fn follow(ctx: &Ctx, run: RunId, mut running: Running, cancel: &CancellationToken, other: &CancellationToken) -> Result<(Finished, Sample), Error> {
+async fn follow(
+    ctx: &Ctx,
+    run: RunId,
+    mut running: Running,
+    cancel: &CancellationToken,
+    other: &CancellationToken,
+) -> Result<(Finished, Sample), Error> {
     let mut batch = Batch::default();
     let mut sample = Sample::default();
     let mut stopping = false;
@@ -194,7 +206,9 @@ impl Batch {
         };
         let offset = signed(chunk.offset);
         match self.pieces.last_mut() {
-            Some((last, start, data)) if *last == channel && *start + signed(data.len() as u64) == offset => data.extend_from_slice(&chunk.data),
+            Some((last, start, data)) if *last == channel && *start + signed(data.len() as u64) == offset => {
+                data.extend_from_slice(&chunk.data)
+            }
             _ => self.pieces.push((channel, offset, BytesMut::from(chunk.data.as_ref()))),
         }
     }

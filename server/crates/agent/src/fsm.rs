@@ -95,13 +95,24 @@ pub enum Event {
     Begin,
     ModelAnswered(Answer),
     /// The answer failed; `text` is what had arrived.
-    ModelFailed { sentence: String, text: String, usage: TokenUsage },
+    ModelFailed {
+        sentence: String,
+        text: String,
+        usage: TokenUsage,
+    },
     /// The answer was abandoned because of `CancelAll`.
-    ModelStopped { text: String, usage: TokenUsage },
+    ModelStopped {
+        text: String,
+        usage: TokenUsage,
+    },
     /// The next request would not fit what is left of the budget; nothing was sent.
     BudgetTooSmall,
     ToolFinished(ToolResult),
-    ApprovalDecided { call_id: String, decision: Approval, reason: Option<String> },
+    ApprovalDecided {
+        call_id: String,
+        decision: Approval,
+        reason: Option<String>,
+    },
     StopRequested,
 }
 
@@ -116,7 +127,10 @@ pub enum Effect {
     Emit(Vec<EventKind>),
     /// Abandon the answer and everything that runs; each still reports its end.
     CancelAll,
-    Finish { reason: TurnReason, detail: String },
+    Finish {
+        reason: TurnReason,
+        detail: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -194,9 +208,7 @@ impl Machine {
                 self.keep_text(text, usage, &mut out);
                 self.finish(TurnReason::Failed, sentence, &mut out);
             }
-            (State::Stopping, Event::ModelFailed { text, usage, .. } | Event::ModelStopped { text, usage })
-                if self.running.is_empty() =>
-            {
+            (State::Stopping, Event::ModelFailed { text, usage, .. } | Event::ModelStopped { text, usage }) if self.running.is_empty() => {
                 self.keep_text(text, usage, &mut out);
                 self.advance(&mut out);
             }
@@ -291,11 +303,7 @@ impl Machine {
             ok: result.ok,
             content,
         }));
-        out.push(Effect::Emit(vec![EventKind::ToolFinished {
-            call_id: pending.call.id,
-            ok: result.ok,
-            summary: result.summary,
-        }]));
+        out.push(Effect::Emit(vec![EventKind::ToolFinished { call_id: pending.call.id, ok: result.ok, summary: result.summary }]));
         self.advance(out);
     }
 
@@ -424,19 +432,10 @@ impl Machine {
 
     /// Answers a call without running it.
     fn answer(&mut self, call: &ToolCall, content: String, summary: &str, out: &mut Vec<Effect>) {
-        out.push(Effect::AppendMessage(MessageBody::Tool {
-            call_id: call.id.clone(),
-            name: call.name.clone(),
-            ok: false,
-            content,
-        }));
+        out.push(Effect::AppendMessage(MessageBody::Tool { call_id: call.id.clone(), name: call.name.clone(), ok: false, content }));
         let mut kinds = Vec::new();
         if !self.started.contains(&call.id) {
-            kinds.push(EventKind::ToolCalled {
-                call_id: call.id.clone(),
-                name: call.name.clone(),
-                arguments: call.arguments.clone(),
-            });
+            kinds.push(EventKind::ToolCalled { call_id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() });
         }
         kinds.push(EventKind::ToolFinished { call_id: call.id.clone(), ok: false, summary: summary.to_owned() });
         out.push(Effect::Emit(kinds));

@@ -10,12 +10,7 @@ use domain::{
 };
 use sandbox::{BranchAction, BytesSource, Changes, EntryKind, TreeEntry, WorkspaceError, Workspaces};
 use tokio::io::AsyncRead;
-use wire::{
-    ProjectId,
-    changes::ChangeSet,
-    chat::Turn,
-    files::Origin,
-};
+use wire::{ProjectId, changes::ChangeSet, chat::Turn, files::Origin};
 
 /// How long the end of a run waits for its checkout to be brought up to date.
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
@@ -35,7 +30,9 @@ impl SyncError {
         match self {
             Self::Domain(error) => error.to_string(),
             Self::Workspace(error) => {
-                format!("The project's working directory could not be used ({error}). The saved files are unchanged. Try again; if it stays, an administrator should look at the worker's disk.")
+                format!(
+                    "The project's working directory could not be used ({error}). The saved files are unchanged. Try again; if it stays, an administrator should look at the worker's disk."
+                )
             }
         }
     }
@@ -98,10 +95,16 @@ pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: Projec
 
 /// Saves what commands did to the checkout as the caller's versions, then brings the checkout to the current revision, so that what
 /// somebody else changed meanwhile stands there as they made it. Symbolic links are not versioned and stay out.
-pub async fn commit_run_changes(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, base_revision: i64, origin: Origin) -> Result<Committed, SyncError> {
+pub async fn commit_run_changes(
+    ctx: &Ctx,
+    workspaces: &Workspaces,
+    project: ProjectId,
+    base_revision: i64,
+    origin: Origin,
+) -> Result<Committed, SyncError> {
     // Another run of the same checkout may have brought it further than the revision that this run began with.
     let base = workspaces.revision(project.0).unwrap_or(base_revision).max(base_revision);
-    let mut changes = Vec::new();
+    let (mut changes, mut left_out) = (Vec::new(), Vec::new());
     for change in workspaces.scan(project.0).await? {
         if change.kind == EntryKind::Symlink {
             continue;
@@ -109,19 +112,26 @@ pub async fn commit_run_changes(ctx: &Ctx, workspaces: &Workspaces, project: Pro
         let stored = if change.action == sandbox::ChangeAction::Deleted {
             None
         } else {
-            match store_checkout_file(ctx, workspaces, project, &change.path).await? {
-                Some(stored) => Some(stored),
+            match store_checkout_file(ctx, workspaces, project, &change.path).await {
+                Ok(Some(stored)) => Some(stored),
                 // Gone or replaced since the scan; the next one sees what became of it.
-                None => continue,
+                Ok(None) => continue,
+                // One file that is too large must not keep the others from being saved.
+                Err(SyncError::Domain(Error::TooLarge(_))) => {
+                    left_out.push(change.path);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
         };
         let (checksum, size) = stored.map_or((None, 0), |(checksum, size)| (Some(checksum), size));
         changes.push(WorkChange { path: change.path, checksum, size, mode: change.mode as i32 });
     }
     if changes.is_empty() {
-        return Ok(Committed { revision: base, written: Vec::new(), conflicts: Vec::new() });
+        return Ok(Committed { revision: base, written: Vec::new(), conflicts: left_out });
     }
-    let committed = files::commit_changes(ctx, project, base, origin, changes).await?;
+    let mut committed = files::commit_changes(ctx, project, base, origin, changes).await?;
+    committed.conflicts.extend(left_out);
     // A sync waits for commands on branches of this project. What is saved is saved; the next sync makes up for a missed one.
     match tokio::time::timeout(SYNC_PATIENCE, ensure_checkout(ctx, workspaces, project)).await {
         Ok(Ok(_)) | Err(_) => {}
@@ -130,7 +140,12 @@ pub async fn commit_run_changes(ctx: &Ctx, workspaces: &Workspaces, project: Pro
     Ok(committed)
 }
 
-async fn store_checkout_file(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, path: &str) -> Result<Option<(String, u64)>, SyncError> {
+async fn store_checkout_file(
+    ctx: &Ctx,
+    workspaces: &Workspaces,
+    project: ProjectId,
+    path: &str,
+) -> Result<Option<(String, u64)>, SyncError> {
     let (workspaces, path) = (workspaces.clone(), path.to_owned());
     let opened = tokio::task::spawn_blocking(move || workspaces.open_file(project.0, &path)).await;
     match opened {

@@ -214,7 +214,9 @@ fn choose_model(ctx: &Ctx, wanted: Option<&str>) -> Result<String> {
         return Err(Error::Unavailable(models.hint.clone()));
     };
     let known = models.items.iter().find(|model| model.name == name);
-    known.map(|model| model.name.clone()).ok_or_else(|| Error::invalid("model", format!("There is no model {name}. Choose one of the list.")))
+    known
+        .map(|model| model.name.clone())
+        .ok_or_else(|| Error::invalid("model", format!("There is no model {name}. Choose one of the list.")))
 }
 
 fn title_of(prompt: &str) -> String {
@@ -238,7 +240,12 @@ async fn read_attachments(ctx: &Ctx, project: ProjectId, paths: &[String]) -> Re
 }
 
 pub(crate) async fn insert_message(
-    ctx: &Ctx, tx: &mut Tx, id: ConversationId, turn: Option<TurnId>, body: &MessageBody, before: Vec<EventKind>,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    id: ConversationId,
+    turn: Option<TurnId>,
+    body: &MessageBody,
+    before: Vec<EventKind>,
 ) -> Result<Message> {
     let message_id: MessageId = ctx.new_id();
     let seq = table::insert_message(tx, message_id, id, turn, body, ctx.now()).await?;
@@ -353,7 +360,9 @@ pub async fn decide_approval(ctx: &Ctx, id: TurnId, call_id: &str, request: Deci
         return Err(Error::NotFound("question"));
     }
     let reason = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-    if row.state.0 == TurnState::Finished || !table::answer_approval(&mut tx, id, call_id, request.decision, reason, user.id, ctx.now()).await? {
+    if row.state.0 == TurnState::Finished
+        || !table::answer_approval(&mut tx, id, call_id, request.decision, reason, user.id, ctx.now()).await?
+    {
         return Err(Error::conflict("This question was answered already."));
     }
     if let Some(by) = ctx.user_ref() {

@@ -19,9 +19,15 @@ pub struct Client {
 #[derive(Debug, Clone)]
 enum Actor {
     Nobody,
-    User { user: Arc<User>, session: Option<SessionId> },
+    User {
+        user: Arc<User>,
+        session: Option<SessionId>,
+    },
     /// The agent, on behalf of a user: it can never do more than that user.
-    Agent { user: Arc<User>, turn: TurnId },
+    Agent {
+        user: Arc<User>,
+        turn: TurnId,
+    },
     /// The server itself, for work that nobody asked for.
     System,
 }
@@ -49,6 +55,12 @@ impl Ctx {
 
     pub fn system(services: &Arc<Services>) -> Self {
         Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default() }
+    }
+
+    /// The server's own rights, for what an administrator does to projects without being a member.
+    pub(crate) fn administering(&self) -> Result<Self> {
+        self.require_admin()?;
+        Ok(Self::system(&self.services))
     }
 
     /// The same user's rights, in the agent's hands.

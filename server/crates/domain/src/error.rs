@@ -57,9 +57,7 @@ impl Error {
         let mut problem = match self {
             Self::NotSignedIn => Problem::new(ErrorCode::NotSignedIn, "Sign in to go on."),
             Self::Forbidden(detail) => Problem::new(ErrorCode::Forbidden, detail),
-            Self::NotFound(noun) => {
-                Problem::new(ErrorCode::NotFound, format!("There is no such {noun}, or you have no access to it."))
-            }
+            Self::NotFound(noun) => Problem::new(ErrorCode::NotFound, format!("There is no such {noun}, or you have no access to it.")),
             Self::Invalid(fields) => Problem::invalid(fields),
             Self::InvalidForm { fields, typed } => Problem { current: Some(typed), ..Problem::invalid(fields) },
             Self::BadRequest(detail) => Problem::new(ErrorCode::BadRequest, detail),
@@ -73,7 +71,10 @@ impl Error {
             Self::Unavailable(detail) => Problem::new(ErrorCode::Unavailable, detail),
             Self::Internal(error) => {
                 tracing::error!(request_id = ctx.trace(), error = %error, source = ?error.source(), "a request failed");
-                Problem::new(ErrorCode::Internal, "The server could not finish this. Nothing was changed by the part that failed; try again, and give the request id to an administrator if it stays.")
+                Problem::new(
+                    ErrorCode::Internal,
+                    "The server could not finish this. Nothing was changed by the part that failed; try again, and give the request id to an administrator if it stays.",
+                )
             }
         };
         problem.request_id = Some(ctx.trace().to_owned());
@@ -101,7 +102,9 @@ impl From<BlobError> for Error {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::TooLarge { limit } => Self::TooLarge(format!("The content is larger than the limit of {} MB.", limit / 1_000_000)),
-            BlobError::Source(_) => Self::BadRequest("The upload ended before it was complete. Nothing was changed; send it again.".to_owned()),
+            BlobError::Source(_) => {
+                Self::BadRequest("The upload ended before it was complete. Nothing was changed; send it again.".to_owned())
+            }
             BlobError::Io(source) => {
                 tracing::error!(error = %source, "file storage does not answer");
                 Self::Unavailable("File storage does not answer. Nothing was changed; try again in a moment.".to_owned())

@@ -35,12 +35,9 @@ fn failed(name: &str, reason: String, advice: &str) -> Check {
 
 async fn database(services: &Services) -> Check {
     match services.db.ping().await {
-        Ok(()) => Check {
-            name: "database".to_owned(),
-            state: CheckState::Ok,
-            reason: format!("{} answers.", services.db.name()),
-            advice: None,
-        },
+        Ok(()) => {
+            Check { name: "database".to_owned(), state: CheckState::Ok, reason: format!("{} answers.", services.db.name()), advice: None }
+        }
         Err(error) => {
             tracing::error!(%error, "the database does not answer");
             failed("database", "The database does not answer.".to_owned(), "Check that it runs and that DATABASE_URL is right.")
@@ -50,7 +47,9 @@ async fn database(services: &Services) -> Check {
 
 async fn blobs(services: &Services) -> Check {
     match services.blobs.check().await {
-        Ok(()) => Check { name: "file storage".to_owned(), state: CheckState::Ok, reason: "Files can be written.".to_owned(), advice: None },
+        Ok(()) => {
+            Check { name: "file storage".to_owned(), state: CheckState::Ok, reason: "Files can be written.".to_owned(), advice: None }
+        }
         Err(error) => {
             tracing::error!(%error, "file storage does not answer");
             failed("file storage", "Files can't be written.".to_owned(), "Check the disk's free space and who owns the data folder.")

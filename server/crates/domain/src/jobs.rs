@@ -150,7 +150,9 @@ impl From<Error> for JobError {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beat {
-    Alive { cancel_requested: bool },
+    Alive {
+        cancel_requested: bool,
+    },
     /// Another worker may own it by now: stop, and write nothing more.
     Lost,
 }
@@ -171,7 +173,12 @@ pub(crate) async fn enqueue(ctx: &Ctx, tx: &mut Tx, kind: JobKind, project: Opti
 
 /// As [`enqueue`], on behalf of whoever began the work: a reviewer who approves a call lends the agent no rights.
 pub(crate) async fn enqueue_for(
-    ctx: &Ctx, tx: &mut Tx, user: UserId, kind: JobKind, project: Option<ProjectId>, payload: &impl Serialize,
+    ctx: &Ctx,
+    tx: &mut Tx,
+    user: UserId,
+    kind: JobKind,
+    project: Option<ProjectId>,
+    payload: &impl Serialize,
 ) -> Result<JobId> {
     let id: JobId = ctx.new_id();
     let payload = serde_json::to_string(payload).map_err(Error::internal)?;
@@ -330,7 +337,6 @@ pub async fn reap(services: &Services, everything: bool) -> Result<Vec<(JobId, J
     commit(services, tx).await?;
     Ok(ended)
 }
-
 
 /// A job that the caller asked for, or any for an administrator.
 pub async fn get(ctx: &Ctx, id: JobId) -> Result<Job> {

@@ -67,6 +67,13 @@ pub async fn follow(ctx: &Ctx, streams: Vec<(Stream, i64)>) -> Result<impl Futur
     let names: Vec<Stream> = streams.iter().map(|(stream, _)| *stream).collect();
     // Subscribing comes before reading the log, so that nothing falls between the two.
     let subscription = ctx.services().bus.subscribe(&names).await;
+    let has_ended = match streams.as_slice() {
+        [(stream, after)] if *after > 0 => {
+            let last = replay(ctx, *stream, after - 1, 2).await?;
+            last.len() == 1 && last[0].seq == *after && last[0].kind.is_terminal()
+        }
+        _ => false,
+    };
     let follower = Follower {
         ctx: ctx.clone(),
         subscription,
@@ -74,11 +81,9 @@ pub async fn follow(ctx: &Ctx, streams: Vec<(Stream, i64)>) -> Result<impl Futur
         behind: names.into(),
         ready: VecDeque::new(),
         recheck_at: Instant::now() + RECHECK,
-        ended: false,
+        ended: has_ended,
     };
-    Ok(futures::stream::try_unfold(follower, |mut follower| async move {
-        Ok(follower.next().await?.map(|event| (event, follower)))
-    }))
+    Ok(futures::stream::try_unfold(follower, |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) }))
 }
 
 impl Follower {

@@ -125,7 +125,13 @@ pub async fn cancel(ctx: &Ctx, id: RunId) -> Result<Run> {
         let mut tx = ctx.services().db.begin().await?;
         let state = jobs::request_cancel(ctx, &mut tx, job).await?;
         if state == Some(wire::jobs::JobState::Cancelled) {
-            let exit = Exit { kind: ExitKind::Cancelled, code: None, signal: None, sentence: "Stopped before it started.".to_owned(), left_alive: 0 };
+            let exit = Exit {
+                kind: ExitKind::Cancelled,
+                code: None,
+                signal: None,
+                sentence: "Stopped before it started.".to_owned(),
+                left_alive: 0,
+            };
             end(ctx, &mut tx, &run, RunState::Cancelled, exit, RunUsage::default(), Vec::new()).await?;
         }
         ctx.commit(tx).await?;
@@ -180,7 +186,15 @@ pub async fn finish(ctx: &Ctx, id: RunId, state: RunState, exit: Exit, usage: Ru
     Ok(row.into_run())
 }
 
-async fn end(ctx: &Ctx, tx: &mut store::Tx, row: &table::RunRow, state: RunState, exit: Exit, usage: RunUsage, changes: Vec<RunChange>) -> Result<()> {
+async fn end(
+    ctx: &Ctx,
+    tx: &mut store::Tx,
+    row: &table::RunRow,
+    state: RunState,
+    exit: Exit,
+    usage: RunUsage,
+    changes: Vec<RunChange>,
+) -> Result<()> {
     if !table::mark_finished(tx, row.id, state, &exit, &usage, &changes, ctx.now()).await? {
         return Ok(());
     }
@@ -195,21 +209,22 @@ fn lost() -> Exit {
         kind: ExitKind::Lost,
         code: None,
         signal: None,
-        sentence: "Lost: the server was stopped while this ran. Its output up to then is kept; run it again if it is safe to repeat.".to_owned(),
+        sentence: "Lost: the server was stopped while this ran. Its output up to then is kept; run it again if it is safe to repeat."
+            .to_owned(),
         left_alive: 0,
     }
 }
 
-/// Tells the end of a run whose worker is gone.
-pub async fn mark_lost(ctx: &Ctx, id: RunId) -> Result<()> {
-    finish(ctx, id, RunState::Lost, lost(), RunUsage::default(), Vec::new()).await.map(drop)
+/// Tells the end of a run whose worker is gone. `changes` are the files that it is known to have changed until then.
+pub async fn mark_lost(ctx: &Ctx, id: RunId, changes: Vec<RunChange>) -> Result<()> {
+    finish(ctx, id, RunState::Lost, lost(), RunUsage::default(), changes).await.map(drop)
 }
 
 /// Tells the end of a turn's runs that an earlier worker left unfinished.
 pub async fn mark_lost_in_turn(ctx: &Ctx, turn: TurnId) -> Result<()> {
     let rows = table::unfinished_of_turn(&mut ctx.services().db.read().await?, turn).await?;
     for row in rows {
-        mark_lost(ctx, row.id).await?;
+        mark_lost(ctx, row.id, Vec::new()).await?;
     }
     Ok(())
 }

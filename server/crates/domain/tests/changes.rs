@@ -11,7 +11,13 @@ use wire::{
     files::{Base, EntryKind, SaveText},
 };
 
-on_both!(accept_reject_edit_leaves_exactly_that, what_moved_on_is_a_conflict_and_the_rest_applies, two_reviewers_never_decide_twice, random_decisions_leave_the_expected_bytes, added_deleted_and_binary_files);
+on_both!(
+    accept_reject_edit_leaves_exactly_that,
+    what_moved_on_is_a_conflict_and_the_rest_applies,
+    two_reviewers_never_decide_twice,
+    random_decisions_leave_the_expected_bytes,
+    added_deleted_and_binary_files
+);
 
 async fn put(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
     let base = files::entry(ctx, project, path).await.map_or(Base::New, |entry| Base::Version(entry.version));
@@ -83,7 +89,9 @@ async fn accept_reject_edit_leaves_exactly_that(home: Home) {
 
     let conversation = chat::get_turn(&ctx, turn).await.unwrap().conversation_id;
     let messages = chat::messages(&ctx, conversation).await.unwrap();
-    let Some(MessageBody::Decision { hunks, .. }) = messages.last().map(|message| &message.body) else { panic!("no decision in the transcript") };
+    let Some(MessageBody::Decision { hunks, .. }) = messages.last().map(|message| &message.body) else {
+        panic!("no decision in the transcript")
+    };
     let told: Vec<_> = hunks.iter().map(|hunk| (hunk.state, hunk.edited_text.as_deref(), hunk.reason.as_deref())).collect();
     assert!(told.contains(&(HunkState::Accepted, None, None)));
     assert!(told.contains(&(HunkState::Rejected, None, Some("thirty stays"))));
@@ -128,7 +136,11 @@ async fn two_reviewers_never_decide_twice(home: Home) {
         tokio::spawn(async move {
             let mut own = 0;
             for hunk in hunks {
-                let request = if reviewer % 2 == 0 { Decide { accept: vec![hunk], ..Decide::default() } } else { Decide { reject: vec![hunk], ..Decide::default() } };
+                let request = if reviewer % 2 == 0 {
+                    Decide { accept: vec![hunk], ..Decide::default() }
+                } else {
+                    Decide { reject: vec![hunk], ..Decide::default() }
+                };
                 match changes::decide(&ctx, id, request).await {
                     Ok(decided) => {
                         assert_eq!(decided.conflicts, []);
@@ -226,8 +238,13 @@ async fn added_deleted_and_binary_files(home: Home) {
     let project = home.project(&ctx).await.id;
     put(&ctx, project, "gone.txt", "bye\n").await;
     put(&ctx, project, "kept.txt", "stay\n").await;
-    let proposal: [(&str, Option<&[u8]>); 5] =
-        [("new.txt", Some(b"hello\nworld")), ("gone.txt", None), ("kept.txt", None), ("image.bin", Some(&[0, 1, 2, 255])), ("empty", Some(b""))];
+    let proposal: [(&str, Option<&[u8]>); 5] = [
+        ("new.txt", Some(b"hello\nworld")),
+        ("gone.txt", None),
+        ("kept.txt", None),
+        ("image.bin", Some(&[0, 1, 2, 255])),
+        ("empty", Some(b"")),
+    ];
     let (_, set) = propose(&ctx, project, &proposal).await;
     let hunk = |path: &str| set.files.iter().find(|file| file.path == path).unwrap().hunks[0].id;
     // Somebody changes a file that shall be deleted: it stays.

@@ -13,7 +13,14 @@ use wire::{
     files::{Base, MovePath, RestorePath, SaveOutcome, SaveText},
 };
 
-on_both!(concurrent_saves_lose_no_update, moves_and_deletions_can_be_undone, events_have_no_gap, paths_stay_inside, a_file_is_not_a_directory, random_steps_match_a_model);
+on_both!(
+    concurrent_saves_lose_no_update,
+    moves_and_deletions_can_be_undone,
+    events_have_no_gap,
+    paths_stay_inside,
+    a_file_is_not_a_directory,
+    random_steps_match_a_model
+);
 
 async fn save(ctx: &Ctx, project: ProjectId, path: &str, base: Base, text: &str) -> Result<SaveOutcome, Error> {
     files::save_text(ctx, project, SaveText { path: path.to_owned(), base, text: text.to_owned() }).await

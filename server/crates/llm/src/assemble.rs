@@ -116,14 +116,7 @@ impl Assembler {
             .flatten()
             .map(|call| call.id.clone())
             .collect();
-        Self {
-            slots: Vec::new(),
-            used_ids,
-            usage: None,
-            finish: None,
-            argument_bytes: 0,
-            key,
-        }
+        Self { slots: Vec::new(), used_ids, usage: None, finish: None, argument_bytes: 0, key }
     }
 
     /// Whether the provider has said why the answer ended; only usage can still follow.
@@ -134,17 +127,10 @@ impl Assembler {
     /// Takes one chunk (the text after `data:`, not `[DONE]`) and appends what it means to `out`.
     pub(crate) fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
         let chunk: Chunk = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            detail: format!(
-                "a chunk was not the expected JSON ({:?} error at column {})",
-                error.classify(),
-                error.column()
-            )
-            .to_lowercase(),
+            detail: format!("a chunk was not the expected JSON ({:?} error at column {})", error.classify(), error.column()).to_lowercase(),
         })?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(ModelError::Provider {
-                detail: self.describe_error(&error),
-            });
+            return Err(ModelError::Provider { detail: self.describe_error(&error) });
         }
         if let Some(raw) = chunk.usage {
             self.usage = Some(raw.into());
@@ -158,9 +144,7 @@ impl Assembler {
 
     fn take_choice(&mut self, choice: Choice, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
         if let Some(delta) = choice.delta.or(choice.message) {
-            let reasoning = delta
-                .reasoning_content
-                .or_else(|| delta.reasoning.and_then(|r| r.as_str().map(str::to_owned)));
+            let reasoning = delta.reasoning_content.or_else(|| delta.reasoning.and_then(|r| r.as_str().map(str::to_owned)));
             if let Some(text) = reasoning.filter(|text| !text.is_empty()) {
                 out.push(ModelEvent::Reasoning(text));
             }
@@ -175,9 +159,7 @@ impl Assembler {
         }
         if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
             if reason == "error" {
-                return Err(ModelError::Provider {
-                    detail: "it ended the answer with an error".into(),
-                });
+                return Err(ModelError::Provider { detail: "it ended the answer with an error".into() });
             }
             self.finish.get_or_insert(read_reason(&reason));
         }
@@ -195,13 +177,9 @@ impl Assembler {
         };
         self.argument_bytes += arguments.len();
         if self.argument_bytes > MAX_ARGUMENT_BYTES {
-            return Err(ModelError::Malformed {
-                detail: "the arguments of its tool calls were far too large".into(),
-            });
+            return Err(ModelError::Malformed { detail: "the arguments of its tool calls were far too large".into() });
         }
-        let at = self
-            .find_slot(call.index, &id, &name, &arguments)
-            .unwrap_or_else(|| self.open_slot(call.index));
+        let at = self.find_slot(call.index, &id, &name, &arguments).unwrap_or_else(|| self.open_slot(call.index));
         let slot = &mut self.slots[at];
         if slot.sent_id.is_empty() {
             slot.sent_id = id;
@@ -214,44 +192,27 @@ impl Assembler {
         if !slot.announced && !slot.name.is_empty() {
             slot.announced = true;
             slot.id = claim_id(&mut self.used_ids, &slot.sent_id);
-            out.push(ModelEvent::ToolCallStarted {
-                index: at,
-                id: slot.id.clone(),
-                name: slot.name.clone(),
-            });
+            out.push(ModelEvent::ToolCallStarted { index: at, id: slot.id.clone(), name: slot.name.clone() });
         }
         Ok(())
     }
 
     /// The slot this piece belongs to, or none when it begins a new call.
-    fn find_slot(
-        &self,
-        index: Option<u64>,
-        id: &str,
-        name: &str,
-        arguments: &str,
-    ) -> Option<usize> {
+    fn find_slot(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> Option<usize> {
         let at = match index {
             Some(_) => self.slots.iter().rposition(|slot| slot.index == index)?,
-            None if !id.is_empty() => {
-                match self.slots.iter().rposition(|slot| slot.sent_id == id) {
-                    Some(at) => at,
-                    None if name.is_empty() => self.slots.len().checked_sub(1)?,
-                    None => return None,
-                }
-            }
+            None if !id.is_empty() => match self.slots.iter().rposition(|slot| slot.sent_id == id) {
+                Some(at) => at,
+                None if name.is_empty() => self.slots.len().checked_sub(1)?,
+                None => return None,
+            },
             None => self.slots.len().checked_sub(1)?,
         };
         let slot = &self.slots[at];
         let names_another = !name.is_empty() && !slot.name.is_empty();
         let other_id = !id.is_empty() && !slot.sent_id.is_empty() && slot.sent_id != id;
-        let was_whole =
-            arguments.starts_with('{') && serde_json::from_str::<Value>(&slot.arguments).is_ok();
-        if names_another && (other_id || was_whole) {
-            None
-        } else {
-            Some(at)
-        }
+        let was_whole = arguments.starts_with('{') && serde_json::from_str::<Value>(&slot.arguments).is_ok();
+        if names_another && (other_id || was_whole) { None } else { Some(at) }
     }
 
     fn open_slot(&mut self, index: Option<u64>) -> usize {
@@ -287,15 +248,9 @@ impl Assembler {
                 continue;
             }
             if slot.name.is_empty() {
-                return Err(ModelError::Malformed {
-                    detail: "a tool call came without a name".into(),
-                });
+                return Err(ModelError::Malformed { detail: "a tool call came without a name".into() });
             }
-            out.push(ModelEvent::ToolCall(ToolCall {
-                id: slot.id,
-                name: slot.name,
-                arguments,
-            }));
+            out.push(ModelEvent::ToolCall(ToolCall { id: slot.id, name: slot.name, arguments }));
         }
         let reason = match reason {
             FinishReason::Stop if !out.is_empty() => FinishReason::ToolCalls,
@@ -353,15 +308,8 @@ fn claim_id(used: &mut HashSet<String>, sent: &str) -> String {
 
 impl From<RawUsage> for Usage {
     fn from(raw: RawUsage) -> Self {
-        let cached = raw
-            .prompt_tokens_details
-            .and_then(|details| details.cached_tokens)
-            .or(raw.prompt_cache_hit_tokens);
-        Self {
-            input: raw.prompt_tokens.unwrap_or(0),
-            output: raw.completion_tokens.unwrap_or(0),
-            cached: cached.unwrap_or(0),
-        }
+        let cached = raw.prompt_tokens_details.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens);
+        Self { input: raw.prompt_tokens.unwrap_or(0), output: raw.completion_tokens.unwrap_or(0), cached: cached.unwrap_or(0) }
     }
 }
 
@@ -385,9 +333,7 @@ mod tests {
         events
             .iter()
             .filter_map(|event| match event {
-                ModelEvent::ToolCall(c) => {
-                    Some((c.id.clone(), c.name.clone(), c.arguments.clone()))
-                }
+                ModelEvent::ToolCall(c) => Some((c.id.clone(), c.name.clone(), c.arguments.clone())),
                 _ => None,
             })
             .collect()
@@ -413,15 +359,9 @@ mod tests {
         .unwrap();
         assert_eq!(
             calls(&events),
-            [
-                ("a".into(), "read_file".into(), r#"{"path":"x"}"#.into()),
-                ("b".into(), "search".into(), r#"{"query":1}"#.into())
-            ]
+            [("a".into(), "read_file".into(), r#"{"path":"x"}"#.into()), ("b".into(), "search".into(), r#"{"query":1}"#.into())]
         );
-        assert_eq!(
-            events.last(),
-            Some(&ModelEvent::Finished(FinishReason::ToolCalls))
-        );
+        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
     }
 
     #[test]
@@ -434,26 +374,12 @@ mod tests {
         ])
         .unwrap();
         let calls = calls(&events);
-        let seen: Vec<_> = calls
-            .iter()
-            .map(|(_, name, args)| (name.as_str(), args.as_str()))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                ("a", "{\"n\":1}"),
-                ("a", "{\"n\":2}"),
-                ("b", "{}"),
-                ("b", "{}")
-            ]
-        );
+        let seen: Vec<_> = calls.iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
+        assert_eq!(seen, [("a", "{\"n\":1}"), ("a", "{\"n\":2}"), ("b", "{}"), ("b", "{}")]);
         let ids: HashSet<_> = calls.iter().map(|(id, ..)| id).collect();
         assert_eq!(ids.len(), 4);
         assert!(ids.iter().all(|id| !id.is_empty()));
-        assert_eq!(
-            events.last(),
-            Some(&ModelEvent::Finished(FinishReason::ToolCalls))
-        );
+        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
     }
 
     #[test]
@@ -461,27 +387,17 @@ mod tests {
         let earlier = [Message::Assistant {
             text: String::new(),
             reasoning: None,
-            tool_calls: vec![ToolCall {
-                id: "call_0".into(),
-                name: "a".into(),
-                arguments: "{}".into(),
-            }],
+            tool_calls: vec![ToolCall { id: "call_0".into(), name: "a".into(), arguments: "{}".into() }],
         }];
         let mut assembler = Assembler::new(&earlier, None);
         let mut out = Vec::new();
-        let chunk = delta(
-            json!([{"index": 0, "id": "call_0", "function": {"name": "a", "arguments": "{}"}}]),
-        );
+        let chunk = delta(json!([{"index": 0, "id": "call_0", "function": {"name": "a", "arguments": "{}"}}]));
         assembler.take(&chunk.to_string(), &mut out).unwrap();
-        assembler
-            .take(&ended("tool_calls").to_string(), &mut out)
-            .unwrap();
+        assembler.take(&ended("tool_calls").to_string(), &mut out).unwrap();
         let done = assembler.finish(true).unwrap();
         let id = &calls(&done)[0].0;
         assert_ne!(id, "call_0");
-        assert!(
-            matches!(&out[0], ModelEvent::ToolCallStarted { id: started, .. } if started == id)
-        );
+        assert!(matches!(&out[0], ModelEvent::ToolCallStarted { id: started, .. } if started == id));
     }
 
     #[test]
@@ -493,10 +409,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(calls(&events).len(), 1);
-        assert_eq!(
-            events.last(),
-            Some(&ModelEvent::Finished(FinishReason::Length))
-        );
+        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::Length)));
     }
 
     #[test]
@@ -519,11 +432,7 @@ mod tests {
             [
                 ModelEvent::Reasoning("hm".into()),
                 ModelEvent::Text("hi".into()),
-                ModelEvent::Usage(Usage {
-                    input: 7,
-                    output: 2,
-                    cached: 3
-                }),
+                ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3 }),
                 ModelEvent::Finished(FinishReason::Stop)
             ]
         );

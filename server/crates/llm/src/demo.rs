@@ -9,16 +9,11 @@ use futures::stream::{StreamExt, unfold};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::{
-    FinishReason, Message, Model, ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream,
-    ToolCall, Usage,
-};
+use crate::{FinishReason, Message, Model, ModelError, ModelEvent, ModelInfo, ModelRequest, ModelStream, ToolCall, Usage};
 
 mod reading;
 
-use reading::{
-    Run, calls_in, find_prompt, judge_run, looks_refused, result_of, shows_lines, speaks_of_review,
-};
+use reading::{Run, calls_in, find_prompt, judge_run, looks_refused, result_of, shows_lines, speaks_of_review};
 
 /// How the message that tells a model about a person's decisions begins. The demonstration quotes it.
 pub const REVIEW_NOTE: &str = "Review of your changes";
@@ -101,12 +96,7 @@ impl Model for DemoModel {
     }
 
     fn describe(&self) -> ModelInfo {
-        ModelInfo {
-            name: self.name().to_owned(),
-            provider: "built in".into(),
-            is_demo: true,
-            context_tokens: None,
-        }
+        ModelInfo { name: self.name().to_owned(), provider: "built in".into(), is_demo: true, context_tokens: None }
     }
 
     async fn stream(&self, req: ModelRequest) -> Result<ModelStream, ModelError> {
@@ -131,10 +121,7 @@ struct Reply {
 
 impl Reply {
     fn say(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            calls: Vec::new(),
-        }
+        Self { text: text.into(), calls: Vec::new() }
     }
 
     fn call(mut self, name: &'static str, arguments: Value) -> Self {
@@ -143,27 +130,11 @@ impl Reply {
     }
 
     fn into_events(self, turn: usize) -> VecDeque<ModelEvent> {
-        let mut events: VecDeque<_> = self
-            .text
-            .split_inclusive(' ')
-            .map(|word| ModelEvent::Text(word.to_owned()))
-            .collect();
-        let reason = if self.calls.is_empty() {
-            FinishReason::Stop
-        } else {
-            FinishReason::ToolCalls
-        };
+        let mut events: VecDeque<_> = self.text.split_inclusive(' ').map(|word| ModelEvent::Text(word.to_owned())).collect();
+        let reason = if self.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
         for (index, (name, arguments)) in self.calls.into_iter().enumerate() {
-            let call = ToolCall {
-                id: format!("demo_{turn}_{index}"),
-                name: name.into(),
-                arguments: arguments.to_string(),
-            };
-            events.push_back(ModelEvent::ToolCallStarted {
-                index,
-                id: call.id.clone(),
-                name: call.name.clone(),
-            });
+            let call = ToolCall { id: format!("demo_{turn}_{index}"), name: name.into(), arguments: arguments.to_string() };
+            events.push_back(ModelEvent::ToolCallStarted { index, id: call.id.clone(), name: call.name.clone() });
             events.push_back(ModelEvent::ToolCall(call));
         }
         events.push_back(ModelEvent::Usage(Usage::default()));
@@ -196,12 +167,7 @@ impl<'a> Scene<'a> {
             [Message::User { text }, turn @ ..] => (text.as_str(), turn),
             turn => ("", turn),
         };
-        Self {
-            req,
-            prompt,
-            before,
-            turn,
-        }
+        Self { req, prompt, before, turn }
     }
 
     fn reply(&self) -> Reply {
@@ -217,11 +183,7 @@ impl<'a> Scene<'a> {
             );
         }
         if !self.was_called("read_file") {
-            return if calls_in(self.before).any(|call| call.name == "edit_file") {
-                self.quote()
-            } else {
-                self.open()
-            };
+            return if calls_in(self.before).any(|call| call.name == "edit_file") { self.quote() } else { self.open() };
         }
         self.act_on_files()
     }
@@ -249,13 +211,9 @@ impl<'a> Scene<'a> {
 
     fn read_files(&self, reply: Reply) -> Reply {
         if !self.has_tool("read_file") {
-            return Reply::say(format!(
-                "{WHO}, and I cannot read files here, so my script ends. {CONNECT}"
-            ));
+            return Reply::say(format!("{WHO}, and I cannot read files here, so my script ends. {CONNECT}"));
         }
-        reply
-            .call("read_file", json!({"path": REPORT}))
-            .call("read_file", json!({"path": TESTS}))
+        reply.call("read_file", json!({"path": REPORT})).call("read_file", json!({"path": TESTS}))
     }
 
     /// After reading: propose what still fits, or say why there is nothing to do.
@@ -269,9 +227,7 @@ impl<'a> Scene<'a> {
             ));
         }
         if is_return {
-            let wants_more = ["fix", "again", "retry", "rest"]
-                .iter()
-                .any(|word| self.prompt.to_lowercase().contains(word));
+            let wants_more = ["fix", "again", "retry", "rest"].iter().any(|word| self.prompt.to_lowercase().contains(word));
             let mut report = String::from("What I find in the files:\n\n");
             for (number, (edit, standing)) in DEMO_EDITS.iter().zip(&standings).enumerate() {
                 let found = match standing {
@@ -279,17 +235,10 @@ impl<'a> Scene<'a> {
                     Standing::Original => "not there; the file has its earlier text",
                     Standing::Other => "different from what I proposed and from before",
                 };
-                report.push_str(&format!(
-                    "{}. `{}`, {}: {found}.\n",
-                    number + 1,
-                    edit.path,
-                    edit.title
-                ));
+                report.push_str(&format!("{}. `{}`, {}: {found}.\n", number + 1, edit.path, edit.title));
             }
             if !wants_more || !standings.contains(&Standing::Original) {
-                report.push_str(
-                    "\nWrite “fix it again” and I propose once more what is still missing.",
-                );
+                report.push_str("\nWrite “fix it again” and I propose once more what is still missing.");
                 return Reply::say(report);
             }
             return self.propose(&standings, report + "\n");
@@ -298,49 +247,28 @@ impl<'a> Scene<'a> {
     }
 
     fn propose(&self, standings: &[Standing], mut text: String) -> Reply {
-        let edits: Vec<&DemoEdit> = DEMO_EDITS
-            .iter()
-            .zip(standings)
-            .filter(|(_, s)| **s == Standing::Original)
-            .map(|(edit, _)| edit)
-            .collect();
+        let edits: Vec<&DemoEdit> =
+            DEMO_EDITS.iter().zip(standings).filter(|(_, s)| **s == Standing::Original).map(|(edit, _)| edit).collect();
         if edits.is_empty() {
-            text.push_str(
-                "My changes are already in these files, so there is nothing for me to propose. ",
-            );
+            text.push_str("My changes are already in these files, so there is nothing for me to propose. ");
             return self.run_tests_after(text);
         }
         if !self.has_tool("edit_file") {
-            let steps: Vec<String> = edits
-                .iter()
-                .map(|edit| format!("In {}: {}", edit.path, edit.title))
-                .collect();
+            let steps: Vec<String> = edits.iter().map(|edit| format!("In {}: {}", edit.path, edit.title)).collect();
             if self.has_tool("propose_plan") {
-                return Reply::say("In this mode I change nothing; here is what I would do.")
-                    .call("propose_plan", json!({"steps": steps}));
+                return Reply::say("In this mode I change nothing; here is what I would do.").call("propose_plan", json!({"steps": steps}));
             }
-            return Reply::say(format!(
-                "In this mode I change nothing. I would do this:\n\n- {}",
-                steps.join("\n- ")
-            ));
+            return Reply::say(format!("In this mode I change nothing. I would do this:\n\n- {}", steps.join("\n- ")));
         }
         text.push_str(
             "A refund of 6.50 is printed as -7.50, and the bars are measured against whichever category comes first. \
              I write these changes to a branch of their own; none reaches your files before you accept it:\n\n",
         );
         for (number, edit) in edits.iter().enumerate() {
-            text.push_str(&format!(
-                "{}. `{}`: {}.\n",
-                number + 1,
-                edit.path,
-                edit.title
-            ));
+            text.push_str(&format!("{}. `{}`: {}.\n", number + 1, edit.path, edit.title));
         }
         edits.iter().fold(Reply::say(text), |reply, edit| {
-            reply.call(
-                "edit_file",
-                json!({"path": edit.path, "old_text": edit.old, "new_text": edit.new}),
-            )
+            reply.call("edit_file", json!({"path": edit.path, "old_text": edit.old, "new_text": edit.new}))
         })
     }
 
@@ -365,10 +293,7 @@ impl<'a> Scene<'a> {
             Run::Failed(line) => {
                 format!("The tests do not all pass: `{line}`. The output above names which.")
             }
-            Run::Declined => {
-                "You declined the command, so the tests were not run and nothing was executed."
-                    .into()
-            }
+            Run::Declined => "You declined the command, so the tests were not run and nothing was executed.".into(),
             Run::Unclear(line) => {
                 format!("The command ended without a test result; its last words were: `{line}`.")
             }
@@ -377,10 +302,7 @@ impl<'a> Scene<'a> {
     }
 
     fn closing(&self) -> String {
-        let refused: Vec<&str> = self
-            .results("edit_file")
-            .filter(|result| looks_refused(result))
-            .collect();
+        let refused: Vec<&str> = self.results("edit_file").filter(|result| looks_refused(result)).collect();
         if let Some(first) = refused.first() {
             let why = first.lines().next().unwrap_or_default();
             return format!("{} of my edits did not go through: {why}", refused.len());
@@ -404,25 +326,18 @@ impl<'a> Scene<'a> {
     /// Results of this turn's calls of one tool, in the order of the calls.
     fn results(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let turn = self.turn;
-        calls_in(turn)
-            .filter(move |call| call.name == name)
-            .filter_map(|call| result_of(turn, &call.id))
+        calls_in(turn).filter(move |call| call.name == name).filter_map(|call| result_of(turn, &call.id))
     }
 
     fn file(&self, path: &str) -> Option<&'a str> {
         calls_in(self.turn)
             .filter(|call| call.name == "read_file")
-            .filter(|call| {
-                serde_json::from_str::<Value>(&call.arguments).is_ok_and(|a| a["path"] == path)
-            })
+            .filter(|call| serde_json::from_str::<Value>(&call.arguments).is_ok_and(|a| a["path"] == path))
             .find_map(|call| result_of(self.turn, &call.id))
     }
 
     fn standing(&self, edit: &DemoEdit) -> Standing {
-        let shows = |text: &str| {
-            self.file(edit.path)
-                .is_some_and(|file| shows_lines(file, text))
-        };
+        let shows = |text: &str| self.file(edit.path).is_some_and(|file| shows_lines(file, text));
         if shows(edit.new) {
             Standing::Proposed
         } else if shows(edit.old) {
@@ -433,32 +348,19 @@ impl<'a> Scene<'a> {
     }
 
     fn knows_files(&self) -> bool {
-        let marks = [
-            (REPORT, "def format_cents(cents):"),
-            (TESTS, "class FormatCentsTest(unittest.TestCase):"),
-        ];
-        marks
-            .iter()
-            .all(|(path, mark)| self.file(path).is_some_and(|file| file.contains(mark)))
+        let marks = [(REPORT, "def format_cents(cents):"), (TESTS, "class FormatCentsTest(unittest.TestCase):")];
+        marks.iter().all(|(path, mark)| self.file(path).is_some_and(|file| file.contains(mark)))
     }
 
     /// The latest message about decisions: one that begins as agreed, else one that speaks of them.
     fn find_note(&self) -> Option<&'a str> {
         let told = || {
-            self.req
-                .messages
-                .iter()
-                .rev()
-                .filter_map(|message| match message {
-                    Message::User { text } | Message::Tool { content: text, .. } => {
-                        Some(text.as_str())
-                    }
-                    Message::Assistant { .. } => None,
-                })
+            self.req.messages.iter().rev().filter_map(|message| match message {
+                Message::User { text } | Message::Tool { content: text, .. } => Some(text.as_str()),
+                Message::Assistant { .. } => None,
+            })
         };
-        let marked = told()
-            .chain([self.req.system.as_str()])
-            .find_map(|text| text.find(REVIEW_NOTE).map(|at| &text[at..]));
+        let marked = told().chain([self.req.system.as_str()]).find_map(|text| text.find(REVIEW_NOTE).map(|at| &text[at..]));
         marked.or_else(|| {
             self.before.iter().rev().find_map(|message| match message {
                 Message::User { text } if speaks_of_review(text) => Some(text.as_str()),

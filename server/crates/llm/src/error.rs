@@ -74,12 +74,12 @@ impl ModelError {
             Self::NotConfigured => "No model is connected. Everything except the agent works. An administrator can set \
                  OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart the server."
                 .into(),
-            Self::UnknownModel { name } => format!(
-                "There is no model named “{name}” here. Nothing was sent. Pick one from the model list."
-            ),
-            Self::Unauthorised { host } => format!(
-                "{host} did not accept the key. {SAFE} An administrator needs to check OPENAI_API_KEY and what the key may use."
-            ),
+            Self::UnknownModel { name } => {
+                format!("There is no model named “{name}” here. Nothing was sent. Pick one from the model list.")
+            }
+            Self::Unauthorised { host } => {
+                format!("{host} did not accept the key. {SAFE} An administrator needs to check OPENAI_API_KEY and what the key may use.")
+            }
             Self::RateLimited { retry_after } => {
                 let when = match retry_after {
                     Some(wait) => format!("in {}", spell_wait(*wait)),
@@ -87,12 +87,12 @@ impl ModelError {
                 };
                 format!("The model provider is limiting requests. {SAFE} Send the message again {when}.")
             }
-            Self::Server { status } if matches!(status, 503 | 529) => format!(
-                "The model provider is overloaded ({status}). {SAFE} Send the message again in a minute, or pick another model."
-            ),
-            Self::Server { status } => format!(
-                "The model provider failed with status {status}. {SAFE} Send the message again, or pick another model."
-            ),
+            Self::Server { status } if matches!(status, 503 | 529) => {
+                format!("The model provider is overloaded ({status}). {SAFE} Send the message again in a minute, or pick another model.")
+            }
+            Self::Server { status } => {
+                format!("The model provider failed with status {status}. {SAFE} Send the message again, or pick another model.")
+            }
             Self::BadRequest { detail } => format!(
                 "The model provider refused the request: {detail}. {SAFE} Check the model's name and settings, or start a shorter conversation."
             ),
@@ -103,11 +103,15 @@ impl ModelError {
                 "The model did not begin to answer in time. {SAFE} Send the message again; if it keeps happening, raise AI_REQUEST_TIMEOUT."
             ),
             Self::Stalled => format!("The model stopped in the middle of its answer. {PARTIAL} Send the message again to go on."),
-            Self::CutOff => format!("The connection to the model broke off before its answer was complete. {PARTIAL} Send the message again to go on."),
+            Self::CutOff => {
+                format!("The connection to the model broke off before its answer was complete. {PARTIAL} Send the message again to go on.")
+            }
             Self::Malformed { detail } => format!(
                 "The model's answer could not be read: {detail}. {PARTIAL} Try again; if it keeps happening, the server at OPENAI_BASE_URL may not speak the OpenAI format."
             ),
-            Self::Provider { detail } => format!("The model provider reported an error: {detail}. {PARTIAL} Send the message again, or pick another model."),
+            Self::Provider { detail } => {
+                format!("The model provider reported an error: {detail}. {PARTIAL} Send the message again, or pick another model.")
+            }
         }
     }
 }
@@ -128,10 +132,7 @@ pub(crate) fn clean_detail(raw: &str, key: Option<&str>) -> String {
         Some(key) if !key.is_empty() => raw.replace(key, "•••"),
         _ => raw.to_owned(),
     };
-    let line: String = masked
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let line: String = masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = line.trim_end_matches(['.', ' ']);
     match line.char_indices().nth(300) {
@@ -153,12 +154,7 @@ mod tests {
 
     #[test]
     fn says_when_to_come_back() {
-        let wait = |s| {
-            ModelError::RateLimited {
-                retry_after: Some(Duration::from_secs(s)),
-            }
-            .sentence()
-        };
+        let wait = |s| ModelError::RateLimited { retry_after: Some(Duration::from_secs(s)) }.sentence();
         assert!(wait(7).contains("in 7 seconds"));
         assert!(wait(121).contains("in 3 minutes"));
     }

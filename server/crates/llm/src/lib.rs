@@ -21,9 +21,7 @@ pub use demo::DemoModel;
 pub use error::ModelError;
 pub use openai::{ApiKey, OpenAiConfig, OpenAiModel};
 pub use registry::{Models, ModelsConfig};
-pub use types::{
-    FinishReason, Message, ModelEvent, ModelInfo, ModelRequest, ToolCall, ToolSpec, Usage,
-};
+pub use types::{FinishReason, Message, ModelEvent, ModelInfo, ModelRequest, ToolCall, ToolSpec, Usage};
 
 /// Events of one answer. Ends after `Finished` or after the first error. Dropping it closes the
 /// connection to the provider.

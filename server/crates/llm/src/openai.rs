@@ -64,13 +64,7 @@ pub struct OpenAiConfig {
 impl OpenAiConfig {
     /// With the default limits: 30 s to the first byte, 60 s of silence.
     pub fn new(base_url: Url, api_key: Option<ApiKey>, default_model: impl Into<String>) -> Self {
-        Self {
-            base_url,
-            api_key,
-            default_model: default_model.into(),
-            first_byte: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
-        }
+        Self { base_url, api_key, default_model: default_model.into(), first_byte: Duration::from_secs(30), stall: Duration::from_secs(60) }
     }
 }
 
@@ -99,16 +93,8 @@ impl OpenAiModel {
             // A model on the local network must not need the system's certificates to exist.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| ModelError::Unreachable {
-            host: host.clone(),
-            detail: describe_transport(&error),
-        })?;
-        Ok(Self {
-            client,
-            config,
-            endpoint,
-            host,
-        })
+        let client = builder.build().map_err(|error| ModelError::Unreachable { host: host.clone(), detail: describe_transport(&error) })?;
+        Ok(Self { client, config, endpoint, host })
     }
 
     fn key(&self) -> Option<&str> {
@@ -117,27 +103,17 @@ impl OpenAiModel {
 
     /// One attempt, up to the headers of the answer.
     async fn send(&self, body: &Value, first_byte_by: Instant) -> Result<Response, ModelError> {
-        let mut request = self
-            .client
-            .post(self.endpoint.clone())
-            .header(ACCEPT, "text/event-stream")
-            .json(body);
+        let mut request = self.client.post(self.endpoint.clone()).header(ACCEPT, "text/event-stream").json(body);
         if let Some(key) = self.key() {
-            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| {
-                ModelError::Unauthorised {
-                    host: self.host.clone(),
-                }
-            })?;
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| ModelError::Unauthorised { host: self.host.clone() })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
         let response = match timeout_at(first_byte_by, request.send()).await {
             Err(_) => return Err(ModelError::FirstByteTimeout),
             Ok(Err(error)) => {
-                return Err(ModelError::Unreachable {
-                    host: self.host.clone(),
-                    detail: describe_transport(&error),
-                });
+                return Err(ModelError::Unreachable { host: self.host.clone(), detail: describe_transport(&error) });
             }
             Ok(Ok(response)) => response,
         };
@@ -152,39 +128,25 @@ impl OpenAiModel {
         let retry_after = read_retry_after(response.headers());
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                return ModelError::Unauthorised {
-                    host: self.host.clone(),
-                };
+                return ModelError::Unauthorised { host: self.host.clone() };
             }
             status if status.is_redirection() => {
                 return ModelError::BadRequest {
-                    detail: format!(
-                        "{} answered with a redirect ({}), which is not followed",
-                        self.host,
-                        status.as_u16()
-                    ),
+                    detail: format!("{} answered with a redirect ({}), which is not followed", self.host, status.as_u16()),
                 };
             }
             status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                return ModelError::Server {
-                    status: status.as_u16(),
-                };
+                return ModelError::Server { status: status.as_u16() };
             }
             _ => {}
         }
-        let body = timeout_at(by, read_start(response))
-            .await
-            .unwrap_or_default();
-        let error = serde_json::from_str::<Value>(&body)
-            .ok()
-            .and_then(|mut body| match body.get_mut("error") {
-                Some(error) => Some(error.take()),
-                None => body.get_mut("detail").map(Value::take),
-            });
+        let body = timeout_at(by, read_start(response)).await.unwrap_or_default();
+        let error = serde_json::from_str::<Value>(&body).ok().and_then(|mut body| match body.get_mut("error") {
+            Some(error) => Some(error.take()),
+            None => body.get_mut("detail").map(Value::take),
+        });
         // An exhausted account also answers 429, but waiting does not help it.
-        let exhausted = error
-            .as_ref()
-            .is_some_and(|error| error["code"] == "insufficient_quota");
+        let exhausted = error.as_ref().is_some_and(|error| error["code"] == "insufficient_quota");
         if status == StatusCode::TOO_MANY_REQUESTS && !exhausted {
             return ModelError::RateLimited { retry_after };
         }
@@ -192,13 +154,7 @@ impl OpenAiModel {
             Some(error) => read_error_text(error, self.key()),
             None => clean_detail(&body, self.key()),
         };
-        ModelError::BadRequest {
-            detail: if text.is_empty() {
-                format!("status {}", status.as_u16())
-            } else {
-                text
-            },
-        }
+        ModelError::BadRequest { detail: if text.is_empty() { format!("status {}", status.as_u16()) } else { text } }
     }
 }
 
@@ -209,12 +165,7 @@ impl Model for OpenAiModel {
     }
 
     fn describe(&self) -> ModelInfo {
-        ModelInfo {
-            name: self.config.default_model.clone(),
-            provider: self.host.clone(),
-            is_demo: false,
-            context_tokens: None,
-        }
+        ModelInfo { name: self.config.default_model.clone(), provider: self.host.clone(), is_demo: false, context_tokens: None }
     }
 
     async fn stream(&self, mut req: ModelRequest) -> Result<ModelStream, ModelError> {
@@ -228,12 +179,7 @@ impl Model for OpenAiModel {
             let error = match self.send(&body, first_byte_by).await {
                 Ok(response) => {
                     let assembler = Assembler::new(&req.messages, self.key().map(str::to_owned));
-                    return Ok(read_answer(
-                        response,
-                        assembler,
-                        first_byte_by,
-                        self.config.stall,
-                    ));
+                    return Ok(read_answer(response, assembler, first_byte_by, self.config.stall));
                 }
                 Err(error) => error,
             };
@@ -252,26 +198,17 @@ fn wait_before_retry(error: &ModelError, attempt: u32) -> Option<Duration> {
     if attempt >= MAX_ATTEMPTS {
         return None;
     }
-    let jittered =
-        FIRST_BACKOFF.mul_f64(f64::from(1 << (attempt - 1)) * rand::random_range(0.7..1.3));
+    let jittered = FIRST_BACKOFF.mul_f64(f64::from(1 << (attempt - 1)) * rand::random_range(0.7..1.3));
     match error {
-        ModelError::RateLimited {
-            retry_after: Some(wait),
-        } if *wait > LONGEST_RETRY_AFTER => None,
-        ModelError::RateLimited {
-            retry_after: Some(wait),
-        } => Some(*wait + jittered / 4),
-        ModelError::RateLimited { .. }
-        | ModelError::Server { .. }
-        | ModelError::Unreachable { .. } => Some(jittered),
+        ModelError::RateLimited { retry_after: Some(wait) } if *wait > LONGEST_RETRY_AFTER => None,
+        ModelError::RateLimited { retry_after: Some(wait) } => Some(*wait + jittered / 4),
+        ModelError::RateLimited { .. } | ModelError::Server { .. } | ModelError::Unreachable { .. } => Some(jittered),
         _ => None,
     }
 }
 
 fn chat_endpoint(base: &Url) -> Result<Url, ModelError> {
-    let unusable = |why: &str| ModelError::BadRequest {
-        detail: format!("the base address {why}"),
-    };
+    let unusable = |why: &str| ModelError::BadRequest { detail: format!("the base address {why}") };
     if !matches!(base.scheme(), "http" | "https") {
         return Err(unusable("must begin with http:// or https://"));
     }
@@ -298,12 +235,7 @@ struct Answer {
     grace: Duration,
 }
 
-fn read_answer(
-    response: Response,
-    assembler: Assembler,
-    first_byte_by: Instant,
-    stall: Duration,
-) -> ModelStream {
+fn read_answer(response: Response, assembler: Assembler, first_byte_by: Instant, stall: Duration) -> ModelStream {
     let is_document = response
         .headers()
         .get(CONTENT_TYPE)
@@ -312,21 +244,10 @@ fn read_answer(
     let events: Events = if is_document {
         Box::pin(read_document(response, first_byte_by, stall))
     } else {
-        Box::pin(EventStream::new(
-            guard(response.bytes_stream(), first_byte_by, stall).boxed(),
-        ))
+        Box::pin(EventStream::new(guard(response.bytes_stream(), first_byte_by, stall).boxed()))
     };
-    let answer = Answer {
-        events,
-        assembler: Some(assembler),
-        ready: VecDeque::new(),
-        failed: None,
-        grace: GRACE.min(stall),
-    };
-    unfold(answer, |mut answer| async {
-        answer.next().await.map(|item| (item, answer))
-    })
-    .boxed()
+    let answer = Answer { events, assembler: Some(assembler), ready: VecDeque::new(), failed: None, grace: GRACE.min(stall) };
+    unfold(answer, |mut answer| async { answer.next().await.map(|item| (item, answer)) }).boxed()
 }
 
 /// Some servers ignore `stream` and answer with one document; it is read as if it were one event.
@@ -342,10 +263,7 @@ fn read_document(
         while let Some(piece) = pieces.next().await {
             data.push_str(&piece.map_err(EventStreamError::Transport)?);
         }
-        Ok(Event {
-            data,
-            ..Event::default()
-        })
+        Ok(Event { data, ..Event::default() })
     })
     .boxed()
 }
@@ -391,9 +309,7 @@ impl Answer {
                 taken
             }
             Some(Err(EventStreamError::Transport(error))) => Err(error),
-            Some(Err(_)) => Err(ModelError::Malformed {
-                detail: "it is not a stream of events".into(),
-            }),
+            Some(Err(_)) => Err(ModelError::Malformed { detail: "it is not a stream of events".into() }),
             None => self.end(false),
         }
     }
@@ -422,9 +338,7 @@ async fn read_start(mut response: Response) -> String {
 /// Seconds, as providers send them; a date is ignored and the usual back-off applies.
 fn read_retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms")
-        .map(|ms| ms / 1000.0)
-        .or_else(|| number(RETRY_AFTER.as_str()))?;
+    let seconds = number("retry-after-ms").map(|ms| ms / 1000.0).or_else(|| number(RETRY_AFTER.as_str()))?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
@@ -437,10 +351,7 @@ fn describe_transport(error: &reqwest::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    match cause
-        .downcast_ref::<std::io::Error>()
-        .map(std::io::Error::kind)
-    {
+    match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
         Some(std::io::ErrorKind::ConnectionRefused) => "nothing is listening there".into(),
         _ => clean_detail(&cause.to_string(), None),
     }
@@ -452,11 +363,7 @@ mod tests {
 
     #[test]
     fn never_shows_the_key() {
-        let config = OpenAiConfig::new(
-            "http://127.0.0.1:1/v1".parse().unwrap(),
-            Some(ApiKey::new("sk-hidden")),
-            "m",
-        );
+        let config = OpenAiConfig::new("http://127.0.0.1:1/v1".parse().unwrap(), Some(ApiKey::new("sk-hidden")), "m");
         assert!(!format!("{config:?}").contains("hidden"));
     }
 
@@ -464,25 +371,17 @@ mod tests {
     fn finds_the_endpoint() {
         let at = |base: &str| chat_endpoint(&base.parse().unwrap()).map(|url| url.to_string());
         assert_eq!(at("http://h:1").unwrap(), "http://h:1/v1/chat/completions");
-        assert_eq!(
-            at("https://h/api/v1/").unwrap(),
-            "https://h/api/v1/chat/completions"
-        );
+        assert_eq!(at("https://h/api/v1/").unwrap(), "https://h/api/v1/chat/completions");
         assert!(at("ftp://h/").is_err());
         assert!(at("https://user:pw@h/v1").is_err());
     }
 
     #[test]
     fn waits_as_told_but_not_for_ever() {
-        let limited = |s| ModelError::RateLimited {
-            retry_after: Some(Duration::from_secs(s)),
-        };
+        let limited = |s| ModelError::RateLimited { retry_after: Some(Duration::from_secs(s)) };
         assert!(wait_before_retry(&limited(2), 1).unwrap() >= Duration::from_secs(2));
         assert_eq!(wait_before_retry(&limited(31), 1), None);
-        assert_eq!(
-            wait_before_retry(&ModelError::Server { status: 500 }, 3),
-            None
-        );
+        assert_eq!(wait_before_retry(&ModelError::Server { status: 500 }, 3), None);
         assert_eq!(wait_before_retry(&ModelError::Stalled, 1), None);
     }
 }

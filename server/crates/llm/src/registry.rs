@@ -28,18 +28,12 @@ impl Models {
         if config.demo {
             models.push(Arc::new(DemoModel::new()));
         }
-        Ok(Self {
-            models,
-            default_model: config.default_model,
-        })
+        Ok(Self { models, default_model: config.default_model })
     }
 
     /// Models made elsewhere; the first is the default.
     pub fn from_models(models: Vec<Arc<dyn Model>>) -> Self {
-        Self {
-            models,
-            default_model: None,
-        }
+        Self { models, default_model: None }
     }
 
     pub fn list(&self) -> Vec<ModelInfo> {
@@ -52,15 +46,8 @@ impl Models {
         let first = self.models.first().ok_or(ModelError::NotConfigured)?;
         let find = |name: &str| self.models.iter().find(|model| model.name() == name);
         match name.filter(|name| !name.is_empty()) {
-            Some(name) => find(name).cloned().ok_or_else(|| ModelError::UnknownModel {
-                name: crate::error::clean_detail(name, None),
-            }),
-            None => Ok(self
-                .default_model
-                .as_deref()
-                .and_then(find)
-                .unwrap_or(first)
-                .clone()),
+            Some(name) => find(name).cloned().ok_or_else(|| ModelError::UnknownModel { name: crate::error::clean_detail(name, None) }),
+            None => Ok(self.default_model.as_deref().and_then(find).unwrap_or(first).clone()),
         }
     }
 }
@@ -72,36 +59,13 @@ mod tests {
     #[test]
     fn prefers_a_real_model_and_refuses_unknown_names() {
         let openai = OpenAiConfig::new("http://127.0.0.1:1/v1".parse().unwrap(), None, "small");
-        let mut config = ModelsConfig {
-            openai: Some(openai),
-            demo: true,
-            default_model: None,
-        };
+        let mut config = ModelsConfig { openai: Some(openai), demo: true, default_model: None };
         let models = Models::from_config(config.clone()).unwrap();
         assert_eq!(models.get(None).unwrap().name(), "small");
-        assert!(
-            models
-                .get(Some("demonstration"))
-                .unwrap()
-                .describe()
-                .is_demo
-        );
-        assert!(matches!(
-            models.get(Some("gone")).err(),
-            Some(ModelError::UnknownModel { .. })
-        ));
+        assert!(models.get(Some("demonstration")).unwrap().describe().is_demo);
+        assert!(matches!(models.get(Some("gone")).err(), Some(ModelError::UnknownModel { .. })));
         config.default_model = Some("demonstration".into());
-        assert_eq!(
-            Models::from_config(config)
-                .unwrap()
-                .get(None)
-                .unwrap()
-                .name(),
-            "demonstration"
-        );
-        assert_eq!(
-            Models::default().get(None).err(),
-            Some(ModelError::NotConfigured)
-        );
+        assert_eq!(Models::from_config(config).unwrap().get(None).unwrap().name(), "demonstration");
+        assert_eq!(Models::default().get(None).err(), Some(ModelError::NotConfigured));
     }
 }

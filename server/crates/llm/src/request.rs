@@ -6,10 +6,7 @@ use crate::{Message, ModelRequest};
 
 /// OpenAI's newer reasoning models accept neither the old limit's name nor a temperature.
 fn uses_new_limits(model: &str, host: &str) -> bool {
-    host == "api.openai.com"
-        && ["o1", "o3", "o4", "gpt-5"]
-            .iter()
-            .any(|family| model.starts_with(family))
+    host == "api.openai.com" && ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family))
 }
 
 /// The JSON body of a chat completion request. `host` is where it goes.
@@ -30,11 +27,7 @@ pub(crate) fn write_body(req: &ModelRequest, host: &str) -> Value {
     } else {
         body["max_tokens"] = json!(req.max_tokens);
         // Through text, so that 0.2 does not become 0.20000000298.
-        body["temperature"] = req
-            .temperature
-            .to_string()
-            .parse::<f64>()
-            .map_or(Value::Null, Value::from);
+        body["temperature"] = req.temperature.to_string().parse::<f64>().map_or(Value::Null, Value::from);
     }
     if !req.tools.is_empty() {
         let tools: Vec<Value> = req
@@ -57,14 +50,10 @@ fn write_message(message: &Message) -> Value {
         Message::Tool { call_id, content } => {
             json!({"role": "tool", "tool_call_id": call_id, "content": content})
         }
-        Message::Assistant {
-            text, tool_calls, ..
-        } if tool_calls.is_empty() => {
+        Message::Assistant { text, tool_calls, .. } if tool_calls.is_empty() => {
             json!({"role": "assistant", "content": text})
         }
-        Message::Assistant {
-            text, tool_calls, ..
-        } => {
+        Message::Assistant { text, tool_calls, .. } => {
             let calls: Vec<Value> = tool_calls
                 .iter()
                 .map(|call| {
@@ -74,11 +63,7 @@ fn write_message(message: &Message) -> Value {
                     json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
                 })
                 .collect();
-            let content = if text.is_empty() {
-                Value::Null
-            } else {
-                json!(text)
-            };
+            let content = if text.is_empty() { Value::Null } else { json!(text) };
             json!({"role": "assistant", "content": content, "tool_calls": calls})
         }
     }
@@ -99,16 +84,9 @@ mod tests {
                 Message::Assistant {
                     text: String::new(),
                     reasoning: Some("secret thought".into()),
-                    tool_calls: vec![ToolCall {
-                        id: "c".into(),
-                        name: "t".into(),
-                        arguments: "{bad".into(),
-                    }],
+                    tool_calls: vec![ToolCall { id: "c".into(), name: "t".into(), arguments: "{bad".into() }],
                 },
-                Message::Tool {
-                    call_id: "c".into(),
-                    content: "no".into(),
-                },
+                Message::Tool { call_id: "c".into(), content: "no".into() },
             ],
             tools: vec![],
             max_tokens: 9,
@@ -129,13 +107,7 @@ mod tests {
                 ],
             })
         );
-        let strict = write_body(
-            &ModelRequest {
-                model: "gpt-5-mini".into(),
-                ..req
-            },
-            "api.openai.com",
-        );
+        let strict = write_body(&ModelRequest { model: "gpt-5-mini".into(), ..req }, "api.openai.com");
         assert!(strict.get("temperature").is_none() && strict.get("max_tokens").is_none());
         assert_eq!(strict["max_completion_tokens"], 9);
     }

@@ -72,9 +72,7 @@ fn guard_with_limit(
 impl Guard {
     async fn next_piece(&mut self) -> Result<Option<String>, ModelError> {
         loop {
-            let deadline = self
-                .first_byte_by
-                .unwrap_or_else(|| Instant::now() + self.stall);
+            let deadline = self.first_byte_by.unwrap_or_else(|| Instant::now() + self.stall);
             let chunk = match timeout_at(deadline, self.body.next()).await {
                 Ok(Some(Ok(chunk))) => chunk,
                 Ok(Some(Err(_))) => return Err(ModelError::CutOff),
@@ -105,9 +103,7 @@ impl Guard {
             self.event_bytes += 1;
         }
         if self.event_bytes > self.limit {
-            return Err(ModelError::Malformed {
-                detail: "one piece of it was far too large".into(),
-            });
+            return Err(ModelError::Malformed { detail: "one piece of it was far too large".into() });
         }
         Ok(())
     }
@@ -118,16 +114,12 @@ impl Guard {
             Ok(_) => self.carry.len(),
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
             Err(_) => {
-                return Err(ModelError::Malformed {
-                    detail: "it is not UTF-8 text".into(),
-                });
+                return Err(ModelError::Malformed { detail: "it is not UTF-8 text".into() });
             }
         };
         let rest = self.carry.split_off(valid);
         let bytes = std::mem::replace(&mut self.carry, rest);
-        let mut piece = String::from_utf8(bytes).map_err(|_| ModelError::Malformed {
-            detail: "it is not UTF-8 text".into(),
-        })?;
+        let mut piece = String::from_utf8(bytes).map_err(|_| ModelError::Malformed { detail: "it is not UTF-8 text".into() })?;
         if !self.started && !piece.is_empty() {
             self.started = true;
             if piece.starts_with('\u{feff}') {
@@ -152,9 +144,7 @@ mod tests {
             .map(|event| {
                 event.map(|e| e.data).map_err(|e| match e {
                     eventsource_stream::EventStreamError::Transport(e) => e,
-                    other => ModelError::Malformed {
-                        detail: other.to_string(),
-                    },
+                    other => ModelError::Malformed { detail: other.to_string() },
                 })
             })
             .collect()
@@ -165,19 +155,12 @@ mod tests {
     async fn every_cut_of_the_bytes_gives_the_same_events() {
         let text = "\u{feff}: hello\r\n\r\ndata: {\"ü\": \"🌊\"}\r\n\r\ndata: a\rdata: b\r\r: ping\n\ndata: [DONE]\n\n";
         let whole = text.as_bytes().to_vec();
-        let expected = vec![
-            Ok("{\"ü\": \"🌊\"}".to_owned()),
-            Ok("a\nb".into()),
-            Ok("[DONE]".into()),
-        ];
+        let expected = vec![Ok("{\"ü\": \"🌊\"}".to_owned()), Ok("a\nb".into()), Ok("[DONE]".into())];
         for at in 0..=whole.len() {
             let parts = vec![whole[..at].to_vec(), whole[at..].to_vec()];
             assert_eq!(events(parts).await, expected, "cut at byte {at}");
         }
-        assert_eq!(
-            events(whole.iter().map(|b| vec![*b]).collect()).await,
-            expected
-        );
+        assert_eq!(events(whole.iter().map(|b| vec![*b]).collect()).await, expected);
     }
 
     #[tokio::test]

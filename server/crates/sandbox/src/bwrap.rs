@@ -24,16 +24,10 @@ pub(crate) struct Layout<'a> {
 
 /// Files bound from `Layout::etc` to `/etc`.
 pub(crate) const ETC_FILES: [(&str, &str); 4] = [
-    (
-        "passwd",
-        "root:x:0:0:root:/root:/usr/sbin/nologin\nuser:x:1000:1000:user:/home/user:/bin/sh\n",
-    ),
+    ("passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\nuser:x:1000:1000:user:/home/user:/bin/sh\n"),
     ("group", "root:x:0:\nuser:x:1000:\n"),
     ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost\n"),
-    (
-        "nsswitch.conf",
-        "passwd: files\ngroup: files\nhosts: files dns\n",
-    ),
+    ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 ];
 
 pub(crate) fn arguments(layout: &Layout, limits: &Limits) -> Vec<String> {
@@ -41,62 +35,23 @@ pub(crate) fn arguments(layout: &Layout, limits: &Limits) -> Vec<String> {
     for flag in ["user", "pid", "ipc", "uts", "net"] {
         args.add([&format!("--unshare-{flag}")]);
     }
-    args.add([
-        "--unshare-cgroup-try",
-        "--disable-userns",
-        "--as-pid-1",
-        "--clearenv",
-    ]);
+    args.add(["--unshare-cgroup-try", "--disable-userns", "--as-pid-1", "--clearenv"]);
     args.add(["--cap-drop", "ALL", "--hostname", "sandbox"]);
     args.add(["--uid", &JAIL_ID.to_string(), "--gid", &JAIL_ID.to_string()]);
-    args.add([
-        "--info-fd",
-        &INFO_FD.to_string(),
-        "--block-fd",
-        &BLOCK_FD.to_string(),
-    ]);
+    args.add(["--info-fd", &INFO_FD.to_string(), "--block-fd", &BLOCK_FD.to_string()]);
     system(&mut args, layout);
     args.add(["--proc", "/proc", "--dev", "/dev"]);
-    args.add([
-        "--size",
-        &limits.shm_bytes.to_string(),
-        "--perms",
-        "1777",
-        "--tmpfs",
-        "/dev/shm",
-    ]);
+    args.add(["--size", &limits.shm_bytes.to_string(), "--perms", "1777", "--tmpfs", "/dev/shm"]);
     args.add(["--remount-ro", "/dev"]);
-    args.add([
-        "--size",
-        &limits.tmp_bytes.to_string(),
-        "--perms",
-        "1777",
-        "--tmpfs",
-        "/tmp",
-    ]);
-    args.add([
-        "--size",
-        &limits.tmp_bytes.to_string(),
-        "--perms",
-        "0700",
-        "--tmpfs",
-        JAIL_HOME,
-    ]);
+    args.add(["--size", &limits.tmp_bytes.to_string(), "--perms", "1777", "--tmpfs", "/tmp"]);
+    args.add(["--size", &limits.tmp_bytes.to_string(), "--perms", "0700", "--tmpfs", JAIL_HOME]);
     if layout.bind_fd {
         args.add(["--bind-fd", &WORK_FD.to_string(), "/w"]);
     } else {
         args.add(["--bind", &text(layout.work), "/w"]);
     }
     // The root is a small file system in memory; read-only, it cannot be filled.
-    args.add([
-        "--remount-ro",
-        "/",
-        "--chdir",
-        "/",
-        "--",
-        HELPER_AT,
-        crate::JAIL_ARG,
-    ]);
+    args.add(["--remount-ro", "/", "--chdir", "/", "--", HELPER_AT, crate::JAIL_ARG]);
     args.0
 }
 
@@ -114,11 +69,7 @@ fn system(args: &mut Args, layout: &Layout) {
         args.add(["--ro-bind-try", path, path]);
     }
     for (name, _) in ETC_FILES {
-        args.add([
-            "--ro-bind",
-            &text(&layout.etc.join(name)),
-            &format!("/etc/{name}"),
-        ]);
+        args.add(["--ro-bind", &text(&layout.etc.join(name)), &format!("/etc/{name}")]);
     }
     for path in layout.extra {
         args.add(["--ro-bind", &text(path), &text(path)]);

@@ -38,10 +38,7 @@ pub struct Counters {
 
 impl Base {
     pub fn none() -> Base {
-        Base {
-            backend: CgroupBackend::None,
-            dirs: BTreeMap::new(),
-        }
+        Base { backend: CgroupBackend::None, dirs: BTreeMap::new() }
     }
 
     /// Tries version 2, then version 1, by really making a group and limiting it. `name` tells two servers apart.
@@ -67,13 +64,7 @@ impl Base {
         if self.backend == CgroupBackend::None {
             return Ok(None);
         }
-        let group = Group {
-            dirs: self
-                .dirs
-                .iter()
-                .map(|(k, dir)| (k.clone(), dir.join(id)))
-                .collect(),
-        };
+        let group = Group { dirs: self.dirs.iter().map(|(k, dir)| (k.clone(), dir.join(id))).collect() };
         let made = group.make(limits);
         if let Err(e) = made {
             group.remove();
@@ -92,11 +83,7 @@ impl Base {
                 }
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if uuid::Uuid::parse_str(&name).is_ok() {
-                    found
-                        .entry(name)
-                        .or_default()
-                        .dirs
-                        .insert(controller.clone(), entry.path());
+                    found.entry(name).or_default().dirs.insert(controller.clone(), entry.path());
                 }
             }
         }
@@ -138,10 +125,7 @@ impl Group {
     }
 
     fn dir(&self, controller: &str) -> io::Result<&Path> {
-        self.dirs
-            .get(controller)
-            .map(PathBuf::as_path)
-            .ok_or_else(|| io::Error::other(format!("no {controller} group")))
+        self.dirs.get(controller).map(PathBuf::as_path).ok_or_else(|| io::Error::other(format!("no {controller} group")))
     }
 
     pub fn exists(&self) -> bool {
@@ -183,11 +167,7 @@ impl Group {
             .dirs
             .values()
             .filter_map(|dir| fs::read_to_string(dir.join("cgroup.procs")).ok())
-            .flat_map(|text| {
-                text.lines()
-                    .filter_map(|l| l.parse().ok())
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(|text| text.lines().filter_map(|l| l.parse().ok()).collect::<Vec<_>>())
             .collect();
         pids.sort_unstable();
         pids.dedup();
@@ -233,8 +213,7 @@ impl Group {
 }
 
 fn put(dir: &Path, file: &str, value: &str) -> io::Result<()> {
-    fs::write(dir.join(file), value)
-        .map_err(|e| io::Error::new(e.kind(), format!("{file} in {}: {e}", dir.display())))
+    fs::write(dir.join(file), value).map_err(|e| io::Error::new(e.kind(), format!("{file} in {}: {e}", dir.display())))
 }
 
 fn number(dir: &Path, file: &str) -> Option<u64> {
@@ -292,28 +271,16 @@ fn mounts(text: &str) -> BTreeMap<String, (String, PathBuf)> {
 }
 
 /// The directory of our own group: the mount may show only a part of the hierarchy.
-fn own_dir(
-    own: &BTreeMap<String, String>,
-    mounts: &BTreeMap<String, (String, PathBuf)>,
-    controller: &str,
-) -> io::Result<PathBuf> {
-    let (root, point) = mounts
-        .get(controller)
-        .ok_or_else(|| io::Error::other(format!("{controller} is not mounted")))?;
+fn own_dir(own: &BTreeMap<String, String>, mounts: &BTreeMap<String, (String, PathBuf)>, controller: &str) -> io::Result<PathBuf> {
+    let (root, point) = mounts.get(controller).ok_or_else(|| io::Error::other(format!("{controller} is not mounted")))?;
     let group = own.get(controller).map(String::as_str).unwrap_or("/");
-    let below = group
-        .strip_prefix(root.trim_end_matches('/'))
-        .unwrap_or(group);
+    let below = group.strip_prefix(root.trim_end_matches('/')).unwrap_or(group);
     let dir = point.join(below.trim_start_matches('/'));
     // Inside a container the path may be the host's while the mount shows only ours.
     Ok(if dir.is_dir() { dir } else { point.clone() })
 }
 
-fn prepare_v1(
-    own: &BTreeMap<String, String>,
-    mounts: &BTreeMap<String, (String, PathBuf)>,
-    name: &str,
-) -> io::Result<Base> {
+fn prepare_v1(own: &BTreeMap<String, String>, mounts: &BTreeMap<String, (String, PathBuf)>, name: &str) -> io::Result<Base> {
     let mut dirs = BTreeMap::new();
     for controller in V1_CONTROLLERS {
         let dir = own_dir(own, mounts, controller)?.join(name);
@@ -323,32 +290,19 @@ fn prepare_v1(
         }
         dirs.insert(controller.to_owned(), dir);
     }
-    let base = Base {
-        backend: CgroupBackend::V1,
-        dirs,
-    };
+    let base = Base { backend: CgroupBackend::V1, dirs };
     try_out(&base)?;
     Ok(base)
 }
 
 /// Version 2 forbids processes in a group that hands controllers on, so the server moves itself into a leaf first.
-fn prepare_v2(
-    own: &BTreeMap<String, String>,
-    mounts: &BTreeMap<String, (String, PathBuf)>,
-    name: &str,
-) -> io::Result<Base> {
+fn prepare_v2(own: &BTreeMap<String, String>, mounts: &BTreeMap<String, (String, PathBuf)>, name: &str) -> io::Result<Base> {
     let dir = own_dir(own, mounts, "")?;
-    let parent = if dir.file_name().is_some_and(|n| n == "server") {
-        dir.parent().map(Path::to_path_buf).unwrap_or(dir)
-    } else {
-        dir
-    };
+    let parent = if dir.file_name().is_some_and(|n| n == "server") { dir.parent().map(Path::to_path_buf).unwrap_or(dir) } else { dir };
     let available = fs::read_to_string(parent.join("cgroup.controllers"))?;
     for needed in ["memory", "pids", "cpu"] {
         if !available.split_whitespace().any(|c| c == needed) {
-            return Err(io::Error::other(format!(
-                "controller {needed} is not delegated"
-            )));
+            return Err(io::Error::other(format!("controller {needed} is not delegated")));
         }
     }
     let leaf = parent.join("server");
@@ -363,10 +317,7 @@ fn prepare_v2(
         fs::create_dir(&jobs)?;
     }
     put(&jobs, "cgroup.subtree_control", "+memory +pids +cpu")?;
-    let base = Base {
-        backend: CgroupBackend::V2,
-        dirs: [("v2".to_owned(), jobs)].into(),
-    };
+    let base = Base { backend: CgroupBackend::V2, dirs: [("v2".to_owned(), jobs)].into() };
     try_out(&base)?;
     Ok(base)
 }
@@ -404,9 +355,6 @@ mod tests {
         let mounts = BTreeMap::from([(String::new(), ("/".to_owned(), root.path().to_path_buf()))]);
         let own = BTreeMap::from([(String::new(), "/".to_owned())]);
         let refused = prepare_v2(&own, &mounts, "jobs").unwrap_err();
-        assert!(
-            refused.to_string().contains("memory is not delegated"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("memory is not delegated"), "{refused}");
     }
 }

@@ -46,8 +46,7 @@ type Stage = (&'static str, io::Error);
 fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
     let at = |stage: &'static str| move |e: io::Error| (stage, e);
     let text = args.first().and_then(|a| a.to_str()).unwrap_or_default();
-    let config: LaunchConfig =
-        serde_json::from_str(text).map_err(|e| ("configuration", io::Error::other(e)))?;
+    let config: LaunchConfig = serde_json::from_str(text).map_err(|e| ("configuration", io::Error::other(e)))?;
     unsafe {
         libc::close_range(INFO_KEEP_FD as u32 + 1, u32::MAX, 0);
         libc::umask(0o022);
@@ -72,11 +71,7 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
 }
 
 fn check(result: i32) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// bubblewrap started by real root is no sandbox, so uid 0 ends here.
@@ -113,22 +108,11 @@ fn enter_namespaces() -> io::Result<()> {
 
 /// Paths are relative to the project directory: short, and free of the characters the option syntax reserves.
 fn mount_overlay(overlay: &Overlay, at: &str) -> io::Result<()> {
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={},userxattr",
-        overlay.lower, overlay.upper, overlay.scratch
-    );
+    let options = format!("lowerdir={},upperdir={},workdir={},userxattr", overlay.lower, overlay.upper, overlay.scratch);
     let c = |s: &str| CString::new(s).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
     let (kind, at, options) = (c("overlay")?, c(at)?, c(&options)?);
     // SAFETY: all four strings live through the call.
-    check(unsafe {
-        libc::mount(
-            kind.as_ptr(),
-            at.as_ptr(),
-            kind.as_ptr(),
-            libc::MS_NOSUID | libc::MS_NODEV,
-            options.as_ptr().cast(),
-        )
-    })
+    check(unsafe { libc::mount(kind.as_ptr(), at.as_ptr(), kind.as_ptr(), libc::MS_NOSUID | libc::MS_NODEV, options.as_ptr().cast()) })
 }
 
 fn hand_over_work(path: &str) -> io::Result<()> {
@@ -152,8 +136,5 @@ fn exec(argv: &[String]) -> io::Result<std::convert::Infallible> {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    Err(std::process::Command::new(program)
-        .args(rest)
-        .env_clear()
-        .exec())
+    Err(std::process::Command::new(program).args(rest).env_clear().exec())
 }

@@ -23,16 +23,12 @@ mod workspace;
 pub use jail::jail_main;
 pub use launch::launch_main;
 pub use pipes::PtyInput;
-pub use probe::{is_open_to_others, CgroupBackend, Config, Finding, Probe, Tier, TierChoice};
+pub use probe::{CgroupBackend, Config, Finding, Probe, Tier, TierChoice, is_open_to_others};
 pub use run::{Refused, RefusedKind, Running, Sandbox, Stopper};
-pub use spec::{
-    Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace,
-    Usage, shell,
-};
+pub use spec::{Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace, Usage, shell};
 pub use sweep::SweepReport;
 pub use workspace::{
-    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, EntryKind, ListEntry,
-    TreeEntry, WorkspaceError, Workspaces,
+    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, EntryKind, ListEntry, TreeEntry, WorkspaceError, Workspaces,
 };
 
 /// First argument under which a program that embeds this crate must call [`jail_main`], before any thread starts.

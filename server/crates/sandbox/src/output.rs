@@ -16,10 +16,7 @@ const READ_SIZE: usize = 16 * 1024;
 
 /// Where output comes from.
 pub(crate) enum Source {
-    Pipes {
-        stdout: pipe::Receiver,
-        stderr: pipe::Receiver,
-    },
+    Pipes { stdout: pipe::Receiver, stderr: pipe::Receiver },
     Pty(Arc<AsyncFd<OwnedFd>>),
 }
 
@@ -41,11 +38,7 @@ struct Pump {
 
 /// Runs until every source is at its end, the limit is reached, or the jail is dead and the pipes are empty.
 pub(crate) async fn pump(source: Source, sink: mpsc::Sender<Chunk>, meter: Arc<Meter>, limit: u64) {
-    let mut pump = Pump {
-        sink: Some(sink),
-        meter: meter.clone(),
-        limit,
-    };
+    let mut pump = Pump { sink: Some(sink), meter: meter.clone(), limit };
     let all = async {
         match source {
             Source::Pipes { stdout, stderr } => pump.pipes(stdout, stderr).await,
@@ -61,10 +54,7 @@ pub(crate) async fn pump(source: Source, sink: mpsc::Sender<Chunk>, meter: Arc<M
     // a descriptor lost somewhere else must not hold the run open.
     loop {
         let before = meter.total.load(Ordering::Relaxed);
-        if tokio::time::timeout(Duration::from_secs(1), &mut all)
-            .await
-            .is_ok()
-        {
+        if tokio::time::timeout(Duration::from_secs(1), &mut all).await.is_ok() {
             return;
         }
         if meter.total.load(Ordering::Relaxed) == before {
@@ -99,17 +89,11 @@ impl Pump {
     async fn pty(&mut self, master: Arc<AsyncFd<OwnedFd>>) {
         let mut buffer = vec![0u8; READ_SIZE];
         loop {
-            let read = master
-                .async_io(tokio::io::Interest::READABLE, |fd| {
-                    rustix::io::read(fd, &mut buffer[..]).map_err(io::Error::from)
-                })
-                .await;
+            let read =
+                master.async_io(tokio::io::Interest::READABLE, |fd| rustix::io::read(fd, &mut buffer[..]).map_err(io::Error::from)).await;
             // A terminal whose last user is gone reports EIO, not an end of file.
             let Ok(n @ 1..) = read else { return };
-            if !self
-                .pass(Channel::Pty, Bytes::copy_from_slice(&buffer[..n]))
-                .await
-            {
+            if !self.pass(Channel::Pty, Bytes::copy_from_slice(&buffer[..n])).await {
                 return;
             }
         }
@@ -126,22 +110,13 @@ impl Pump {
         if over {
             data.truncate(room as usize);
         }
-        self.meter
-            .total
-            .store(offset + data.len() as u64, Ordering::Relaxed);
+        self.meter.total.store(offset + data.len() as u64, Ordering::Relaxed);
         if over {
             self.meter.over.notify_one();
         }
         if let Some(sink) = &self.sink
             && !data.is_empty()
-            && sink
-                .send(Chunk {
-                    channel,
-                    offset,
-                    data,
-                })
-                .await
-                .is_err()
+            && sink.send(Chunk { channel, offset, data }).await.is_err()
         {
             // Nobody listens any more; keep reading so that the job is not stuck on a full pipe.
             self.sink = None;

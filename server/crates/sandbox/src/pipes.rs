@@ -67,11 +67,7 @@ impl Pipes {
                 let (master, slave) = open_pty()?;
                 resize(master.as_fd(), columns, rows)?;
                 pty_master = Some(Arc::new(watch_fd(master)?));
-                (
-                    Stdio::from(slave.try_clone()?),
-                    Stdio::from(slave.try_clone()?),
-                    Stdio::from(slave),
-                )
+                (Stdio::from(slave.try_clone()?), Stdio::from(slave.try_clone()?), Stdio::from(slave))
             }
         };
         let theirs = Ends {
@@ -84,16 +80,7 @@ impl Pipes {
             stdout: stdout_end,
             stderr: stderr_end,
         };
-        Ok(Pipes {
-            control,
-            status,
-            info,
-            block,
-            stdout,
-            stderr,
-            pty_master,
-            theirs: Some(theirs),
-        })
+        Ok(Pipes { control, status, info, block, stdout, stderr, pty_master, theirs: Some(theirs) })
     }
 
     /// The writing side of the terminal, if there is one.
@@ -103,11 +90,7 @@ impl Pipes {
 
     /// Hands the reading sides over; works once.
     pub fn source(&mut self) -> io::Result<Source> {
-        match (
-            self.stdout.take(),
-            self.stderr.take(),
-            self.pty_master.take(),
-        ) {
+        match (self.stdout.take(), self.stderr.take(), self.pty_master.take()) {
             (Some(stdout), Some(stderr), _) => Ok(Source::Pipes { stdout, stderr }),
             (_, _, Some(master)) => Ok(Source::Pty(master)),
             _ => Err(io::Error::other("no output")),
@@ -127,22 +110,13 @@ fn open_pty() -> io::Result<(OwnedFd, OwnedFd)> {
     grantpt(&master)?;
     unlockpt(&master)?;
     let name = ptsname(&master, Vec::new())?;
-    let slave = rustix::fs::open(
-        name.as_c_str(),
-        OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::ioctl_fionbio(&master, true)?;
     Ok((master, slave))
 }
 
 fn resize(master: impl AsFd, columns: u16, rows: u16) -> io::Result<()> {
-    let size = rustix::termios::Winsize {
-        ws_col: columns,
-        ws_row: rows,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size = rustix::termios::Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 };
     Ok(rustix::termios::tcsetwinsize(master, size)?)
 }
 
@@ -157,14 +131,9 @@ pub(crate) async fn read_child_pid(info: &mut pipe::Receiver) -> io::Result<i32>
             break;
         }
     }
-    let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|_| io::Error::other("bubblewrap did not start"))?;
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|_| io::Error::other("bubblewrap did not start"))?;
     let pid = json.get("child-pid").and_then(|p| p.as_i64()).unwrap_or(0);
-    if pid > 1 {
-        Ok(pid as i32)
-    } else {
-        Err(io::Error::other("bubblewrap named no process"))
-    }
+    if pid > 1 { Ok(pid as i32) } else { Err(io::Error::other("bubblewrap named no process")) }
 }
 
 /// The writing side of a run's terminal.
@@ -175,12 +144,7 @@ impl PtyInput {
     /// Types `data`; waits while the terminal's buffer is full.
     pub async fn write(&self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
-            let n = self
-                .0
-                .async_io(tokio::io::Interest::WRITABLE, |fd| {
-                    rustix::io::write(fd, data).map_err(io::Error::from)
-                })
-                .await?;
+            let n = self.0.async_io(tokio::io::Interest::WRITABLE, |fd| rustix::io::write(fd, data).map_err(io::Error::from)).await?;
             data = &data[n..];
         }
         Ok(())

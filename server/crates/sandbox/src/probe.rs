@@ -120,12 +120,7 @@ struct Findings(Vec<Finding>);
 impl Findings {
     fn add(&mut self, name: &str, ok: bool, detail: impl Into<String>, advice: &str) -> bool {
         let advice = (!ok && !advice.is_empty()).then(|| advice.to_owned());
-        self.0.push(Finding {
-            name: name.into(),
-            ok,
-            detail: detail.into(),
-            advice,
-        });
+        self.0.push(Finding { name: name.into(), ok, detail: detail.into(), advice });
         ok
     }
 }
@@ -138,18 +133,9 @@ impl Sandbox {
         let root = rustix::process::geteuid().is_root();
         let (engine, lock, reason) = match prepare(&config, root, &mut findings) {
             Err(e) => {
-                findings.add(
-                    "work directory",
-                    false,
-                    e.to_string(),
-                    "Give the server a directory it can write.",
-                );
+                findings.add("work directory", false, e.to_string(), "Give the server a directory it can write.");
                 let engine = bare_engine(&config, Workspaces::unusable(&config.work_dir));
-                (
-                    engine,
-                    None,
-                    format!("the work directory is not usable: {e}"),
-                )
+                (engine, None, format!("the work directory is not usable: {e}"))
             }
             Ok((engine, lock)) => {
                 let (engine, reason) = choose(&config, engine, root, &mut findings).await;
@@ -164,11 +150,7 @@ impl Sandbox {
             findings: findings.0,
         };
         tracing::info!(tier = %probe.tier, cgroup = ?probe.cgroup, overlay = probe.overlay, reason = %probe.reason, "sandbox");
-        Arc::new(Sandbox {
-            engine,
-            probe,
-            _lock: lock,
-        })
+        Arc::new(Sandbox { engine, probe, _lock: lock })
     }
 
     pub(crate) fn owns_work_dir(&self) -> bool {
@@ -197,11 +179,7 @@ fn prepare(config: &Config, root: bool, findings: &mut Findings) -> io::Result<(
         return Err(io::Error::other("the uid range may not start at 0"));
     }
     let workspaces = Workspaces::open(&work_dir, root.then_some(config.uid_base), true)?;
-    let lock = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(work_dir.join("run/lock"))?;
+    let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(work_dir.join("run/lock"))?;
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| io::Error::other("another process uses it"))?;
     let mut engine = bare_engine(config, workspaces);
@@ -212,24 +190,14 @@ fn prepare(config: &Config, root: bool, findings: &mut Findings) -> io::Result<(
             Some(dir) => format!("{} cannot be entered by others", dir.display()),
             None => "reachable for the projects' uids".into(),
         };
-        findings.add(
-            "work directory",
-            closed.is_none(),
-            detail,
-            "Make every directory above it o+x, or choose another.",
-        );
+        findings.add("work directory", closed.is_none(), detail, "Make every directory above it o+x, or choose another.");
     }
     for path in &config.extra_paths {
         match check_extra(path, &work_dir) {
             Ok(path) => engine.extra.push(path),
             Err(why) => {
                 let advice = "List existing absolute directories that hold nothing secret.";
-                findings.add(
-                    "extra path",
-                    false,
-                    format!("{}: {why}", path.display()),
-                    advice,
-                );
+                findings.add("extra path", false, format!("{}: {why}", path.display()), advice);
             }
         }
     }
@@ -273,9 +241,7 @@ pub fn is_open_to_others(dir: &Path) -> bool {
 }
 
 fn closed_ancestor(path: &Path) -> Option<PathBuf> {
-    path.ancestors()
-        .find(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0))
-        .map(Path::to_path_buf)
+    path.ancestors().find(|dir| fs::metadata(dir).is_ok_and(|m| m.permissions().mode() & 0o001 == 0)).map(Path::to_path_buf)
 }
 
 fn check_extra(path: &Path, work_dir: &Path) -> Result<PathBuf, &'static str> {
@@ -286,42 +252,21 @@ fn check_extra(path: &Path, work_dir: &Path) -> Result<PathBuf, &'static str> {
     if path.starts_with(work_dir) || work_dir.starts_with(&path) {
         return Err("overlaps the work directory");
     }
-    let taken = [
-        "/", "/proc", "/sys", "/dev", "/etc", "/tmp", "/run", "/var", "/root", "/home", "/w",
-        "/boot",
-    ];
+    let taken = ["/", "/proc", "/sys", "/dev", "/etc", "/tmp", "/run", "/var", "/root", "/home", "/w", "/boot"];
     if taken.iter().any(|t| path == Path::new(t)) {
         return Err("is not a directory of tools");
     }
     Ok(path)
 }
 
-async fn choose(
-    config: &Config,
-    mut engine: Engine,
-    root: bool,
-    findings: &mut Findings,
-) -> (Engine, String) {
+async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut Findings) -> (Engine, String) {
     let landlock = landlock_version();
     let detail = format!("version {landlock}");
-    findings.add(
-        "landlock",
-        landlock > 0,
-        detail,
-        "Use a kernel built with Landlock, as a second layer.",
-    );
-    if matches!(
-        config.tier,
-        TierChoice::Auto | TierChoice::S3 | TierChoice::S3r
-    ) {
+    findings.add("landlock", landlock > 0, detail, "Use a kernel built with Landlock, as a second layer.");
+    if matches!(config.tier, TierChoice::Auto | TierChoice::S3 | TierChoice::S3r) {
         let (base, detail) = Base::detect(&group_name(&engine.work_dir));
         let advice = "Start the server with Delegate=yes in its systemd unit, or as root.";
-        findings.add(
-            "control groups",
-            base.backend != CgroupBackend::None,
-            detail,
-            advice,
-        );
+        findings.add("control groups", base.backend != CgroupBackend::None, detail, advice);
         engine.base = base;
     }
     let with_groups = engine.base.backend != CgroupBackend::None;
@@ -329,10 +274,7 @@ async fn choose(
         TierChoice::S1 => Tier::S1,
         TierChoice::S2 => Tier::S2,
         TierChoice::S3 if root => {
-            return refuse(
-                engine,
-                "tier S3 is for a server without privileges; under root use S3r",
-            );
+            return refuse(engine, "tier S3 is for a server without privileges; under root use S3r");
         }
         TierChoice::S3r if !root => return refuse(engine, "tier S3r needs a root server"),
         TierChoice::S3 | TierChoice::S3r if !with_groups => {
@@ -356,25 +298,16 @@ async fn choose(
         return refuse(engine, &reason);
     }
     if landlock < 1 {
-        return refuse(
-            engine,
-            &format!("{reason}; and there is no Landlock to fall back to"),
-        );
+        return refuse(engine, &format!("{reason}; and there is no Landlock to fall back to"));
     }
     if !config.allow_weak {
-        return refuse(
-            engine,
-            &format!("{reason}; only the weak tier S1 is left, and it is not allowed"),
-        );
+        return refuse(engine, &format!("{reason}; only the weak tier S1 is left, and it is not allowed"));
     }
     engine.base = Base::none();
     engine.tier = Tier::S1;
     engine.workspaces = engine.workspaces.with_overlay(false);
     match try_command(&engine).await {
-        Ok(()) => (
-            engine,
-            format!("weak tier by the administrator's choice; {reason}"),
-        ),
+        Ok(()) => (engine, format!("weak tier by the administrator's choice; {reason}")),
         Err(why) => refuse(engine, &format!("{reason}; S1: {why}")),
     }
 }
@@ -387,57 +320,25 @@ fn refuse(mut engine: Engine, reason: &str) -> (Engine, String) {
 
 async fn try_bwrap(engine: &mut Engine, tier: Tier, findings: &mut Findings) -> Result<(), String> {
     let advice = "Install bubblewrap 0.8 or newer.";
-    let Some(path) = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"]
-        .iter()
-        .map(Path::new)
-        .find(|p| p.exists())
-    else {
+    let Some(path) = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].iter().map(Path::new).find(|p| p.exists()) else {
         findings.add("bubblewrap", false, "not found", advice);
         return Err("bubblewrap is not installed".into());
     };
-    let help = std::process::Command::new(path)
-        .arg("--help")
-        .env_clear()
-        .output();
-    let help = help
-        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
-        .unwrap_or_default();
-    if !findings.add(
-        "bubblewrap",
-        help.contains("--disable-userns"),
-        path.display().to_string(),
-        advice,
-    ) {
+    let help = std::process::Command::new(path).arg("--help").env_clear().output();
+    let help = help.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    if !findings.add("bubblewrap", help.contains("--disable-userns"), path.display().to_string(), advice) {
         return Err("bubblewrap is too old".into());
     }
     engine.bwrap = path.to_path_buf();
     engine.bind_fd = help.contains("--bind-fd");
     engine.tier = tier;
     let ran = try_command(engine).await;
-    let detail = ran
-        .as_ref()
-        .err()
-        .cloned()
-        .unwrap_or_else(|| "a command ran in it".into());
-    findings.add(
-        "namespaces",
-        ran.is_ok(),
-        detail,
-        "Allow user namespaces and an unmasked /proc (see the deployment guide).",
-    );
+    let detail = ran.as_ref().err().cloned().unwrap_or_else(|| "a command ran in it".into());
+    findings.add("namespaces", ran.is_ok(), detail, "Allow user namespaces and an unmasked /proc (see the deployment guide).");
     ran?;
     let overlay = try_overlay(engine).await;
-    let detail = overlay
-        .as_ref()
-        .err()
-        .cloned()
-        .unwrap_or_else(|| "mounted and written".into());
-    findings.add(
-        "overlay",
-        overlay.is_ok(),
-        detail,
-        "Branches are copies instead, which is slower for large projects.",
-    );
+    let detail = overlay.as_ref().err().cloned().unwrap_or_else(|| "mounted and written".into());
+    findings.add("overlay", overlay.is_ok(), detail, "Branches are copies instead, which is slower for large projects.");
     engine.workspaces = engine.workspaces.with_overlay(overlay.is_ok());
     Ok(())
 }
@@ -450,17 +351,11 @@ async fn run(engine: &Engine, dir: RunDir, command: &str) -> Result<Finished, St
         dir,
         cwd: String::new(),
         env: Vec::new(),
-        limits: Limits {
-            wall: Duration::from_secs(20),
-            ..Limits::default()
-        },
+        limits: Limits { wall: Duration::from_secs(20), ..Limits::default() },
         network: Network::None,
         tty: None,
     };
-    let running = engine
-        .start(spec)
-        .await
-        .map_err(|Refused { reason, .. }| reason)?;
+    let running = engine.start(spec).await.map_err(|Refused { reason, .. }| reason)?;
     let finished = running.wait().await;
     match (finished.exit.kind, finished.exit.code) {
         (ExitKind::Exited, Some(0)) => Ok(finished),
@@ -470,55 +365,29 @@ async fn run(engine: &Engine, dir: RunDir, command: &str) -> Result<Finished, St
 
 async fn try_command(engine: &Engine) -> Result<(), String> {
     let project = Uuid::now_v7();
-    engine
-        .workspaces
-        .make_empty(project)
-        .map_err(|e| e.to_string())?;
+    engine.workspaces.make_empty(project).map_err(|e| e.to_string())?;
     let ran = run(engine, RunDir::Checkout(project), "echo probe > probe").await;
     let wrote = engine.workspaces.open_file(project, "probe");
-    engine
-        .workspaces
-        .drop_project(project)
-        .await
-        .map_err(|e| e.to_string())?;
+    engine.workspaces.drop_project(project).await.map_err(|e| e.to_string())?;
     ran?;
-    wrote
-        .map(|_| ())
-        .map_err(|e| format!("a file written in the sandbox is not there: {e}"))
+    wrote.map(|_| ()).map_err(|e| format!("a file written in the sandbox is not there: {e}"))
 }
 
 async fn try_overlay(engine: &Engine) -> Result<(), String> {
     let (project, branch) = (Uuid::now_v7(), Uuid::now_v7());
-    engine
-        .workspaces
-        .make_empty(project)
-        .map_err(|e| e.to_string())?;
+    engine.workspaces.make_empty(project).map_err(|e| e.to_string())?;
     let workspaces = &engine.workspaces;
     let attempt = async {
-        workspaces
-            .create_branch(project, branch)
-            .await
-            .map_err(|e| e.to_string())?;
-        run(
-            engine,
-            RunDir::Branch { project, branch },
-            "echo probe > probe",
-        )
-        .await?;
-        let read = workspaces
-            .branch_read(project, branch, "probe", 100)
-            .await
-            .map_err(|e| e.to_string())?;
+        workspaces.create_branch(project, branch).await.map_err(|e| e.to_string())?;
+        run(engine, RunDir::Branch { project, branch }, "echo probe > probe").await?;
+        let read = workspaces.branch_read(project, branch, "probe", 100).await.map_err(|e| e.to_string())?;
         if read.is_none() || workspaces.open_file(project, "probe").is_ok() {
             return Err("the overlay did not keep the write to itself".to_owned());
         }
         Ok(())
     };
     let result = attempt.await;
-    workspaces
-        .drop_project(project)
-        .await
-        .map_err(|e| e.to_string())?;
+    workspaces.drop_project(project).await.map_err(|e| e.to_string())?;
     result
 }
 
@@ -529,13 +398,6 @@ fn group_name(work_dir: &Path) -> String {
 
 fn landlock_version() -> i64 {
     // SAFETY: asks for the version only; no memory is passed.
-    let version = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<u8>(),
-            0usize,
-            1u32,
-        )
-    };
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0usize, 1u32) };
     version.max(0)
 }

@@ -48,20 +48,12 @@ pub struct Refused {
 
 impl Refused {
     pub(crate) fn new(kind: RefusedKind, reason: impl Into<String>) -> Refused {
-        Refused {
-            kind,
-            reason: reason.into(),
-        }
+        Refused { kind, reason: reason.into() }
     }
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> Refused + '_ {
-    move |e| {
-        Refused::new(
-            RefusedKind::Failed,
-            format!("The sandbox could not be set up ({what}: {e}). Nothing was run."),
-        )
-    }
+    move |e| Refused::new(RefusedKind::Failed, format!("The sandbox could not be set up ({what}: {e}). Nothing was run."))
 }
 
 /// The only way to run a process. Cheap to share; made by [`Sandbox::probe`].
@@ -104,10 +96,7 @@ impl Sandbox {
     /// On a branch this waits for a [`Workspaces::sync`] of the same project to end, and the other way round.
     pub async fn start(&self, spec: Spec) -> Result<Running, Refused> {
         if self.engine.tier == Tier::S0 {
-            let reason = format!(
-                "Commands cannot be run on this machine: {}",
-                self.probe.reason
-            );
+            let reason = format!("Commands cannot be run on this machine: {}", self.probe.reason);
             return Err(Refused::new(RefusedKind::NoSandbox, reason));
         }
         self.engine.start(spec).await
@@ -123,24 +112,12 @@ impl Engine {
         }
         let place = self.workspaces.place(&spec.dir).await?;
         let started = Instant::now();
-        let group = self
-            .base
-            .create(&spec.id.to_string(), &spec.limits)
-            .map_err(failed("control group"))?;
-        let mut trash = Trash {
-            group,
-            record: self.record_path(&spec),
-            init: None,
-            armed: true,
-        };
-        Record::new(&spec, trash.group.clone())
-            .write(&trash.record)
-            .map_err(failed("run record"))?;
+        let group = self.base.create(&spec.id.to_string(), &spec.limits).map_err(failed("control group"))?;
+        let mut trash = Trash { group, record: self.record_path(&spec), init: None, armed: true };
+        Record::new(&spec, trash.group.clone()).write(&trash.record).map_err(failed("run record"))?;
         let mut pipes = Pipes::open(&spec).map_err(failed("pipes"))?;
         let launch = self.launch_config(&spec.limits, &place, spec.tty.is_some());
-        let mut outer = self
-            .spawn(&launch, &mut pipes)
-            .map_err(failed("launcher"))?;
+        let mut outer = self.spawn(&launch, &mut pipes).map_err(failed("launcher"))?;
         let outer_pid = outer.id().unwrap_or(0) as i32;
         let hands = tokio::time::timeout(HANDSHAKE, async {
             tokio::select! {
@@ -153,9 +130,7 @@ impl Engine {
             Ok(Ok(hands)) => hands,
             Ok(Err(e)) => return Err(self.give_up(e, pipes, outer).await),
             Err(_) => {
-                return Err(self
-                    .give_up(io::Error::other("no answer in time"), pipes, outer)
-                    .await);
+                return Err(self.give_up(io::Error::other("no answer in time"), pipes, outer).await);
             }
         };
         let meter = Arc::new(Meter::default());
@@ -182,40 +157,21 @@ impl Engine {
         let (ask, asked) = watch::channel(Asked::No);
         let (dead_tx, dead) = watch::channel(false);
         let task = tokio::spawn(supervise(live, asked, dead_tx));
-        let stopper = Stopper {
-            ask: Arc::new(ask),
-            dead,
-        };
-        Ok(Running {
-            output,
-            input,
-            stopper,
-            task: Some(task),
-        })
+        let stopper = Stopper { ask: Arc::new(ask), dead };
+        Ok(Running { output, input, stopper, task: Some(task) })
     }
 
     fn record_path(&self, spec: &Spec) -> PathBuf {
-        self.work_dir
-            .join("run/records")
-            .join(format!("{}.json", spec.id))
+        self.work_dir.join("run/records").join(format!("{}.json", spec.id))
     }
 
     fn launch_config(&self, limits: &Limits, place: &RunPlace, tty: bool) -> LaunchConfig {
         let etc = self.work_dir.join("run/etc");
         let argv = if self.tier == Tier::S1 {
-            vec![
-                self.helper.to_string_lossy().into_owned(),
-                crate::JAIL_ARG.into(),
-            ]
+            vec![self.helper.to_string_lossy().into_owned(), crate::JAIL_ARG.into()]
         } else {
             let work = place.project_dir.join(&place.work);
-            let layout = Layout {
-                helper: &self.helper,
-                etc: &etc,
-                extra: &self.extra,
-                bind_fd: self.bind_fd,
-                work: &work,
-            };
+            let layout = Layout { helper: &self.helper, etc: &etc, extra: &self.extra, bind_fd: self.bind_fd, work: &work };
             let mut argv = bwrap::arguments(&layout, limits);
             argv[0] = self.bwrap.to_string_lossy().into_owned();
             argv
@@ -237,23 +193,10 @@ impl Engine {
     fn spawn(&self, launch: &LaunchConfig, pipes: &mut Pipes) -> io::Result<tokio::process::Child> {
         let json = serde_json::to_string(launch).map_err(io::Error::other)?;
         let mut command = tokio::process::Command::new(&self.helper);
-        command
-            .arg(crate::LAUNCH_ARG)
-            .arg(json)
-            .env_clear()
-            .current_dir("/");
-        let ends = pipes
-            .theirs
-            .take()
-            .ok_or_else(|| io::Error::other("pipes are used up"))?;
-        command
-            .stdin(ends.stdin)
-            .stdout(ends.stdout)
-            .stderr(ends.stderr);
-        let mapping = |parent_fd, child_fd| FdMapping {
-            parent_fd,
-            child_fd,
-        };
+        command.arg(crate::LAUNCH_ARG).arg(json).env_clear().current_dir("/");
+        let ends = pipes.theirs.take().ok_or_else(|| io::Error::other("pipes are used up"))?;
+        command.stdin(ends.stdin).stdout(ends.stdout).stderr(ends.stderr);
+        let mapping = |parent_fd, child_fd| FdMapping { parent_fd, child_fd };
         command
             .fd_mappings(vec![
                 mapping(ends.control, CONTROL_FD),
@@ -276,51 +219,32 @@ impl Engine {
         trash: &mut Trash,
         place: &RunPlace,
     ) -> io::Result<(i32, AsyncFd<OwnedFd>)> {
-        let init_pid = if self.tier == Tier::S1 {
-            outer_pid
-        } else {
-            read_child_pid(&mut pipes.info).await?
-        };
-        let pid = rustix::process::Pid::from_raw(init_pid)
-            .ok_or_else(|| io::Error::other("no process id"))?;
+        let init_pid = if self.tier == Tier::S1 { outer_pid } else { read_child_pid(&mut pipes.info).await? };
+        let pid = rustix::process::Pid::from_raw(init_pid).ok_or_else(|| io::Error::other("no process id"))?;
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
         trash.init = Some(pidfd.try_clone()?);
         let init = watch_fd(pidfd)?;
         if let Some(group) = &trash.group {
             group.join(init_pid)?;
         }
-        Record::new(spec, trash.group.clone())
-            .with_processes(init_pid, outer_pid)
-            .write(&trash.record)?;
+        Record::new(spec, trash.group.clone()).with_processes(init_pid, outer_pid).write(&trash.record)?;
         let _ = pipes.block.write_all(b"x").await;
         let mut up = [0u8; 3];
         pipes.status.read_exact(&mut up).await?;
-        let config =
-            serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
-        pipes
-            .control
-            .write_all(&(config.len() as u32).to_le_bytes())
-            .await?;
+        let config = serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
+        pipes.control.write_all(&(config.len() as u32).to_le_bytes()).await?;
         pipes.control.write_all(&config).await?;
         Ok((init_pid, init))
     }
 
     fn jail_config(&self, spec: &Spec, place: &RunPlace) -> JailConfig {
         let bare = self.tier == Tier::S1;
-        let work = if bare {
-            place.project_dir.join(&place.work)
-        } else {
-            PathBuf::from("/w")
-        };
+        let work = if bare { place.project_dir.join(&place.work) } else { PathBuf::from("/w") };
         let work = work.to_string_lossy().into_owned();
         let extra = self.extra.iter().map(|p| p.to_string_lossy().into_owned());
         let strings = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
         let (readable, writable, home) = if bare {
-            let scratch = place
-                .project_dir
-                .join("scratch")
-                .to_string_lossy()
-                .into_owned();
+            let scratch = place.project_dir.join("scratch").to_string_lossy().into_owned();
             let mut readable = strings(&[
                 "/usr",
                 "/bin",
@@ -335,16 +259,7 @@ impl Engine {
                 "/dev/zero",
             ]);
             readable.extend(extra);
-            (
-                readable,
-                vec![
-                    work.clone(),
-                    scratch.clone(),
-                    "/dev/null".into(),
-                    "/dev/tty".into(),
-                ],
-                scratch,
-            )
+            (readable, vec![work.clone(), scratch.clone(), "/dev/null".into(), "/dev/tty".into()], scratch)
         } else {
             let writable = ["/w", "/tmp", "/dev", "/proc", JAIL_HOME];
             (vec!["/".into()], strings(&writable), JAIL_HOME.into())
@@ -354,17 +269,9 @@ impl Engine {
         JailConfig {
             argv: spec.argv.clone(),
             env: environment(spec, &home, &tmp, &self.extra),
-            cwd: if spec.cwd.is_empty() {
-                work
-            } else {
-                format!("{work}/{}", spec.cwd)
-            },
+            cwd: if spec.cwd.is_empty() { work } else { format!("{work}/{}", spec.cwd) },
             // With a control group that one should be met first: it counts what it refused.
-            pids: if has_no_cgroup(&self.base) {
-                pids
-            } else {
-                pids * 2 + 16
-            },
+            pids: if has_no_cgroup(&self.base) { pids } else { pids * 2 + 16 },
             nofile: spec.limits.nofile,
             file_bytes: spec.limits.file_bytes,
             writable,
@@ -376,12 +283,7 @@ impl Engine {
     }
 
     /// Ends whatever the failed start left and says why it failed.
-    async fn give_up(
-        &self,
-        error: io::Error,
-        mut pipes: Pipes,
-        mut outer: tokio::process::Child,
-    ) -> Refused {
+    async fn give_up(&self, error: io::Error, mut pipes: Pipes, mut outer: tokio::process::Child) -> Refused {
         let mut said = Vec::new();
         if let Some(stderr) = &mut pipes.stderr {
             let mut limited = stderr.take(2000);
@@ -391,18 +293,11 @@ impl Engine {
         // With the pipes closed it ends by itself. Killing it outright could leave bubblewrap's child waiting for it
         // for ever, before there is anything that could tell us that child's number.
         drop(pipes);
-        if tokio::time::timeout(Duration::from_secs(2), outer.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(Duration::from_secs(2), outer.wait()).await.is_err() {
             let _ = outer.start_kill();
         }
         let said = String::from_utf8_lossy(&said).trim().to_owned();
-        let detail = if said.is_empty() {
-            error.to_string()
-        } else {
-            said
-        };
+        let detail = if said.is_empty() { error.to_string() } else { said };
         failed("jail")(io::Error::other(detail))
     }
 }
@@ -449,27 +344,15 @@ fn check_spec(spec: &Spec) -> Result<(), Refused> {
     if spec.argv.first().is_none_or(|a| a.is_empty()) {
         return invalid("There is no command to run.");
     }
-    if spec
-        .argv
-        .iter()
-        .any(|a| a.contains('\0') || a.len() > 128 * 1024)
-    {
+    if spec.argv.iter().any(|a| a.contains('\0') || a.len() > 128 * 1024) {
         return invalid("An argument contains a null character or is longer than 128 KiB.");
     }
     if !spec.cwd.is_empty() && beneath::check_path(&spec.cwd).is_err() {
-        return invalid(
-            "The working directory has to be a path inside the project, without \"..\".",
-        );
+        return invalid("The working directory has to be a path inside the project, without \"..\".");
     }
-    let name_ok = |n: &str| {
-        n.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    };
-    if spec
-        .env
-        .iter()
-        .any(|(n, v)| !name_ok(n) || n.len() > 256 || v.contains('\0') || v.len() > 64 * 1024)
-    {
+    let name_ok =
+        |n: &str| n.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if spec.env.iter().any(|(n, v)| !name_ok(n) || n.len() > 256 || v.contains('\0') || v.len() > 64 * 1024) {
         return invalid("An environment variable has an unusable name or value.");
     }
     if spec.env.len() > 256 {
@@ -479,23 +362,10 @@ fn check_spec(spec: &Spec) -> Result<(), Refused> {
 }
 
 fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(String, String)> {
-    let bins: Vec<String> = extra
-        .iter()
-        .map(|p| p.join("bin"))
-        .filter(|p: &PathBuf| Path::new(p).is_dir())
-        .map(|p| p.to_string_lossy().into_owned())
-        .collect();
-    let path = bins
-        .iter()
-        .map(String::as_str)
-        .chain(["/usr/local/bin:/usr/bin:/bin"])
-        .collect::<Vec<_>>()
-        .join(":");
-    let term = if spec.tty.is_some() {
-        "xterm-256color"
-    } else {
-        "dumb"
-    };
+    let bins: Vec<String> =
+        extra.iter().map(|p| p.join("bin")).filter(|p: &PathBuf| Path::new(p).is_dir()).map(|p| p.to_string_lossy().into_owned()).collect();
+    let path = bins.iter().map(String::as_str).chain(["/usr/local/bin:/usr/bin:/bin"]).collect::<Vec<_>>().join(":");
+    let term = if spec.tty.is_some() { "xterm-256color" } else { "dumb" };
     let fixed = [
         ("PATH", path.as_str()),
         ("HOME", home),
@@ -506,12 +376,7 @@ fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(St
         ("TERM", term),
     ];
     let given = |name: &str| spec.env.iter().any(|(n, _)| n == name);
-    fixed
-        .iter()
-        .filter(|(n, _)| !given(n))
-        .map(|(n, v)| (n.to_string(), v.to_string()))
-        .chain(spec.env.iter().cloned())
-        .collect()
+    fixed.iter().filter(|(n, _)| !given(n)).map(|(n, v)| (n.to_string(), v.to_string())).chain(spec.env.iter().cloned()).collect()
 }
 
 /// A run in flight. Dropping it kills the run.

@@ -87,15 +87,8 @@ impl Limits {
     pub fn for_kind(kind: Kind) -> Limits {
         let base = Limits::default();
         match kind {
-            Kind::Terminal => Limits {
-                wall: Duration::from_secs(12 * 3600),
-                output_bytes: 1024 * MIB,
-                ..base
-            },
-            Kind::Git => Limits {
-                wall: Duration::from_secs(120),
-                ..base
-            },
+            Kind::Terminal => Limits { wall: Duration::from_secs(12 * 3600), output_bytes: 1024 * MIB, ..base },
+            Kind::Git => Limits { wall: Duration::from_secs(120), ..base },
             Kind::Codegen | Kind::TestRunner | Kind::SandboxExec => base,
         }
     }
@@ -122,9 +115,7 @@ pub struct Spec {
 /// The argument vector that runs `command` in a shell without reading anyone's start-up files.
 pub fn shell(command: &str) -> Vec<String> {
     if std::path::Path::new("/usr/bin/bash").exists() {
-        return ["/usr/bin/bash", "--noprofile", "--norc", "-c", command]
-            .map(String::from)
-            .to_vec();
+        return ["/usr/bin/bash", "--noprofile", "--norc", "-c", command].map(String::from).to_vec();
     }
     ["/bin/sh", "-c", command].map(String::from).to_vec()
 }

@@ -53,11 +53,7 @@ pub(crate) struct Live {
 }
 
 /// Sees the run through. `dead` becomes true once nothing is alive and everything is removed.
-pub(crate) async fn supervise(
-    mut live: Live,
-    mut asked: watch::Receiver<Asked>,
-    dead: watch::Sender<bool>,
-) -> Finished {
+pub(crate) async fn supervise(mut live: Live, mut asked: watch::Receiver<Asked>, dead: watch::Sender<bool>) -> Finished {
     let cause = live.watch(&mut asked).await;
     let wall = live.started.elapsed();
     let counters = live.group.as_ref().map(Group::counters);
@@ -65,35 +61,18 @@ pub(crate) async fn supervise(
     let status = live.read_status().await;
     live.meter.ended.notify_one();
     let _ = dead.send(true);
-    let Live {
-        pump,
-        meter,
-        place,
-        limits,
-        tier,
-        ..
-    } = live;
+    let Live { pump, meter, place, limits, tier, .. } = live;
     // The lock on the branch's lower directory is free from here on, whether or not anyone reads the output.
     drop(place);
     let _ = pump.await;
     let exit = decide(cause, &status, counters.as_ref(), &limits);
     let usage = Usage {
         wall_ms: wall.as_millis() as u64,
-        cpu_ms: counters
-            .map(|c| c.cpu.as_millis() as u64)
-            .filter(|ms| *ms > 0)
-            .unwrap_or(status.cpu_us / 1000),
-        peak_memory_bytes: counters
-            .map(|c| c.peak_memory_bytes)
-            .unwrap_or(status.peak_kb * 1024),
+        cpu_ms: counters.map(|c| c.cpu.as_millis() as u64).filter(|ms| *ms > 0).unwrap_or(status.cpu_us / 1000),
+        peak_memory_bytes: counters.map(|c| c.peak_memory_bytes).unwrap_or(status.peak_kb * 1024),
         output_bytes: meter.total.load(Ordering::Relaxed),
     };
-    Finished {
-        exit,
-        usage,
-        tier,
-        left_alive,
-    }
+    Finished { exit, usage, tier, left_alive }
 }
 
 impl Live {
@@ -170,10 +149,7 @@ impl Live {
             // The helper has to sweep what it started; killed itself, it could not.
             self.say(SAY_KILL);
         } else {
-            let _ = rustix::process::pidfd_send_signal(
-                self.init.get_ref().as_fd(),
-                rustix::process::Signal::KILL,
-            );
+            let _ = rustix::process::pidfd_send_signal(self.init.get_ref().as_fd(), rustix::process::Signal::KILL);
         }
     }
 
@@ -188,10 +164,7 @@ impl Live {
             }
             None => {
                 let (bytes, processes) = tree_use(self.init_pid, 0);
-                (
-                    bytes > self.limits.memory_bytes,
-                    processes > u64::from(self.limits.pids),
-                )
+                (bytes > self.limits.memory_bytes, processes > u64::from(self.limits.pids))
             }
         };
         if out_of_memory {
@@ -202,10 +175,7 @@ impl Live {
             if state.refusing_since.get_or_insert(Instant::now()).elapsed() >= AT_PIDS_LIMIT {
                 return Some(ExitKind::PidsLimit);
             }
-        } else if state
-            .refused_at
-            .is_some_and(|at| at.elapsed() > AT_PIDS_LIMIT / 2)
-        {
+        } else if state.refused_at.is_some_and(|at| at.elapsed() > AT_PIDS_LIMIT / 2) {
             // A build that once asked for too many and made do with fewer goes on.
             state.refusing_since = None;
         }
@@ -224,16 +194,10 @@ impl Live {
                 return Some(ExitKind::DiskLimit);
             }
         } else if state.measured_at.unwrap_or(self.started).elapsed() >= DISK_EVERY {
-            if workspace::free_share(&self.place.writable)
-                .is_some_and(|free| free < LOWEST_FREE_SHARE)
-            {
+            if workspace::free_share(&self.place.writable).is_some_and(|free| free < LOWEST_FREE_SHARE) {
                 return Some(ExitKind::DiskLimit);
             }
-            let (dir, owner, result) = (
-                self.place.writable.clone(),
-                self.place.owner,
-                state.measured.clone(),
-            );
+            let (dir, owner, result) = (self.place.writable.clone(), self.place.owner, state.measured.clone());
             state.measuring = Some(tokio::task::spawn_blocking(move || {
                 let size = workspace::measure(&dir, owner);
                 *result.lock().unwrap_or_else(|e| e.into_inner()) = size;
@@ -248,9 +212,7 @@ impl Live {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.outer.wait()).await;
         let (group, record) = (self.group.take(), self.record.clone());
         tokio::task::spawn_blocking(move || {
-            let left = group
-                .as_ref()
-                .map_or(0, |g| g.kill_all(Duration::from_secs(2)));
+            let left = group.as_ref().map_or(0, |g| g.kill_all(Duration::from_secs(2)));
             if let Some(group) = group {
                 group.remove();
             }
@@ -292,12 +254,7 @@ impl Status {
         let mut status = Status::default();
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
-            let number = |i: usize| {
-                words
-                    .get(i)
-                    .and_then(|w| w.parse::<i64>().ok())
-                    .unwrap_or(0)
-            };
+            let number = |i: usize| words.get(i).and_then(|w| w.parse::<i64>().ok()).unwrap_or(0);
             match words.first() {
                 Some(&"exit") => {
                     status.ended = Some((number(1) as i32, number(2) as i32));
@@ -305,8 +262,7 @@ impl Status {
                     status.peak_kb = number(4) as u64;
                 }
                 Some(&"failed") => {
-                    status.failed =
-                        Some((words.get(1).unwrap_or(&"").to_string(), number(2) as i32));
+                    status.failed = Some((words.get(1).unwrap_or(&"").to_string(), number(2) as i32));
                 }
                 _ => {}
             }
@@ -315,12 +271,7 @@ impl Status {
     }
 }
 
-fn decide(
-    cause: Option<ExitKind>,
-    status: &Status,
-    counters: Option<&Counters>,
-    limits: &Limits,
-) -> Exit {
+fn decide(cause: Option<ExitKind>, status: &Status, counters: Option<&Counters>, limits: &Limits) -> Exit {
     let (code, signal) = match status.ended {
         Some((_, signal)) if signal != 0 => (None, Some(signal)),
         Some((code, _)) => (Some(code), None),
@@ -337,29 +288,16 @@ fn decide(
         None if code.is_some() => ExitKind::Exited,
         None => ExitKind::Lost,
     };
-    Exit {
-        kind,
-        code,
-        signal,
-        sentence: sentence(kind, code, signal, status, limits),
-    }
+    Exit { kind, code, signal, sentence: sentence(kind, code, signal, status, limits) }
 }
 
-fn sentence(
-    kind: ExitKind,
-    code: Option<i32>,
-    signal: Option<i32>,
-    status: &Status,
-    limits: &Limits,
-) -> String {
+fn sentence(kind: ExitKind, code: Option<i32>, signal: Option<i32>, status: &Status, limits: &Limits) -> String {
     if let (ExitKind::Exited, Some((stage, errno))) = (kind, &status.failed) {
         let why = std::io::Error::from_raw_os_error(*errno);
         return match stage.as_str() {
             "exec" => format!("The command could not be started: {why}."),
             "cwd" => format!("The working directory could not be entered: {why}."),
-            other => format!(
-                "The sandbox could not be set up ({other}): {why}. The command did not run."
-            ),
+            other => format!("The sandbox could not be set up ({other}): {why}. The command did not run."),
         };
     }
     let size = |bytes: u64| match bytes >> 20 {
@@ -369,18 +307,9 @@ fn sentence(
     match kind {
         ExitKind::Exited => format!("Exited with code {}.", code.unwrap_or(0)),
         ExitKind::Signalled => format!("Ended by signal {}.", signal.unwrap_or(0)),
-        ExitKind::TimedOut => format!(
-            "Stopped after the time limit of {} s.",
-            limits.wall.as_secs()
-        ),
-        ExitKind::OutOfMemory => format!(
-            "Stopped at the memory limit of {}.",
-            size(limits.memory_bytes)
-        ),
-        ExitKind::OutputLimit => format!(
-            "Stopped at the output limit of {}.",
-            size(limits.output_bytes)
-        ),
+        ExitKind::TimedOut => format!("Stopped after the time limit of {} s.", limits.wall.as_secs()),
+        ExitKind::OutOfMemory => format!("Stopped at the memory limit of {}.", size(limits.memory_bytes)),
+        ExitKind::OutputLimit => format!("Stopped at the output limit of {}.", size(limits.output_bytes)),
         ExitKind::DiskLimit => format!(
             "Stopped at a disk limit: {} for one file, {} and {} files for the project.",
             size(limits.file_bytes),
@@ -389,28 +318,19 @@ fn sentence(
         ),
         ExitKind::PidsLimit => format!("Stopped at the limit of {} processes.", limits.pids),
         ExitKind::Cancelled => "Stopped on request.".into(),
-        ExitKind::Lost => {
-            "The sandbox ended without a result. The project's files are as the command left them."
-                .into()
-        }
+        ExitKind::Lost => "The sandbox ended without a result. The project's files are as the command left them.".into(),
     }
 }
 
 /// Resident memory and number of a process and everything below it, for machines without control groups.
 fn tree_use(pid: i32, depth: u32) -> (u64, u64) {
-    let own = std::fs::read_to_string(format!("/proc/{pid}/statm"))
-        .ok()
-        .and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok())
-        .unwrap_or(0);
+    let own =
+        std::fs::read_to_string(format!("/proc/{pid}/statm")).ok().and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
     let mut total = (own * rustix::param::page_size() as u64, 1);
     if depth > 64 {
         return total;
     }
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
         let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
             let below = tree_use(child, depth + 1);

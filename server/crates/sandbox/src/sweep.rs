@@ -28,10 +28,7 @@ pub(crate) struct Process {
 
 impl Process {
     fn of(pid: i32) -> Option<Process> {
-        Some(Process {
-            pid,
-            start: start_time(pid)?,
-        })
+        Some(Process { pid, start: start_time(pid)? })
     }
 
     fn is_alive(&self) -> bool {
@@ -51,11 +48,7 @@ impl Process {
         if !self.is_alive() || pidfd_send_signal(&fd, Signal::KILL).is_err() {
             return false;
         }
-        let mut poll = libc::pollfd {
-            fd: std::os::fd::AsRawFd::as_raw_fd(&fd),
-            events: libc::POLLIN,
-            revents: 0,
-        };
+        let mut poll = libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(&fd), events: libc::POLLIN, revents: 0 };
         unsafe { libc::poll(&mut poll, 1, 2000) };
         true
     }
@@ -73,10 +66,7 @@ fn start_time(pid: i32) -> Option<u64> {
 }
 
 fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// Written before a run's command can execute, removed after its end.
@@ -92,13 +82,7 @@ pub(crate) struct Record {
 impl Record {
     pub(crate) fn new(spec: &Spec, group: Option<Group>) -> Record {
         let server = Process::of(std::process::id() as i32);
-        Record {
-            id: spec.id,
-            boot: boot_id(),
-            server,
-            processes: Vec::new(),
-            group,
-        }
+        Record { id: spec.id, boot: boot_id(), server, processes: Vec::new(), group }
     }
 
     pub(crate) fn with_processes(mut self, init: i32, outer: i32) -> Record {
@@ -114,9 +98,7 @@ impl Record {
     }
 
     fn is_ours(&self) -> bool {
-        self.boot == boot_id()
-            && self.server.is_some()
-            && self.server == Process::of(std::process::id() as i32)
+        self.boot == boot_id() && self.server.is_some() && self.server == Process::of(std::process::id() as i32)
     }
 }
 
@@ -131,11 +113,7 @@ impl Sandbox {
         tokio::task::spawn_blocking(move || {
             let mut report = SweepReport::default();
             let mut ours = Vec::new();
-            for entry in fs::read_dir(work_dir.join("run/records"))
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
+            for entry in fs::read_dir(work_dir.join("run/records")).into_iter().flatten().flatten() {
                 sweep_record(&entry.path(), &mut report, &mut ours);
             }
             for (id, group) in base.existing() {
@@ -152,9 +130,7 @@ impl Sandbox {
 }
 
 fn sweep_record(path: &Path, report: &mut SweepReport, ours: &mut Vec<String>) {
-    let record = fs::read(path)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<Record>(&text).ok());
+    let record = fs::read(path).ok().and_then(|text| serde_json::from_slice::<Record>(&text).ok());
     if let Some(record) = record {
         if record.is_ours() {
             ours.push(record.id.to_string());

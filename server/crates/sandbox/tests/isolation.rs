@@ -20,13 +20,8 @@ async fn beds() -> Vec<Bed> {
 async fn files_of_the_host_and_of_other_projects_are_not_there() {
     for bed in beds().await {
         let other = Uuid::now_v7();
-        bed.checkout(other, &[("secret.txt", "of somebody else")])
-            .await;
-        let secret = bed
-            .dir
-            .path()
-            .join(other.to_string())
-            .join("tree/secret.txt");
+        bed.checkout(other, &[("secret.txt", "of somebody else")]).await;
+        let secret = bed.dir.path().join(other.to_string()).join("tree/secret.txt");
         assert!(std::fs::read(&secret).is_ok(), "control: the file exists");
         assert!(std::fs::read("/etc/passwd").is_ok());
         let s = secret.display();
@@ -40,18 +35,9 @@ async fn files_of_the_host_and_of_other_projects_are_not_there() {
             .await;
         assert_eq!(ran.out, "/home:\nuser\n\n/tmp:\n", "{}", ran.err);
         assert!(!ran.err.contains("somebody"), "{}", ran.err);
-        let inside = bed
-            .run("ls; cat readme.md; pwd; id -u; echo made > made.txt; mount | grep -c ' /w '")
-            .await;
-        assert_eq!(
-            inside.out, "link\nreadme.md\nsrc\nhello\n/w\n1000\n1\n",
-            "{}",
-            inside.err
-        );
-        assert_eq!(
-            std::fs::read_to_string(bed.tree().join("made.txt")).unwrap(),
-            "made\n"
-        );
+        let inside = bed.run("ls; cat readme.md; pwd; id -u; echo made > made.txt; mount | grep -c ' /w '").await;
+        assert_eq!(inside.out, "link\nreadme.md\nsrc\nhello\n/w\n1000\n1\n", "{}", inside.err);
+        assert_eq!(std::fs::read_to_string(bed.tree().join("made.txt")).unwrap(), "made\n");
     }
 }
 
@@ -59,18 +45,12 @@ async fn files_of_the_host_and_of_other_projects_are_not_there() {
 async fn the_network_is_not_reachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    assert!(
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(),
-        "control"
-    );
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "control");
     let name = format!("sandbox-test-{port}");
     use std::os::linux::net::SocketAddrExt;
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     let _abstract = std::os::unix::net::UnixListener::bind_addr(&address).unwrap();
-    assert!(
-        std::os::unix::net::UnixStream::connect_addr(&address).is_ok(),
-        "control"
-    );
+    assert!(std::os::unix::net::UnixStream::connect_addr(&address).is_ok(), "control");
     for bed in beds().await {
         let ran = bed
             .python(&format!(
@@ -112,40 +92,17 @@ async fn environment_and_descriptors_are_clean() {
     unsafe { std::env::set_var("SERVER_SECRET", "do not tell") };
     let file = std::fs::File::open("/etc/passwd").unwrap();
     let leaked = unsafe { libc::dup(file.as_raw_fd()) };
-    let control = Command::new("/bin/sh")
-        .args(["-c", "env; ls /proc/self/fd"])
-        .output()
-        .unwrap();
+    let control = Command::new("/bin/sh").args(["-c", "env; ls /proc/self/fd"]).output().unwrap();
     let control = String::from_utf8(control.stdout).unwrap();
-    assert!(
-        control.contains("SERVER_SECRET") && control.lines().any(|l| l == leaked.to_string()),
-        "control"
-    );
+    assert!(control.contains("SERVER_SECRET") && control.lines().any(|l| l == leaked.to_string()), "control");
     for bed in beds().await {
         let mut spec = bed.spec("env | sort; cat /proc/1/environ; ls /proc/1/fd");
         spec.env = vec![("GIVEN".into(), "yes".into())];
         let ran = bed.run_spec(spec).await;
-        let names: Vec<_> = ran
-            .out
-            .lines()
-            .filter_map(|l| l.split_once('='))
-            .map(|(n, _)| n)
-            .collect();
-        assert_eq!(
-            names,
-            [
-                "GIVEN", "HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHLVL", "TERM", "TMPDIR",
-                "USER", "_"
-            ]
-        );
-        assert!(
-            ran.err.matches("Permission denied").count() >= 2,
-            "pid 1 is closed: {}",
-            ran.err
-        );
-        let fds = bed
-            .python("import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd')))")
-            .await;
+        let names: Vec<_> = ran.out.lines().filter_map(|l| l.split_once('=')).map(|(n, _)| n).collect();
+        assert_eq!(names, ["GIVEN", "HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHLVL", "TERM", "TMPDIR", "USER", "_"]);
+        assert!(ran.err.matches("Permission denied").count() >= 2, "pid 1 is closed: {}", ran.err);
+        let fds = bed.python("import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd')))").await;
         assert_eq!(fds.out, "[0, 1, 2, 3]\n", "3 is the listing itself");
         let bad = [("A=B", "x"), ("", "x"), ("1A", "x"), ("A", "nul\0")];
         for (name, value) in bad {
@@ -165,9 +122,7 @@ async fn environment_and_descriptors_are_clean() {
 async fn other_processes_are_out_of_reach() {
     let host = std::process::id();
     for bed in beds().await {
-        let ran = bed
-            .run(&format!("ls /proc | grep -c '^[0-9]'; kill -0 {host} && echo REACHED; kill -9 1; kill -STOP 1; echo on"))
-            .await;
+        let ran = bed.run(&format!("ls /proc | grep -c '^[0-9]'; kill -0 {host} && echo REACHED; kill -9 1; kill -STOP 1; echo on")).await;
         let (count, rest) = ran.out.split_once('\n').unwrap();
         assert!(count.parse::<u32>().unwrap() < 8, "{}", ran.out);
         assert_eq!(rest, "on\n", "{}", ran.err);
@@ -176,33 +131,19 @@ async fn other_processes_are_out_of_reach() {
 
 #[tokio::test]
 async fn privileges_cannot_be_gained() {
-    let control = Command::new("/usr/bin/unshare")
-        .args(["-Ur", "true"])
-        .status();
+    let control = Command::new("/usr/bin/unshare").args(["-Ur", "true"]).status();
     println!("control, unshare outside: {control:?}");
     for bed in beds().await {
-        let ran = bed
-            .run("grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status")
-            .await;
+        let ran = bed.run("grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status").await;
         let words: Vec<_> = ran.out.split_whitespace().collect();
         let zero = "0000000000000000";
-        assert_eq!(
-            words,
-            [
-                "CapEff:",
-                zero,
-                "CapBnd:",
-                zero,
-                "NoNewPrivs:",
-                "1",
-                "Seccomp:",
-                "2"
-            ]
-        );
+        assert_eq!(words, ["CapEff:", zero, "CapBnd:", zero, "NoNewPrivs:", "1", "Seccomp:", "2"]);
         let ran = bed
-            .run("unshare -Ur true && echo A; unshare -m true && echo B; mount -t tmpfs x /tmp && echo C; \
+            .run(
+                "unshare -Ur true && echo A; unshare -m true && echo B; mount -t tmpfs x /tmp && echo C; \
                   mknod c c 1 3 && echo D; mknod w c 0 0 && echo E; cp /usr/bin/id . && chmod u+s id && ./id -u; \
-                  su -c true && echo F; mkfifo pipe && echo fifo")
+                  su -c true && echo F; mkfifo pipe && echo fifo",
+            )
             .await;
         assert_eq!(ran.out, "1000\nfifo\n", "{}", ran.err);
         let ran = bed
@@ -269,13 +210,7 @@ print('said', input())
             text.extend_from_slice(&chunk.data);
         }
         let text = String::from_utf8_lossy(&text).replace('\r', "");
-        for line in [
-            "columns=100, lines=30",
-            "TIOCSTI EPERM",
-            "TIOCLINUX EPERM",
-            "high bits EPERM",
-            "said hello",
-        ] {
+        for line in ["columns=100, lines=30", "TIOCSTI EPERM", "TIOCLINUX EPERM", "high bits EPERM", "said hello"] {
             assert!(text.contains(line), "{line} in {text}");
         }
         assert_eq!(running.wait().await.exit.code, Some(0));
@@ -286,19 +221,13 @@ print('said', input())
 async fn a_shell_in_a_terminal_has_job_control() {
     for bed in beds().await {
         let mut spec = bed.spec("");
-        spec.argv = ["/usr/bin/bash", "--norc", "--noprofile", "-i"]
-            .map(String::from)
-            .to_vec();
+        spec.argv = ["/usr/bin/bash", "--norc", "--noprofile", "-i"].map(String::from).to_vec();
         spec.tty = Some((80, 24));
         let mut running = bed.sandbox.start(spec).await.unwrap();
         let input = running.input.clone().unwrap();
         let mut text = String::new();
         let mut sent = 0;
-        let steps = [
-            ("$ ", "echo $((40+2)); sleep 97\n"),
-            ("42", "\u{3}"),
-            ("^C", "jobs; exit 7\n"),
-        ];
+        let steps = [("$ ", "echo $((40+2)); sleep 97\n"), ("42", "\u{3}"), ("^C", "jobs; exit 7\n")];
         let all = async {
             while let Some(chunk) = running.output.recv().await {
                 text.push_str(&String::from_utf8_lossy(&chunk.data));
@@ -311,9 +240,7 @@ async fn a_shell_in_a_terminal_has_job_control() {
                 }
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), all)
-            .await
-            .expect("the shell answers");
+        tokio::time::timeout(std::time::Duration::from_secs(10), all).await.expect("the shell answers");
         assert!(!text.contains("no job control"), "{text}");
         input.resize(100, 40).unwrap_or(());
         assert_eq!(running.wait().await.exit.code, Some(7), "{text}");

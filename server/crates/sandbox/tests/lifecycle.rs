@@ -14,35 +14,19 @@ async fn a_job_that_ignores_every_polite_signal_is_gone_within_a_second() {
     for tier in tiers() {
         let Some(bed) = bed(tier).await else { continue };
         let m = marker();
-        let mut running = bed
-            .sandbox
-            .start(bed.spec(&format!(
-                "trap '' INT TERM HUP; echo up; while :; do sleep {m}; done"
-            )))
-            .await
-            .unwrap();
+        let mut running =
+            bed.sandbox.start(bed.spec(&format!("trap '' INT TERM HUP; echo up; while :; do sleep {m}; done"))).await.unwrap();
         running.output.recv().await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!alive(&m).is_empty(), "control: it runs");
         let start = Instant::now();
         running.stop(StopGrace::Polite).await;
         println!("{tier:?}: stopped after {:?}", start.elapsed());
-        assert!(
-            start.elapsed() < Duration::from_millis(1050),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_millis(1050), "{:?}", start.elapsed());
         assert!(alive(&m).is_empty());
         let finished = running.wait().await;
-        assert_eq!(
-            (finished.exit.kind, finished.left_alive),
-            (ExitKind::Cancelled, 0)
-        );
-        let mut running = bed
-            .sandbox
-            .start(bed.spec("trap 'echo bye; exit 5' INT; echo up; sleep 60 & wait"))
-            .await
-            .unwrap();
+        assert_eq!((finished.exit.kind, finished.left_alive), (ExitKind::Cancelled, 0));
+        let mut running = bed.sandbox.start(bed.spec("trap 'echo bye; exit 5' INT; echo up; sleep 60 & wait")).await.unwrap();
         running.output.recv().await.unwrap();
         let stopper = running.stopper();
         stopper.stop(StopGrace::Polite).await;
@@ -58,17 +42,9 @@ async fn a_daemon_that_keeps_the_output_open_ends_with_its_command() {
         let Some(bed) = bed(tier).await else { continue };
         let m = marker();
         let start = Instant::now();
-        let ran = bed
-            .run(&format!(
-                "(setsid sh -c 'trap \"\" TERM HUP; sleep {m}; sleep {m}' &) ; sleep 0.1; echo done"
-            ))
-            .await;
+        let ran = bed.run(&format!("(setsid sh -c 'trap \"\" TERM HUP; sleep {m}; sleep {m}' &) ; sleep 0.1; echo done")).await;
         assert_eq!(ran.out, "done\n");
-        assert!(
-            start.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         assert!(alive(&m).is_empty());
     }
 }
@@ -96,9 +72,7 @@ async fn a_kill_at_any_moment_of_the_start_leaves_nothing() {
         let path = bed.dir.path().display().to_string();
         let left = until_gone(&path, Duration::from_secs(3)).await;
         assert!(left.is_empty(), "{tier:?}: {left:?}");
-        let records = std::fs::read_dir(bed.dir.path().join("run/records"))
-            .unwrap()
-            .count();
+        let records = std::fs::read_dir(bed.dir.path().join("run/records")).unwrap().count();
         assert_eq!(records, 0, "no record is left");
     }
 }
@@ -112,8 +86,7 @@ async fn killing_what_started_the_jail_ends_the_jail() {
         let record = bed.dir.path().join(format!("run/records/{}.json", spec.id));
         let mut running = bed.sandbox.start(spec).await.unwrap();
         running.output.recv().await.unwrap();
-        let record: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
         let outer = record["processes"][1]["pid"].as_i64().unwrap() as i32;
         unsafe { libc::kill(outer, libc::SIGKILL) };
         let running = tokio::time::timeout(Duration::from_secs(3), running.wait()).await;
@@ -128,24 +101,13 @@ async fn killing_what_started_the_jail_ends_the_jail() {
 #[tokio::test]
 #[ignore = "started by a_killed_server_takes_its_jobs_along"]
 async fn server_to_be_killed() {
-    let (Ok(dir), Ok(m)) = (
-        std::env::var("KILL_TEST_DIR"),
-        std::env::var("KILL_TEST_MARKER"),
-    ) else {
+    let (Ok(dir), Ok(m)) = (std::env::var("KILL_TEST_DIR"), std::env::var("KILL_TEST_MARKER")) else {
         return;
     };
     let sandbox = Sandbox::probe(config(dir.clone().into(), TierChoice::Auto)).await;
-    let bed = support::Bed {
-        sandbox,
-        dir: tempfile::tempdir_in(&dir).unwrap(),
-        project: uuid::Uuid::now_v7(),
-    };
+    let bed = support::Bed { sandbox, dir: tempfile::tempdir_in(&dir).unwrap(), project: uuid::Uuid::now_v7() };
     bed.checkout(bed.project, &[("x", "x")]).await;
-    let mut running = bed
-        .sandbox
-        .start(bed.spec(&format!("(setsid sleep {m} &); echo up; sleep {m}")))
-        .await
-        .unwrap();
+    let mut running = bed.sandbox.start(bed.spec(&format!("(setsid sleep {m} &); echo up; sleep {m}"))).await.unwrap();
     running.output.recv().await.unwrap();
     std::fs::write(Path::new(&dir).join("ready"), "").unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -164,10 +126,7 @@ async fn a_killed_server_takes_its_jobs_along_and_the_next_one_sweeps() {
         .unwrap();
     let start = Instant::now();
     while !dir.path().join("ready").exists() {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "the server did not start"
-        );
+        assert!(start.elapsed() < Duration::from_secs(30), "the server did not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(alive(&m).len() >= 2, "control: the jobs run");
@@ -175,11 +134,7 @@ async fn a_killed_server_takes_its_jobs_along_and_the_next_one_sweeps() {
     server.wait().unwrap();
     let left = until_gone(&m, Duration::from_secs(2)).await;
     assert!(left.is_empty(), "the jobs outlived the server: {left:?}");
-    let records = || {
-        std::fs::read_dir(dir.path().join("run/records"))
-            .unwrap()
-            .count()
-    };
+    let records = || std::fs::read_dir(dir.path().join("run/records")).unwrap().count();
     assert_eq!(records(), 1);
     std::fs::write(
         dir.path()
@@ -204,11 +159,7 @@ async fn a_killed_server_takes_its_jobs_along_and_the_next_one_sweeps() {
     }
     assert_eq!(records(), 0);
     let second = Sandbox::probe(config(dir.path().to_path_buf(), TierChoice::Auto)).await;
-    assert_eq!(
-        second.probe_result().tier,
-        sandbox::Tier::S0,
-        "one server per work directory"
-    );
+    assert_eq!(second.probe_result().tier, sandbox::Tier::S0, "one server per work directory");
 }
 
 #[tokio::test]
@@ -217,24 +168,13 @@ async fn sweeping_leaves_own_runs_alone() {
         return;
     };
     let m = marker();
-    let mut running = bed
-        .sandbox
-        .start(bed.spec(&format!("echo up; sleep {m}")))
-        .await
-        .unwrap();
+    let mut running = bed.sandbox.start(bed.spec(&format!("echo up; sleep {m}"))).await.unwrap();
     running.output.recv().await.unwrap();
     assert_eq!(bed.sandbox.sweep().await.processes_killed, 0);
     assert!(!alive(&m).is_empty());
     drop(running);
-    assert!(
-        until_gone(&m, Duration::from_secs(2)).await.is_empty(),
-        "dropping a run ends it"
-    );
-    let records = || {
-        std::fs::read_dir(bed.dir.path().join("run/records"))
-            .unwrap()
-            .count()
-    };
+    assert!(until_gone(&m, Duration::from_secs(2)).await.is_empty(), "dropping a run ends it");
+    let records = || std::fs::read_dir(bed.dir.path().join("run/records")).unwrap().count();
     while records() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -246,7 +186,9 @@ async fn the_weak_tier_runs_confines_and_cleans_up() {
         return;
     };
     let m = marker();
-    let ran = bed.run(&format!("(setsid sleep {m} &); cat readme.md; cat /etc/shadow; ls /root; echo x > new; echo x > /dev/tcp/127.0.0.1/22")).await;
+    let ran = bed
+        .run(&format!("(setsid sleep {m} &); cat readme.md; cat /etc/shadow; ls /root; echo x > new; echo x > /dev/tcp/127.0.0.1/22"))
+        .await;
     assert_eq!(ran.out, "hello\n", "{}", ran.err);
     assert!(ran.err.contains("Permission denied"), "{}", ran.err);
     assert!(alive(&m).is_empty());
@@ -254,11 +196,6 @@ async fn the_weak_tier_runs_confines_and_cleans_up() {
     let mut refused = config(other.path().to_path_buf(), TierChoice::S1);
     refused.allow_weak = false;
     let sandbox = Sandbox::probe(refused).await;
-    assert_eq!(
-        sandbox.probe_result().tier,
-        sandbox::Tier::S0,
-        "{}",
-        sandbox.probe_result().reason
-    );
+    assert_eq!(sandbox.probe_result().tier, sandbox::Tier::S0, "{}", sandbox.probe_result().reason);
     assert!(sandbox.start(bed.spec("true")).await.is_err());
 }

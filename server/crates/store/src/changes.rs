@@ -139,7 +139,13 @@ pub async fn hunks(c: &mut Conn, set: ChangeSetId) -> Result<Vec<HunkRow>> {
 }
 
 pub async fn decide_hunk(
-    c: &mut Conn, id: HunkId, state: HunkState, edited_text: Option<&str>, reason: Option<&str>, by: UserId, at: Micros,
+    c: &mut Conn,
+    id: HunkId,
+    state: HunkState,
+    edited_text: Option<&str>,
+    reason: Option<&str>,
+    by: UserId,
+    at: Micros,
 ) -> Result<()> {
     on!(c, c => {
         sqlx::query("UPDATE change_hunks SET state = $2, edited_text = $3, reason = $4, decided_by = $5, decided_at = $6 WHERE id = $1")

@@ -42,7 +42,14 @@ macro_rules! select_conversation {
     };
 }
 
-pub async fn insert_conversation(c: &mut Conn, id: ConversationId, project: ProjectId, user: UserId, title: &str, at: Micros) -> Result<()> {
+pub async fn insert_conversation(
+    c: &mut Conn,
+    id: ConversationId,
+    project: ProjectId,
+    user: UserId,
+    title: &str,
+    at: Micros,
+) -> Result<()> {
     on!(c, c => {
         sqlx::query("INSERT INTO conversations (id, project_id, user_id, title, last_message, created_at, updated_at) VALUES ($1, $2, $3, $4, 0, $5, $5)")
             .bind(id).bind(project).bind(user).bind(title).bind(at).execute(c).await?;
@@ -73,7 +80,14 @@ pub async fn mark_conversation_deleted(c: &mut Conn, id: ConversationId, at: Mic
 }
 
 /// Appends to the transcript and answers the message's number. The row lock keeps numbers without gaps.
-pub async fn insert_message(c: &mut Conn, id: MessageId, conversation: ConversationId, turn: Option<TurnId>, body: &MessageBody, at: Micros) -> Result<i64> {
+pub async fn insert_message(
+    c: &mut Conn,
+    id: MessageId,
+    conversation: ConversationId,
+    turn: Option<TurnId>,
+    body: &MessageBody,
+    at: Micros,
+) -> Result<i64> {
     Ok(on!(c, c => {
         let seq: i64 = sqlx::query_scalar("UPDATE conversations SET last_message = last_message + 1, updated_at = $2 WHERE id = $1 RETURNING last_message")
             .bind(conversation).bind(at).fetch_one(&mut *c).await?;
@@ -264,7 +278,15 @@ pub async fn approvals(c: &mut Conn, turn: TurnId) -> Result<Vec<ApprovalRow>> {
 }
 
 /// `false` when it was answered already, or never asked.
-pub async fn answer_approval(c: &mut Conn, turn: TurnId, call_id: &str, decision: Approval, reason: Option<&str>, by: UserId, at: Micros) -> Result<bool> {
+pub async fn answer_approval(
+    c: &mut Conn,
+    turn: TurnId,
+    call_id: &str,
+    decision: Approval,
+    reason: Option<&str>,
+    by: UserId,
+    at: Micros,
+) -> Result<bool> {
     Ok(on!(c, c => {
         sqlx::query(
             "UPDATE approvals SET decision = $3, reason = $4, decided_by = $5, decided_at = $6

@@ -19,7 +19,10 @@ use crate::Result;
 #[derive(Clone)]
 pub enum Db {
     /// One writer, since SQLite has only one anyway and waiting for a pool is fairer than `SQLITE_BUSY`; several readers.
-    Sqlite { read: SqlitePool, write: SqlitePool },
+    Sqlite {
+        read: SqlitePool,
+        write: SqlitePool,
+    },
     Postgres(PgPool),
 }
 
@@ -141,11 +144,8 @@ impl Db {
         if let Some(parent) = options.get_filename().parent().filter(|p| *p != Path::new("")) {
             std::fs::create_dir_all(parent).map_err(sqlx::Error::Io)?;
         }
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(Duration::from_secs(30))
-            .connect_with(options.clone())
-            .await?;
+        let write =
+            SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30)).connect_with(options.clone()).await?;
         let read = SqlitePoolOptions::new()
             .max_connections(pool_size.max(2))
             .acquire_timeout(Duration::from_secs(10))

@@ -120,7 +120,13 @@ pub async fn mark_started(c: &mut Conn, id: RunId, tier: &str, at: Micros) -> Re
 
 /// `false` when it had ended already: a run ends once.
 pub async fn mark_finished(
-    c: &mut Conn, id: RunId, state: RunState, exit: &Exit, usage: &RunUsage, changes: &[RunChange], at: Micros,
+    c: &mut Conn,
+    id: RunId,
+    state: RunState,
+    exit: &Exit,
+    usage: &RunUsage,
+    changes: &[RunChange],
+    at: Micros,
 ) -> Result<bool> {
     Ok(on!(c, c => {
         sqlx::query(

@@ -5,7 +5,10 @@ use axum::{
 };
 use wire::{
     ConversationId, Page, ProjectId, TurnId,
-    chat::{Conversation, ConversationView, CreateConversation, DecideApproval, Message, Models, StartTurn, Turn, TurnStarted, UpdateConversation},
+    chat::{
+        Conversation, ConversationView, CreateConversation, DecideApproval, Message, Models, StartTurn, Turn, TurnStarted,
+        UpdateConversation,
+    },
 };
 
 use crate::http::{

@@ -12,9 +12,12 @@ use crate::http::{
 };
 
 pub fn declare(routes: Routes) -> Routes {
-    routes
-        .add(Method::GET, "/api/users/me", Access::SignedIn, get(me))
-        .add(Method::PATCH, "/api/users/me", Access::SignedIn, patch(update_me))
+    routes.add(Method::GET, "/api/users/me", Access::SignedIn, get(me)).add(
+        Method::PATCH,
+        "/api/users/me",
+        Access::SignedIn,
+        patch(update_me),
+    )
 }
 
 async fn me(Caller(ctx): Caller) -> Answer<Json<User>> {

@@ -27,11 +27,7 @@ impl Job for AgentTurn {
 
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error> {
         let TurnJob { turn_id } = task.job.payload()?;
-        let deps = Deps {
-            models: work.models.clone(),
-            sandbox: work.sandbox.clone(),
-            workspaces: work.sandbox.workspaces().clone(),
-        };
+        let deps = Deps { models: work.models.clone(), sandbox: work.sandbox.clone(), workspaces: work.sandbox.workspaces().clone() };
         let turn = agent::run_turn(task.ctx.as_agent(turn_id), deps, turn_id, task.stop.token.clone());
         tokio::select! {
             biased;

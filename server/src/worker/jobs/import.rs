@@ -28,7 +28,9 @@ impl Job for Import {
             Ok(()) => Outcome::Done,
             Err(JobError::Cancelled) if task.stop.why() == Some(Why::Asked) => Outcome::Cancelled,
             // A cancelled import has taken its project away, so there is nothing to come back to.
-            Err(JobError::Cancelled) => Outcome::Failed("The server was stopped during the import. Nothing was kept; upload the archive again.".to_owned()),
+            Err(JobError::Cancelled) => {
+                Outcome::Failed("The server was stopped during the import. Nothing was kept; upload the archive again.".to_owned())
+            }
             Err(JobError::Final(sentence)) => Outcome::Failed(sentence),
             Err(JobError::Retry(sentence)) => Outcome::Retry(sentence),
         })

@@ -5,7 +5,7 @@ use domain::{
     runs::{self, RunJob},
 };
 use serde_json::Value;
-use wire::runs::RunState;
+use wire::{files::Origin, runs::RunState};
 
 use crate::worker::{
     Work,
@@ -27,14 +27,30 @@ impl Job for SandboxExec {
         let running = agent::run_in_checkout(&task.ctx, &work.sandbox, work.sandbox.workspaces(), run_id, &task.stop.token);
         tokio::select! {
             biased;
-            // Dropping the run kills it; what it left half done is not saved as anybody's.
+            // Dropping the run kills it; what it left is found when its end is told.
             () = task.stop.taken_away() => Ok(Outcome::Failed("The server was stopped while this ran.".to_owned())),
             ended = running => Ok(if ended?.state == RunState::Cancelled { Outcome::Cancelled } else { Outcome::Done }),
         }
     }
 
-    async fn tell_lost(&self, _work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
-        let job: RunJob = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
-        runs::mark_lost(system, job.run_id).await
+    async fn tell_lost(&self, work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
+        let RunJob { run_id } = serde_json::from_value(payload.clone()).map_err(Error::internal)?;
+        let run = runs::get(system, run_id).await?;
+        if run.state.is_finished() {
+            return Ok(());
+        }
+        // What it had done to files is nobody else's: left in the checkout, the next run would save it as its own.
+        let workspaces = work.sandbox.workspaces();
+        let changes = match workspaces.revision(run.project_id.0) {
+            Some(revision) if run.started_at.is_some() => {
+                agent::commit_run_changes(system, workspaces, run.project_id, revision, Origin::Run).await.map(|saved| saved.written)
+            }
+            _ => Ok(Vec::new()),
+        };
+        let changes = changes.unwrap_or_else(|error| {
+            tracing::warn!(run.id = %run_id, %error, "what a lost run had changed could not be saved");
+            Vec::new()
+        });
+        runs::mark_lost(system, run_id, changes).await
     }
 }

@@ -2,8 +2,7 @@
 
 use wire::chat::TurnReason;
 
-pub const INTERRUPTED: &str =
-    "interrupted by a restart of the server; its effect is not known, look before you repeat it";
+pub const INTERRUPTED: &str = "interrupted by a restart of the server; its effect is not known, look before you repeat it";
 pub const PLAN_ONLY: &str = "Not available: this turn is in plan mode, in which nothing is changed and nothing is run. \
      Read what you need, then describe what you would do.";
 pub const CUT_NOTE: &str = "Your last answer reached the length limit and was cut off there; a tool call that was cut through was not run. \
@@ -64,7 +63,9 @@ pub fn stopped(left_alive: u32) -> String {
 /// What the next turn's model is told about the end of this one.
 pub fn end_note(reason: TurnReason, detail: &str) -> String {
     match reason {
-        TurnReason::Stopped => "The person stopped the turn here. Whatever was not finished has no effect beyond what the results above show.".to_owned(),
+        TurnReason::Stopped => {
+            "The person stopped the turn here. Whatever was not finished has no effect beyond what the results above show.".to_owned()
+        }
         _ => format!("The turn ended here. {detail}"),
     }
 }

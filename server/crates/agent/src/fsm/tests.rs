@@ -117,7 +117,8 @@ fn ask_mode_edits_freely_and_asks_before_it_runs() {
     let out = m.handle(result("a", "edited"));
     assert!(out.iter().any(|e| matches!(e, Effect::AskApproval(c) if c.len() == 2)));
     assert_eq!(m.state(), State::Waiting);
-    let decide = |id: &str, decision, reason: Option<&str>| Event::ApprovalDecided { call_id: id.into(), decision, reason: reason.map(Into::into) };
+    let decide =
+        |id: &str, decision, reason: Option<&str>| Event::ApprovalDecided { call_id: id.into(), decision, reason: reason.map(Into::into) };
     assert!(m.handle(decide("b", Approval::Reject, Some("not now"))).is_empty());
     let out = m.handle(decide("c", Approval::Approve, None));
     assert_eq!(tool_messages(&out), [("b", false, "Not run: the person declined it and said: not now")]);
@@ -225,7 +226,8 @@ fn another_call_in_between_is_not_a_repetition() {
 fn an_answer_cut_at_the_length_limit_goes_on_twice_and_then_ends() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
-    let cut = || Event::ModelAnswered(Answer { text: "long".into(), tool_calls: vec![], usage: TokenUsage::default(), end: AnswerEnd::Length });
+    let cut =
+        || Event::ModelAnswered(Answer { text: "long".into(), tool_calls: vec![], usage: TokenUsage::default(), end: AnswerEnd::Length });
     for _ in 0..2 {
         let out = m.handle(cut());
         assert!(calls_model(&out));
@@ -251,15 +253,16 @@ fn a_failed_or_empty_answer_ends_with_its_sentence() {
 fn after_a_crash_a_change_is_not_made_twice_and_a_read_is_repeated() {
     let assistant = MessageBody::Assistant {
         text: String::new(),
-        tool_calls: vec![call("a", "edit_file", "{}"), call("b", "run_command", "{}"), call("c", "read_file", "{}"), call("d", "edit_file", "{\"n\":2}")],
+        tool_calls: vec![
+            call("a", "edit_file", "{}"),
+            call("b", "run_command", "{}"),
+            call("c", "read_file", "{}"),
+            call("d", "edit_file", "{\"n\":2}"),
+        ],
         usage: TokenUsage { input: 5, output: 5, cached: 0 },
     };
     let done = MessageBody::Tool { call_id: "a".into(), name: "edit_file".into(), ok: true, content: "ok".into() };
-    let history = || History {
-        messages: vec![&assistant, &done],
-        started: ["a", "b", "c"].map(String::from).into(),
-        ..History::default()
-    };
+    let history = || History { messages: vec![&assistant, &done], started: ["a", "b", "c"].map(String::from).into(), ..History::default() };
     let mut m = Machine::resume(rules(Mode::Auto), history());
     let out = m.handle(Event::Begin);
     assert_eq!(tool_messages(&out), [("b", false, answers::INTERRUPTED)]);
@@ -290,7 +293,10 @@ fn decided_approvals_are_followed_after_the_wait() {
     };
     let record = |decision| ApprovalRecord { decision, reason: None };
     let approvals = |second| HashMap::from([("a".to_owned(), record(Some(Approval::Approve))), ("b".to_owned(), record(second))]);
-    let mut m = Machine::resume(rules(Mode::Ask), History { messages: vec![&assistant], approvals: approvals(Some(Approval::Reject)), ..History::default() });
+    let mut m = Machine::resume(
+        rules(Mode::Ask),
+        History { messages: vec![&assistant], approvals: approvals(Some(Approval::Reject)), ..History::default() },
+    );
     let out = m.handle(Event::Begin);
     assert_eq!(started(&out), ["a"]);
     assert!(tool_messages(&out)[0].2.contains("gave no reason"));
@@ -306,7 +312,8 @@ fn decided_approvals_are_followed_after_the_wait() {
 fn ids_that_a_provider_repeats_are_told_apart() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
-    let out = m.handle(answer("", vec![call("x", "read_file", "{\"n\":1}"), call("x", "read_file", "{\"n\":2}"), call("", "search", "{}")]));
+    let out =
+        m.handle(answer("", vec![call("x", "read_file", "{\"n\":1}"), call("x", "read_file", "{\"n\":2}"), call("", "search", "{}")]));
     assert_eq!(started(&out), ["x", "x-2", "-2"]);
 }
 
@@ -432,11 +439,20 @@ impl World {
             self.calling = false;
             let event = match choice {
                 20..=24 => Event::ModelFailed { sentence: "It broke.".into(), text: "x".into(), usage: TokenUsage::default() },
-                25..=34 => Event::ModelAnswered(Answer { text: "t".into(), tool_calls: vec![], usage: TokenUsage::default(), end: AnswerEnd::Length }),
+                25..=34 => Event::ModelAnswered(Answer {
+                    text: "t".into(),
+                    tool_calls: vec![],
+                    usage: TokenUsage::default(),
+                    end: AnswerEnd::Length,
+                }),
                 _ => answer("text", self.make_calls(detail)),
             };
             let stopping = self.machine.state() == State::Stopping;
-            self.feed(if stopping && detail < 128 { Event::ModelStopped { text: "t".into(), usage: TokenUsage::default() } } else { event });
+            self.feed(if stopping && detail < 128 {
+                Event::ModelStopped { text: "t".into(), usage: TokenUsage::default() }
+            } else {
+                event
+            });
         } else if !self.running.is_empty() {
             let call = self.running.swap_remove(usize::from(detail) % self.running.len());
             self.feed(result(&call.id, "done"));

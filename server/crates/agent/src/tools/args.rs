@@ -9,7 +9,10 @@ use super::ToolError;
 pub fn parse<T: DeserializeOwned>(arguments: &str) -> Result<T, ToolError> {
     let text = if arguments.trim().is_empty() { "{}" } else { arguments };
     serde_json::from_str(text).map_err(|error| {
-        ToolError::refused(format!("Not run: the arguments do not fit ({error}). Make the call again with the arguments the tool describes."), "Arguments do not fit")
+        ToolError::refused(
+            format!("Not run: the arguments do not fit ({error}). Make the call again with the arguments the tool describes."),
+            "Arguments do not fit",
+        )
     })
 }
 
@@ -51,7 +54,11 @@ mod tests {
 
     #[test]
     fn accepts_what_models_write() {
-        for text in [r#"{"path":"a","line":3,"all":true}"#, r#"{"path":"a","line":"3","all":"True","extra":1}"#, r#"{"path":"a","line":3.0,"all":true}"#] {
+        for text in [
+            r#"{"path":"a","line":3,"all":true}"#,
+            r#"{"path":"a","line":"3","all":"True","extra":1}"#,
+            r#"{"path":"a","line":3.0,"all":true}"#,
+        ] {
             assert_eq!(parse::<Sample>(text).unwrap(), Sample { path: "a".into(), line: Some(3), all: true });
         }
         assert_eq!(parse::<Sample>(r#"{"path":"a","line":null,"all":null}"#).unwrap().line, None);

@@ -4,13 +4,7 @@ use serde_json::{Value, json};
 use super::{Output, Tool, ToolError, check_path, not_there};
 use crate::branch::{Branch, Standing};
 
-pub const TOOL: Tool = Tool {
-    name: "delete_file",
-    description: "Deletes one file.",
-    schema,
-    mutates: true,
-    asks: false,
-};
+pub const TOOL: Tool = Tool { name: "delete_file", description: "Deletes one file.", schema, mutates: true, asks: false };
 
 fn schema() -> Value {
     json!({

@@ -71,9 +71,10 @@ fn explain(path: &str, error: &EditError) -> ToolError {
             "Not edited: old_text is empty. Give the text to replace; to create a file or replace all of it use write_file.",
             "old_text is empty",
         ),
-        EditError::NothingChanges => {
-            ToolError::refused(format!("Not edited: {path} would stay as it is. old_text and new_text come to the same."), "Nothing would change")
-        }
+        EditError::NothingChanges => ToolError::refused(
+            format!("Not edited: {path} would stay as it is. old_text and new_text come to the same."),
+            "Nothing would change",
+        ),
         EditError::NotUnique { lines, loosely } => {
             let shown: Vec<String> = lines.iter().take(12).map(ToString::to_string).collect();
             let more = if lines.len() > shown.len() { " and more" } else { "" };
@@ -83,7 +84,8 @@ fn explain(path: &str, error: &EditError) -> ToolError {
             } else {
                 "Take more lines around it to make it unique, or set replace_all."
             };
-            let content = format!("Not edited: old_text stands in {path}{how} {} times, at lines {}{more}. {advice}", lines.len(), shown.join(", "));
+            let content =
+                format!("Not edited: old_text stands in {path}{how} {} times, at lines {}{more}. {advice}", lines.len(), shown.join(", "));
             ToolError::refused(content, format!("Found {} times", lines.len()))
         }
         EditError::IndentationUnclear { line, found } => {
@@ -136,7 +138,11 @@ mod tests {
     async fn shows_what_was_matched_loosely() {
         let kit = branch(&[("a.py", "if a:\n\tb()\n\tc()\n")]).await;
         let out = execute(&kit.branch, change("a.py", "    b()\n    c()", "    d()")).await.unwrap();
-        assert!(out.content.contains("indentation of the file was kept") && out.content.contains("```\n\tb()\n\tc()\n```"), "{}", out.content);
+        assert!(
+            out.content.contains("indentation of the file was kept") && out.content.contains("```\n\tb()\n\tc()\n```"),
+            "{}",
+            out.content
+        );
         assert_eq!(kit.text("a.py").await, "if a:\n\td()\n");
     }
 

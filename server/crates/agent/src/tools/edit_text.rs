@@ -26,10 +26,19 @@ pub enum EditError {
     EmptyOldText,
     NothingChanges,
     /// Lines where it begins.
-    NotUnique { lines: Vec<usize>, loosely: bool },
+    NotUnique {
+        lines: Vec<usize>,
+        loosely: bool,
+    },
     /// The lines are there, but not with one consistent indentation; `found` is what stands there.
-    IndentationUnclear { line: usize, found: String },
-    NotFound { nearest: Option<Nearest>, has_line_numbers: bool },
+    IndentationUnclear {
+        line: usize,
+        found: String,
+    },
+    NotFound {
+        nearest: Option<Nearest>,
+        has_line_numbers: bool,
+    },
 }
 
 /// What comes closest to a text that was not found.

@@ -56,7 +56,13 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     let mut out = String::new();
     if below.len() <= FILES_MAX {
         for file in &below {
-            let _ = writeln!(out, "{} ({} bytes){}", file.path, file.size, if file.kind == EntryKind::Symlink { ", a symbolic link" } else { "" });
+            let _ = writeln!(
+                out,
+                "{} ({} bytes){}",
+                file.path,
+                file.size,
+                if file.kind == EntryKind::Symlink { ", a symbolic link" } else { "" }
+            );
         }
     } else {
         let mut entries: BTreeMap<String, Option<usize>> = BTreeMap::new();

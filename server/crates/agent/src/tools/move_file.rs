@@ -41,7 +41,10 @@ pub async fn execute(branch: &Branch, Args { from, to }: Args) -> Result<Output,
         return Err(not_there(branch, &from).await);
     }
     if branch.standing(&to).await? != Standing::Nothing {
-        return Err(ToolError::refused(format!("Not moved: {to} exists already. Delete it first, or choose another path."), "Exists already"));
+        return Err(ToolError::refused(
+            format!("Not moved: {to} exists already. Delete it first, or choose another path."),
+            "Exists already",
+        ));
     }
     branch.rename(&from, &to).await?;
     Ok(Output::new(format!("Moved {from} to {to}."), format!("Moved to {to}")))
@@ -71,7 +74,14 @@ mod tests {
     #[tokio::test]
     async fn overwrites_nothing() {
         let kit = branch(&[("a/b", "x"), ("c", "y")]).await;
-        for (from, to, why) in [("c", "a/b", "exists already"), ("c", "a", "exists already"), ("a/b", "c/d", "something else is at c"), ("a", "a/d", "lies in it"), ("no", "d", "no file no"), ("c", "../c", "leave")] {
+        for (from, to, why) in [
+            ("c", "a/b", "exists already"),
+            ("c", "a", "exists already"),
+            ("a/b", "c/d", "something else is at c"),
+            ("a", "a/d", "lies in it"),
+            ("no", "d", "no file no"),
+            ("c", "../c", "leave"),
+        ] {
             let said = execute(&kit.branch, step(from, to)).await.unwrap_err().to_string();
             assert!(said.contains(why), "{said}");
         }

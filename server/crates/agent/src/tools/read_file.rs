@@ -4,7 +4,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Output, Tool, ToolError, args, read_text};
-use crate::{branch::Branch, text::{count_of, cut_end}};
+use crate::{
+    branch::Branch,
+    text::{count_of, cut_end},
+};
 
 const LINES_MAX: usize = 2000;
 const BYTES_MAX: usize = 64 * 1024;
@@ -50,7 +53,8 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     let first = usize::try_from(args.start_line.unwrap_or(1)).unwrap_or(usize::MAX).max(1);
     let last = usize::try_from(args.end_line.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).min(total);
     if first > total || last < first {
-        let content = format!("No such lines: {} has {total} lines; {first} to {} was asked for.", args.path, args.end_line.unwrap_or(total as u64));
+        let content =
+            format!("No such lines: {} has {total} lines; {first} to {} was asked for.", args.path, args.end_line.unwrap_or(total as u64));
         return Err(ToolError::refused(content, "No such lines"));
     }
     let mut out = String::new();
@@ -100,7 +104,11 @@ mod tests {
         let out = execute(&kit.branch, lines("long", None, None)).await.unwrap();
         assert!(out.content.ends_with("  2000\t1999\n[lines 1 to 2000 of 5000; go on with start_line 2001]\n"));
         let out = execute(&kit.branch, lines("wide", None, None)).await.unwrap();
-        assert!(out.content.len() < BYTES_MAX + 200 && out.content.contains("go on with start_line 35"), "{}", &out.content[out.content.len() - 80..]);
+        assert!(
+            out.content.len() < BYTES_MAX + 200 && out.content.contains("go on with start_line 35"),
+            "{}",
+            &out.content[out.content.len() - 80..]
+        );
     }
 
     #[tokio::test]

@@ -115,7 +115,10 @@ fn report(executed: &Executed) -> Result<Output, ToolError> {
 mod tests {
     use super::*;
     use crate::{sample::Sample, tools::testkit::branch};
-    use wire::{RunId, runs::{Exit, RunUsage}};
+    use wire::{
+        RunId,
+        runs::{Exit, RunUsage},
+    };
 
     fn args(command: &str, cwd: Option<&str>, timeout_s: Option<u64>) -> Args {
         Args { command: command.into(), cwd: cwd.map(Into::into), timeout_s }

@@ -208,7 +208,11 @@ mod tests {
         let kit = branch(&files).await;
         let ctx = kit.ctx();
         let out = execute(&ctx, find("x", None, false)).await.unwrap();
-        assert!(out.content.ends_with("narrow the query or the path]\n") && out.summary.starts_with("at least 200 matches"), "{}", out.summary);
+        assert!(
+            out.content.ends_with("narrow the query or the path]\n") && out.summary.starts_with("at least 200 matches"),
+            "{}",
+            out.summary
+        );
         assert!(execute(&ctx, find("(", None, true)).await.unwrap_err().to_string().contains("regular expression"));
         assert!(execute(&ctx, find("", None, false)).await.is_err());
         assert!(execute(&ctx, find("x", Some("../.."), false)).await.is_err());

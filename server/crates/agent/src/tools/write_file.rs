@@ -41,7 +41,10 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     }
     let before = branch.read(&path, FILE_MAX).await?;
     if before.as_ref().is_some_and(|f| f.is_link) {
-        return Err(ToolError::refused(format!("Not written: {path} is a symbolic link. Write the file it leads to, or delete the link first."), "A symbolic link"));
+        return Err(ToolError::refused(
+            format!("Not written: {path} is a symbolic link. Write the file it leads to, or delete the link first."),
+            "A symbolic link",
+        ));
     }
     let lines = count_of(content.lines().count(), "line");
     let mode = before.as_ref().map_or(NEW_MODE, |f| f.mode);

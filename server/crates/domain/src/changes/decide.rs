@@ -139,7 +139,8 @@ async fn work_out(ctx: &Ctx, id: ChangeSetId, role: ProjectRole, choices: &HashM
     }
     if by_file.values().flatten().any(|hunk| choices.contains_key(&hunk.id) && !hunk.state.0.is_open()) {
         let current = serde_json::to_value(get(ctx, id).await?).ok();
-        let detail = "One of these hunks was decided by someone else meanwhile. Nothing was written; look at the change set again.".to_owned();
+        let detail =
+            "One of these hunks was decided by someone else meanwhile. Nothing was written; look at the change set again.".to_owned();
         return Err(Error::Conflict { detail, current });
     }
     let open_before = by_file.values().flatten().filter(|hunk| hunk.state.0.is_open()).count() as i64;
@@ -158,7 +159,12 @@ async fn work_out(ctx: &Ctx, id: ChangeSetId, role: ProjectRole, choices: &HashM
 type States = Vec<(table::HunkRow, String, HunkState, Option<String>)>;
 
 async fn plan_file(
-    ctx: &Ctx, project: ProjectId, file: &table::ChangeFileRow, hunks: Vec<table::HunkRow>, choices: &HashMap<HunkId, Choice>, states: &mut States,
+    ctx: &Ctx,
+    project: ProjectId,
+    file: &table::ChangeFileRow,
+    hunks: Vec<table::HunkRow>,
+    choices: &HashMap<HunkId, Choice>,
+    states: &mut States,
 ) -> Result<Option<Plan>> {
     let (rejected, taken): (Vec<_>, Vec<_>) = hunks
         .iter()
@@ -223,15 +229,21 @@ fn take_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow, current: Optio
         return None;
     }
     let Some(new) = &file.new_checksum else { return Some(Outcome::Delete) };
-    let content = Content { path: file.path.clone(), checksum: new.clone(), size: file.new_size as u64, mode: file.new_mode.unwrap_or(0o644) as i32 };
+    let content =
+        Content { path: file.path.clone(), checksum: new.clone(), size: file.new_size as u64, mode: file.new_mode.unwrap_or(0o644) as i32 };
     let action = if current.is_some() { FileAction::Modified } else { FileAction::Added };
     Some(Outcome::Write { content, kind: file.kind.0, action })
 }
 
 /// Accepted and edited hunks, put into the text as it is now. `None` when nothing of them fits.
 async fn take_lines(
-    ctx: &Ctx, file: &table::ChangeFileRow, hunks: &[table::HunkRow], taken: &[(&table::HunkRow, &Choice)], current: Option<&FileRow>,
-    mode: Option<i32>, states: &mut States,
+    ctx: &Ctx,
+    file: &table::ChangeFileRow,
+    hunks: &[table::HunkRow],
+    taken: &[(&table::HunkRow, &Choice)],
+    current: Option<&FileRow>,
+    mode: Option<i32>,
+    states: &mut States,
 ) -> Result<Option<Outcome>> {
     let base = match &file.old_checksum {
         Some(checksum) => blob_text(ctx, checksum).await?.unwrap_or_default(),

@@ -4,11 +4,11 @@ mod read;
 mod sync;
 mod write;
 
+pub(crate) use read::text_of;
 pub use read::{entry, history, open_text, read, read_range, tree, tree_below};
 pub use sync::{Committed, Manifest, ManifestDelta, ManifestEntry, WorkChange, changes_since, commit_changes, manifest, manifest_at};
-pub use write::{Precondition, Put, create_directory, delete, move_path, put, restore, save_text};
-pub(crate) use read::text_of;
 pub(crate) use write::{Content, WriteBatch, insert_all};
+pub use write::{Precondition, Put, create_directory, delete, move_path, put, restore, save_text};
 
 use wire::{FieldError, files::check_path};
 

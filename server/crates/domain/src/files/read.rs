@@ -43,7 +43,8 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
     let prefix = below.map_or(0, |path| path.len() + 1);
     let mut items: BTreeMap<String, Entry> = BTreeMap::new();
     for row in rows {
-        let parents: Vec<&str> = row.path.match_indices('/').map(|(at, _)| &row.path[..at]).filter(|p| p.len() > prefix.saturating_sub(1)).collect();
+        let parents: Vec<&str> =
+            row.path.match_indices('/').map(|(at, _)| &row.path[..at]).filter(|p| p.len() > prefix.saturating_sub(1)).collect();
         for parent in parents {
             if !items.contains_key(parent) {
                 items.insert(parent.to_owned(), implied_directory(parent, row.created_at));

@@ -99,7 +99,13 @@ pub async fn changes_since(ctx: &Ctx, project: ProjectId, from: i64) -> Result<M
 
 /// Saves what a run changed in a checkout of `base_revision` as the caller's versions. What somebody else changed since then is
 /// left as they made it and reported.
-pub async fn commit_changes(ctx: &Ctx, project: ProjectId, base_revision: i64, origin: Origin, changes: Vec<WorkChange>) -> Result<Committed> {
+pub async fn commit_changes(
+    ctx: &Ctx,
+    project: ProjectId,
+    base_revision: i64,
+    origin: Origin,
+    changes: Vec<WorkChange>,
+) -> Result<Committed> {
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin).await?;
     let (mut written, mut conflicts) = (Vec::new(), Vec::new());
     for change in changes {

@@ -76,7 +76,14 @@ impl<'a> WriteBatch<'a> {
     }
 
     /// Puts content at a path; `before` is what `latest` answered for it.
-    pub async fn write(&mut self, before: Option<&table::FileRow>, content: &Content, kind: EntryKind, action: FileAction, moved_from: Option<&str>) -> Result<()> {
+    pub async fn write(
+        &mut self,
+        before: Option<&table::FileRow>,
+        content: &Content,
+        kind: EntryKind,
+        action: FileAction,
+        moved_from: Option<&str>,
+    ) -> Result<()> {
         let existing = before.filter(|row| !row.is_deleted());
         if existing.is_none() {
             self.check_room_for(&content.path, kind).await?;
@@ -96,7 +103,14 @@ impl<'a> WriteBatch<'a> {
         self.insert(Some(before), &content, before.kind.0, FileAction::Deleted, None).await
     }
 
-    async fn insert(&mut self, before: Option<&table::FileRow>, content: &Content, kind: EntryKind, action: FileAction, moved_from: Option<&str>) -> Result<()> {
+    async fn insert(
+        &mut self,
+        before: Option<&table::FileRow>,
+        content: &Content,
+        kind: EntryKind,
+        action: FileAction,
+        moved_from: Option<&str>,
+    ) -> Result<()> {
         let version = before.map_or(1, |row| row.version + 1);
         let is_directory = kind == EntryKind::Directory;
         let new = table::NewVersion {
@@ -169,7 +183,14 @@ fn weight(row: &table::FileRow) -> (i64, i64) {
 }
 
 /// Fills a project that nobody sees yet, or that is new: no conflicts to look for, and no events.
-pub(crate) async fn insert_all(tx: &mut Tx, project: ProjectId, files: &[Content], origin: Origin, by: Option<UserId>, at: Micros) -> Result<()> {
+pub(crate) async fn insert_all(
+    tx: &mut Tx,
+    project: ProjectId,
+    files: &[Content],
+    origin: Origin,
+    by: Option<UserId>,
+    at: Micros,
+) -> Result<()> {
     let totals = store::projects::next_revision(tx, project, at).await?.ok_or(Error::NotFound("project"))?;
     for file in files {
         let new = table::NewVersion {
@@ -274,8 +295,8 @@ pub async fn create_directory(ctx: &Ctx, project: ProjectId, path: &str) -> Resu
     require_path(path)?;
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin_of(ctx)).await?;
     let before = batch.latest(path).await?;
-    let exists = before.as_ref().is_some_and(|row| !row.is_deleted())
-        || !table::current_below(&mut batch.tx, project, path).await?.is_empty();
+    let exists =
+        before.as_ref().is_some_and(|row| !row.is_deleted()) || !table::current_below(&mut batch.tx, project, path).await?.is_empty();
     if exists {
         return Err(taken(path));
     }
@@ -303,8 +324,8 @@ pub async fn move_path(ctx: &Ctx, project: ProjectId, request: MovePath) -> Resu
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin_of(ctx)).await?;
     let moved = existing_with_below(&mut batch, project, from).await?;
     let target = batch.latest(to).await?;
-    let target_exists = target.as_ref().is_some_and(|row| !row.is_deleted())
-        || !table::current_below(&mut batch.tx, project, to).await?.is_empty();
+    let target_exists =
+        target.as_ref().is_some_and(|row| !row.is_deleted()) || !table::current_below(&mut batch.tx, project, to).await?.is_empty();
     if target_exists {
         return Err(taken(to));
     }
@@ -373,4 +394,3 @@ pub async fn restore(ctx: &Ctx, project: ProjectId, request: RestorePath) -> Res
     batch.commit().await?;
     Ok(())
 }
-

@@ -61,17 +61,15 @@ fn name_from(filename: &str) -> String {
 }
 
 /// The job's body. Repeating it is safe: nothing of an earlier attempt is visible, and its blobs are found again.
-pub async fn run_import(ctx: &Ctx, job: &ImportJob, progress: watch::Sender<(u64, u64)>, cancelled: CancellationToken) -> Result<(), JobError> {
-    let unpacked = unpack(
-        ctx.services().blobs.clone(),
-        &job.archive,
-        job.size,
-        &job.filename,
-        UnpackLimits::default(),
-        progress,
-        cancelled.clone(),
-    )
-    .await;
+pub async fn run_import(
+    ctx: &Ctx,
+    job: &ImportJob,
+    progress: watch::Sender<(u64, u64)>,
+    cancelled: CancellationToken,
+) -> Result<(), JobError> {
+    let unpacked =
+        unpack(ctx.services().blobs.clone(), &job.archive, job.size, &job.filename, UnpackLimits::default(), progress, cancelled.clone())
+            .await;
     let outcome = match unpacked {
         Ok(files) if !cancelled.is_cancelled() => fill(ctx, job.project_id, files).await,
         Ok(_) | Err(UnpackError::Cancelled) => Err(JobError::Cancelled),
@@ -86,10 +84,8 @@ pub async fn run_import(ctx: &Ctx, job: &ImportJob, progress: watch::Sender<(u64
 }
 
 async fn fill(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>) -> Result<(), JobError> {
-    let files: Vec<Content> = files
-        .into_iter()
-        .map(|file| Content { path: file.path, checksum: file.checksum, size: file.size, mode: file.mode })
-        .collect();
+    let files: Vec<Content> =
+        files.into_iter().map(|file| Content { path: file.path, checksum: file.checksum, size: file.size, mode: file.mode }).collect();
     let fill = async {
         let mut tx = ctx.services().db.begin().await?;
         insert_all(&mut tx, project, &files, Origin::Import, ctx.user_id(), ctx.now()).await?;

@@ -70,7 +70,12 @@ impl Home {
     /// A person with an account, signed in.
     pub async fn person(&self, name: &str) -> Ctx {
         let nobody = self.nobody();
-        let register = Register { email: format!("{name}@example.org"), username: name.to_owned(), password: "correct horse".to_owned(), full_name: None };
+        let register = Register {
+            email: format!("{name}@example.org"),
+            username: name.to_owned(),
+            password: "correct horse".to_owned(),
+            full_name: None,
+        };
         domain::auth::register(&nobody, register).await.unwrap();
         let login = Login { username: name.to_owned(), password: "correct horse".to_owned() };
         let tokens = domain::auth::login(&nobody, login).await.unwrap();

@@ -39,24 +39,17 @@ pub(super) fn result_of<'a>(messages: &'a [Message], id: &str) -> Option<&'a str
 /// Whether each line of `text` is in `file`, which may carry line numbers before its lines.
 pub(super) fn shows_lines(file: &str, text: &str) -> bool {
     let lines: Vec<&str> = file.lines().map(str::trim_end).collect();
-    text.lines()
-        .map(str::trim)
-        .filter(|wanted| !wanted.is_empty())
-        .all(|wanted| lines.iter().any(|line| line.ends_with(wanted)))
+    text.lines().map(str::trim).filter(|wanted| !wanted.is_empty()).all(|wanted| lines.iter().any(|line| line.ends_with(wanted)))
 }
 
 pub(super) fn speaks_of_review(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["accepted", "rejected"]
-        .iter()
-        .any(|word| text.contains(word))
+    ["accepted", "rejected"].iter().any(|word| text.contains(word))
 }
 
 pub(super) fn looks_refused(result: &str) -> bool {
     let start = result.trim_start().to_lowercase();
-    ["error", "refused", "not ", "no ", "{\"error"]
-        .iter()
-        .any(|word| start.starts_with(word))
+    ["error", "refused", "not ", "no ", "{\"error"].iter().any(|word| start.starts_with(word))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -76,10 +69,7 @@ pub(super) fn judge_run(result: &str) -> Run<'_> {
         return Run::Passed(line);
     }
     let said = result.to_lowercase();
-    if ["declin", "reject", "not approved", "denied"]
-        .iter()
-        .any(|word| said.contains(word))
-    {
+    if ["declin", "reject", "not approved", "denied"].iter().any(|word| said.contains(word)) {
         return Run::Declined;
     }
     Run::Unclear(lines().find(|line| !line.is_empty()).unwrap_or("nothing"))

@@ -1,10 +1,7 @@
 //! The last steps before the command: limits, then Landlock, then seccomp, then exec. Single-threaded.
 
 use super::{JailConfig, exit, seccomp};
-use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
-};
+use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,11 +14,7 @@ pub(super) fn exec(config: &JailConfig, status: &mut File) -> ! {
     };
     let code = stage.1.raw_os_error().unwrap_or(0);
     let _ = writeln!(status, "failed {} {code}", stage.0);
-    exit(if stage.0 == "exec" && code == libc::ENOENT {
-        127
-    } else {
-        126
-    })
+    exit(if stage.0 == "exec" && code == libc::ENOENT { 127 } else { 126 })
 }
 
 type Stage = (&'static str, io::Error);
@@ -35,35 +28,16 @@ fn become_command(config: &JailConfig) -> Result<std::convert::Infallible, Stage
     set_limits(config).map_err(at("limits"))?;
     // Raising one's own score needs no right: the kernel should pick the job, not the helper.
     let _ = std::fs::write("/proc/self/oom_score_adj", "700");
-    let c_string =
-        |s: &str| CString::new(s).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
+    let c_string = |s: &str| CString::new(s).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
     let cwd = c_string(&config.cwd).map_err(at("cwd"))?;
     check(unsafe { libc::chdir(cwd.as_ptr()) }).map_err(at("cwd"))?;
-    let argv = config
-        .argv
-        .iter()
-        .map(|s| c_string(s))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(at("argv"))?;
-    let env = config
-        .env
-        .iter()
-        .map(|(k, v)| c_string(&format!("{k}={v}")))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(at("env"))?;
-    let candidates = program_candidates(config)
-        .iter()
-        .map(|s| c_string(s))
-        .collect::<Result<Vec<_>, _>>();
+    let argv = config.argv.iter().map(|s| c_string(s)).collect::<Result<Vec<_>, _>>().map_err(at("argv"))?;
+    let env = config.env.iter().map(|(k, v)| c_string(&format!("{k}={v}"))).collect::<Result<Vec<_>, _>>().map_err(at("env"))?;
+    let candidates = program_candidates(config).iter().map(|s| c_string(s)).collect::<Result<Vec<_>, _>>();
     let candidates = candidates.map_err(at("argv"))?;
     restrict_files(config).map_err(at("landlock"))?;
     seccomp::install(config.network_namespace).map_err(at("seccomp"))?;
-    let pointers = |v: &[CString]| {
-        v.iter()
-            .map(|s| s.as_ptr())
-            .chain(std::iter::once(std::ptr::null()))
-            .collect::<Vec<_>>()
-    };
+    let pointers = |v: &[CString]| v.iter().map(|s| s.as_ptr()).chain(std::iter::once(std::ptr::null())).collect::<Vec<_>>();
     let (argv, env) = (pointers(&argv), pointers(&env));
     let mut error = io::Error::from_raw_os_error(libc::ENOENT);
     for program in &candidates {
@@ -82,25 +56,12 @@ fn program_candidates(config: &JailConfig) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    let path = config
-        .env
-        .iter()
-        .rev()
-        .find(|(k, _)| k == "PATH")
-        .map(|(_, v)| v.as_str());
-    path.unwrap_or("/usr/bin:/bin")
-        .split(':')
-        .filter(|dir| dir.starts_with('/'))
-        .map(|dir| format!("{dir}/{name}"))
-        .collect()
+    let path = config.env.iter().rev().find(|(k, _)| k == "PATH").map(|(_, v)| v.as_str());
+    path.unwrap_or("/usr/bin:/bin").split(':').filter(|dir| dir.starts_with('/')).map(|dir| format!("{dir}/{name}")).collect()
 }
 
 fn check(result: i32) -> io::Result<()> {
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 fn reset_signals() {
@@ -126,10 +87,7 @@ fn take_foreground() {
 /// Set here, inside the namespace: RLIMIT_NPROC set outside would be shared by all jobs of the uid.
 fn set_limits(config: &JailConfig) -> io::Result<()> {
     let set = |what, value: u64| {
-        let limit = libc::rlimit {
-            rlim_cur: value,
-            rlim_max: value,
-        };
+        let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
         check(unsafe { libc::setrlimit(what, &limit) })
     };
     if config.pid_namespace {
@@ -154,19 +112,12 @@ fn restrict_files(config: &JailConfig) -> io::Result<()> {
             // Signals and abstract sockets stay among what the job started itself.
             .scope(Scope::from_all(ABI::V6))?
             .create()?;
-        let lists = [
-            (&config.readable, AccessFs::from_read(abi)),
-            (&config.writable, AccessFs::from_all(abi)),
-        ];
+        let lists = [(&config.readable, AccessFs::from_read(abi)), (&config.writable, AccessFs::from_all(abi))];
         for (paths, access) in lists {
             for path in paths {
                 if let Ok(fd) = PathFd::new(path) {
                     let is_dir = std::fs::metadata(path).is_ok_and(|m| m.is_dir());
-                    let access = if is_dir {
-                        access
-                    } else {
-                        access & AccessFs::from_file(abi)
-                    };
+                    let access = if is_dir { access } else { access & AccessFs::from_file(abi) };
                     rules = rules.add_rule(PathBeneath::new(fd, access))?;
                 }
             }

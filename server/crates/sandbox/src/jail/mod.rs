@@ -50,8 +50,7 @@ pub(crate) struct JailConfig {
 /// Entry of `<helper> __jail`. Runs before any thread exists and never returns.
 pub fn jail_main(_args: Vec<OsString>) -> ! {
     // SAFETY: the launcher put exactly these two descriptors here; nothing else in this process knows them.
-    let (mut control, mut status) =
-        unsafe { (File::from_raw_fd(CONTROL_FD), File::from_raw_fd(STATUS_FD)) };
+    let (mut control, mut status) = unsafe { (File::from_raw_fd(CONTROL_FD), File::from_raw_fd(STATUS_FD)) };
     unsafe {
         // Not readable and not traceable for the job, which has the same uid.
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -62,9 +61,7 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
     if status.write_all(b"up\n").is_err() {
         exit(125);
     }
-    let Some(config) = read_config(&mut control) else {
-        exit(125)
-    };
+    let Some(config) = read_config(&mut control) else { exit(125) };
     if !config.pid_namespace {
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     }
@@ -89,13 +86,7 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
         libc::close(1);
         libc::close(2);
     }
-    let init = Init {
-        control,
-        status,
-        signal_fd,
-        main: pid,
-        config,
-    };
+    let init = Init { control, status, signal_fd, main: pid, config };
     init.watch()
 }
 
@@ -123,16 +114,8 @@ impl Init {
     fn watch(mut self) -> ! {
         loop {
             let mut fds = [
-                libc::pollfd {
-                    fd: self.control.as_raw_fd(),
-                    events: libc::POLLIN,
-                    revents: 0,
-                },
-                libc::pollfd {
-                    fd: self.signal_fd,
-                    events: libc::POLLIN,
-                    revents: 0,
-                },
+                libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 },
+                libc::pollfd { fd: self.signal_fd, events: libc::POLLIN, revents: 0 },
             ];
             unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
             if fds[1].revents != 0 {
@@ -184,11 +167,7 @@ impl Init {
     }
 
     fn finish(&mut self, how: i32) -> ! {
-        let (code, signal) = if libc::WIFSIGNALED(how) {
-            (-1, libc::WTERMSIG(how))
-        } else {
-            (libc::WEXITSTATUS(how), 0)
-        };
+        let (code, signal) = if libc::WIFSIGNALED(how) { (-1, libc::WTERMSIG(how)) } else { (libc::WEXITSTATUS(how), 0) };
         if !self.config.pid_namespace {
             sweep_children();
         }
@@ -224,11 +203,7 @@ fn sweep_children() {
 
 fn own_children() -> Vec<i32> {
     std::fs::read_to_string("/proc/thread-self/children")
-        .map(|text| {
-            text.split_whitespace()
-                .filter_map(|p| p.parse().ok())
-                .collect()
-        })
+        .map(|text| text.split_whitespace().filter_map(|p| p.parse().ok()).collect())
         .unwrap_or_default()
 }
 

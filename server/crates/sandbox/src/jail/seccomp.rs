@@ -27,20 +27,8 @@ const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
 
 const DENIED: &[(libc::c_long, When)] = &[
     // New namespaces are where most local privilege bugs begin.
-    (
-        libc::SYS_unshare,
-        Bits {
-            arg: 0,
-            mask: NAMESPACE_FLAGS,
-        },
-    ),
-    (
-        libc::SYS_clone,
-        Bits {
-            arg: 0,
-            mask: NAMESPACE_FLAGS,
-        },
-    ),
+    (libc::SYS_unshare, Bits { arg: 0, mask: NAMESPACE_FLAGS }),
+    (libc::SYS_clone, Bits { arg: 0, mask: NAMESPACE_FLAGS }),
     (libc::SYS_clone3, Missing), // its flags sit behind a pointer; libc falls back to clone
     (libc::SYS_setns, Always),   // entering namespaces of others
     // Mounts: nothing in a job needs them, old and new interface.
@@ -62,7 +50,7 @@ const DENIED: &[(libc::c_long, When)] = &[
     // Large kernel interfaces with a history of bugs, useless to ordinary programs.
     (libc::SYS_bpf, Always),
     (libc::SYS_perf_event_open, Always),
-    (libc::SYS_userfaultfd, Always), // widens race windows in the kernel
+    (libc::SYS_userfaultfd, Always),    // widens race windows in the kernel
     (libc::SYS_io_uring_setup, Always), // also bypasses this very filter
     (libc::SYS_io_uring_enter, Always),
     (libc::SYS_io_uring_register, Always),
@@ -98,67 +86,20 @@ const DENIED: &[(libc::c_long, When)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_modify_ldt, Always), // 16-bit segments, several old holes
     #[cfg(target_arch = "x86_64")]
-    (
-        libc::SYS_mknod,
-        Masked {
-            arg: 1,
-            mask: libc::S_IFMT,
-            value: libc::S_IFCHR,
-        },
-    ),
+    (libc::SYS_mknod, Masked { arg: 1, mask: libc::S_IFMT, value: libc::S_IFCHR }),
     #[cfg(target_arch = "x86_64")]
-    (
-        libc::SYS_mknod,
-        Masked {
-            arg: 1,
-            mask: libc::S_IFMT,
-            value: libc::S_IFBLK,
-        },
-    ),
+    (libc::SYS_mknod, Masked { arg: 1, mask: libc::S_IFMT, value: libc::S_IFBLK }),
     // Device nodes; a 0/0 one would also read as an overlay's deletion mark.
-    (
-        libc::SYS_mknodat,
-        Masked {
-            arg: 2,
-            mask: libc::S_IFMT,
-            value: libc::S_IFCHR,
-        },
-    ),
-    (
-        libc::SYS_mknodat,
-        Masked {
-            arg: 2,
-            mask: libc::S_IFMT,
-            value: libc::S_IFBLK,
-        },
-    ),
+    (libc::SYS_mknodat, Masked { arg: 2, mask: libc::S_IFMT, value: libc::S_IFCHR }),
+    (libc::SYS_mknodat, Masked { arg: 2, mask: libc::S_IFMT, value: libc::S_IFBLK }),
     // Typing into, or pasting into, somebody's terminal.
-    (
-        libc::SYS_ioctl,
-        Masked {
-            arg: 1,
-            mask: u32::MAX,
-            value: libc::TIOCSTI as u32,
-        },
-    ),
-    (
-        libc::SYS_ioctl,
-        Masked {
-            arg: 1,
-            mask: u32::MAX,
-            value: libc::TIOCLINUX as u32,
-        },
-    ),
+    (libc::SYS_ioctl, Masked { arg: 1, mask: u32::MAX, value: libc::TIOCSTI as u32 }),
+    (libc::SYS_ioctl, Masked { arg: 1, mask: u32::MAX, value: libc::TIOCLINUX as u32 }),
 ];
 
 /// Socket families a job may use. Others are refused with EAFNOSUPPORT: AF_VSOCK leaves a network namespace, the odd
 /// ones are large and old. Netlink is limited to routing questions, which name resolution asks.
-const FAMILIES: &[i32] = &[
-    libc::AF_UNIX,
-    libc::AF_INET,
-    libc::AF_INET6,
-    libc::AF_NETLINK,
-];
+const FAMILIES: &[i32] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 const FAMILIES_WITHOUT_INTERNET: &[i32] = &[libc::AF_UNIX];
 
 #[cfg(target_arch = "x86_64")]
@@ -175,21 +116,11 @@ fn errno(code: i32) -> u32 {
 }
 
 fn statement(code: u32, k: u32) -> libc::sock_filter {
-    libc::sock_filter {
-        code: code as u16,
-        jt: 0,
-        jf: 0,
-        k,
-    }
+    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
 }
 
 fn branch(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
-    libc::sock_filter {
-        code: (libc::BPF_JMP | code | libc::BPF_K) as u16,
-        jt,
-        jf,
-        k,
-    }
+    libc::sock_filter { code: (libc::BPF_JMP | code | libc::BPF_K) as u16, jt, jf, k }
 }
 
 fn load(offset: u32) -> libc::sock_filter {
@@ -218,12 +149,7 @@ pub fn program(internet: bool) -> Vec<libc::sock_filter> {
             Always => vec![give(errno(libc::EPERM))],
             Missing => vec![give(errno(libc::ENOSYS))],
             Bits { arg, mask } => {
-                vec![
-                    load(argument(arg)),
-                    branch(set, mask, 0, 1),
-                    give(errno(libc::EPERM)),
-                    load(0),
-                ]
+                vec![load(argument(arg)), branch(set, mask, 0, 1), give(errno(libc::EPERM)), load(0)]
             }
             Masked { arg, mask, value } => vec![
                 load(argument(arg)),
@@ -248,11 +174,7 @@ pub fn program(internet: bool) -> Vec<libc::sock_filter> {
 fn socket_rules(internet: bool) -> Vec<libc::sock_filter> {
     let eq = libc::BPF_JEQ;
     let mut rules = vec![load(argument(0))];
-    for family in if internet {
-        FAMILIES
-    } else {
-        FAMILIES_WITHOUT_INTERNET
-    } {
+    for family in if internet { FAMILIES } else { FAMILIES_WITHOUT_INTERNET } {
         if *family == libc::AF_NETLINK {
             rules.extend([
                 branch(eq, *family as u32, 0, 4),
@@ -272,23 +194,13 @@ fn socket_rules(internet: bool) -> Vec<libc::sock_filter> {
 /// Installs the filter on the calling thread and everything it starts. Needs no privilege.
 pub fn install(internet: bool) -> io::Result<()> {
     let mut code = program(internet);
-    let filter = libc::sock_fprog {
-        len: code.len() as u16,
-        filter: code.as_mut_ptr(),
-    };
+    let filter = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     // SAFETY: the program outlives the call and the kernel copies it.
     unsafe {
         if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
             return Err(io::Error::last_os_error());
         }
-        if libc::prctl(
-            libc::PR_SET_SECCOMP,
-            libc::SECCOMP_MODE_FILTER,
-            &filter as *const _,
-            0,
-            0,
-        ) != 0
-        {
+        if libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &filter as *const _, 0, 0) != 0 {
             return Err(io::Error::last_os_error());
         }
     }

@@ -2,20 +2,15 @@
 //! kernel, never leave the directory and never pass through a symbolic link.
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, mkdirat, openat,
-    openat2, renameat_with, statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, mkdirat, openat, openat2, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-const INSIDE: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// Deeper trees are flattened while they are removed, so that no tree is too deep to remove.
 const DEEP: usize = 64;
 
@@ -23,10 +18,7 @@ const DEEP: usize = 64;
 pub(crate) fn check_path(path: &str) -> io::Result<()> {
     let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255;
     if path.is_empty() || path.len() > 4000 || path.contains('\0') || path.split('/').any(bad) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("not a usable path: {path:?}"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("not a usable path: {path:?}")));
     }
     Ok(())
 }
@@ -37,11 +29,7 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 }
 
 pub(crate) fn open_top(path: &std::path::Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(
-        path,
-        OFlags::RDONLY | DIRECTORY,
-        Mode::empty(),
-    )?)
+    Ok(rustix::fs::open(path, OFlags::RDONLY | DIRECTORY, Mode::empty())?)
 }
 
 /// Opens a directory; "" is the top itself.
@@ -50,26 +38,16 @@ pub(crate) fn open_dir(top: impl AsFd, path: &str) -> io::Result<OwnedFd> {
     if path != "." {
         check_path(path)?;
     }
-    Ok(openat2(
-        top,
-        path,
-        OFlags::RDONLY | DIRECTORY,
-        Mode::empty(),
-        INSIDE,
-    )?)
+    Ok(openat2(top, path, OFlags::RDONLY | DIRECTORY, Mode::empty(), INSIDE)?)
 }
 
 /// Opens a regular file for reading. Does not block on a FIFO, refuses everything that is not a file.
 pub(crate) fn open_file(top: impl AsFd, path: &str) -> io::Result<File> {
     check_path(path)?;
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = openat2(top, path, flags, Mode::empty(), INSIDE)?;
     if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) != FileType::RegularFile {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{path:?} is not a regular file"),
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{path:?} is not a regular file")));
     }
     Ok(File::from(fd))
 }
@@ -94,10 +72,7 @@ pub(crate) fn stat_name(dir: impl AsFd, name: &str) -> io::Result<Option<Stat>> 
 }
 
 pub(crate) fn is_absent(e: &io::Error) -> bool {
-    matches!(
-        e.raw_os_error(),
-        Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)
-    )
+    matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP))
 }
 
 pub(crate) fn kind(stat: &Stat) -> FileType {
@@ -137,12 +112,7 @@ fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
 }
 
 /// Moves a finished file into place, replacing whatever is there.
-pub(crate) fn move_in(
-    from: impl AsFd,
-    from_name: &str,
-    to: &OwnedFd,
-    name: &str,
-) -> io::Result<()> {
+pub(crate) fn move_in(from: impl AsFd, from_name: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
     for _ in 0..8 {
         match renameat_with(&from, from_name, to, name, RenameFlags::empty()) {
             Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => remove(to, name)?,
@@ -168,13 +138,7 @@ pub(crate) fn remove(parent: impl AsFd, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn empty(
-    parent: BorrowedFd,
-    name: &str,
-    top: BorrowedFd,
-    depth: usize,
-    deep: &mut Vec<String>,
-) -> io::Result<()> {
+fn empty(parent: BorrowedFd, name: &str, top: BorrowedFd, depth: usize, deep: &mut Vec<String>) -> io::Result<()> {
     let dir = match open_even_if_closed(parent, name) {
         Err(e) if is_absent(&e) => return Ok(()),
         other => other?,
@@ -195,8 +159,7 @@ fn empty(
             _ => {
                 let aside = format!(".removing-{}", uuid::Uuid::now_v7());
                 // Moving a directory needs the right to change it: its ".." is rewritten.
-                let _ =
-                    rustix::fs::chmodat(&dir, raw, Mode::from_raw_mode(0o700), AtFlags::empty());
+                let _ = rustix::fs::chmodat(&dir, raw, Mode::from_raw_mode(0o700), AtFlags::empty());
                 renameat_with(&dir, raw, top, aside.as_str(), RenameFlags::empty())?;
                 deep.push(aside);
             }
@@ -236,9 +199,7 @@ mod tests {
         for good in ["a", "a/b", "..a/b..", "ä ö/…"] {
             assert!(check_path(good).is_ok(), "{good}");
         }
-        for bad in [
-            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b",
-        ] {
+        for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b"] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }
     }

@@ -63,11 +63,7 @@ pub(super) struct Pair {
 }
 
 pub(super) fn kind_of(stat: &Stat) -> EntryKind {
-    if beneath::kind(stat) == FileType::Symlink {
-        EntryKind::Symlink
-    } else {
-        EntryKind::File
-    }
+    if beneath::kind(stat) == FileType::Symlink { EntryKind::Symlink } else { EntryKind::File }
 }
 
 impl Layers {
@@ -75,28 +71,16 @@ impl Layers {
         let below = dir.join("branches").join(branch.to_string());
         let tmp = beneath::open_top(&dir.join("tmp")).map_err(|_| WorkspaceError::NoBranch)?;
         if let Ok(upper) = beneath::open_top(&below.join("copy")) {
-            return Ok(Layers {
-                upper,
-                lower: None,
-                tmp,
-            });
+            return Ok(Layers { upper, lower: None, tmp });
         }
-        let upper =
-            beneath::open_top(&below.join("upper")).map_err(|_| WorkspaceError::NoBranch)?;
+        let upper = beneath::open_top(&below.join("upper")).map_err(|_| WorkspaceError::NoBranch)?;
         let lower = Some(beneath::open_top(&dir.join("tree"))?);
         Ok(Layers { upper, lower, tmp })
     }
 
     pub(super) fn top(&self) -> io::Result<Pair> {
-        let lower = self
-            .lower
-            .as_ref()
-            .map(|l| beneath::open_dir(l, ""))
-            .transpose()?;
-        Ok(Pair {
-            upper: Some(beneath::open_dir(&self.upper, "")?),
-            lower,
-        })
+        let lower = self.lower.as_ref().map(|l| beneath::open_dir(l, "")).transpose()?;
+        Ok(Pair { upper: Some(beneath::open_dir(&self.upper, "")?), lower })
     }
 
     /// The two sides of a directory; None if the branch does not show it.
@@ -136,13 +120,8 @@ impl Pair {
     }
 
     pub(super) fn side(&self, layer: Layer) -> io::Result<&OwnedFd> {
-        let side = if layer == Layer::Upper {
-            &self.upper
-        } else {
-            &self.lower
-        };
-        side.as_ref()
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        let side = if layer == Layer::Upper { &self.upper } else { &self.lower };
+        side.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     fn enter(&self, name: &str) -> io::Result<Option<Pair>> {
@@ -154,17 +133,12 @@ impl Pair {
             return Ok(None);
         }
         let upper = match layer {
-            Layer::Upper => Some(beneath::open_even_if_closed(
-                self.side(layer)?.as_fd(),
-                name,
-            )?),
+            Layer::Upper => Some(beneath::open_even_if_closed(self.side(layer)?.as_fd(), name)?),
             Layer::Lower => None,
         };
         let hidden = upper.as_ref().is_some_and(walk::is_opaque);
         let lower = match (&self.lower, self.look_lower(name)?) {
-            (Some(lower), Some(below)) if !hidden && is_dir(&below) => {
-                Some(beneath::open_even_if_closed(lower.as_fd(), name)?)
-            }
+            (Some(lower), Some(below)) if !hidden && is_dir(&below) => Some(beneath::open_even_if_closed(lower.as_fd(), name)?),
             _ => None,
         };
         Ok(Some(Pair { upper, lower }))
@@ -195,20 +169,10 @@ impl Workspaces {
             let making = below.join("making");
             owner::make_dir(&making, 0o700, owner)?;
             let mut base = State::default();
-            copy_tree(
-                &beneath::open_top(&dir.join("tree"))?,
-                &beneath::open_top(&making)?,
-                owner,
-            )?;
+            copy_tree(&beneath::open_top(&dir.join("tree"))?, &beneath::open_top(&making)?, owner)?;
             let made = beneath::open_top(&making)?;
             for change in scan::compare(&mut base, &made, owner)?.0 {
-                let tracked = Tracked {
-                    sha256: change.sha256,
-                    mode: change.mode,
-                    size: change.size,
-                    kind: change.kind,
-                    read: None,
-                };
+                let tracked = Tracked { sha256: change.sha256, mode: change.mode, size: change.size, kind: change.kind, read: None };
                 base.files.insert(change.path, tracked);
             }
             base.save(&below, "base.json")?;
@@ -233,11 +197,7 @@ impl Workspaces {
             Ok(())
         })
         .await?;
-        self.locks(project)
-            .branches
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .remove(&branch);
+        self.locks(project).branches.lock().unwrap_or_else(|e| e.into_inner()).remove(&branch);
         Ok(())
     }
 
@@ -260,13 +220,7 @@ impl Workspaces {
 
     /// A file's bytes as the branch shows it (a link's target for a link), None if it shows none.
     /// Larger than `limit` is an error.
-    pub async fn branch_read(
-        &self,
-        project: Uuid,
-        branch: Uuid,
-        path: &str,
-        limit: u64,
-    ) -> Result<Option<Bytes>> {
+    pub async fn branch_read(&self, project: Uuid, branch: Uuid, path: &str, limit: u64) -> Result<Option<Bytes>> {
         let path = path.to_owned();
         self.on_branch(project, branch, move |layers| {
             beneath::check_path(&path)?;
@@ -281,9 +235,7 @@ impl Workspaces {
                 FileType::Symlink => Ok(Some(beneath::read_link(pair.side(layer)?, name)?.into())),
                 FileType::RegularFile => {
                     let mut bytes = Vec::new();
-                    beneath::open_file(pair.side(layer)?, name)?
-                        .take(limit + 1)
-                        .read_to_end(&mut bytes)?;
+                    beneath::open_file(pair.side(layer)?, name)?.take(limit + 1).read_to_end(&mut bytes)?;
                     if bytes.len() as u64 > limit {
                         return Err(WorkspaceError::TooLarge { path, limit });
                     }
@@ -296,15 +248,9 @@ impl Workspaces {
     }
 
     /// Every file and link the branch shows at or below `prefix` ("" for all), in path order, without ignored ones.
-    pub async fn branch_list(
-        &self,
-        project: Uuid,
-        branch: Uuid,
-        prefix: &str,
-    ) -> Result<Vec<ListEntry>> {
+    pub async fn branch_list(&self, project: Uuid, branch: Uuid, prefix: &str) -> Result<Vec<ListEntry>> {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        self.on_branch(project, branch, move |layers| layers.list(&prefix, true))
-            .await
+        self.on_branch(project, branch, move |layers| layers.list(&prefix, true)).await
     }
 
     /// What the branch changes, in path order, without ignored paths. An overlay is compared with the checkout as it
@@ -359,14 +305,7 @@ impl From<scan::Change> for BranchChange {
             ChangeAction::ModeChanged => BranchAction::ModeChanged,
         };
         let sha256 = (action != BranchAction::Deleted).then_some(change.sha256);
-        BranchChange {
-            path: change.path,
-            action,
-            kind: change.kind,
-            mode: change.mode,
-            size: change.size,
-            sha256,
-        }
+        BranchChange { path: change.path, action, kind: change.kind, mode: change.mode, size: change.size, sha256 }
     }
 }
 
@@ -376,13 +315,7 @@ impl Layers {
         let entry = |path: &str, stat: &Stat, layer: Layer| {
             let kind = kind_of(stat);
             let (mode, size) = (mode_of(kind, stat), stat.st_size as u64);
-            ListEntry {
-                path: path.to_owned(),
-                kind,
-                mode,
-                size,
-                own: layer == Layer::Upper,
-            }
+            ListEntry { path: path.to_owned(), kind, mode, size, own: layer == Layer::Upper }
         };
         let Some(pair) = self.dir(prefix)? else {
             let (parent, name) = beneath::split(prefix);
@@ -394,10 +327,7 @@ impl Layers {
             }
             return Ok(found);
         };
-        let options = Options {
-            ignores,
-            only_upper: false,
-        };
+        let options = Options { ignores, only_upper: false };
         walk::walk(prefix, pair.upper, pair.lower, options, &mut |seen| {
             found.push(entry(seen.path, &seen.stat, seen.layer));
             Ok(())
@@ -411,10 +341,7 @@ impl Layers {
         // A directory made anew over a removed one names a file twice: as lost, and as its own.
         let mut own = BTreeSet::new();
         let pair = self.top()?;
-        let options = Options {
-            ignores: true,
-            only_upper: true,
-        };
+        let options = Options { ignores: true, only_upper: true };
         walk::walk("", pair.upper, pair.lower, options, &mut |seen| {
             let kind = kind_of(&seen.stat);
             let (mode, size) = (mode_of(kind, &seen.stat), seen.stat.st_size as u64);
@@ -422,17 +349,7 @@ impl Layers {
             if seen.gone {
                 if !own.contains(&path) {
                     let action = BranchAction::Deleted;
-                    changes.insert(
-                        path.clone(),
-                        BranchChange {
-                            path,
-                            action,
-                            kind,
-                            mode,
-                            size,
-                            sha256: None,
-                        },
-                    );
+                    changes.insert(path.clone(), BranchChange { path, action, kind, mode, size, sha256: None });
                 }
                 return Ok(());
             }
@@ -441,31 +358,14 @@ impl Layers {
             let action = self.compare_with_lower(seen.path, kind, mode, size, &sha256)?;
             changes.remove(&path);
             if let Some(action) = action {
-                changes.insert(
-                    path.clone(),
-                    BranchChange {
-                        path,
-                        action,
-                        kind,
-                        mode,
-                        size,
-                        sha256: Some(sha256),
-                    },
-                );
+                changes.insert(path.clone(), BranchChange { path, action, kind, mode, size, sha256: Some(sha256) });
             }
             Ok(())
         })?;
         Ok(changes.into_values().collect())
     }
 
-    fn compare_with_lower(
-        &self,
-        path: &str,
-        kind: EntryKind,
-        mode: u32,
-        size: u64,
-        sha256: &str,
-    ) -> io::Result<Option<BranchAction>> {
+    fn compare_with_lower(&self, path: &str, kind: EntryKind, mode: u32, size: u64, sha256: &str) -> io::Result<Option<BranchAction>> {
         let Some(lower) = &self.lower else {
             return Ok(Some(BranchAction::Added));
         };
@@ -497,30 +397,18 @@ pub(super) fn empty_branch(below: &Path, owner: Option<u32>) -> io::Result<()> {
 /// file system can, never hard links, which would be written through.
 fn copy_tree(from: &OwnedFd, to: &OwnedFd, owner: Option<u32>) -> io::Result<()> {
     let _as_owner = AsOwner::enter(owner)?;
-    let options = Options {
-        ignores: false,
-        only_upper: false,
-    };
-    walk::walk(
-        "",
-        Some(beneath::open_dir(from, "")?),
-        None,
-        options,
-        &mut |seen| {
-            let dir = beneath::make_dirs(to, beneath::split(seen.path).0)?;
-            if kind_of(&seen.stat) == EntryKind::Symlink {
-                let target = beneath::read_link(seen.dir, seen.name)?;
-                return Ok(symlinkat(target.as_slice(), &dir, seen.name)?);
-            }
-            let mut source = beneath::open_file(seen.dir, seen.name)?;
-            let mut copy = super::sync::new_file(&dir, seen.name)?;
-            if rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
-                io::copy(&mut source, &mut copy)?;
-            }
-            Ok(rustix::fs::fchmod(
-                &copy,
-                Mode::from_raw_mode(seen.stat.st_mode & 0o777),
-            )?)
-        },
-    )
+    let options = Options { ignores: false, only_upper: false };
+    walk::walk("", Some(beneath::open_dir(from, "")?), None, options, &mut |seen| {
+        let dir = beneath::make_dirs(to, beneath::split(seen.path).0)?;
+        if kind_of(&seen.stat) == EntryKind::Symlink {
+            let target = beneath::read_link(seen.dir, seen.name)?;
+            return Ok(symlinkat(target.as_slice(), &dir, seen.name)?);
+        }
+        let mut source = beneath::open_file(seen.dir, seen.name)?;
+        let mut copy = super::sync::new_file(&dir, seen.name)?;
+        if rustix::fs::ioctl_ficlone(&copy, &source).is_err() {
+            io::copy(&mut source, &mut copy)?;
+        }
+        Ok(rustix::fs::fchmod(&copy, Mode::from_raw_mode(seen.stat.st_mode & 0o777))?)
+    })
 }

@@ -11,14 +11,7 @@ use uuid::Uuid;
 
 impl Workspaces {
     /// Writes a whole file on the branch, making directories as needed. Waits while a command runs on the branch.
-    pub async fn branch_write(
-        &self,
-        project: Uuid,
-        branch: Uuid,
-        path: &str,
-        bytes: Bytes,
-        mode: u32,
-    ) -> Result<()> {
+    pub async fn branch_write(&self, project: Uuid, branch: Uuid, path: &str, bytes: Bytes, mode: u32) -> Result<()> {
         let lock = self.lock_branch(project, branch).await;
         let path = path.to_owned();
         self.on_branch(project, branch, move |layers| {
@@ -40,13 +33,7 @@ impl Workspaces {
     }
 
     /// Moves a file, link or directory. The new path must not exist.
-    pub async fn branch_rename(
-        &self,
-        project: Uuid,
-        branch: Uuid,
-        from: &str,
-        to: &str,
-    ) -> Result<()> {
+    pub async fn branch_rename(&self, project: Uuid, branch: Uuid, from: &str, to: &str) -> Result<()> {
         let lock = self.lock_branch(project, branch).await;
         let (from, to) = (from.to_owned(), to.to_owned());
         self.on_branch(project, branch, move |layers| {
@@ -86,9 +73,7 @@ impl Layers {
             if let Some((_, stat)) = pair.look(target)?
                 && !walk::is_content(&stat)
             {
-                return Err(WorkspaceError::InTheWay {
-                    path: path.to_owned(),
-                });
+                return Err(WorkspaceError::InTheWay { path: path.to_owned() });
             }
             Ok(rustix::fs::renameat(&self.tmp, name, &dir, target).map_err(io::Error::from)?)
         };
@@ -114,8 +99,7 @@ impl Layers {
                 }
                 Some((Layer::Upper, _)) => {}
                 Some((Layer::Lower, stat)) => {
-                    mkdirat(upper, name, Mode::from_raw_mode(stat.st_mode & 0o777))
-                        .map_err(io::Error::from)?;
+                    mkdirat(upper, name, Mode::from_raw_mode(stat.st_mode & 0o777)).map_err(io::Error::from)?;
                 }
                 None => {
                     let was_deleted = beneath::stat_name(upper, name)?.is_some();
@@ -128,12 +112,7 @@ impl Layers {
                     }
                 }
             }
-            at = self
-                .dir(&so_far)?
-                .filter(|p| p.upper.is_some())
-                .ok_or_else(|| WorkspaceError::InTheWay {
-                    path: so_far.clone(),
-                })?;
+            at = self.dir(&so_far)?.filter(|p| p.upper.is_some()).ok_or_else(|| WorkspaceError::InTheWay { path: so_far.clone() })?;
         }
         Ok((beneath::open_dir(at.side(Layer::Upper)?, "")?, at))
     }
@@ -141,9 +120,7 @@ impl Layers {
     fn remove(&self, path: &str) -> Result<()> {
         beneath::check_path(path)?;
         let (parent, name) = beneath::split(path);
-        let missing = || WorkspaceError::NotFound {
-            path: path.to_owned(),
-        };
+        let missing = || WorkspaceError::NotFound { path: path.to_owned() };
         let pair = self.dir(parent)?.ok_or_else(missing)?;
         let (layer, _) = pair.look(name)?.ok_or_else(missing)?;
         if layer == Layer::Upper {
@@ -152,8 +129,7 @@ impl Layers {
         if pair.look_lower(name)?.is_some() {
             let (dir, _) = self.make_upper_dir(parent)?;
             // The one device node an ordinary user may make: the overlay's deletion mark.
-            mknodat(&dir, name, FileType::CharacterDevice, Mode::empty(), 0)
-                .map_err(io::Error::from)?;
+            mknodat(&dir, name, FileType::CharacterDevice, Mode::empty(), 0).map_err(io::Error::from)?;
         }
         Ok(())
     }
@@ -163,41 +139,27 @@ impl Layers {
         beneath::check_path(to)?;
         let (parent, name) = beneath::split(to);
         if to == from || to.starts_with(&format!("{from}/")) {
-            return Err(WorkspaceError::InTheWay {
-                path: to.to_owned(),
-            });
+            return Err(WorkspaceError::InTheWay { path: to.to_owned() });
         }
         if let Some(pair) = self.dir(parent)?
             && pair.look(name)?.is_some()
         {
-            return Err(WorkspaceError::InTheWay {
-                path: to.to_owned(),
-            });
+            return Err(WorkspaceError::InTheWay { path: to.to_owned() });
         }
         let moving = self.list(from, false)?;
         if moving.is_empty() {
-            return Err(WorkspaceError::NotFound {
-                path: from.to_owned(),
-            });
+            return Err(WorkspaceError::NotFound { path: from.to_owned() });
         }
         for entry in moving {
             let target = format!("{to}{}", &entry.path[from.len()..]);
             let (parent, name) = beneath::split(&entry.path);
-            let pair = self.dir(parent)?.ok_or_else(|| WorkspaceError::NotFound {
-                path: entry.path.clone(),
-            })?;
+            let pair = self.dir(parent)?.ok_or_else(|| WorkspaceError::NotFound { path: entry.path.clone() })?;
             let found = pair.look(name)?;
-            let (layer, stat) = found.ok_or_else(|| WorkspaceError::NotFound {
-                path: entry.path.clone(),
-            })?;
+            let (layer, stat) = found.ok_or_else(|| WorkspaceError::NotFound { path: entry.path.clone() })?;
             let side = pair.side(layer)?;
             match kind_of(&stat) {
-                EntryKind::Symlink => {
-                    self.put_link(&target, &beneath::read_link(side.as_fd(), name)?)?
-                }
-                EntryKind::File => {
-                    self.put(&target, &mut beneath::open_file(side, name)?, entry.mode)?
-                }
+                EntryKind::Symlink => self.put_link(&target, &beneath::read_link(side.as_fd(), name)?)?,
+                EntryKind::File => self.put(&target, &mut beneath::open_file(side, name)?, entry.mode)?,
             }
         }
         self.remove(from)

@@ -4,17 +4,8 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 /// Directories nobody versions: dependencies, build results, caches.
-const DIRECTORIES: [&str; 9] = [
-    ".git",
-    "node_modules",
-    "target",
-    ".venv",
-    "venv",
-    "__pycache__",
-    ".pytest_cache",
-    ".mypy_cache",
-    ".ruff_cache",
-];
+const DIRECTORIES: [&str; 9] =
+    [".git", "node_modules", "target", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"];
 
 /// Larger ignore files are not rules, they are an attack on the matcher.
 pub(super) const MAX_IGNORE_FILE: u64 = 256 * 1024;
@@ -64,11 +55,7 @@ impl Ignores {
 
 /// 0 for the top, 1 for its directories.
 pub(super) fn depth(dir: &str) -> usize {
-    if dir.is_empty() {
-        0
-    } else {
-        dir.split('/').count()
-    }
+    if dir.is_empty() { 0 } else { dir.split('/').count() }
 }
 
 #[cfg(test)]

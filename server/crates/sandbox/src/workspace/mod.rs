@@ -137,30 +137,14 @@ impl Workspaces {
     pub fn open(root: &Path, uid_base: Option<u32>, overlay: bool) -> io::Result<Workspaces> {
         owner::make_dir_all(root, 0o711)?;
         owner::make_dir(&root.join("run"), 0o755, None)?;
-        let inner = Inner {
-            root: root.to_path_buf(),
-            uid_base,
-            overlay,
-            owners: Mutex::default(),
-            locks: Mutex::default(),
-        };
-        Ok(Workspaces {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { root: root.to_path_buf(), uid_base, overlay, owners: Mutex::default(), locks: Mutex::default() };
+        Ok(Workspaces { inner: Arc::new(inner) })
     }
 
     /// For a server whose work directory cannot be used: every call fails, nothing is created.
     pub(crate) fn unusable(root: &Path) -> Workspaces {
-        let inner = Inner {
-            root: root.to_path_buf(),
-            uid_base: None,
-            overlay: false,
-            owners: Mutex::default(),
-            locks: Mutex::default(),
-        };
-        Workspaces {
-            inner: Arc::new(inner),
-        }
+        let inner = Inner { root: root.to_path_buf(), uid_base: None, overlay: false, owners: Mutex::default(), locks: Mutex::default() };
+        Workspaces { inner: Arc::new(inner) }
     }
 
     /// The same directories; new branches are made the given way. Only before anything is in use.
@@ -172,9 +156,7 @@ impl Workspaces {
             owners: Mutex::default(),
             locks: Mutex::default(),
         };
-        Workspaces {
-            inner: Arc::new(inner),
-        }
+        Workspaces { inner: Arc::new(inner) }
     }
 
     /// A project with an empty checkout of no revision.
@@ -219,11 +201,7 @@ impl Workspaces {
         .await?;
         if self.inner.uid_base.is_some() {
             owner::release(&self.uid_file(), project)?;
-            self.inner
-                .owners
-                .lock()
-                .unwrap_or_else(|e| e.into_inner())
-                .remove(&project);
+            self.inner.owners.lock().unwrap_or_else(|e| e.into_inner()).remove(&project);
         }
         Ok(())
     }
@@ -240,18 +218,11 @@ impl Workspaces {
                 removed += fs::read_dir(dir.join(name)).map_or(0, |d| d.count() as u32);
                 empty_as_owner(&dir.join(name), owner)?;
             }
-            for branch in fs::read_dir(dir.join("branches"))
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
+            for branch in fs::read_dir(dir.join("branches")).into_iter().flatten().flatten() {
                 let path = branch.path();
                 if !path.join("upper").is_dir() && !path.join("copy").is_dir() {
                     branch::empty_branch(&path, owner)?;
-                    beneath::remove(
-                        beneath::open_top(&dir.join("branches"))?,
-                        &branch.file_name().to_string_lossy(),
-                    )?;
+                    beneath::remove(beneath::open_top(&dir.join("branches"))?, &branch.file_name().to_string_lossy())?;
                     removed += 1;
                 }
             }
@@ -265,19 +236,11 @@ impl Workspaces {
     }
 
     pub(crate) async fn place(&self, dir: &RunDir) -> Result<RunPlace, Refused> {
-        let failed = |e: WorkspaceError| {
-            Refused::new(
-                RefusedKind::Failed,
-                format!("The checkout is not usable: {e}."),
-            )
-        };
+        let failed = |e: WorkspaceError| Refused::new(RefusedKind::Failed, format!("The checkout is not usable: {e}."));
         let project = dir.project();
         let project_dir = self.project_dir(project);
         if !project_dir.join("tree").is_dir() {
-            return Err(Refused::new(
-                RefusedKind::Invalid,
-                "The project is not checked out on this worker.",
-            ));
+            return Err(Refused::new(RefusedKind::Invalid, "The project is not checked out on this worker."));
         }
         self.ensure_project(project).map_err(failed)?;
         let owner = self.owner(project).map_err(|e| failed(e.into()))?;
@@ -301,10 +264,7 @@ impl Workspaces {
             return Ok(place);
         }
         if !place.project_dir.join(&below).join("upper").is_dir() {
-            return Err(Refused::new(
-                RefusedKind::Invalid,
-                "The branch does not exist.",
-            ));
+            return Err(Refused::new(RefusedKind::Invalid, "The branch does not exist."));
         }
         place._lower = Some(self.locks(project).lower.clone().read_owned().await);
         place.work = "mnt".into();
@@ -339,13 +299,9 @@ impl Workspaces {
         let owner = self.owner(project)?;
         let dir = self.project_dir(project);
         owner::make_dir(&dir, 0o711, None)?;
-        for (name, mode, owner) in [
-            ("tree", 0o700, owner),
-            ("tmp", 0o700, owner),
-            ("scratch", 0o700, owner),
-            ("branches", 0o711, None),
-            ("mnt", 0o755, None),
-        ] {
+        for (name, mode, owner) in
+            [("tree", 0o700, owner), ("tmp", 0o700, owner), ("scratch", 0o700, owner), ("branches", 0o711, None), ("mnt", 0o755, None)]
+        {
             let path = dir.join(name);
             if !path.is_dir() {
                 owner::make_dir(&path, mode, owner)?;
@@ -376,13 +332,8 @@ impl Workspaces {
         lock.lock_owned().await
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|e| Err(WorkspaceError::Io(io::Error::other(e.to_string()))))
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(WorkspaceError::Io(io::Error::other(e.to_string()))))
     }
 }
 
@@ -398,22 +349,14 @@ pub(crate) fn normal_mode(mode: u32) -> u32 {
 }
 
 fn mode_of(kind: EntryKind, stat: &Stat) -> u32 {
-    if kind == EntryKind::Symlink {
-        0o644
-    } else {
-        normal_mode(stat.st_mode)
-    }
+    if kind == EntryKind::Symlink { 0o644 } else { normal_mode(stat.st_mode) }
 }
 
 /// Replaces a file of the server's own in one step.
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let aside = path.with_extension(format!("new-{}", Uuid::now_v7()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
     io::Write::write_all(&mut file, bytes)?;
     fs::rename(aside, path)
 }

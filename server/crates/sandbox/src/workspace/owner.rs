@@ -40,11 +40,7 @@ pub(super) fn release(file: &Path, project: Uuid) -> io::Result<()> {
 }
 
 fn change<T>(file: &Path, edit: impl FnOnce(&mut Uids) -> io::Result<T>) -> io::Result<T> {
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(file.with_extension("lock"))?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(file.with_extension("lock"))?;
     flock(&lock, FlockOperation::LockExclusive)?;
     let mut uids: Uids = match fs::read(file) {
         Ok(text) => serde_json::from_slice(&text).map_err(io::Error::other)?,
@@ -65,10 +61,7 @@ pub(crate) struct AsOwner {
 
 impl AsOwner {
     pub(crate) fn enter(owner: Option<u32>) -> io::Result<AsOwner> {
-        let mut guard = AsOwner {
-            before: None,
-            _not_send: std::marker::PhantomData,
-        };
+        let mut guard = AsOwner { before: None, _not_send: std::marker::PhantomData };
         if let Some(id) = owner {
             // SAFETY: these calls concern this thread only and report nothing but the previous id; asking for an
             // impossible one afterwards tells whether they worked.
@@ -115,15 +108,9 @@ pub(super) fn make_dir(path: &Path, mode: u32, owner: Option<u32>) -> io::Result
 /// Makes a directory of the server's own with its parents; an existing one keeps its owner.
 pub(super) fn make_dir_all(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(path)?;
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)?;
     let fd = super::beneath::open_top(path)?;
-    Ok(rustix::fs::fchmod(
-        &fd,
-        rustix::fs::Mode::from_raw_mode(mode),
-    )?)
+    Ok(rustix::fs::fchmod(&fd, rustix::fs::Mode::from_raw_mode(mode))?)
 }
 
 #[cfg(test)]

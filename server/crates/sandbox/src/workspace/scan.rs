@@ -61,40 +61,20 @@ impl Workspaces {
 }
 
 /// Also used for branches that are copies, against the state taken when they were made.
-pub(super) fn compare(
-    state: &mut State,
-    top: &OwnedFd,
-    owner: Option<u32>,
-) -> Result<(Vec<Change>, u64)> {
+pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>) -> Result<(Vec<Change>, u64)> {
     let _as_owner = AsOwner::enter(owner)?;
     let mut on_disk: Vec<(String, Change)> = Vec::new();
     let mut met = BTreeSet::new();
     let mut reads = 0;
-    let options = Options {
-        ignores: true,
-        only_upper: false,
-    };
-    walk::walk(
-        "",
-        Some(beneath::open_dir(top, "")?),
-        None,
-        options,
-        &mut |seen| {
-            met.insert(seen.path.to_owned());
-            if let Some(change) = look(
-                state, seen.path, seen.dir, seen.name, &seen.stat, &mut reads,
-            ) {
-                on_disk.push((seen.path.to_owned(), change));
-            }
-            Ok(())
-        },
-    )?;
-    let unmet: Vec<String> = state
-        .files
-        .keys()
-        .filter(|p| !met.contains(*p))
-        .cloned()
-        .collect();
+    let options = Options { ignores: true, only_upper: false };
+    walk::walk("", Some(beneath::open_dir(top, "")?), None, options, &mut |seen| {
+        met.insert(seen.path.to_owned());
+        if let Some(change) = look(state, seen.path, seen.dir, seen.name, &seen.stat, &mut reads) {
+            on_disk.push((seen.path.to_owned(), change));
+        }
+        Ok(())
+    })?;
+    let unmet: Vec<String> = state.files.keys().filter(|p| !met.contains(*p)).cloned().collect();
     for path in unmet {
         // Versioned although ignored, or really gone.
         let stat = beneath::stat(top, &path)?.filter(walk::is_content);
@@ -119,14 +99,7 @@ pub(super) fn compare(
     Ok((on_disk.into_iter().map(|(_, c)| c).collect(), reads))
 }
 
-fn look(
-    state: &mut State,
-    path: &str,
-    dir: std::os::fd::BorrowedFd,
-    name: &str,
-    stat: &Stat,
-    reads: &mut u64,
-) -> Option<Change> {
+fn look(state: &mut State, path: &str, dir: std::os::fd::BorrowedFd, name: &str, stat: &Stat, reads: &mut u64) -> Option<Change> {
     let sha256 = match state.content(path, dir, name, stat, reads) {
         Ok(sha256) => sha256,
         Err(e) => {
@@ -135,11 +108,7 @@ fn look(
             return None;
         }
     };
-    let kind = if beneath::kind(stat) == FileType::Symlink {
-        EntryKind::Symlink
-    } else {
-        EntryKind::File
-    };
+    let kind = if beneath::kind(stat) == FileType::Symlink { EntryKind::Symlink } else { EntryKind::File };
     let mode = mode_of(kind, stat);
     let action = match state.files.get(path) {
         None => ChangeAction::Added,
@@ -147,14 +116,7 @@ fn look(
         Some(t) if t.mode != mode => ChangeAction::ModeChanged,
         Some(_) => return None,
     };
-    Some(Change {
-        path: path.to_owned(),
-        action,
-        kind,
-        sha256,
-        size: stat.st_size as u64,
-        mode,
-    })
+    Some(Change { path: path.to_owned(), action, kind, sha256, size: stat.st_size as u64, mode })
 }
 
 /// Bytes and number of everything below `dir`, for the disk limit.
@@ -166,8 +128,7 @@ pub(crate) fn measure(dir: &Path, owner: Option<u32>) -> (u64, u64) {
             if name == c"." || name == c".." {
                 continue;
             }
-            let Ok(stat) = rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-            else {
+            let Ok(stat) = rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             total.0 += stat.st_blocks as u64 * 512;

@@ -74,18 +74,13 @@ fn wall_clock_ns() -> i64 {
     // The clock file systems stamp with, not the product's injected one: the two are compared.
     let mut now: libc::timespec = unsafe { std::mem::zeroed() };
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
-    now.tv_sec
-        .saturating_mul(1_000_000_000)
-        .saturating_add(now.tv_nsec)
+    now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
 }
 
 impl State {
     /// A missing or unreadable state is an empty one: the next sync has to be a full one.
     pub fn load(dir: &Path, file: &str) -> State {
-        let mut state: State = fs::read(dir.join(file))
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
+        let mut state: State = fs::read(dir.join(file)).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         if dir.join("applying").exists() {
             state.revision = None;
         }
@@ -93,21 +88,11 @@ impl State {
     }
 
     pub fn save(&self, dir: &Path, file: &str) -> io::Result<()> {
-        write_file(
-            &dir.join(file),
-            &serde_json::to_vec(self).map_err(io::Error::other)?,
-        )
+        write_file(&dir.join(file), &serde_json::to_vec(self).map_err(io::Error::other)?)
     }
 
     /// The content of a file on disk, read only when its stat says it must be. Also counts what was read.
-    pub fn content(
-        &mut self,
-        path: &str,
-        dir: BorrowedFd,
-        name: &str,
-        stat: &Stat,
-        reads: &mut u64,
-    ) -> io::Result<String> {
+    pub fn content(&mut self, path: &str, dir: BorrowedFd, name: &str, stat: &Stat, reads: &mut u64) -> io::Result<String> {
         if let Some(t) = self.files.get(path)
             && t.read.is_some_and(|p| p.vouches_for(stat))
         {
@@ -137,13 +122,7 @@ impl State {
                 self.other.remove(path);
             }
             _ => {
-                self.other.insert(
-                    path.to_owned(),
-                    ReadBefore {
-                        sha256: sha256.to_owned(),
-                        read: print,
-                    },
-                );
+                self.other.insert(path.to_owned(), ReadBefore { sha256: sha256.to_owned(), read: print });
             }
         }
     }
@@ -152,10 +131,7 @@ impl State {
 /// SHA-256 of a file's bytes or a link's target, with the stat it had when opened.
 pub(super) fn hash_entry(dir: BorrowedFd, name: &str, stat: &Stat) -> io::Result<(String, Stat)> {
     if beneath::kind(stat) == rustix::fs::FileType::Symlink {
-        return Ok((
-            hex::encode(Sha256::digest(beneath::read_link(dir, name)?)),
-            *stat,
-        ));
+        return Ok((hex::encode(Sha256::digest(beneath::read_link(dir, name)?)), *stat));
     }
     let file = beneath::open_file(dir, name)?;
     let stat = rustix::fs::fstat(&file)?;

@@ -3,9 +3,7 @@
 use super::owner::AsOwner;
 use super::state::{State, Tracked};
 use super::walk::{self, Options};
-use super::{
-    BytesSource, EntryKind, Result, TreeEntry, WorkspaceError, Workspaces, beneath, normal_mode,
-};
+use super::{BytesSource, EntryKind, Result, TreeEntry, WorkspaceError, Workspaces, beneath, normal_mode};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, symlinkat, unlinkat};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -23,11 +21,7 @@ pub enum Changes {
     /// The revision's complete list of files. Unversioned files that are not ignored are removed.
     Full(Vec<TreeEntry>),
     /// The difference to revision `from`.
-    Since {
-        from: i64,
-        upserts: Vec<TreeEntry>,
-        deletes: Vec<String>,
-    },
+    Since { from: i64, upserts: Vec<TreeEntry>, deletes: Vec<String> },
 }
 
 const LONGEST_LINK: u64 = 4095;
@@ -35,13 +29,7 @@ const LONGEST_LINK: u64 = 4095;
 impl Workspaces {
     /// Makes the checkout show `to_revision`; creates it if needed. Waits until no branch of the project is mounted.
     /// Fails with [`WorkspaceError::NeedFull`] if the checkout does not show `from`; nothing is changed then.
-    pub async fn sync(
-        &self,
-        project: Uuid,
-        to_revision: i64,
-        changes: Changes,
-        source: Arc<dyn BytesSource>,
-    ) -> Result<()> {
+    pub async fn sync(&self, project: Uuid, to_revision: i64, changes: Changes, source: Arc<dyn BytesSource>) -> Result<()> {
         let unmounted = self.lock_lower_for_writing(project).await;
         let state_lock = self.lock_state(project).await;
         self.ensure_project(project)?;
@@ -54,9 +42,7 @@ impl Workspaces {
             if let Changes::Since { from, .. } = &changes
                 && state.revision != Some(*from)
             {
-                return Err(WorkspaceError::NeedFull {
-                    have: state.revision,
-                });
+                return Err(WorkspaceError::NeedFull { have: state.revision });
             }
             // While this marker exists the directory shows no revision: a crash half way leads to a full sync.
             super::write_file(&dir.join("applying"), b"")?;
@@ -90,9 +76,7 @@ struct Sync {
 impl Sync {
     fn apply(&mut self, changes: Changes) -> Result<()> {
         let (upserts, deletes) = match changes {
-            Changes::Since {
-                upserts, deletes, ..
-            } => (upserts, deletes),
+            Changes::Since { upserts, deletes, .. } => (upserts, deletes),
             Changes::Full(entries) => {
                 let surplus = self.surplus(&entries)?;
                 (entries, surplus)
@@ -113,30 +97,15 @@ impl Sync {
     /// Everything versioned or versionable on disk that a full list does not name.
     fn surplus(&self, entries: &[TreeEntry]) -> Result<Vec<String>> {
         let wanted: BTreeSet<&str> = entries.iter().map(|e| e.path.as_str()).collect();
-        let mut surplus: BTreeSet<String> = self
-            .state
-            .files
-            .keys()
-            .filter(|p| !wanted.contains(p.as_str()))
-            .cloned()
-            .collect();
+        let mut surplus: BTreeSet<String> = self.state.files.keys().filter(|p| !wanted.contains(p.as_str())).cloned().collect();
         let _as_owner = AsOwner::enter(self.owner)?;
-        let options = Options {
-            ignores: true,
-            only_upper: false,
-        };
-        walk::walk(
-            "",
-            Some(beneath::open_dir(&self.top, "")?),
-            None,
-            options,
-            &mut |seen| {
-                if !wanted.contains(seen.path) {
-                    surplus.insert(seen.path.to_owned());
-                }
-                Ok(())
-            },
-        )?;
+        let options = Options { ignores: true, only_upper: false };
+        walk::walk("", Some(beneath::open_dir(&self.top, "")?), None, options, &mut |seen| {
+            if !wanted.contains(seen.path) {
+                surplus.insert(seen.path.to_owned());
+            }
+            Ok(())
+        })?;
         Ok(surplus.into_iter().collect())
     }
 
@@ -168,27 +137,12 @@ impl Sync {
     }
 
     fn upsert(&mut self, entry: TreeEntry) -> Result<()> {
-        let mode = if entry.kind == EntryKind::Symlink {
-            0o644
-        } else {
-            normal_mode(entry.mode)
-        };
+        let mode = if entry.kind == EntryKind::Symlink { 0o644 } else { normal_mode(entry.mode) };
         if !self.shows(&entry)? {
             self.write(&entry, mode)?;
         }
-        let previous = self
-            .state
-            .files
-            .get(&entry.path)
-            .filter(|t| t.sha256 == entry.sha256)
-            .and_then(|t| t.read);
-        let tracked = Tracked {
-            sha256: entry.sha256.clone(),
-            mode,
-            size: entry.size,
-            kind: entry.kind,
-            read: previous,
-        };
+        let previous = self.state.files.get(&entry.path).filter(|t| t.sha256 == entry.sha256).and_then(|t| t.read);
+        let tracked = Tracked { sha256: entry.sha256.clone(), mode, size: entry.size, kind: entry.kind, read: previous };
         self.state.files.insert(entry.path.clone(), tracked);
         let _as_owner = AsOwner::enter(self.owner)?;
         if entry.kind == EntryKind::File
@@ -221,9 +175,7 @@ impl Sync {
         }
         let dir = beneath::open_dir(&self.top, parent)?;
         let mut reads = 0;
-        let now = self
-            .state
-            .content(&entry.path, dir.as_fd(), name, &stat, &mut reads);
+        let now = self.state.content(&entry.path, dir.as_fd(), name, &stat, &mut reads);
         Ok(now.is_ok_and(|sha256| sha256 == entry.sha256))
     }
 
@@ -266,9 +218,7 @@ impl Sync {
             file.write_all(&buffer[..n])?;
         }
         if size != entry.size || hex::encode(hasher.finalize()) != entry.sha256 {
-            return Err(WorkspaceError::Corrupt {
-                path: entry.path.clone(),
-            });
+            return Err(WorkspaceError::Corrupt { path: entry.path.clone() });
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(io::Error::from)?;
         Ok(())
@@ -277,17 +227,10 @@ impl Sync {
     fn write_link(&self, entry: &TreeEntry, name: &str) -> Result<()> {
         let mut target = Vec::new();
         let mut reader = self.handle.block_on(self.source.open(&entry.sha256))?;
-        self.handle.block_on(
-            (&mut reader)
-                .take(LONGEST_LINK + 1)
-                .read_to_end(&mut target),
-        )?;
+        self.handle.block_on((&mut reader).take(LONGEST_LINK + 1).read_to_end(&mut target))?;
         let right = hex::encode(Sha256::digest(&target)) == entry.sha256;
-        if !right || target.is_empty() || target.len() as u64 > LONGEST_LINK || target.contains(&0)
-        {
-            return Err(WorkspaceError::Corrupt {
-                path: entry.path.clone(),
-            });
+        if !right || target.is_empty() || target.len() as u64 > LONGEST_LINK || target.contains(&0) {
+            return Err(WorkspaceError::Corrupt { path: entry.path.clone() });
         }
         let _as_owner = AsOwner::enter(self.owner)?;
         symlinkat(target.as_slice(), &self.tmp, name).map_err(io::Error::from)?;
@@ -297,10 +240,5 @@ impl Sync {
 
 pub(super) fn new_file(dir: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(File::from(openat(
-        dir,
-        name,
-        flags,
-        Mode::from_raw_mode(0o600),
-    )?))
+    Ok(File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?))
 }

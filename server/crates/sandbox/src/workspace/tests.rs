@@ -29,12 +29,7 @@ impl Bed {
         let dir = tempfile::tempdir().unwrap();
         let root = rustix::process::geteuid().is_root();
         let workspaces = Workspaces::open(dir.path(), root.then_some(1_500_000), overlay).unwrap();
-        Bed {
-            _dir: dir,
-            workspaces,
-            project: Uuid::now_v7(),
-            blobs: Blobs::default(),
-        }
+        Bed { _dir: dir, workspaces, project: Uuid::now_v7(), blobs: Blobs::default() }
     }
 
     fn entry(&mut self, path: &str, text: &str) -> TreeEntry {
@@ -44,20 +39,12 @@ impl Bed {
     fn entry_as(&mut self, path: &str, text: &str, kind: EntryKind) -> TreeEntry {
         let sha256 = hex::encode(Sha256::digest(text));
         self.blobs.0.insert(sha256.clone(), text.into());
-        TreeEntry {
-            path: path.into(),
-            kind,
-            mode: 0o644,
-            sha256,
-            size: text.len() as u64,
-        }
+        TreeEntry { path: path.into(), kind, mode: 0o644, sha256, size: text.len() as u64 }
     }
 
     async fn sync(&self, to: i64, changes: Changes) -> Result<()> {
         let source = Arc::new(Blobs(self.blobs.0.clone()));
-        self.workspaces
-            .sync(self.project, to, changes, source)
-            .await
+        self.workspaces.sync(self.project, to, changes, source).await
     }
 
     fn tree(&self) -> PathBuf {
@@ -74,28 +61,18 @@ impl Bed {
 
     async fn three_files(overlay: bool) -> Bed {
         let mut bed = Bed::new(overlay);
-        let files = vec![
-            bed.entry("a.txt", "one"),
-            bed.entry("d/b.txt", "two"),
-            bed.entry("d/e/c.txt", "three"),
-        ];
+        let files = vec![bed.entry("a.txt", "one"), bed.entry("d/b.txt", "two"), bed.entry("d/e/c.txt", "three")];
         bed.sync(1, Changes::Full(files)).await.unwrap();
         bed
     }
 }
 
 fn brief(changes: &[Change]) -> Vec<(&str, ChangeAction)> {
-    changes
-        .iter()
-        .map(|c| (c.path.as_str(), c.action))
-        .collect()
+    changes.iter().map(|c| (c.path.as_str(), c.action)).collect()
 }
 
 fn shown(changes: &[BranchChange]) -> Vec<(&str, BranchAction)> {
-    changes
-        .iter()
-        .map(|c| (c.path.as_str(), c.action))
-        .collect()
+    changes.iter().map(|c| (c.path.as_str(), c.action)).collect()
 }
 
 #[tokio::test]
@@ -103,50 +80,19 @@ async fn sync_makes_the_revision_and_remembers_it() {
     let mut bed = Bed::three_files(true).await;
     let (ws, project) = (bed.workspaces.clone(), bed.project);
     assert_eq!(ws.revision(project), Some(1));
-    assert_eq!(
-        fs::read_to_string(bed.tree().join("d/e/c.txt")).unwrap(),
-        "three"
-    );
-    let upserts = vec![
-        bed.entry("a.txt", "ONE"),
-        bed.entry_as("link", "a.txt", EntryKind::Symlink),
-    ];
+    assert_eq!(fs::read_to_string(bed.tree().join("d/e/c.txt")).unwrap(), "three");
+    let upserts = vec![bed.entry("a.txt", "ONE"), bed.entry_as("link", "a.txt", EntryKind::Symlink)];
     let deletes = vec!["d/e/c.txt".to_owned()];
-    let wrong = Changes::Since {
-        from: 7,
-        upserts: upserts.clone(),
-        deletes: deletes.clone(),
-    };
+    let wrong = Changes::Since { from: 7, upserts: upserts.clone(), deletes: deletes.clone() };
     let refused = bed.sync(8, wrong).await.unwrap_err();
-    assert!(
-        matches!(refused, WorkspaceError::NeedFull { have: Some(1) }),
-        "{refused}"
-    );
-    bed.sync(
-        2,
-        Changes::Since {
-            from: 1,
-            upserts,
-            deletes,
-        },
-    )
-    .await
-    .unwrap();
+    assert!(matches!(refused, WorkspaceError::NeedFull { have: Some(1) }), "{refused}");
+    bed.sync(2, Changes::Since { from: 1, upserts, deletes }).await.unwrap();
     assert_eq!(ws.revision(project), Some(2));
     assert_eq!(fs::read_to_string(bed.tree().join("a.txt")).unwrap(), "ONE");
-    assert_eq!(
-        fs::read_link(bed.tree().join("link")).unwrap(),
-        Path::new("a.txt")
-    );
-    assert!(
-        !bed.tree().join("d/e").exists(),
-        "directories that became empty go"
-    );
+    assert_eq!(fs::read_link(bed.tree().join("link")).unwrap(), Path::new("a.txt"));
+    assert!(!bed.tree().join("d/e").exists(), "directories that became empty go");
     assert!(ws.scan(project).await.unwrap().is_empty());
-    assert!(
-        ws.open_file(project, "link").is_err(),
-        "links are not followed"
-    );
+    assert!(ws.open_file(project, "link").is_err(), "links are not followed");
     ws.drop_project(project).await.unwrap();
     assert!(!bed.tree().exists());
 }
@@ -157,21 +103,8 @@ async fn damaged_content_is_refused_and_asks_for_a_full_sync() {
     let mut entry = bed.entry("a.txt", "right");
     bed.blobs.0.insert(entry.sha256.clone(), b"wrong".to_vec());
     entry.size = 5;
-    let refused = bed
-        .sync(
-            2,
-            Changes::Since {
-                from: 1,
-                upserts: vec![entry],
-                deletes: vec![],
-            },
-        )
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, WorkspaceError::Corrupt { .. }),
-        "{refused}"
-    );
+    let refused = bed.sync(2, Changes::Since { from: 1, upserts: vec![entry], deletes: vec![] }).await.unwrap_err();
+    assert!(matches!(refused, WorkspaceError::Corrupt { .. }), "{refused}");
     assert_eq!(fs::read_to_string(bed.tree().join("a.txt")).unwrap(), "one");
     assert_eq!(bed.workspaces.revision(bed.project), None);
 }
@@ -182,11 +115,7 @@ async fn scan_finds_what_changed_and_reads_nothing_else() {
     let (ws, project) = (bed.workspaces.clone(), bed.project);
     tokio::time::sleep(Duration::from_millis(40)).await;
     ws.scan(project).await.unwrap();
-    assert_eq!(
-        ws.scan_counting(project).await.unwrap().1,
-        0,
-        "nothing changed, nothing read"
-    );
+    assert_eq!(ws.scan_counting(project).await.unwrap().1, 0, "nothing changed, nothing read");
     bed.as_job(|at| {
         fs::write(at.join("a.txt"), "ONE").unwrap();
         fs::write(at.join("new.txt"), "new").unwrap();
@@ -213,11 +142,7 @@ async fn scan_finds_what_changed_and_reads_nothing_else() {
     ws.scan(project).await.unwrap();
     bed.as_job(|at| fs::write(at.join("new.txt"), "NEW").unwrap());
     let (changes, reads) = ws.scan_counting(project).await.unwrap();
-    assert_eq!(
-        (changes.len(), reads),
-        (6, 1),
-        "one file changed, one file read"
-    );
+    assert_eq!((changes.len(), reads), (6, 1), "one file changed, one file read");
     let mut upserts = Vec::new();
     for change in changes.iter().filter(|c| c.action != ChangeAction::Deleted) {
         upserts.push(TreeEntry {
@@ -230,16 +155,7 @@ async fn scan_finds_what_changed_and_reads_nothing_else() {
     }
     bed.blobs.0.clear();
     let deletes = vec!["d/e/c.txt".to_owned()];
-    bed.sync(
-        2,
-        Changes::Since {
-            from: 1,
-            upserts,
-            deletes,
-        },
-    )
-    .await
-    .expect("what is on disk is not fetched");
+    bed.sync(2, Changes::Since { from: 1, upserts, deletes }).await.expect("what is on disk is not fetched");
     assert!(ws.scan(project).await.unwrap().is_empty());
 }
 
@@ -254,31 +170,12 @@ async fn a_planted_link_does_not_lead_a_sync_out_of_the_tree() {
         symlink(&target, at.join("d")).unwrap();
     });
     assert!(bed.workspaces.open_file(bed.project, "d/b.txt").is_err());
-    assert!(
-        bed.workspaces
-            .open_file(bed.project, "../../run/uids.json")
-            .is_err()
-    );
+    assert!(bed.workspaces.open_file(bed.project, "../../run/uids.json").is_err());
     let upserts = vec![bed.entry("d/b.txt", "changed")];
     let deletes = vec!["d/e/c.txt".to_owned()];
-    bed.sync(
-        2,
-        Changes::Since {
-            from: 1,
-            upserts,
-            deletes,
-        },
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        fs::read_to_string(target.join("b.txt")).unwrap(),
-        "untouched"
-    );
-    assert_eq!(
-        fs::read_to_string(bed.tree().join("d/b.txt")).unwrap(),
-        "changed"
-    );
+    bed.sync(2, Changes::Since { from: 1, upserts, deletes }).await.unwrap();
+    assert_eq!(fs::read_to_string(target.join("b.txt")).unwrap(), "untouched");
+    assert_eq!(fs::read_to_string(bed.tree().join("d/b.txt")).unwrap(), "changed");
     for path in ["../x", "/x", "a/../../x", ""] {
         let bad = vec![bed.entry(path, "x")];
         assert!(bed.sync(3, Changes::Full(bad)).await.is_err(), "{path:?}");
@@ -293,21 +190,10 @@ async fn branch_edits_are_the_same_over_an_overlay_and_in_a_copy() {
         ws.create_branch(project, branch).await.unwrap();
         assert!(ws.branch_changes(project, branch).await.unwrap().is_empty());
         let read = async |path: &str| ws.branch_read(project, branch, path, 100).await.unwrap();
-        let write = async |path: &str, text: &str| {
-            ws.branch_write(
-                project,
-                branch,
-                path,
-                bytes::Bytes::from(text.to_owned()),
-                0o644,
-            )
-            .await
-        };
+        let write = async |path: &str, text: &str| ws.branch_write(project, branch, path, bytes::Bytes::from(text.to_owned()), 0o644).await;
         write("a.txt", "changed").await.unwrap();
         write("new/deep/file", "new").await.unwrap();
-        ws.branch_rename(project, branch, "d/e", "moved")
-            .await
-            .unwrap();
+        ws.branch_rename(project, branch, "d/e", "moved").await.unwrap();
         ws.branch_remove(project, branch, "d/b.txt").await.unwrap();
         assert_eq!(read("a.txt").await.unwrap(), "changed");
         assert_eq!(read("moved/c.txt").await.unwrap(), "three");
@@ -319,11 +205,7 @@ async fn branch_edits_are_the_same_over_an_overlay_and_in_a_copy() {
             ("moved/c.txt", BranchAction::Added),
             ("new/deep/file", BranchAction::Added),
         ];
-        assert_eq!(
-            shown(&ws.branch_changes(project, branch).await.unwrap()),
-            expected,
-            "overlay {overlay}"
-        );
+        assert_eq!(shown(&ws.branch_changes(project, branch).await.unwrap()), expected, "overlay {overlay}");
         let listed = ws.branch_list(project, branch, "").await.unwrap();
         let listed: Vec<_> = listed.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(listed, ["a.txt", "moved/c.txt", "new/deep/file"]);
@@ -332,23 +214,13 @@ async fn branch_edits_are_the_same_over_an_overlay_and_in_a_copy() {
         write("d/e/c.txt", "three").await.unwrap();
         assert!(read("d/b.txt").await.is_none());
         let changes = ws.branch_changes(project, branch).await.unwrap();
-        assert!(
-            !shown(&changes).iter().any(|(p, _)| *p == "d/e/c.txt"),
-            "same content again is no change"
-        );
+        assert!(!shown(&changes).iter().any(|(p, _)| *p == "d/e/c.txt"), "same content again is no change");
         assert!(shown(&changes).contains(&("d/b.txt", BranchAction::Deleted)));
         for bad in ["../x", "/x", "a/../b", "a.txt/x"] {
             assert!(write(bad, "x").await.is_err(), "{bad}");
         }
-        assert_eq!(
-            fs::read_to_string(bed.tree().join("a.txt")).unwrap(),
-            "one",
-            "the checkout stays"
-        );
+        assert_eq!(fs::read_to_string(bed.tree().join("a.txt")).unwrap(), "one", "the checkout stays");
         ws.drop_branch(project, branch).await.unwrap();
-        assert!(matches!(
-            ws.branch_read(project, branch, "a.txt", 9).await,
-            Err(WorkspaceError::NoBranch)
-        ));
+        assert!(matches!(ws.branch_read(project, branch, "a.txt", 9).await, Err(WorkspaceError::NoBranch)));
     }
 }

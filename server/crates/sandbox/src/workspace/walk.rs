@@ -35,18 +35,8 @@ pub(super) struct Options {
 
 type Visit<'v> = dyn FnMut(Seen) -> io::Result<()> + 'v;
 
-pub(super) fn walk(
-    start: &str,
-    upper: Option<OwnedFd>,
-    lower: Option<OwnedFd>,
-    options: Options,
-    visit: &mut Visit,
-) -> io::Result<()> {
-    let mut walker = Walker {
-        ignores: Ignores::default(),
-        options,
-        visit,
-    };
+pub(super) fn walk(start: &str, upper: Option<OwnedFd>, lower: Option<OwnedFd>, options: Options, visit: &mut Visit) -> io::Result<()> {
+    let mut walker = Walker { ignores: Ignores::default(), options, visit };
     walker.dir(start, upper, lower)
 }
 
@@ -62,12 +52,7 @@ pub(super) fn is_opaque(dir: impl AsFd) -> bool {
 }
 
 pub(super) fn set_opaque(dir: impl AsFd) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(
-        dir,
-        c"user.overlay.opaque",
-        b"y",
-        rustix::fs::XattrFlags::empty(),
-    )?)
+    Ok(rustix::fs::fsetxattr(dir, c"user.overlay.opaque", b"y", rustix::fs::XattrFlags::empty())?)
 }
 
 pub(super) fn is_content(stat: &Stat) -> bool {
@@ -79,11 +64,7 @@ fn is_dir(stat: &Stat) -> bool {
 }
 
 pub(super) fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{dir}/{name}")
-    }
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
 struct Walker<'v, 'f> {
@@ -99,12 +80,7 @@ struct Slot {
 }
 
 impl Walker<'_, '_> {
-    fn dir(
-        &mut self,
-        path: &str,
-        upper: Option<OwnedFd>,
-        lower: Option<OwnedFd>,
-    ) -> io::Result<()> {
+    fn dir(&mut self, path: &str, upper: Option<OwnedFd>, lower: Option<OwnedFd>) -> io::Result<()> {
         if depth(path) > DEEPEST {
             return Ok(());
         }
@@ -115,14 +91,7 @@ impl Walker<'_, '_> {
         }
         let slots = self.slots(upper.as_ref(), lower.as_ref(), opaque)?;
         for (name, slot) in slots {
-            self.entry(
-                &join(path, &name),
-                &name,
-                slot,
-                upper.as_ref(),
-                lower.as_ref(),
-                opaque,
-            )?;
+            self.entry(&join(path, &name), &name, slot, upper.as_ref(), lower.as_ref(), opaque)?;
         }
         if self.options.ignores {
             self.ignores.truncate(depth(path));
@@ -130,12 +99,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn slots(
-        &self,
-        upper: Option<&OwnedFd>,
-        lower: Option<&OwnedFd>,
-        opaque: bool,
-    ) -> io::Result<BTreeMap<String, Slot>> {
+    fn slots(&self, upper: Option<&OwnedFd>, lower: Option<&OwnedFd>, opaque: bool) -> io::Result<BTreeMap<String, Slot>> {
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         if let Some(upper) = upper {
             for (name, stat) in read(upper)? {
@@ -171,9 +135,7 @@ impl Walker<'_, '_> {
         };
         if let (Some(low), Some(lower_dir), true) = (&slot.lower, lower, self.options.only_upper) {
             // Files replaced by files are changes, not deletions; directories merge unless marked opaque.
-            let kept = shown.as_ref().is_some_and(|(_, now)| {
-                (is_content(now) && is_content(low)) || (is_dir(now) && is_dir(low))
-            });
+            let kept = shown.as_ref().is_some_and(|(_, now)| (is_content(now) && is_content(low)) || (is_dir(now) && is_dir(low)));
             if !kept {
                 self.gone(path, name, low, lower_dir.as_fd())?;
             }
@@ -188,18 +150,12 @@ impl Walker<'_, '_> {
         let Some(here) = here else { return Ok(()) };
         if is_dir(&stat) {
             let open = |dir: Option<&OwnedFd>, there: Option<&Stat>| match (dir, there) {
-                (Some(dir), Some(stat)) if is_dir(stat) => {
-                    beneath::open_even_if_closed(dir.as_fd(), name).map(Some)
-                }
+                (Some(dir), Some(stat)) if is_dir(stat) => beneath::open_even_if_closed(dir.as_fd(), name).map(Some),
                 _ => Ok(None),
             };
             let below_upper = open(upper, slot.upper.as_ref())?;
             // Below an opaque directory everything lower is gone, but still has to be named as such.
-            let below_lower = if opaque && !self.options.only_upper {
-                None
-            } else {
-                open(lower, slot.lower.as_ref())?
-            };
+            let below_lower = if opaque && !self.options.only_upper { None } else { open(lower, slot.lower.as_ref())? };
             if opaque && let Some(low) = below_lower {
                 self.dir(path, below_upper, None)?;
                 return self.gone_dir(path, low);
@@ -207,14 +163,7 @@ impl Walker<'_, '_> {
             return self.dir(path, below_upper, below_lower);
         }
         if is_content(&stat) {
-            (self.visit)(Seen {
-                path,
-                name,
-                dir: here.as_fd(),
-                layer,
-                stat,
-                gone: false,
-            })?;
+            (self.visit)(Seen { path, name, dir: here.as_fd(), layer, stat, gone: false })?;
         }
         Ok(())
     }
@@ -228,14 +177,7 @@ impl Walker<'_, '_> {
             return self.gone_dir(path, below);
         }
         if is_content(low) {
-            (self.visit)(Seen {
-                path,
-                name,
-                dir,
-                layer: Layer::Lower,
-                stat: *low,
-                gone: true,
-            })?;
+            (self.visit)(Seen { path, name, dir, layer: Layer::Lower, stat: *low, gone: true })?;
         }
         Ok(())
     }
@@ -250,12 +192,7 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn read_ignores(
-        &mut self,
-        path: &str,
-        upper: Option<&OwnedFd>,
-        lower: Option<&OwnedFd>,
-    ) -> io::Result<()> {
+    fn read_ignores(&mut self, path: &str, upper: Option<&OwnedFd>, lower: Option<&OwnedFd>) -> io::Result<()> {
         let name = ".gitignore";
         for dir in [upper, lower].into_iter().flatten() {
             match beneath::stat_name(dir, name)? {

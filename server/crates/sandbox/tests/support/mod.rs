@@ -2,8 +2,7 @@
 #![allow(dead_code)]
 
 use sandbox::{
-    Changes, Channel, Config, EntryKind, Finished, Kind, Limits, Network, RunDir, Sandbox, Spec,
-    Tier, TierChoice, TreeEntry, shell,
+    Changes, Channel, Config, EntryKind, Finished, Kind, Limits, Network, RunDir, Sandbox, Spec, Tier, TierChoice, TreeEntry, shell,
 };
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -36,30 +35,17 @@ pub fn is_root() -> bool {
 }
 
 pub fn work_dir() -> tempfile::TempDir {
-    tempfile::Builder::new()
-        .prefix("sandbox-test-")
-        .permissions(std::fs::Permissions::from_mode(0o711))
-        .tempdir_in("/tmp")
-        .unwrap()
+    tempfile::Builder::new().prefix("sandbox-test-").permissions(std::fs::Permissions::from_mode(0o711)).tempdir_in("/tmp").unwrap()
 }
 
 pub fn config(work_dir: PathBuf, tier: TierChoice) -> Config {
     let helper = Some(env!("CARGO_BIN_EXE_jail").into());
-    Config {
-        tier,
-        helper,
-        allow_weak: true,
-        ..Config::new(work_dir)
-    }
+    Config { tier, helper, allow_weak: true, ..Config::new(work_dir) }
 }
 
 /// The tiers this machine must be able to do, strongest first. Says so when it leaves one out.
 pub fn tiers() -> Vec<TierChoice> {
-    if is_root() {
-        vec![TierChoice::S3r, TierChoice::S2]
-    } else {
-        vec![TierChoice::Auto]
-    }
+    if is_root() { vec![TierChoice::S3r, TierChoice::S2] } else { vec![TierChoice::Auto] }
 }
 
 /// None, with the reason printed, if the machine cannot do the tier.
@@ -67,33 +53,16 @@ pub async fn bed(tier: TierChoice) -> Option<Bed> {
     let dir = work_dir();
     let sandbox = Sandbox::probe(config(dir.path().to_path_buf(), tier)).await;
     let probe = sandbox.probe_result();
-    println!(
-        "asked for {tier:?}, got {} (cgroup {:?}, overlay {})",
-        probe.tier, probe.cgroup, probe.overlay
-    );
+    println!("asked for {tier:?}, got {} (cgroup {:?}, overlay {})", probe.tier, probe.cgroup, probe.overlay);
     if probe.tier == Tier::S0 {
         if is_root() && std::env::var_os("SANDBOX_TESTS_MAY_SKIP").is_none() {
-            panic!(
-                "tier {tier:?} does not work here: {}\n{:#?}",
-                probe.reason, probe.findings
-            );
+            panic!("tier {tier:?} does not work here: {}\n{:#?}", probe.reason, probe.findings);
         }
-        println!(
-            "SKIPPED: tier {tier:?} does not work here: {}",
-            probe.reason
-        );
+        println!("SKIPPED: tier {tier:?} does not work here: {}", probe.reason);
         return None;
     }
-    let bed = Bed {
-        sandbox,
-        dir,
-        project: Uuid::now_v7(),
-    };
-    bed.checkout(
-        bed.project,
-        &[("readme.md", "hello\n"), ("src/main.py", "print('hi')\n")],
-    )
-    .await;
+    let bed = Bed { sandbox, dir, project: Uuid::now_v7() };
+    bed.checkout(bed.project, &[("readme.md", "hello\n"), ("src/main.py", "print('hi')\n")]).await;
     Some(bed)
 }
 
@@ -111,19 +80,9 @@ impl Bed {
             let sha256 = hex::encode(Sha256::digest(text));
             blobs.insert(sha256.clone(), text.as_bytes().to_vec());
             let size = text.len() as u64;
-            entries.push(TreeEntry {
-                path: path.to_string(),
-                kind: EntryKind::File,
-                mode: 0o644,
-                sha256,
-                size,
-            });
+            entries.push(TreeEntry { path: path.to_string(), kind: EntryKind::File, mode: 0o644, sha256, size });
         }
-        self.sandbox
-            .workspaces()
-            .sync(project, 1, Changes::Full(entries), Arc::new(Blobs(blobs)))
-            .await
-            .unwrap();
+        self.sandbox.workspaces().sync(project, 1, Changes::Full(entries), Arc::new(Blobs(blobs))).await.unwrap();
     }
 
     pub fn spec(&self, command: &str) -> Spec {
@@ -134,10 +93,7 @@ impl Bed {
             dir: RunDir::Checkout(self.project),
             cwd: String::new(),
             env: Vec::new(),
-            limits: Limits {
-                wall: Duration::from_secs(20),
-                ..Limits::default()
-            },
+            limits: Limits { wall: Duration::from_secs(20), ..Limits::default() },
             network: Network::None,
             tty: None,
         }
@@ -170,11 +126,7 @@ impl Bed {
         let finished = running.wait().await;
         assert_eq!(finished.left_alive, 0);
         let text = |v: Vec<u8>| String::from_utf8_lossy(&v).into_owned();
-        Outcome {
-            finished,
-            out: text(out),
-            err: text(err),
-        }
+        Outcome { finished, out: text(out), err: text(err) }
     }
 }
 
@@ -196,11 +148,7 @@ pub fn alive(marker: &str) -> Vec<i32> {
 
 /// A number no other process has in its arguments, usable as `sleep`'s argument.
 pub fn marker() -> String {
-    format!(
-        "{}.{:06}",
-        3000 + std::process::id() % 1000,
-        Uuid::now_v7().as_u128() % 1_000_000
-    )
+    format!("{}.{:06}", 3000 + std::process::id() % 1000, Uuid::now_v7().as_u128() % 1_000_000)
 }
 
 pub async fn until_gone(marker: &str, patience: Duration) -> Vec<i32> {

@@ -75,7 +75,10 @@ fn takes_away_indentation_that_the_file_does_not_have() {
 
 #[test]
 fn turns_spaces_into_the_tabs_of_the_file_and_back() {
-    assert_eq!(ok("\tif a {\n\t\tb()\n\t}\n", "    if a {\n        b()\n    }", "    if a {\n        c()\n    }"), "\tif a {\n\t\tc()\n\t}\n");
+    assert_eq!(
+        ok("\tif a {\n\t\tb()\n\t}\n", "    if a {\n        b()\n    }", "    if a {\n        c()\n    }"),
+        "\tif a {\n\t\tc()\n\t}\n"
+    );
     assert_eq!(ok("x\n    a\n        b\n", "\ta\n\t\tb", "\ta\n\t\t\tc"), "x\n    a\n            c\n");
 }
 

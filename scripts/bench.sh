@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Measures the release binary on this machine and prints each figure beside its bar. A missed bar fails nothing.
+set -euo pipefail
+. "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
+cd "$ROOT"
+
+scripts/setup.sh test
+scripts/build.sh
+cargo build --release $LOCKED -p server -p sandbox --example model_server --example overhead
+examples=$CARGO_TARGET_DIR/release/examples
+export MODEL_SERVER_BIN=$examples/model_server OVERHEAD_BIN=$examples/overhead CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)}
+node end2end/bench/run.mjs
+node scripts/bench.mjs
