@@ -61,7 +61,8 @@ async function take(name) {
     const reason = String(error.message ?? error).trim();
     report.failures.push({ journey: name, step: journey.doing, reason: String(error.stack ?? error), console: journey.problems });
     console.log(`not ok ${name}, at “${journey.doing ?? 'its beginning'}”, ${seconds(began)}\n  ${reason.replaceAll('\n', '\n  ').slice(0, 3000)}`);
-    for (const problem of journey.problems) if (!reason.includes(problem)) console.log(`  ${problem}`);
+    // The first ones say the most; the result file has them all.
+    for (const problem of journey.problems.slice(0, 3)) console.log(`  ${problem.split('\n').slice(0, 3).join('\n  ').slice(0, 400)}`);
     await journey.shootFailure();
   } finally {
     clearTimeout(late);

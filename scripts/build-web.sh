@@ -12,9 +12,9 @@ case $profile in release | dev) ;; *) die "usage: scripts/build-web.sh [release|
 
 inputs_hash() {
   {
-    echo "$profile $TRUNK_VERSION $WASM_BINDGEN_VERSION erased"
+    echo "$profile $TRUNK_VERSION $WASM_BINDGEN_VERSION"
     with_wasm_toolchain rustc --version
-    find app frontend style public Trunk.toml Cargo.toml Cargo.lock package-lock.json scripts/web-bundle.mjs scripts/web-finish.mjs \
+    find .cargo app frontend style public Trunk.toml Cargo.toml Cargo.lock package-lock.json scripts/web-bundle.mjs scripts/web-finish.mjs \
       -path frontend/js/out -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
   } | sha256sum | cut -c1-20
 }

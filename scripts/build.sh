@@ -8,7 +8,7 @@ cd "$ROOT"
 inputs_hash() {
   {
     rustc --version
-    find app server migrations dist Cargo.toml Cargo.lock \( -path server/tests -o -path 'server/crates/*/tests' \) -prune \
+    find .cargo app server migrations dist Cargo.toml Cargo.lock \( -path server/tests -o -path 'server/crates/*/tests' \) -prune \
       -o -type f ! -name '*.br' ! -name '*.gz' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
   } | sha256sum | cut -c1-20
 }

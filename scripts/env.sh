@@ -52,8 +52,6 @@ with_wasm_toolchain() (
     export PATH=$shims:$PATH RUSTC=/usr/bin/rustc CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19
   fi
   export PATH=$ROOT/node_modules/.bin:$PATH
-  # Views as trait objects instead of one type per page: much less code to download, and to compile.
-  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="--cfg erase_components"
   "$@"
 )
 

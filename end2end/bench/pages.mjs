@@ -1,6 +1,6 @@
 // Pages: time to first byte, bytes that a first visit loads, and when they can be used.
 import http from 'node:http';
-import { signIn } from '../support/pages.mjs';
+import { alive, signIn } from '../support/pages.mjs';
 import { Journey } from '../support/journey.mjs';
 import { kilobytes, median, milliseconds } from './figures.mjs';
 
@@ -48,7 +48,7 @@ async function measureLogin(journey, server, report) {
   const count = await countBytes(page);
   const began = performance.now();
   await page.goto('/login');
-  await page.waitForFunction(() => window.__alive === true);
+  await alive(page);
   report.add('login page interactive, cold', performance.now() - began, 1000, milliseconds);
   await page.waitForLoadState('networkidle');
   report.add('bytes of the login page', count(), 250_000, kilobytes);

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { PASSWORD } from './rest.mjs';
 import { until } from './processes.mjs';
 
-/** Waits until the page answers to events: the browser half has taken over (see `noteHydration`). */
+/** Waits until the browser half has taken over (see `noteHydration`); pages without it are complete as they are. */
 export async function alive(page) {
-  await page.waitForFunction(() => window.__alive === true);
+  await page.waitForFunction(() => window.__alive === true || !document.querySelector('script[type=module]'));
 }
 
 /** Signs in by the form, then waits for the dashboard. */

@@ -8,6 +8,7 @@ use wire::{ErrorCode, Problem};
 use super::ApiError;
 
 /// The context of this request, signed in or not.
+#[expect(clippy::result_large_err, reason = "it is made once per refused call, and is what the call answers")]
 pub fn current() -> Result<Ctx, ApiError> {
     use_context::<Ctx>().ok_or_else(|| ApiError(Problem::new(ErrorCode::Internal, "This request has no context.")))
 }

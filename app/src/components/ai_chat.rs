@@ -221,7 +221,7 @@ fn follow_size(node: NodeRef<html::Div>, f: impl Fn() + Copy + 'static) {
     Effect::new(move |_| {
         let Some(element) = node.get() else { return };
         stop();
-        let told = Closure::<dyn FnMut()>::new(move || f());
+        let told = Closure::<dyn FnMut()>::new(f);
         if let Ok(observer) = web_sys::ResizeObserver::new(told.as_ref().unchecked_ref()) {
             observer.observe(&element);
             kept.set_value(Some((observer, told)));

@@ -172,6 +172,18 @@ pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by:
     }
 }
 
+/// Says on the open tabs of a path, or below it, that the person at this page deleted it. Unsaved text is left to the conflict bar.
+pub fn follow_own_deletion(ide: Ide, path: &str) {
+    let me = ide.viewer.with_value(|user| user.display_name().to_owned());
+    let below = format!("{path}/");
+    ide.tabs.update(|tabs| {
+        for tab in tabs.iter_mut().filter(|tab| !tab.dirty && (tab.path == path || tab.path.starts_with(&below))) {
+            tab.version = 0;
+            tab.deleted_by = Some(me.clone());
+        }
+    });
+}
+
 fn refresh(ide: Ide, path: String, by: String) {
     spawn_local(async move {
         let answer = api::files::open(ide.project_id, path.clone(), None).await;
@@ -196,7 +208,7 @@ fn refresh(ide: Ide, path: String, by: String) {
                     tab.conflict = Some(Conflict { theirs: None, by });
                 } else {
                     tab.version = 0;
-                    tab.deleted_by = Some(by);
+                    tab.deleted_by.get_or_insert(by);
                 }
             }),
             Err(error) => ide.error(&error.0),

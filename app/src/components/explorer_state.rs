@@ -253,6 +253,7 @@ impl Explorer {
             match answer {
                 Ok(()) => {
                     ide.tree.update(|tree| project_feed::remove(&mut tree.items, &path));
+                    documents::follow_own_deletion(ide, &path);
                     explorer.last_deleted.set_value(Some(path.clone()));
                     ide.toast_undo(format!("Moved {name} to the trash"), move || explorer.restore(path.clone()));
                     let last = explorer.rows.with_untracked(Vec::len).saturating_sub(1);
@@ -359,7 +360,10 @@ pub fn on_key(explorer: Explorer, event: &ev::KeyboardEvent) {
     if count == 0 {
         return;
     }
-    let current = explorer.current.get_untracked().and_then(|path| explorer.row(&path));
+    // What acts is the row that has the focus, however it came there.
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    let focused = target.and_then(|el| el.closest("[data-path]").ok().flatten()).and_then(|row| row.get_attribute("data-path"));
+    let current = focused.or_else(|| explorer.current.get_untracked()).and_then(|path| explorer.row(&path));
     let (at, row) = match current {
         Some(found) => found,
         None => match explorer.rows.with_untracked(|rows| rows.first().cloned()) {

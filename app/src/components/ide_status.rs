@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Saving {
     Saved,
-    Saving,
+    InFlight,
     Unsaved(i64),
     Conflict,
 }
@@ -26,7 +26,7 @@ fn saving_of(ide: Ide) -> Saving {
         if tabs.iter().any(|tab| tab.conflict.is_some()) {
             Saving::Conflict
         } else if tabs.iter().any(|tab| tab.saving) {
-            Saving::Saving
+            Saving::InFlight
         } else if unsaved > 0 {
             Saving::Unsaved(i64::try_from(unsaved).unwrap_or(i64::MAX))
         } else {
@@ -109,7 +109,7 @@ pub fn IdeStatus() -> impl IntoView {
             <span class="grow"></span>
             {move || match saving.get() {
                 Saving::Saved => view! { <span><Icon name="check" />"Saved"</span> }.into_any(),
-                Saving::Saving => view! { <span><Icon name="loader-circle" class="spin" />"Saving"</span> }.into_any(),
+                Saving::InFlight => view! { <span><Icon name="loader-circle" class="spin" />"Saving"</span> }.into_any(),
                 Saving::Unsaved(count) => {
                     view! {
                         <span>

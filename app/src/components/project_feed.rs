@@ -99,10 +99,8 @@ impl Feed {
                 let by = by.as_ref().map(|user| user.name.as_str()).unwrap_or_default();
                 documents::follow_change(self.ide, path, *action, *version, by);
             }
-            EventKind::TreeChanged { revision, .. } => {
-                if *revision > self.base_revision.get_value() {
-                    self.mark(|stale| stale.tree = true);
-                }
+            EventKind::TreeChanged { revision, .. } if *revision > self.base_revision.get_value() => {
+                self.mark(|stale| stale.tree = true);
             }
             EventKind::RunChanged { run_id, state } => {
                 let known = self.ide.runs.with_untracked(|runs| runs.iter().find(|run| run.id == *run_id).map(|run| run.state));
