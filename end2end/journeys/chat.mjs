@@ -58,9 +58,9 @@ export default async function (journey) {
   });
 
   await journey.step('the change set is reviewed hunk by hunk', async () => {
+    await entry(page, 'NOTES.md').waitFor();
     await chat.getByRole('button', { name: 'Review 4 changes' }).click();
     await page.getByRole('heading', { name: '4 changes in 2 files' }).waitFor();
-    await entry(page, 'NOTES.md').waitFor();
     const version = await hunk(page, '1.17.1');
     const unwanted = await hunk(page, '# unwanted');
     const third = await hunk(page, '# from the agent');

@@ -91,7 +91,7 @@ export default async function (journey) {
     await typeOnTop(other, '# theirs\n');
     await other.keyboard.press('Control+s');
     await isSaved(other, 'six.py');
-    const bar = page.getByRole('alert').filter({ hasText: 'saved this file first' });
+    const bar = page.getByRole('alert').filter({ hasText: 'saved this file in another window' });
     await bar.waitFor();
     await editorShows(page, '# mine', 'what was typed to be still there');
     await bar.getByRole('button', { name: 'Merge' }).click();
@@ -115,7 +115,7 @@ export default async function (journey) {
     await isUnsaved(page, 'six.py');
     await typeOnTop(other, '# newer\n');
     await other.keyboard.press('Control+s');
-    const bar = page.getByRole('alert').filter({ hasText: 'saved this file first' });
+    const bar = page.getByRole('alert').filter({ hasText: 'saved this file in another window' });
     await bar.getByRole('button', { name: 'Take theirs' }).click();
     await editorShows(page, '# newer');
     await isSaved(page, 'six.py');
@@ -127,7 +127,7 @@ export default async function (journey) {
     await typeOnTop(page, '# left\n');
     await isUnsaved(page, 'six.py');
     await rest.write(project, 'six.py', `# right\n${await rest.read(project, 'six.py')}`);
-    const bar = page.getByRole('alert').filter({ hasText: 'saved this file first' });
+    const bar = page.getByRole('alert').filter({ hasText: 'saved this file in another window' });
     await bar.getByRole('button', { name: 'Merge' }).click();
     const mine = page.locator('.monaco-diff-editor .editor.modified');
     await mine.locator('.native-edit-context, textarea').first().focus();

@@ -45,7 +45,8 @@ export default async function (journey) {
     assert.match(facts, /[\d.]+\s*m?s/, 'wall time');
     assert.match(facts, /CPU\s*[\d.]+\s*m?s/, facts);
     assert.match(facts, /Peak\s*[\d.]+\s*[kM]B/, facts);
-    assert.match(facts, /No network\s*S\d/, facts);
+    assert.match(facts, /No network/);
+    await block.getByTitle(/^Sandbox tier S[1-3]/).waitFor();
   });
 
   await journey.step('a failure shows its exit and is offered to the agent', async () => {

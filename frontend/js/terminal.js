@@ -114,8 +114,8 @@ export function contentHeight(handle, min, max) {
   const term = terminals.get(handle)?.term;
   const screen = term?.element?.querySelector('.xterm-screen');
   if (!screen?.clientHeight) return undefined;
-  const { baseY, cursorX, cursorY } = term.buffer.active;
-  const used = baseY + cursorY + (cursorX > 0 ? 1 : 0);
+  // With the row of the cursor: without it the first line would scroll away.
+  const used = term.buffer.active.baseY + term.buffer.active.cursorY + 1;
   return Math.min(Math.max(used, min), max) * (screen.clientHeight / term.rows);
 }
 

@@ -226,7 +226,7 @@ fn go_to_area(forward: bool) {
     if areas[at].class_name().contains("main-pane") {
         focus_editor();
     } else if areas[at].class_name().contains("rv-main") {
-        focus_in(".rv-main .hunk--focus, .rv-main .hunk, .rv-main button");
+        focus_in(".rv-main .hunk--focus");
     } else if let Some(first) = focus::elements(&areas[at], FOCUSABLE).first() {
         let _ = first.focus();
     }

@@ -1,7 +1,7 @@
 use leptos::prelude::*;
 use leptos_router::{components::Redirect, hooks::use_location};
 use serde::{Serialize, de::DeserializeOwned};
-use wire::users::User;
+use wire::{ErrorCode, users::User};
 
 use crate::{
     api::{self, ApiError},
@@ -59,12 +59,15 @@ fn sign_in_path(path: &str) -> String {
 /// In the place of a page that could not be loaded.
 #[component]
 pub fn PageFailed(error: ApiError) -> impl IntoView {
+    // What is refused stays refused: asking again would not help.
+    let refused = error.code() == ErrorCode::Forbidden;
+    let title = if refused { "This page is not open to you" } else { "This page did not load" };
     view! {
         <main class="wrap">
-            <h1 class="sr">"This page did not load"</h1>
-            <PanelError title="This page did not load" text=error.to_string()>
-                <a class="btn" href="" rel="external">"Try again"</a>
-                <a class="btn btn--ghost" href="/">"All projects"</a>
+            <h1 class="sr">{title}</h1>
+            <PanelError title=title text=error.to_string()>
+                {(!refused).then(|| view! { <a class="btn" href="" rel="external">"Try again"</a> })}
+                <a class=if refused { "btn" } else { "btn btn--ghost" } href="/">"All projects"</a>
             </PanelError>
         </main>
     }

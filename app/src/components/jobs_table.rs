@@ -170,7 +170,7 @@ fn JobRow(job: Job, jobs: RwSignal<Vec<Job>>) -> impl IntoView {
                 <RelativeTime at=job.created_at class="t2 nowrap" />
             </td>
             <td class="r t2 nowrap">{took.map(format::duration_ms)}</td>
-            <td class="t2">
+            <td class="t2 reason-col">
                 {move || match error.get() {
                     Some(error) => view! { <span class="c-bad" role="alert">{error}</span> }.into_any(),
                     None => reason.clone().into_any(),

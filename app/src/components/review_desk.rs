@@ -40,6 +40,22 @@ fn marks_key(set: &ChangeSet) -> String {
     format!("review:{}", set.change_set_id)
 }
 
+/// Frames in which a hunk is waited for: those of a review that was just opened are drawn a little later.
+const FOCUS_FRAMES: u32 = 10;
+
+fn focus_hunk(id: HunkId, frames: u32) {
+    request_animation_frame(move || {
+        let element = document().get_element_by_id(&element_id(id)).and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
+        match element {
+            Some(element) => {
+                let _ = element.focus();
+            }
+            None if frames > 0 => focus_hunk(id, frames - 1),
+            None => {}
+        }
+    });
+}
+
 /// The element of a hunk.
 pub fn element_id(hunk: HunkId) -> String {
     format!("hunk-{hunk}")
@@ -204,12 +220,7 @@ impl Desk {
     /// Focuses a hunk once the screen has settled.
     pub fn go_to(self, id: HunkId) {
         self.focus.set(Some(id));
-        request_animation_frame(move || {
-            let element = document().get_element_by_id(&element_id(id)).and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
-            if let Some(element) = element {
-                let _ = element.focus();
-            }
-        });
+        focus_hunk(id, FOCUS_FRAMES);
     }
 
     /// Sends all marks in one request.
