@@ -75,6 +75,7 @@ export default async function (journey) {
     await page.keyboard.press('e');
     const field = page.getByLabel('Text to write instead');
     await field.waitFor();
+    await field.and(page.locator(':focus')).waitFor();
     const mine = (await field.inputValue()).replace('# from the agent', '# from a person');
     await page.keyboard.press('Control+a');
     await page.keyboard.insertText(mine);

@@ -51,6 +51,7 @@ export default async function (journey) {
     await test.focus();
     await page.keyboard.press('e');
     const field = page.getByLabel('Text to write instead');
+    await field.and(page.locator(':focus')).waitFor();
     const text = (await field.inputValue()).replace('test_no_bar_is_too_wide', 'test_bars_fit');
     await page.keyboard.press('Control+a');
     await page.keyboard.insertText(text);

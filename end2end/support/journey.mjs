@@ -1,6 +1,6 @@
 // What a journey gets: servers, pages that are watched for errors, steps that are counted.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { artefacts, ModelServer, Server } from './processes.mjs';
 
@@ -95,8 +95,9 @@ export class Journey {
     }
   }
 
-  noErrors() {
+  async noErrors() {
     assert.deepEqual(this.problems, [], 'the console stays empty');
+    for (const { log } of this.servers) assert.doesNotMatch(await readFile(log, 'utf8'), /panicked at/, 'no part of the server breaks');
   }
 
   async close() {

@@ -212,6 +212,10 @@ fn Log(chat: Chat) -> impl IntoView {
 
 /// Calls `f` when the element gets another size: another width breaks lines anew, and what was hidden begins at its top.
 fn follow_size(node: NodeRef<html::Div>, f: impl Fn() + Copy + 'static) {
+    // What is bound to one thread must not be made on the server, which cleans up on another.
+    if cfg!(not(target_arch = "wasm32")) {
+        return;
+    }
     let kept = StoredValue::new_local(None::<(web_sys::ResizeObserver, Closure<dyn FnMut()>)>);
     let stop = move || {
         if let Some((observer, _)) = kept.try_update_value(Option::take).flatten() {

@@ -46,7 +46,13 @@ impl HealthProbe for SandboxProbe {
             Tier::S2 => (CheckState::Ok, advice),
             Tier::S3 | Tier::S3r => (CheckState::Ok, None),
         };
-        check("sandbox", state, format!("Tier {}: {}", probe.tier, probe.reason), advice)
+        let means = match probe.tier {
+            Tier::S3 => "runs are isolated by bubblewrap; memory and CPU limits hold.",
+            Tier::S3r => "runs are isolated by bubblewrap, each project under a user of its own; memory and CPU limits hold.",
+            Tier::S2 => "runs are isolated by bubblewrap; without control groups the memory limit is best effort.",
+            Tier::S1 | Tier::S0 => &probe.reason,
+        };
+        check("sandbox", state, format!("Tier {}: {means}", probe.tier), advice)
     }
 }
 
