@@ -57,7 +57,7 @@ export default async function (journey) {
     await page.keyboard.insertText(text);
     await page.keyboard.press('Control+Enter');
     await page.getByText('3 of 3 hunks decided').waitFor();
-    await page.keyboard.press('Control+Enter');
+    await page.getByRole('button', { name: /Apply 3 decisions/ }).click();
     await page.getByText('All decided').waitFor();
     const report = await rest.read(project, 'tally/report.py');
     assert.ok(report.includes('abs(cents)') && report.includes('next(iter(totals.values()))') && !report.includes('max(1, *totals'), report);

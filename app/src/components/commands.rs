@@ -252,6 +252,8 @@ pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
         (true, false, "j") => Command::ToggleConsole,
         (true, false, "l") => Command::ToggleChat,
         (true, false, "s") => Command::Save,
+        // With a review open and the focus nowhere in particular, these keys apply its decisions.
+        (true, false, "enter") if ide.review.get_untracked().is_some() && !is_inside(".console") => return,
         (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
         (true, false, ".") if !is_inside(".chat") => Command::StopRun,
         (false, false, "f6") => Command::NextArea,
