@@ -14,4 +14,6 @@ if [ -z "${DATABASE_URL:-}" ] && ! compgen -G "$data/*.db" >/dev/null; then
   touch "$data/trial"
 fi
 if [ -e "$data/trial" ]; then export DEV_SEED_DATA=${DEV_SEED_DATA:-true}; fi
+export LOG_FORMAT=${LOG_FORMAT:-text}
+say "Open http://${APP_HOST:-127.0.0.1}:${APP_PORT:-8000} in a browser. The first account to sign up administers it. Ctrl+C stops the server."
 exec bin/cloudxdevai serve "$@"
