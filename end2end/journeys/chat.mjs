@@ -75,11 +75,9 @@ export default async function (journey) {
     await page.keyboard.press('e');
     const field = page.getByLabel('Text to write instead');
     await field.waitFor();
-    await field.and(page.locator(':focus')).waitFor();
     const mine = (await field.inputValue()).replace('# from the agent', '# from a person');
-    await page.keyboard.press('Control+a');
-    await page.keyboard.insertText(mine);
-    await page.keyboard.press('Control+Enter');
+    await field.fill(mine);
+    await field.press('Control+Enter');
     await page.getByLabel('Why rejected, told to the agent').fill('not needed here');
     await page.getByText('3 of 4 hunks decided').waitFor();
     await note.focus();

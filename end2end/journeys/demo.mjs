@@ -51,11 +51,9 @@ export default async function (journey) {
     await test.focus();
     await page.keyboard.press('e');
     const field = page.getByLabel('Text to write instead');
-    await field.and(page.locator(':focus')).waitFor();
     const text = (await field.inputValue()).replace('test_no_bar_is_too_wide', 'test_bars_fit');
-    await page.keyboard.press('Control+a');
-    await page.keyboard.insertText(text);
-    await page.keyboard.press('Control+Enter');
+    await field.fill(text);
+    await field.press('Control+Enter');
     await page.getByText('3 of 3 hunks decided').waitFor();
     await page.getByRole('button', { name: /Apply 3 decisions/ }).click();
     await page.getByText('All decided').waitFor();
