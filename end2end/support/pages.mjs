@@ -97,6 +97,9 @@ export async function runCommand(page, command) {
 
 /** What an xterm shows, whole lines. */
 export async function terminalText(block) {
+  // A terminal draws its rows only while it can be seen.
+  const screen = block.locator('.xterm');
+  if (await screen.count()) await screen.first().evaluate((element) => element.scrollIntoView({ block: 'end' }));
   const rows = await block.locator('.xterm-rows > div').allTextContents();
   return rows.join('\n').replaceAll('\u00a0', ' ');
 }
