@@ -42,8 +42,8 @@ async fn names_are_unique_whatever_their_case() {
 async fn sign_in_answers_the_same_for_a_wrong_password_and_an_unknown_name() {
     let app = TestApp::start().await;
     app.register("ada").await;
-    let wrong = app.nobody().login("ada", "not the password").await.expect(422);
-    let unknown = app.nobody().login("nobody-of-this-name", "not the password").await.expect(422);
+    let wrong = app.nobody().login("ada", "not the password").await.expect(401);
+    let unknown = app.nobody().login("nobody-of-this-name", "not the password").await.expect(401);
     assert_eq!(wrong.problem().fields, unknown.problem().fields);
     let by_mail: Tokens = app.nobody().login("ada@example.org", PASSWORD).await.expect(200).json();
     assert_eq!((by_mail.user.username.as_str(), by_mail.token_type.as_str(), by_mail.expires_in), ("ada", "bearer", 900));
@@ -83,7 +83,7 @@ async fn a_disabled_account_is_out_at_its_next_request() {
     let id = ben.user.as_ref().unwrap().id;
     admin.patch(&format!("/api/admin/users/{id}"), &json!({ "state": "disabled" })).await.expect(200);
     ben.get("/api/users/me").await.expect(401);
-    app.nobody().login("ben", PASSWORD).await.expect(422);
+    app.nobody().login("ben", PASSWORD).await.expect(401);
     let own = admin.user.as_ref().unwrap().id;
     admin.patch(&format!("/api/admin/users/{own}"), &json!({ "role": "user" })).await.expect(409);
 }

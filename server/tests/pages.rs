@@ -92,7 +92,7 @@ async fn a_server_function_refuses_with_the_status_of_its_problem() {
     assert_eq!(unreadable.field("code"), "bad_request");
     let body = serde_json::json!({ "id": uuid::Uuid::now_v7() });
     assert_eq!(ada.post("/fn/projects/get", &body).await.expect(404).field("code"), "not_found");
-    let wrong = app.nobody().form("/fn/auth/login", &[("username", "ada"), ("password", "wrong")]).await.expect(422);
+    let wrong = app.nobody().form("/fn/auth/login", &[("username", "ada"), ("password", "wrong")]).await.expect(401);
     assert_eq!(wrong.field("current")["username"], "ada");
     let huge = ada.request(Method::POST, "/fn/projects/list").header("content-type", "application/json").body(vec![b' '; 13 << 20]);
     ada.send(huge).await.expect(413);

@@ -47,13 +47,19 @@ fn focus_hunk(id: HunkId, frames: u32) {
     request_animation_frame(move || {
         let element = document().get_element_by_id(&element_id(id)).and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
         match element {
-            Some(element) => {
+            Some(element) if !is_writing() => {
                 let _ = element.focus();
             }
+            Some(_) => {}
             None if frames > 0 => focus_hunk(id, frames - 1),
             None => {}
         }
     });
+}
+
+/// Whether a text field has the focus: keys typed quickly after a mark belong to the field they opened.
+fn is_writing() -> bool {
+    document().active_element().is_some_and(|element| matches!(element.tag_name().as_str(), "TEXTAREA" | "INPUT"))
 }
 
 /// The element of a hunk.

@@ -231,7 +231,7 @@ async fn check_password(ctx: &Ctx, request: Login) -> Result<User> {
         Some(user) if matches && is_plausible && user.state == wire::users::UserState::Active => Ok(user),
         _ => {
             let message = "The name or the password is not right, or the account is disabled.";
-            Err(Error::InvalidForm { fields: vec![FieldError::new("password", message)], typed })
+            Err(Error::WrongPassword { fields: vec![FieldError::new("password", message)], typed })
         }
     }
 }

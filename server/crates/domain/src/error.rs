@@ -19,6 +19,9 @@ pub enum Error {
     /// What was typed goes back with the refusal, for forms that work without a script.
     #[error("invalid values")]
     InvalidForm { fields: Vec<FieldError>, typed: Value },
+    /// A name and a password that do not belong together; says the same for names that do not exist.
+    #[error("wrong name or password")]
+    WrongPassword { fields: Vec<FieldError>, typed: Value },
     #[error("{0}")]
     BadRequest(String),
     #[error("{detail}")]
@@ -60,6 +63,11 @@ impl Error {
             Self::NotFound(noun) => Problem::new(ErrorCode::NotFound, format!("There is no such {noun}, or you have no access to it.")),
             Self::Invalid(fields) => Problem::invalid(fields),
             Self::InvalidForm { fields, typed } => Problem { current: Some(typed), ..Problem::invalid(fields) },
+            Self::WrongPassword { fields, typed } => {
+                let code = ErrorCode::NotSignedIn;
+                let problem = Problem::invalid(fields);
+                Problem { code, status: code.status(), title: code.title().to_owned(), current: Some(typed), ..problem }
+            }
             Self::BadRequest(detail) => Problem::new(ErrorCode::BadRequest, detail),
             Self::Conflict { detail, current } => Problem { current, ..Problem::new(ErrorCode::Conflict, detail) },
             Self::PreconditionFailed { detail, current } => Problem { current, ..Problem::new(ErrorCode::PreconditionFailed, detail) },
