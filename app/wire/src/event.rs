@@ -10,7 +10,9 @@ use crate::{
     chat::{Approval, TurnReason, TurnState},
     files::{FileAction, Origin},
     jobs::{JobState, Progress},
+    previews::RunPort,
     runs::{Exit, RunState, RunUsage},
+    terminals::TerminalState,
     users::UserRef,
 };
 
@@ -127,6 +129,10 @@ pub enum EventKind {
         run_id: RunId,
         state: RunState,
     },
+    TerminalChanged {
+        run_id: RunId,
+        state: TerminalState,
+    },
     ChangeSetChanged {
         change_set_id: ChangeSetId,
         turn_id: TurnId,
@@ -151,6 +157,25 @@ pub enum EventKind {
     },
     OutputDropped {
         bytes: i64,
+    },
+    /// Used since the start, and held now.
+    RunSampled {
+        cpu_ms: i64,
+        memory_bytes: i64,
+    },
+    PortsChanged {
+        ports: Vec<RunPort>,
+    },
+    /// A connection that the run asked for through the proxy.
+    EgressAsked {
+        host: String,
+        port: u16,
+        allowed: bool,
+        reason: String,
+    },
+    /// Something its people should know while it goes on, in a sentence.
+    RunNoted {
+        text: String,
     },
     RunFinished {
         state: RunState,

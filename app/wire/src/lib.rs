@@ -13,8 +13,13 @@ pub mod files;
 pub mod id;
 pub mod jobs;
 pub mod limits;
+pub mod network;
+pub mod previews;
 pub mod projects;
 pub mod runs;
+pub mod settings;
+pub mod terminals;
+pub mod test_reports;
 pub mod time;
 pub mod users;
 

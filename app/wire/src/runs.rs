@@ -2,12 +2,28 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, users::UserRef};
+use crate::{
+    FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, previews::RunPort, test_reports::TestReport, users::UserRef,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
     SandboxExec,
+    TestRunner,
+    Codegen,
+    /// Has a keyboard; opened and listed as a terminal.
+    Terminal,
+}
+
+/// What a run may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunNetwork {
+    #[default]
+    None,
+    /// The hosts of the project's allow-list, through the server's proxy.
+    AllowList,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,12 +83,44 @@ pub struct RunUsage {
     pub output_bytes: i64,
 }
 
+/// What one run may use. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunLimits {
     pub wall_s: u32,
+    /// 100 is one processor.
+    pub cpu_percent: u32,
+    /// Memory and in-memory files together.
     pub memory_bytes: i64,
     pub pids: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+    /// The largest single file.
+    pub file_bytes: i64,
+    /// The project's directory with everything that was installed into it.
+    pub project_bytes: i64,
+    pub project_files: i64,
+    /// `/tmp`.
+    pub tmp_bytes: i64,
     pub output_bytes: i64,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        const MIB: i64 = 1024 * 1024;
+        Self {
+            wall_s: limits::RUN_TIMEOUT_DEFAULT_S,
+            cpu_percent: 100,
+            memory_bytes: 2048 * MIB,
+            pids: 256,
+            open_files: 1024,
+            file_bytes: 512 * MIB,
+            project_bytes: limits::PROJECT_BYTES_MAX,
+            project_files: limits::PROJECT_FILES_MAX,
+            tmp_bytes: 256 * MIB,
+            output_bytes: 64 * MIB,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +141,14 @@ pub struct Run {
     /// `S3`, `S3r`, `S2`, `S1`; known once it has started.
     pub tier: Option<String>,
     pub limits: RunLimits,
+    #[serde(default)]
+    pub network: RunNetwork,
+    /// What listens inside it now.
+    #[serde(default)]
+    pub ports: Vec<RunPort>,
+    /// Of a test run that has ended; without its cases in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestReport>,
     pub usage: Option<RunUsage>,
     /// Files of the project that the run changed, and that were saved as versions of the person who ran it.
     pub changes: Vec<RunChange>,
@@ -108,6 +164,8 @@ pub struct Run {
 pub struct StartRun {
     #[serde(default = "default_kind")]
     pub kind: RunKind,
+    /// May be empty for a test run: then it is the project's own test command, or what its files are recognised by.
+    #[serde(default)]
     pub command: String,
     #[serde(default)]
     pub cwd: Option<String>,
@@ -115,6 +173,12 @@ pub struct StartRun {
     pub env: BTreeMap<String, String>,
     #[serde(default)]
     pub timeout_s: Option<u32>,
+    /// `None` takes what the project allows.
+    #[serde(default)]
+    pub network: Option<RunNetwork>,
+    /// Of a test run: only these cases, by their ids in an earlier report.
+    #[serde(default)]
+    pub only: Vec<String>,
 }
 
 fn default_kind() -> RunKind {
@@ -123,12 +187,20 @@ fn default_kind() -> RunKind {
 
 impl StartRun {
     pub fn command(command: impl Into<String>) -> Self {
-        Self { kind: RunKind::SandboxExec, command: command.into(), cwd: None, env: BTreeMap::new(), timeout_s: None }
+        Self { command: command.into(), ..Self::of_kind(RunKind::SandboxExec) }
+    }
+
+    pub fn of_kind(kind: RunKind) -> Self {
+        let (command, cwd, env) = (String::new(), None, BTreeMap::new());
+        Self { kind, command, cwd, env, timeout_s: None, network: None, only: Vec::new() }
     }
 
     pub fn validate(&self) -> Vec<FieldError> {
         let mut fields = Vec::new();
-        if self.command.trim().is_empty() {
+        if self.kind == RunKind::Terminal {
+            fields.push(FieldError::new("kind", "Open a terminal through the project's terminals."));
+        }
+        if self.command.trim().is_empty() && self.kind != RunKind::TestRunner {
             fields.push(FieldError::new("command", "Type a command to run."));
         } else if self.command.len() > limits::COMMAND_MAX {
             fields.push(FieldError::new("command", "The command is longer than 32 KiB; put it into a script file and run that."));
@@ -151,10 +223,11 @@ impl StartRun {
                 fields.push(FieldError::new("env", format!("{name:?} is not a variable name, or its value is too long.")));
             }
         }
-        if let Some(seconds) = self.timeout_s
-            && !(1..=limits::RUN_TIMEOUT_MAX_S).contains(&seconds)
-        {
-            fields.push(FieldError::new("timeout_s", "Choose 1 to 3600 seconds."));
+        if self.timeout_s == Some(0) {
+            fields.push(FieldError::new("timeout_s", "Choose at least 1 second."));
+        }
+        if !self.only.is_empty() && self.kind != RunKind::TestRunner {
+            fields.push(FieldError::new("only", "Only a test run can be limited to cases."));
         }
         fields
     }

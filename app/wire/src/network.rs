@@ -1,0 +1,136 @@
+//! What runs of a project may reach, and what they tried to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Micros, RunId};
+
+pub const RULES_MAX: usize = 100;
+/// Lines of the log that are shown.
+pub const LOG_MAX: i64 = 200;
+
+/// A host, `*.` and a host for all below it, or either with `:port`; without a port 443 and 80 are meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct HostRule(pub String);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkPolicy {
+    /// What this project's runs may reach. Empty: nothing.
+    pub allow: Vec<HostRule>,
+    /// What the administrator lets owners choose from. A project's rule has to be covered by one of these.
+    pub available: Vec<HostRule>,
+    /// Why no run can reach anything on this server, whatever is allowed.
+    #[serde(default)]
+    pub unavailable: Option<String>,
+    /// Newest first.
+    pub log: Vec<EgressEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateNetwork {
+    pub allow: Vec<HostRule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressEntry {
+    pub run_id: RunId,
+    pub host: String,
+    pub port: u16,
+    pub allowed: bool,
+    /// For people, when it was refused.
+    pub reason: String,
+    pub at: Micros,
+}
+
+impl HostRule {
+    /// The host in lower case and the ports, or why it is no rule.
+    pub fn parse(&self) -> Result<(String, Option<u16>), &'static str> {
+        let text = self.0.trim().to_ascii_lowercase();
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| "The port has to be a number from 1 to 65535.")?)),
+            None => (text.as_str(), None),
+        };
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        let labels: Vec<&str> = name.split('.').collect();
+        // Addresses are refused: names are what a person can judge.
+        let is_address = labels.last().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if name.len() > 253 || labels.len() < 2 || is_address || !labels.iter().all(|label| is_label(label)) || port == Some(0) {
+            return Err("Write a host name such as pypi.org, *.example.org or example.org:8443.");
+        }
+        Ok((host.to_owned(), port))
+    }
+
+    /// Whether a connection to `host:port` is meant. `host` in lower case, without a final dot.
+    pub fn covers(&self, host: &str, port: u16) -> bool {
+        let Ok((own, own_port)) = self.parse() else { return false };
+        let port_fits = own_port.map_or(port == 443 || port == 80, |own| own == port);
+        let host_fits = match own.strip_prefix("*.") {
+            Some(parent) => host.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            None => own == host,
+        };
+        port_fits && host_fits
+    }
+
+    /// Whether everything that `other` means is meant by this rule.
+    pub fn includes(&self, other: &HostRule) -> bool {
+        let (Ok((own, own_port)), Ok((theirs, their_port))) = (self.parse(), other.parse()) else { return false };
+        let port_fits = own_port == their_port || (own_port.is_none() && matches!(their_port, Some(80 | 443)));
+        let host_fits = own == theirs
+            || own.strip_prefix("*.").is_some_and(|parent| {
+                let below = theirs.strip_prefix("*.").unwrap_or(&theirs);
+                below.strip_suffix(parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            });
+        port_fits && host_fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> HostRule {
+        HostRule(text.to_owned())
+    }
+
+    #[test]
+    fn a_rule_covers_its_host_and_ports_only() {
+        assert!(rule("PyPI.org").covers("pypi.org", 443) && rule("pypi.org").covers("pypi.org", 80));
+        assert!(!rule("pypi.org").covers("pypi.org", 22) && !rule("pypi.org").covers("evil-pypi.org", 443));
+        assert!(!rule("pypi.org").covers("a.pypi.org", 443) && rule("*.pypi.org").covers("a.b.pypi.org", 443));
+        assert!(!rule("*.pypi.org").covers("pypi.org", 443) && !rule("*.pypi.org").covers("xpypi.org", 443));
+        assert!(rule("x.org:8443").covers("x.org", 8443) && !rule("x.org:8443").covers("x.org", 443));
+    }
+
+    #[test]
+    fn names_only_and_no_addresses() {
+        for bad in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "10.0.0.1:80",
+            "[::1]:80",
+            "a b.org",
+            "*.",
+            "*",
+            "x.org:0",
+            "x.org:http",
+            "-a.org",
+            "http://x.org",
+        ] {
+            assert!(rule(bad).parse().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn inclusion_follows_coverage() {
+        assert!(rule("*.a.org").includes(&rule("b.a.org")) && rule("*.a.org").includes(&rule("*.b.a.org")));
+        assert!(!rule("b.a.org").includes(&rule("*.a.org")) && !rule("*.a.org").includes(&rule("a.org")));
+        assert!(rule("a.org").includes(&rule("a.org:443")) && !rule("a.org").includes(&rule("a.org:22")));
+    }
+}
