@@ -22,7 +22,7 @@ export default async function (journey) {
     assert.equal(ada.user.role, 'admin');
     assert.deepEqual([ada.tokens.token_type, ada.tokens.user.username], ['bearer', 'ada']);
     const wrong = await nobody.call('POST', '/api/auth/login', { body: new URLSearchParams({ username: 'ada', password: 'wrong password' }) });
-    assert.equal(wrong.status, 422);
+    assert.equal(wrong.status, 401);
     assert.ok(wrong.json.detail.length > 10, wrong.text);
     const next = await nobody.post('/api/auth/refresh', { refresh_token: ada.tokens.refresh_token });
     assert.equal((await new Rest(base, next.access_token).get('/api/users/me')).username, 'ada');
