@@ -34,6 +34,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/login") view=pages::login::LoginPage ssr=SsrMode::Async />
                 <Route path=path!("/signup") view=pages::signup::SignupPage ssr=SsrMode::Async />
                 <Route path=path!("/projects/:id") view=pages::project::ProjectPage ssr=SsrMode::Async />
+                <Route path=path!("/projects/:id/settings") view=pages::project_settings::ProjectSettingsPage ssr=SsrMode::Async />
                 <Route path=path!("/admin/:section?") view=pages::admin::AdminPage ssr=SsrMode::Async />
                 <Route path=path!("/settings") view=pages::settings::SettingsPage ssr=SsrMode::Async />
             </Routes>

@@ -1,5 +1,13 @@
 // Terminal and run output, behind a small facade with number handles. Loaded by dynamic import only where needed.
-// What a program prints is not trusted: it may not set the clipboard, the title, or links other than http(s).
+//
+// What a program prints is not trusted. It may colour and move the cursor inside its own rectangle, and nothing else:
+// - OSC 52 (clipboard), 0/1/2 (titles) and 8 with anything but http(s) would reach out of the rectangle.
+// - OSC 7 (where the shell is), 9 and 777 (notifications), 1337 (files, images, marks) mean something to other terminals; taken
+//   out by name, so that an addon added one day does not switch them on.
+// - CSI t (window size, title read back) stays off: a title that is read back arrives as typed text.
+// - Queries (device attributes, status and mode reports, DECRQSS, colours) are answered with fixed forms that hold nothing the
+//   program chose. They are answered only where the person types: a replay after a reload, or a second browser that looks on,
+//   would else type the same answer into the shell once more.
 import '@xterm/xterm/css/xterm.css';
 import { Terminal } from '@xterm/xterm';
 import { FitAddon } from '@xterm/addon-fit';
@@ -17,11 +25,26 @@ export async function configure(manifestJson) {
   await loadStylesheet(manifest.terminal_css);
 }
 
+const CONTAINED_OSC = [0, 1, 2, 7, 9, 52, 777, 1337];
+const COLOUR_OSC = [4, 10, 11, 12];
+const QUERIES = [
+  { final: 'c' },
+  { prefix: '>', final: 'c' },
+  { prefix: '=', final: 'c' },
+  { final: 'n' },
+  { prefix: '?', final: 'n' },
+  { intermediates: '$', final: 'p' },
+  { prefix: '?', intermediates: '$', final: 'p' },
+];
+// A dragged edge resizes for every pixel; the program gets its signal when the hand rests.
+const RESIZE_REST_MS = 60;
+
 /**
  * A terminal inside `el`; returns its handle. Options: readOnly (run output: no cursor, keys go to the page, a lone LF
- * starts a new line), onData(text) for what the person types, onResize(cols, rows), label for assistive software.
+ * starts a new line), onData(text) for what the person types, onFit(cols, rows) when it took another size to fit into
+ * `el` (without it the size is only what `resize` says), label for assistive software.
  */
-export function create(el, { readOnly = false, onData, onResize, label } = {}) {
+export function create(el, { readOnly = false, onData, onFit, label } = {}) {
   const { fontFamily, theme } = look();
   const term = new Terminal({
     allowProposedApi: true,
@@ -42,25 +65,52 @@ export function create(el, { readOnly = false, onData, onResize, label } = {}) {
   term.loadAddon(fitAddon);
   term.loadAddon(searchAddon);
   term.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri), { urlRegex: /https?:\/\/[^\s"'<>\\^`{|}]*[^\s"'<>\\^`{|}.,:;!?()[\]]/ }));
-  for (const code of [0, 1, 2, 52]) term.parser.registerOscHandler(code, () => true);
+  for (const code of CONTAINED_OSC) term.parser.registerOscHandler(code, () => true);
   term.parser.registerOscHandler(8, (data) => !/^[^;]*;(https?:|$)/i.test(data));
+  term.parser.registerCsiHandler({ final: 't' }, () => true);
 
   const handle = nextHandle++;
-  const entry = { term, fitAddon, searchAddon, readOnly, tabLeaves: false };
+  const entry = { term, fitAddon, searchAddon, readOnly, tabLeaves: false, onFit, told: false, typed: false };
   terminals.set(handle, entry);
+  const silent = () => !answers(entry);
+  for (const id of QUERIES) term.parser.registerCsiHandler(id, silent);
+  for (const code of COLOUR_OSC) term.parser.registerOscHandler(code, (data) => data.includes('?') && silent());
+  term.parser.registerDcsHandler({ intermediates: '$', final: 'q' }, silent);
   term.attachCustomKeyEventHandler((event) => takesKey(entry, event));
   if (onData && !readOnly) term.onData(onData);
-  if (onResize) term.onResize(({ cols, rows }) => onResize(cols, rows));
   term.open(el);
   if (label) term.textarea?.setAttribute('aria-label', label);
+  if (!readOnly) listen(entry, handle, el);
   fit(handle);
   return handle;
+}
+
+function listen(entry, handle, el) {
+  const { textarea } = entry.term;
+  for (const type of ['keydown', 'input', 'paste']) textarea?.addEventListener(type, () => (entry.typed = true), true);
+  if (!entry.onFit) return;
+  // The size belongs to whoever works here: another window may have chosen its own meanwhile.
+  textarea?.addEventListener('focus', () => fit(handle));
+  entry.observer = new ResizeObserver(() => {
+    clearTimeout(entry.resting);
+    entry.resting = setTimeout(() => (!entry.told || hasFocus(entry)) && fit(handle), RESIZE_REST_MS);
+  });
+  entry.observer.observe(el);
+}
+
+function hasFocus({ term }) {
+  return document.activeElement === term.textarea && document.hasFocus();
+}
+
+function answers(entry) {
+  return !entry.readOnly && entry.typed && hasFocus(entry);
 }
 
 /** False lets the page have the key. Ctrl+M makes Tab leave the terminal, and back. */
 function takesKey(entry, event) {
   if (entry.readOnly) return false;
   const ctrl = event.ctrlKey || event.metaKey;
+  if (ctrl && event.code === 'Backquote') return false;
   if (event.ctrlKey && event.code === 'KeyM') {
     if (event.type === 'keydown') entry.tabLeaves = !entry.tabLeaves;
     event.preventDefault();
@@ -74,7 +124,9 @@ function takesKey(entry, event) {
     event.preventDefault();
     return false;
   }
-  return !(ctrl && event.shiftKey && event.code === 'KeyV');
+  if (ctrl && event.shiftKey && event.code === 'KeyV') return false;
+  // While nothing can be typed, Tab has to lead on.
+  return !entry.term.options.disableStdin || (event.shiftKey && event.key !== 'Tab');
 }
 
 function openLink(uri) {
@@ -97,16 +149,51 @@ export function write(handle, data, done) {
 
 /** Empties the screen and the scrollback and forgets colours and modes. */
 export function clear(handle) {
-  terminals.get(handle)?.term.reset();
+  const entry = terminals.get(handle);
+  if (!entry) return;
+  entry.typed = false;
+  entry.term.reset();
 }
 
 /** Fits columns and rows to the element; does nothing while it is hidden. Returns [cols, rows]. */
 export function fit(handle) {
   const entry = terminals.get(handle);
   if (!entry) return undefined;
-  const size = entry.fitAddon.proposeDimensions();
-  if (size && size.cols > 1 && size.rows > 0) entry.fitAddon.fit();
-  return [entry.term.cols, entry.term.rows];
+  const { term, fitAddon, onFit, readOnly } = entry;
+  const size = onFit || readOnly ? fitAddon.proposeDimensions() : undefined;
+  if (size && size.cols > 1 && size.rows > 0) {
+    const other = entry.told || size.cols !== term.cols || size.rows !== term.rows;
+    fitAddon.fit();
+    entry.told = false;
+    if (onFit && other) onFit(term.cols, term.rows);
+  }
+  return [term.cols, term.rows];
+}
+
+/** Takes the size that another window gave the program; `fit`, or the focus, takes the element's own again. */
+export function resize(handle, cols, rows) {
+  const entry = terminals.get(handle);
+  if (!entry || cols < 2 || rows < 1 || (cols === entry.term.cols && rows === entry.term.rows)) return;
+  entry.told = true;
+  entry.term.resize(cols, rows);
+}
+
+/** Whether anything can be typed. */
+export function setInput(handle, on) {
+  const entry = terminals.get(handle);
+  if (entry && !entry.readOnly) entry.term.options.disableStdin = !on;
+}
+
+/** Types a key that a touch keyboard lacks: Escape, Tab, ArrowUp, ArrowDown, ArrowLeft, ArrowRight. */
+export function press(handle, key) {
+  const entry = terminals.get(handle);
+  if (!entry) return;
+  const arrow = { ArrowUp: 'A', ArrowDown: 'B', ArrowRight: 'C', ArrowLeft: 'D' }[key];
+  const lead = entry.term.modes.applicationCursorKeysMode ? '\x1bO' : '\x1b[';
+  const text = arrow ? lead + arrow : { Escape: '\x1b', Tab: '\t' }[key];
+  if (!text) return;
+  entry.typed = true;
+  entry.term.input(text);
 }
 
 /** Pixels that what was printed takes, wrapped lines included, within `min` and `max` rows; undefined while hidden. */
@@ -123,7 +210,10 @@ export function focus(handle) {
   terminals.get(handle)?.term.focus();
 }
 
-/** Finds `text`; `direction` 'next' or 'previous'; an empty text ends the search. Returns whether it was found. */
+/**
+ * Finds a text and says whether it is there; every place that holds it is marked, and `watch` tells how many there are.
+ * An empty text ends the search.
+ */
 export function search(handle, text, direction) {
   const addon = terminals.get(handle)?.searchAddon;
   if (!addon) return false;
@@ -131,7 +221,40 @@ export function search(handle, text, direction) {
     addon.clearDecorations();
     return false;
   }
-  return direction === 'previous' ? addon.findPrevious(text) : addon.findNext(text);
+  const options = { decorations: searchColours() };
+  return direction === 'previous' ? addon.findPrevious(text, options) : addon.findNext(text, options);
+}
+
+function searchColours() {
+  const tokens = openTokens(scheme);
+  const [match, edge, active] = ['--ed-match', '--warn-text', '--ed-selection'].map((name) => tokens.hex(name));
+  tokens.free();
+  return { matchBackground: match, matchOverviewRuler: edge, activeMatchBackground: active, activeMatchBorder: edge, activeMatchColorOverviewRuler: edge };
+}
+
+/**
+ * Tells `onEvent`, as JSON, {type:'scrolled', away} when the view leaves the end or comes back to it, and
+ * {type:'results', index, count} when a search found other places; index counts from 0 and is -1 beyond what is counted.
+ */
+export function watch(handle, onEvent) {
+  const entry = terminals.get(handle);
+  if (!entry) return;
+  const { term, searchAddon } = entry;
+  // Never from within a call of the facade: a Rust closure may not be entered twice, nor after it is gone.
+  const emit = (event) => queueMicrotask(() => terminals.has(handle) && onEvent(JSON.stringify(event)));
+  let away = false;
+  const follow = () => {
+    const now = term.buffer.active.viewportY < term.buffer.active.baseY;
+    if (now !== away) emit({ type: 'scrolled', away: (away = now) });
+  };
+  term.onScroll(follow);
+  term.onWriteParsed(follow);
+  searchAddon.onDidChangeResults(({ resultIndex, resultCount }) => emit({ type: 'results', index: resultIndex, count: resultCount }));
+}
+
+/** Shows the end, and follows it again. */
+export function toEnd(handle) {
+  terminals.get(handle)?.term.scrollToBottom();
 }
 
 /** Everything in the buffer as plain text, wrapped lines joined, without the empty rest of the screen. */
@@ -163,7 +286,11 @@ export function setScreenReaderMode(handle, on) {
 }
 
 export function dispose(handle) {
-  terminals.get(handle)?.term.dispose();
+  const entry = terminals.get(handle);
+  if (!entry) return;
+  clearTimeout(entry.resting);
+  entry.observer?.disconnect();
+  entry.term.dispose();
   terminals.delete(handle);
 }
 

@@ -16,13 +16,17 @@ CREATE TABLE queue_turns (
 ALTER TABLE runs ADD COLUMN network TEXT NOT NULL DEFAULT 'none';
 -- What listens inside the run at this moment.
 ALTER TABLE runs ADD COLUMN ports_json TEXT NOT NULL DEFAULT '[]';
+-- The cases that a test run was limited to.
+ALTER TABLE runs ADD COLUMN only_json TEXT NOT NULL DEFAULT '[]';
 
 CREATE TABLE test_reports (
-    run_id   UUID PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
-    passed   BIGINT NOT NULL,
-    failed   BIGINT NOT NULL,
-    skipped  BIGINT NOT NULL,
-    report   TEXT NOT NULL
+    run_id     UUID PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    framework  TEXT NOT NULL,
+    passed     BIGINT NOT NULL,
+    failed     BIGINT NOT NULL,
+    skipped    BIGINT NOT NULL,
+    truncated  BOOLEAN NOT NULL,
+    report     TEXT NOT NULL
 );
 
 -- A terminal is a run of that kind; this is what only terminals have.
@@ -59,3 +63,10 @@ CREATE TABLE egress_log (
     at          BIGINT NOT NULL
 );
 CREATE INDEX egress_log_by_project ON egress_log (project_id, at);
+
+-- Up to where a piece of a run's output reaches, in bytes of the whole run: late readers skip by it. The index also finds what is no
+-- output without reading the output.
+ALTER TABLE events ADD COLUMN output_end BIGINT;
+UPDATE events SET output_end = (body::json ->> 'offset')::bigint + length((body::json ->> 'data')) / 4 * 3 - (length((body::json ->> 'data')) - length(rtrim((body::json ->> 'data'), '=')))
+ WHERE stream LIKE 'run:%' AND body::json ->> 'kind' = 'output';
+CREATE INDEX events_output ON events (stream, output_end, seq);

@@ -16,13 +16,17 @@ CREATE TABLE queue_turns (
 ALTER TABLE runs ADD COLUMN network TEXT NOT NULL DEFAULT 'none';
 -- What listens inside the run at this moment.
 ALTER TABLE runs ADD COLUMN ports_json TEXT NOT NULL DEFAULT '[]';
+-- The cases that a test run was limited to.
+ALTER TABLE runs ADD COLUMN only_json TEXT NOT NULL DEFAULT '[]';
 
 CREATE TABLE test_reports (
-    run_id   BLOB PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
-    passed   INTEGER NOT NULL,
-    failed   INTEGER NOT NULL,
-    skipped  INTEGER NOT NULL,
-    report   TEXT NOT NULL
+    run_id     BLOB PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    framework  TEXT NOT NULL,
+    passed     INTEGER NOT NULL,
+    failed     INTEGER NOT NULL,
+    skipped    INTEGER NOT NULL,
+    truncated  BOOLEAN NOT NULL,
+    report     TEXT NOT NULL
 );
 
 -- A terminal is a run of that kind; this is what only terminals have.
@@ -59,3 +63,10 @@ CREATE TABLE egress_log (
     at          INTEGER NOT NULL
 );
 CREATE INDEX egress_log_by_project ON egress_log (project_id, at);
+
+-- Up to where a piece of a run's output reaches, in bytes of the whole run: late readers skip by it. The index also finds what is no
+-- output without reading the output.
+ALTER TABLE events ADD COLUMN output_end INTEGER;
+UPDATE events SET output_end = json_extract(body, '$.offset') + length(json_extract(body, '$.data')) / 4 * 3 - (length(json_extract(body, '$.data')) - length(rtrim(json_extract(body, '$.data'), '=')))
+ WHERE stream LIKE 'run:%' AND json_extract(body, '$.kind') = 'output';
+CREATE INDEX events_output ON events (stream, output_end, seq);

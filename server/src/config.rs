@@ -91,11 +91,30 @@ pub struct ModelConfig {
     pub first_byte: Duration,
 }
 
+/// Where other processes are reached. Addresses hold passwords.
+#[derive(Debug, Clone)]
+pub struct RedisConfig {
+    /// Carries live events.
+    pub events: Option<Secret>,
+    /// Carries wake-ups and cancels.
+    pub signals: Option<Secret>,
+}
+
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
     pub concurrency: usize,
+    /// How long a job without limits of its own may go without progress.
+    pub timeout: Duration,
+    /// After so many jobs a worker process replaces itself.
+    pub max_jobs: Option<u64>,
+    /// What a worker process logs, where that differs.
+    pub log_filter: Option<String>,
+    /// Where it was told to keep checkouts.
+    pub work_dir: Option<PathBuf>,
     pub sandbox_tier: TierChoice,
     pub sandbox_paths: Vec<PathBuf>,
+    /// Address blocks outside the public internet that runs may reach where a host is allowed.
+    pub sandbox_open_addresses: Vec<String>,
     pub sandbox_allow_weak: bool,
     /// The program that plays launcher and jail helper; this one unless a test runs inside another.
     pub sandbox_helper: Option<PathBuf>,
@@ -108,6 +127,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database_url: Secret,
     pub db_pool_size: u32,
+    pub redis: RedisConfig,
     pub blobs_dir: PathBuf,
     pub file_size_limit: u64,
     pub http: HttpConfig,
@@ -141,6 +161,7 @@ impl Config {
         let production = env == AppEnv::Production;
         let data_dir = read.path("DATA_DIR");
         let database_url = Secret::new(read_database(&mut read, &data_dir));
+        let redis = read_redis(&mut read);
         let blobs_dir = read.optional("STORAGE_LOCAL_PATH").map_or_else(|| data_dir.join("blobs"), PathBuf::from);
         let http = read_http(&mut read, production);
         let auth = read_auth(&mut read, production, &data_dir);
@@ -159,6 +180,7 @@ impl Config {
             data_dir,
             database_url,
             db_pool_size,
+            redis,
             blobs_dir,
             file_size_limit,
             http,
@@ -183,6 +205,9 @@ impl Config {
 
     /// Where checkouts and branches live.
     pub fn work_dir(&self) -> PathBuf {
+        if let Some(chosen) = &self.worker.work_dir {
+            return chosen.clone();
+        }
         let own = self.data_dir.join("work");
         if !rustix::process::geteuid().is_root() || sandbox::is_open_to_others(&self.data_dir) {
             return own;
@@ -205,6 +230,20 @@ fn read_database(read: &mut Reader, data_dir: &std::path::Path) -> String {
             String::new()
         }
     }
+}
+
+/// Redis is named once, or twice where signals take another way.
+fn read_redis(read: &mut Reader) -> RedisConfig {
+    let mut address = |name: &str| {
+        let url = read.optional(name)?;
+        if Url::parse(&url).is_ok_and(|parsed| parsed.scheme() == "redis" && parsed.host().is_some()) {
+            return Some(Secret::new(url));
+        }
+        read.refuse(name, "must be an address such as redis://name:password@host:6379/0; TLS (rediss://) is not built in");
+        None
+    };
+    let (events, signals) = (address("REDIS_URL"), address("RQ_REDIS_URL"));
+    RedisConfig { signals: signals.or_else(|| events.clone()), events }
 }
 
 fn read_http(read: &mut Reader, production: bool) -> HttpConfig {
@@ -252,15 +291,34 @@ fn read_worker(read: &mut Reader) -> WorkerConfig {
     use TierChoice::{Auto, S1, S2, S3, S3r};
     WorkerConfig {
         concurrency: read.number("WORKER_CONCURRENCY", 1, 256) as usize,
+        timeout: Duration::from_secs(u64::from(read.number("WORKER_TIMEOUT", 1, 24 * 3600))),
+        max_jobs: Some(u64::from(read.number("WORKER_MAX_JOBS", 0, 1_000_000_000))).filter(|most| *most > 0),
+        log_filter: read.optional("WORKER_LOG_LEVEL").map(|_| read_filter(read, "WORKER_LOG_LEVEL")),
+        work_dir: read.optional("WORK_DIR").map(PathBuf::from),
         sandbox_tier: read.one_of("SANDBOX_TIER", &[("auto", Auto), ("S3", S3), ("S3r", S3r), ("S2", S2), ("S1", S1)]),
         sandbox_paths: read.list("SANDBOX_PATHS").into_iter().map(PathBuf::from).collect(),
+        sandbox_open_addresses: read_open_addresses(read),
         sandbox_allow_weak: read.switch("SANDBOX_ALLOW_WEAK"),
         sandbox_helper: None,
     }
 }
 
+fn read_open_addresses(read: &mut Reader) -> Vec<String> {
+    let blocks = read.list("SANDBOX_OPEN_ADDRESSES");
+    if let Some(Err(reason)) = blocks.iter().map(|block| block.parse::<sandbox::Cidr>()).find(Result::is_err) {
+        read.refuse("SANDBOX_OPEN_ADDRESSES", reason);
+    }
+    blocks
+}
+
 fn read_log(read: &mut Reader) -> LogConfig {
-    let level = read.text("LOG_LEVEL");
+    let filter = read_filter(read, "LOG_LEVEL");
+    let format = read.one_of("LOG_FORMAT", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
+    LogConfig { filter, format }
+}
+
+fn read_filter(read: &mut Reader, name: &str) -> String {
+    let level = read.text(name);
     // The names that operators of Python services are used to.
     let filter = match level.to_ascii_lowercase().as_str() {
         "warning" => "warn".to_owned(),
@@ -268,10 +326,9 @@ fn read_log(read: &mut Reader) -> LogConfig {
         other => other.to_owned(),
     };
     if tracing_subscriber::EnvFilter::builder().parse(&filter).is_err() {
-        read.refuse("LOG_LEVEL", "must be trace, debug, info, warn or error, or a filter such as info,server=debug");
+        read.refuse(name, "must be trace, debug, info, warn or error, or a filter such as info,server=debug");
     }
-    let format = read.one_of("LOG_FORMAT", &[("json", LogFormat::Json), ("text", LogFormat::Text)]);
-    LogConfig { filter, format }
+    filter
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod config;
 pub mod doctor;
 pub mod http;
 pub mod logging;
+pub mod preview;
 pub mod serve;
 pub mod wiring;
 pub mod worker;

@@ -1,7 +1,11 @@
 use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
-use server::{config::Config, doctor, logging, serve, wiring};
+use server::{
+    config::{Config, LogConfig},
+    doctor, logging, serve, wiring,
+    worker::Ended,
+};
 
 /// cloudxdevai: projects, an editor, runs in a sandbox and a coding agent, in one program.
 #[derive(Parser)]
@@ -72,18 +76,51 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         tell(&mut std::io::stdout(), &config.describe());
         return Ok(ExitCode::SUCCESS);
     }
-    logging::install(&config.log);
+    logging::install(&log_config(&command, &config));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(dispatch(command, Arc::new(config)));
     // A stuck blocking task must not keep a stopped server from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
-    outcome
+    match outcome? {
+        End::Exit(code) => Ok(code),
+        End::Replace => Err(replace_process().into()),
+    }
 }
 
-async fn dispatch(command: Command, config: Arc<Config>) -> Result<ExitCode, Failure> {
+/// What the process does once it has nothing more to do.
+enum End {
+    Exit(ExitCode),
+    /// Becomes a fresh process of the same program, with the same arguments.
+    Replace,
+}
+
+fn log_config(command: &Command, config: &Config) -> LogConfig {
+    let of_worker = config.worker.log_filter.clone().filter(|_| matches!(command, Command::Worker));
+    LogConfig { filter: of_worker.unwrap_or_else(|| config.log.filter.clone()), ..config.log.clone() }
+}
+
+/// Returns only when it fails. A program that was put in this one's place meanwhile, as an upgrade does, is the one that starts.
+fn replace_process() -> std::io::Error {
+    use std::os::unix::{ffi::OsStrExt, process::CommandExt};
+    let replace = |program: &std::path::Path| std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    let named = std::fs::read_link("/proc/self/exe").ok().map(|path| {
+        let name = path.as_os_str().as_bytes();
+        std::path::PathBuf::from(std::ffi::OsStr::from_bytes(name.strip_suffix(b" (deleted)").unwrap_or(name)))
+    });
+    if let Some(program) = named.filter(|program| program.exists()) {
+        return replace(&program);
+    }
+    replace("/proc/self/exe".as_ref())
+}
+
+async fn dispatch(command: Command, config: Arc<Config>) -> Result<End, Failure> {
     match command {
         Command::Serve { no_worker } => serve::serve(config, !no_worker).await?,
-        Command::Worker => serve::work(config).await?,
+        Command::Worker => {
+            if serve::work(config).await? == Ended::Replace {
+                return Ok(End::Replace);
+            }
+        }
         Command::Migrate => {
             wiring::open_database(&config).await?;
             tell(&mut std::io::stdout(), "The database is at this version's schema.\n");
@@ -92,12 +129,12 @@ async fn dispatch(command: Command, config: Arc<Config>) -> Result<ExitCode, Fai
             let report = doctor::examine(config).await?;
             tell(&mut std::io::stdout(), &doctor::render(&report));
             if report.health.state == wire::admin::CheckState::Failed {
-                return Ok(ExitCode::FAILURE);
+                return Ok(End::Exit(ExitCode::FAILURE));
             }
         }
         Command::Config { .. } => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(End::Exit(ExitCode::SUCCESS))
 }
 
 /// A closed pipe on the other side is nobody's error.

@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     http::{self, AppState, Lingering, PeerAddress},
     wiring::{self, Role, WiringError},
-    worker::Worker,
+    worker::{Ended, Work, Worker},
 };
 
 /// A client has this long to send a request's head, also on a connection that is kept open.
@@ -44,9 +44,13 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let role = if with_worker { Role::Worker } else { Role::Server };
     let app = wiring::wire(config.clone(), role).await?;
-    let state = AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), shutdown: stop.clone() };
+    let state =
+        AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), terminals: app.terminals, shutdown: stop.clone() };
     let (router, _) = http::router(state);
-    let worker = app.work.map(|work| tokio::spawn(Worker::new(work).run(stop.clone())));
+    let worker = app.work.map(|work| {
+        // The site is in the same process, which is not to be replaced.
+        tokio::spawn(Worker::new(Work { max_jobs: None, ..work }).run(stop.clone()))
+    });
     tracing::info!(address = %listener.local_addr().unwrap_or(address), worker = with_worker, "serving");
     listen(listener, router, stop).await;
     if let Some(worker) = worker
@@ -58,14 +62,14 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
     Ok(())
 }
 
-/// Works off jobs until SIGINT or SIGTERM.
-pub async fn work(config: Arc<Config>) -> Result<(), ServeError> {
+/// Works off jobs until SIGINT or SIGTERM, or until it is time for a new process.
+pub async fn work(config: Arc<Config>) -> Result<Ended, ServeError> {
     let stop = stop_on_signal()?;
     let app = wiring::wire(config, Role::Worker).await?;
-    if let Some(work) = app.work {
-        Worker::new(work).run(stop).await;
-    }
-    Ok(())
+    Ok(match app.work {
+        Some(work) => Worker::new(work).run(stop).await,
+        None => Ended::Stopped,
+    })
 }
 
 fn stop_on_signal() -> Result<CancellationToken, ServeError> {
@@ -122,7 +126,7 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &Grace
         router.clone().oneshot(request.map(|body| Body::new(Lingering::new(Body::new(body)))))
     });
     let connection =
-        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service);
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service).with_upgrades();
     let connection = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

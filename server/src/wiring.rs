@@ -6,21 +6,26 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+use agent::TerminalHub;
 use blobs::LocalBlobs;
 use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds};
 use llm::{ApiKey, ModelError, Models, ModelsConfig, OpenAiConfig};
 use sandbox::Sandbox;
-use store::{Db, InProcessBus};
+use store::{Db, InProcessBus, LinkStatus, LiveBus, RedisBus, RedisSignals};
 
 use crate::{
     config::{Config, ModelConfig},
-    worker::Work,
+    worker::{Work, WorkerName},
 };
 
 const OPENAI: &str = "https://api.openai.com/v1";
-const JOBS_PER_USER: i64 = 2;
+/// Before the names of what we keep in a Redis. Installations that share one use different numbers.
+const REDIS_PREFIX: &str = "cloudxdevai";
+/// While Redis answers, the log is looked at this rarely: for what a process wrote that is cut off from it.
+const LOOK_ANYWAY: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WiringError {
@@ -28,6 +33,8 @@ pub enum WiringError {
     Folder { folder: String, source: std::io::Error },
     #[error("the database can't be used: {0}. Check DATABASE_URL; nothing was started.")]
     Database(#[from] store::Error),
+    #[error("Redis can't be used: {0}. Check REDIS_URL and RQ_REDIS_URL.")]
+    Redis(#[from] store::RedisError),
     #[error("the model provider can't be used: {}", .0.sentence())]
     Models(#[from] ModelError),
 }
@@ -46,6 +53,8 @@ pub enum Role {
 /// Everything put together: what the doors need and what the worker needs.
 pub struct App {
     pub services: Arc<Services>,
+    /// The way to the terminals.
+    pub terminals: Arc<TerminalHub>,
     /// Absent where jobs are left to others.
     pub work: Option<Work>,
 }
@@ -60,27 +69,95 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         Role::Worker => Some(Sandbox::probe(sandbox_config(&config, config.work_dir())).await),
         Role::Doctor => Some(examine_sandbox(&config).await?),
     };
+    let lines = open_lines(&config, &db, role)?;
     let services = Arc::new(Services {
         db: db.clone(),
         blobs: Arc::new(blobs),
-        bus: Arc::new(InProcessBus::new()),
+        bus: lines.bus,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         settings: settings(&config),
         models: describe_models(&models, config.models.default_model.as_deref()),
-        probes: probes::all(&config, sandbox.as_ref(), &models),
-        signals: JobSignals::default(),
+        probes: probes::all(&config, sandbox.as_ref(), &models, lines.redis),
+        signals: lines.signals,
     });
+    let terminals = TerminalHub::new(role == Role::Worker);
+    let name = match role {
+        Role::Worker => name_worker(&config.work_dir()).await,
+        Role::Server | Role::Doctor => WorkerName::new_one(),
+    };
     let work = sandbox.map(|sandbox| Work {
         services: services.clone(),
         sandbox,
         models: Arc::new(models),
+        terminals: terminals.clone(),
         concurrency: config.worker.concurrency,
+        timeout: config.worker.timeout,
+        max_jobs: config.worker.max_jobs,
         // A SQLite file belongs to one machine, and its worker has just started: whatever runs there is nobody's.
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),
-        name: format!("{}-{}", std::process::id(), services.ids.new_uuid().simple()),
+        name,
     });
-    Ok(App { services, work })
+    Ok(App { services, terminals, work })
+}
+
+/// The ways between processes.
+struct Lines {
+    bus: Arc<dyn LiveBus>,
+    signals: JobSignals,
+    /// How each connection to a Redis is. Empty without one.
+    redis: Vec<Line>,
+}
+
+/// A connection by what it carries.
+struct Line {
+    carries: &'static str,
+    status: Box<dyn Fn() -> LinkStatus + Send + Sync>,
+}
+
+/// Nothing waits for Redis here or later: what it does not carry is found in the database.
+fn open_lines(config: &Config, db: &Db, role: Role) -> Result<Lines, WiringError> {
+    let signals = JobSignals::default();
+    let mut redis = Vec::new();
+    if let Some(url) = &config.redis.signals {
+        let here = signals.within_process();
+        let link = Arc::new(RedisSignals::start(url.expose(), REDIS_PREFIX, move |signal| here.receive(signal))?);
+        signals.connect(link.clone());
+        redis.push(Line { carries: "wake-ups and cancels", status: Box::new(move || link.status()) });
+    }
+    let bus: Arc<dyn LiveBus> = match &config.redis.events {
+        Some(url) => {
+            let bus = Arc::new(RedisBus::start(url.expose(), REDIS_PREFIX)?);
+            redis.push(Line { carries: "live events", status: Box::new({ let bus = bus.clone(); move || bus.status() }) });
+            let (watched, mut looked) = (bus.clone(), Instant::now());
+            let is_needed = move || {
+                let is_due = looked.elapsed() >= LOOK_ANYWAY || watched.status() != LinkStatus::Up;
+                if is_due {
+                    looked = Instant::now();
+                }
+                is_due
+            };
+            tokio::spawn(store::watch_log(db.clone(), bus.local().clone(), is_needed));
+            bus
+        }
+        None => {
+            let bus = InProcessBus::new();
+            // A server that works off its jobs itself on a SQLite file knows all there is to know.
+            if !db.is_local() || role == Role::Server {
+                tokio::spawn(store::watch_log(db.clone(), bus.clone(), || true));
+            }
+            Arc::new(bus)
+        }
+    };
+    Ok(Lines { bus, signals, redis })
+}
+
+/// The work folder's own name, so that this worker knows what the one before it left.
+async fn name_worker(work_dir: &Path) -> WorkerName {
+    WorkerName::of_folder(work_dir).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, folder = %work_dir.display(), "the work folder belongs to another worker, or can't be written");
+        WorkerName::new_one()
+    })
 }
 
 /// In a folder of its own, so that a running server keeps its work folder.
@@ -114,7 +191,6 @@ fn settings(config: &Config) -> Settings {
         registration: if config.auth.registration_open { Registration::Open } else { Registration::Closed },
         secure_cookies: config.http.is_secure(),
         file_size_limit: config.file_size_limit,
-        jobs_per_user: JOBS_PER_USER,
         sample: if config.dev_seed_data { llm::sample::SAMPLE_FILES } else { &[] },
     }
 }

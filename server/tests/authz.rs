@@ -27,6 +27,7 @@ struct Things {
     change_set: String,
     hunk: String,
     run: String,
+    terminal: String,
     job: String,
     user: String,
 }
@@ -83,8 +84,20 @@ fn rest() -> Vec<Row> {
         row!(GET "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project)),
         row!(POST "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project), json!({ "kind": "sandbox_exec", "command": "true" })),
         row!(GET "/api/runs/{id}" Member, t => format!("/api/runs/{}", t.run)),
+        row!(DELETE "/api/runs/{id}" Member, t => format!("/api/runs/{}", t.run)),
         row!(GET "/api/runs/{id}/output" Member, t => format!("/api/runs/{}/output", t.run)),
+        row!(GET "/api/runs/{id}/tests" Member, t => format!("/api/runs/{}/tests", t.run)),
+        row!(GET "/api/projects/{id}/tests" Member, t => format!("/api/projects/{}/tests", t.project)),
+        row!(PUT "/api/projects/{id}/tests" Member, t => format!("/api/projects/{}/tests", t.project), json!({ "command": "true" })),
         row!(POST "/api/runs/{id}/cancel" Member, t => format!("/api/runs/{}/cancel", t.run)),
+        row!(POST "/api/runs/{id}/previews/{port}" Member, t => format!("/api/runs/{}/previews/8080", t.run)),
+        row!(GET "/api/projects/{id}/terminals" Member, t => format!("/api/projects/{}/terminals", t.project)),
+        row!(POST "/api/projects/{id}/terminals" Member, t => format!("/api/projects/{}/terminals", t.project), json!({ "cols": 80, "rows": 24 })),
+        row!(PATCH "/api/terminals/{id}" Member, t => format!("/api/terminals/{}", t.terminal), json!({ "title": "T" })),
+        row!(DELETE "/api/terminals/{id}" Member, t => format!("/api/terminals/{}", t.terminal)),
+        row!(GET "/api/terminals/{id}/ws" Member, t => format!("/api/terminals/{}/ws", t.terminal)),
+        row!(GET "/api/projects/{id}/network" Member, t => format!("/api/projects/{}/network", t.project)),
+        row!(PUT "/api/projects/{id}/network" Member, t => format!("/api/projects/{}/network", t.project), json!({ "allow": [] })),
         row!(GET "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project)),
         row!(POST "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project), json!({})),
         row!(GET "/api/conversations/{id}" Member, t => format!("/api/conversations/{}", t.conversation)),
@@ -99,11 +112,14 @@ fn rest() -> Vec<Row> {
         row!(GET "/api/change-sets/{id}" Member, t => format!("/api/change-sets/{}", t.change_set)),
         row!(POST "/api/change-sets/{id}/decisions" Member, t => format!("/api/change-sets/{}/decisions", t.change_set), json!({ "accept": [t.hunk] })),
         row!(GET "/api/jobs/{id}" Member, t => format!("/api/jobs/{}", t.job)),
+        row!(POST "/api/jobs/{id}/cancel" Member, t => format!("/api/jobs/{}/cancel", t.job)),
         row!(GET "/api/admin/users" Admin, t => { let _ = t; "/api/admin/users" }),
         row!(PATCH "/api/admin/users/{id}" Admin, t => format!("/api/admin/users/{}", t.user), json!({})),
         row!(GET "/api/admin/jobs" Admin, t => { let _ = t; "/api/admin/jobs" }),
         row!(POST "/api/admin/jobs/{id}/cancel" Admin, t => format!("/api/admin/jobs/{}/cancel", t.job)),
         row!(POST "/api/admin/jobs/{id}/requeue" Admin, t => format!("/api/admin/jobs/{}/requeue", t.job)),
+        row!(GET "/api/admin/settings/runs" Admin, t => { let _ = t; "/api/admin/settings/runs" }),
+        row!(PUT "/api/admin/settings/runs" Admin, t => { let _ = t; "/api/admin/settings/runs" }, json!({})),
         row!(GET "/api/admin/health" Admin, t => { let _ = t; "/api/admin/health" }),
         row!(GET "/api/live/{stream}" Member, t => format!("/api/live/project:{}", t.project)),
         row!(GET "/api/live" Member, t => format!("/api/live?s=project:{}@0", t.project)),
@@ -135,7 +151,18 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/runs/list" Member, t => { let _ = t; "/fn/runs/list" }, json!({ "project": t.project })),
         row!(POST "/fn/runs/get" Member, t => { let _ = t; "/fn/runs/get" }, json!({ "id": t.run })),
         row!(POST "/fn/runs/start" Member, t => { let _ = t; "/fn/runs/start" }, json!({ "project": t.project, "request": { "kind": "sandbox_exec", "command": "true" } })),
+        row!(POST "/fn/runs/delete" Member, t => { let _ = t; "/fn/runs/delete" }, json!({ "id": t.run })),
+        row!(POST "/fn/test_reports/of_run" Member, t => { let _ = t; "/fn/test_reports/of_run" }, json!({ "run": t.run })),
+        row!(POST "/fn/test_reports/settings" Member, t => { let _ = t; "/fn/test_reports/settings" }, json!({ "project": t.project })),
+        row!(POST "/fn/test_reports/update_settings" Member, t => { let _ = t; "/fn/test_reports/update_settings" }, json!({ "project": t.project, "request": {} })),
         row!(POST "/fn/runs/cancel" Member, t => { let _ = t; "/fn/runs/cancel" }, json!({ "id": t.run })),
+        row!(POST "/fn/previews/address" Member, t => { let _ = t; "/fn/previews/address" }, json!({ "run": t.run, "port": 8080 })),
+        row!(POST "/fn/network/policy" Member, t => { let _ = t; "/fn/network/policy" }, json!({ "project": t.project })),
+        row!(POST "/fn/network/update" Member, t => { let _ = t; "/fn/network/update" }, json!({ "project": t.project, "request": { "allow": [] } })),
+        row!(POST "/fn/terminals/list" Member, t => { let _ = t; "/fn/terminals/list" }, json!({ "project": t.project })),
+        row!(POST "/fn/terminals/open" Member, t => { let _ = t; "/fn/terminals/open" }, json!({ "project": t.project, "request": { "cols": 80, "rows": 24 } })),
+        row!(POST "/fn/terminals/rename" Member, t => { let _ = t; "/fn/terminals/rename" }, json!({ "id": t.terminal, "title": "T" })),
+        row!(POST "/fn/terminals/close" Member, t => { let _ = t; "/fn/terminals/close" }, json!({ "id": t.terminal })),
         row!(POST "/fn/chat/models" SignedIn, t => { let _ = t; "/fn/chat/models" }, json!({})),
         row!(POST "/fn/chat/conversations" Member, t => { let _ = t; "/fn/chat/conversations" }, json!({ "project": t.project })),
         row!(POST "/fn/chat/create" Member, t => { let _ = t; "/fn/chat/create" }, json!({ "project": t.project, "request": {} })),
@@ -152,6 +179,8 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/admin/cancel_job" Admin, t => { let _ = t; "/fn/admin/cancel_job" }, json!({ "id": t.job })),
         row!(POST "/fn/admin/requeue_job" Admin, t => { let _ = t; "/fn/admin/requeue_job" }, json!({ "id": t.job })),
         row!(POST "/fn/admin/health" Admin, t => { let _ = t; "/fn/admin/health" }, json!({})),
+        row!(POST "/fn/settings/runs" Admin, t => { let _ = t; "/fn/settings/runs" }, json!({})),
+        row!(POST "/fn/settings/update_runs" Admin, t => { let _ = t; "/fn/settings/update_runs" }, json!({ "request": {} })),
         row!(POST "/fn/auth/logout" Public, t => { let _ = t; "/fn/auth/logout" }),
     ]
 }
@@ -177,10 +206,12 @@ async fn things(world: &World) -> Things {
     let proposed = propose(world, turn.parse().unwrap()).await;
     let (change_set, hunk) = (proposed.change_set_id.to_string(), proposed.files[0].hunks[0].id.to_string());
     let run = fixture::start_run(owner, &project, "true").await.id.to_string();
+    let size = json!({ "cols": 80, "rows": 24 });
+    let terminal = owner.post(&format!("/api/projects/{project}/terminals"), &size).await.expect(202).id();
     let import = owner.upload("a.zip", archives::zip(&[("a", b"a")])).await.expect(202);
     let job = import.field("job_id").as_str().unwrap().to_owned();
     let user = world.stranger.user.as_ref().unwrap().id.to_string();
-    Things { project, conversation, turn, change_set, hunk, run, job, user }
+    Things { project, conversation, turn, change_set, hunk, run, terminal, job, user }
 }
 
 /// A change set as the agent would leave it.
@@ -205,6 +236,10 @@ async fn try_row(caller: &Caller, row: &Row, things: &Things) -> u16 {
         request = request.json(&body(things));
     } else if row.method == Method::POST {
         request = request.header("content-type", "application/x-www-form-urlencoded").body("");
+    }
+    if row.path.ends_with("/ws") {
+        let handshake = [("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+        request = handshake.into_iter().fold(request.header("connection", "Upgrade"), |request, (name, value)| request.header(name, value));
     }
     // A stream that opens never ends by itself, so only its beginning is looked at.
     match caller.follow_with(request).await {
@@ -247,13 +282,17 @@ async fn hold_to(world: &World, row: &Row, failures: &mut Vec<String>) {
         "an administrator",
         admin,
         match row.access {
-            Member if row.path != "/api/jobs/{id}" => admin == 404,
+            Member if !row.path.starts_with("/api/jobs/") => admin == 404,
             _ => !refused(admin),
         },
     );
     let owner = try_row(&world.owner, row, &things).await;
     // This call was never asked about.
     let unknown_call = row.path.contains("approval") && owner == 404;
+    // What a row leaves open counts against the owner's limit in the next one.
+    for open in world.owner.get(&format!("/api/projects/{}/terminals", things.project)).await.listed_ids() {
+        world.owner.delete(&format!("/api/terminals/{open}")).await;
+    }
     check("its owner", owner, if row.access == Admin { owner == 403 } else { !refused(owner) || unknown_call });
 }
 

@@ -36,6 +36,13 @@ fn is_plain_form() -> bool {
     })
 }
 
+/// The host, with its port, under which the browser reached us; empty when it did not say.
+pub fn host() -> String {
+    let request = use_context::<http::request::Parts>();
+    let host = request.as_ref().and_then(|request| request.headers.get(http::header::HOST)).and_then(|host| host.to_str().ok());
+    host.unwrap_or_default().to_owned()
+}
+
 /// Puts the browser's session cookie on the response.
 pub fn set_session_cookie(cookie: &str) {
     if let (Some(response), Ok(value)) = (use_context::<ResponseOptions>(), http::HeaderValue::from_str(cookie)) {

@@ -9,7 +9,12 @@ pub mod chat;
 pub mod ctx;
 mod error;
 pub mod files;
+pub mod network;
+pub mod previews;
 pub mod projects;
 pub mod runs;
+pub mod settings;
+pub mod terminals;
+pub mod test_reports;
 
 pub use error::ApiError;

@@ -34,3 +34,10 @@ pub async fn cancel(id: RunId) -> Result<Run, ApiError> {
     let ctx = super::ctx::current()?;
     domain::runs::cancel(&ctx, id).await.map_err(super::ctx::refuse)
 }
+
+/// Takes a finished run away with everything it printed; there is no way back.
+#[server(name = DeleteFn, prefix = "/fn", endpoint = "runs/delete", input = Json)]
+pub async fn delete(id: RunId) -> Result<(), ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::runs::delete(&ctx, id).await.map_err(super::ctx::refuse)
+}

@@ -1,13 +1,15 @@
 //! What can be done on the project page by key and from the palette: one list for both.
 
 use leptos::{ev, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
+use wire::runs::RunKind;
 
 use crate::{
     api,
     components::{
         documents,
         editor_pane::focus_editor,
-        ide::{Ide, PaletteKind, PhonePane},
+        ide::{ConsoleTab, Ide, PaletteKind, PhonePane},
+        test_desk,
     },
     ui::focus,
 };
@@ -26,9 +28,17 @@ pub enum Command {
     CloseFile,
     RunAgain,
     StopRun,
+    RunTests,
+    RunFailedTests,
+    SetUpTests,
     OpenReview,
     ToggleSide,
     ToggleConsole,
+    MaximiseConsole,
+    ShowOutput,
+    ShowTests,
+    ShowTerminal,
+    ShowPorts,
     ToggleChat,
     AskAgent,
     NextArea,
@@ -37,7 +47,7 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
         Self::GoToFile,
         Self::ShowCommands,
         Self::Save,
@@ -45,9 +55,17 @@ impl Command {
         Self::CloseFile,
         Self::RunAgain,
         Self::StopRun,
+        Self::RunTests,
+        Self::RunFailedTests,
+        Self::SetUpTests,
         Self::OpenReview,
         Self::ToggleSide,
         Self::ToggleConsole,
+        Self::MaximiseConsole,
+        Self::ShowOutput,
+        Self::ShowTests,
+        Self::ShowTerminal,
+        Self::ShowPorts,
         Self::ToggleChat,
         Self::AskAgent,
         Self::NextArea,
@@ -64,9 +82,17 @@ impl Command {
             Self::CloseFile => "Close the file",
             Self::RunAgain => "Repeat the last run",
             Self::StopRun => "Stop the run",
+            Self::RunTests => "Run the tests",
+            Self::RunFailedTests => "Run the failed tests again",
+            Self::SetUpTests => "Set up how the tests are run",
             Self::OpenReview => "Review what the agent proposes",
             Self::ToggleSide => "Show or hide the files",
             Self::ToggleConsole => "Show or hide the runs",
+            Self::MaximiseConsole => "Maximise the panel of the runs, or make it small again",
+            Self::ShowOutput => "Show the output of runs",
+            Self::ShowTests => "Show the tests",
+            Self::ShowTerminal => "Show the terminals",
+            Self::ShowPorts => "Show the ports",
             Self::ToggleChat => "Show or hide the chat",
             Self::AskAgent => "Write to the agent",
             Self::NextArea => "Go to the next area",
@@ -83,9 +109,16 @@ impl Command {
             Self::CloseFile => "x",
             Self::RunAgain => "rotate-cw",
             Self::StopRun => "square",
+            Self::RunTests | Self::ShowTests => "flask-conical",
+            Self::RunFailedTests => "rotate-cw",
+            Self::SetUpTests => "settings",
             Self::OpenReview => "git-compare",
             Self::ToggleSide => "files",
             Self::ToggleConsole => "panel-bottom",
+            Self::MaximiseConsole => "maximize-2",
+            Self::ShowOutput => "scroll-text",
+            Self::ShowTerminal => "square-terminal",
+            Self::ShowPorts => "link",
             Self::ToggleChat => "panel-right",
             Self::AskAgent => "sparkles",
             Self::NextArea | Self::PreviousArea => "arrow-right",
@@ -106,7 +139,18 @@ impl Command {
             Self::ToggleChat => vec!["Ctrl", "L"],
             Self::NextArea => vec!["F6"],
             Self::PreviousArea => vec!["Shift", "F6"],
-            Self::SaveAll | Self::CloseFile | Self::AskAgent | Self::FocusEditor => Vec::new(),
+            Self::ShowTerminal => vec!["Ctrl", "`"],
+            Self::SaveAll
+            | Self::CloseFile
+            | Self::AskAgent
+            | Self::FocusEditor
+            | Self::RunTests
+            | Self::RunFailedTests
+            | Self::SetUpTests
+            | Self::MaximiseConsole
+            | Self::ShowOutput
+            | Self::ShowTests
+            | Self::ShowPorts => Vec::new(),
         }
     }
 
@@ -119,9 +163,24 @@ impl Command {
             Self::CloseFile => with_active(ide, documents::close),
             Self::RunAgain => run_again(ide),
             Self::StopRun => stop_run(ide),
+            Self::RunTests => test_desk::start(ide, Vec::new()),
+            Self::RunFailedTests => test_desk::start_failed(ide),
+            Self::SetUpTests => {
+                ide.show_console(ConsoleTab::Tests);
+                ide.tests.configuring.set(true);
+            }
+            Self::MaximiseConsole => {
+                ide.console.set_open(true);
+                ide.console_max.update(|max| *max = !*max);
+            }
+            Self::ShowOutput => show_tab(ide, ConsoleTab::Output),
+            Self::ShowTests => show_tab(ide, ConsoleTab::Tests),
+            Self::ShowTerminal => show_tab(ide, ConsoleTab::Terminal),
+            Self::ShowPorts => show_tab(ide, ConsoleTab::Ports),
             Self::OpenReview => open_review(ide),
             Self::ToggleSide => toggle_side(ide),
             Self::ToggleConsole => {
+                ide.console_max.set(false);
                 ide.console.toggle();
                 ide.phone_pane.set(PhonePane::Runs);
             }
@@ -157,16 +216,27 @@ pub fn run_again(ide: Ide) {
         ide.run(command);
         return;
     }
-    ide.console_open.set(true);
-    ide.phone_pane.set(PhonePane::Runs);
-    request_animation_frame(|| focus_in(".console-area input, .console-area textarea"));
+    ide.show_console(ConsoleTab::Output);
+    request_animation_frame(|| focus_in(".console-area .run-input"));
 }
 
-fn stop_run(ide: Ide) {
+/// Opens the console at a tab and goes there, unless what is in it takes the focus by itself.
+fn show_tab(ide: Ide, tab: ConsoleTab) {
+    ide.show_console(tab);
+    request_animation_frame(move || {
+        let inside = format!("#console-{}", tab.name());
+        if !is_inside(&inside) {
+            focus_in(&format!("#console-tab-{}", tab.name()));
+        }
+    });
+}
+
+/// Stops the chosen run, or else the newest that goes on. Terminals are closed at their own place.
+pub fn stop_run(ide: Ide) {
     let running = ide.runs.with_untracked(|runs| {
         let selected = ide.selected_run.get_untracked();
-        let is_selected = |run: &&wire::runs::Run| Some(run.id) == selected && !run.state.is_finished();
-        runs.iter().find(is_selected).or_else(|| runs.iter().find(|run| !run.state.is_finished())).map(|run| run.id)
+        let live = |run: &&wire::runs::Run| !run.state.is_finished() && run.kind != RunKind::Terminal;
+        runs.iter().filter(live).find(|run| Some(run.id) == selected).or_else(|| runs.iter().find(live)).map(|run| run.id)
     });
     let Some(id) = running else { return };
     spawn_local(async move {
@@ -255,6 +325,7 @@ pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
         // With a review open and the focus nowhere in particular, these keys apply its decisions.
         (true, false, "enter") if ide.review.get_untracked().is_some() && !is_inside(".console") => return,
         (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
+        (true, _, "`") => Command::ShowTerminal,
         (true, false, ".") if !is_inside(".chat") => Command::StopRun,
         (false, false, "f6") => Command::NextArea,
         (false, true, "f6") => Command::PreviousArea,

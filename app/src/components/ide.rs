@@ -9,10 +9,16 @@ use wire::{
     changes::ChangeSet,
     files::{Entry, OpenedFile, Tree},
     projects::{Project, ProjectRole},
-    runs::{Run, StartRun},
+    runs::{Run, RunKind, StartRun},
     users::User,
 };
 
+pub use super::console_tab::ConsoleTab;
+use super::{
+    ports_panel::Ports,
+    terminal_state::Terminals,
+    test_desk::{self, TestDesk},
+};
 use crate::{
     api,
     live::Live,
@@ -153,6 +159,13 @@ pub struct Ide {
     pub side_open: RwSignal<bool>,
     pub chat_open: RwSignal<bool>,
     pub console_open: RwSignal<bool>,
+    /// Remembered per project by the console.
+    pub console_tab: RwSignal<ConsoleTab>,
+    /// The console covers the editor until a file is opened.
+    pub console_max: RwSignal<bool>,
+    pub tests: TestDesk,
+    pub terminals: Terminals,
+    pub ports: Ports,
     /// Between phone and desk width the files open over the main area while the chat stands beside it.
     pub drawer: RwSignal<bool>,
     pub phone_pane: RwSignal<PhonePane>,
@@ -203,7 +216,10 @@ impl Ide {
         let side = use_panel(format!("side:{}", project.id), 180.0, 520.0, true);
         let chat = use_panel(format!("chat:{}", project.id), 300.0, 760.0, true);
         let console = use_panel(format!("console:{}", project.id), 120.0, 640.0, true);
-        let last_command = runs.iter().find(|run| run.turn_id.is_none()).map(|run| run.command.clone()).unwrap_or_default();
+        let last_command = runs.iter()
+            .find(|run| run.turn_id.is_none() && run.kind == RunKind::SandboxExec)
+            .map(|run| run.command.clone())
+            .unwrap_or_default();
         let ide = Self {
             project_id: project.id,
             tree_loaded: RwSignal::new(tree.is_some()),
@@ -222,6 +238,11 @@ impl Ide {
             side_open: side.open,
             chat_open: chat.open,
             console_open: console.open,
+            console_tab: RwSignal::new(ConsoleTab::Output),
+            console_max: RwSignal::new(false),
+            tests: TestDesk::default(),
+            terminals: Terminals::default(),
+            ports: RwSignal::default(),
             drawer: RwSignal::new(false),
             phone_pane: RwSignal::new(PhonePane::Chat),
             phone_editor: RwSignal::new(false),
@@ -245,6 +266,7 @@ impl Ide {
     /// Brings a file on top, opening it if needed, and shows a line of it (1-based).
     pub fn open_file(&self, path: &str, line: Option<u32>) {
         self.close_review();
+        self.console_max.set(false);
         if !self.tabs.with_untracked(|tabs| tabs.iter().any(|tab| tab.path == path)) {
             self.tabs.update(|tabs| tabs.push(Tab::new(path)));
         }
@@ -294,14 +316,19 @@ impl Ide {
 
     /// Starts a command, shows its run and makes it the one that Run repeats.
     pub fn run(&self, command: impl Into<String>) {
+        self.start(StartRun::command(command));
+    }
+
+    /// Starts a run and shows it. A command becomes the one that Run repeats.
+    pub fn start(&self, request: StartRun) {
         let ide = *self;
-        let command = command.into();
-        ide.console_open.set(true);
-        ide.phone_pane.set(PhonePane::Runs);
-        ide.last_command.set(command.clone());
-        storage::write(&ide.storage_key("command"), &command);
+        ide.show_console(ConsoleTab::Output);
+        if request.kind == RunKind::SandboxExec {
+            ide.last_command.set(request.command.clone());
+            storage::write(&ide.storage_key("command"), &request.command);
+        }
         spawn_local(async move {
-            match api::runs::start(ide.project_id, StartRun::command(command)).await {
+            match api::runs::start(ide.project_id, request).await {
                 _ if ide.is_gone() => {}
                 Ok(run) => {
                     ide.selected_run.set(Some(run.id));
@@ -310,6 +337,34 @@ impl Ide {
                 Err(error) => ide.error(&error.0),
             }
         });
+    }
+
+    /// Starts what a run was once more: the same kind, directory and network.
+    pub fn run_again(&self, run: &Run) {
+        if run.kind == RunKind::TestRunner && run.command.trim().is_empty() {
+            test_desk::start(*self, run.only.clone());
+            return;
+        }
+        self.start(StartRun {
+            command: run.command.clone(),
+            cwd: Some(run.cwd.clone()).filter(|cwd| !cwd.is_empty()),
+            network: Some(run.network),
+            only: run.only.clone(),
+            ..StartRun::of_kind(run.kind)
+        });
+    }
+
+    /// Opens the console at one of its tabs.
+    pub fn show_console(&self, tab: ConsoleTab) {
+        self.console_tab.set(tab);
+        self.console.set_open(true);
+        self.phone_pane.set(PhonePane::Runs);
+    }
+
+    /// Shows a run in the list.
+    pub fn show_run(&self, id: RunId) {
+        self.show_console(ConsoleTab::Output);
+        self.selected_run.set(Some(id));
     }
 
     /// Takes over what is known about a run now; a state that is already finished is not taken back.
@@ -335,6 +390,7 @@ impl Ide {
             self.drawer.set(false);
             self.chat_open.set(false);
             self.console_open.set(false);
+            self.console_max.set(false);
         }
         self.phone_pane.set(PhonePane::Review);
         self.review.set(Some(turn));

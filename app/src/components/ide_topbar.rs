@@ -105,6 +105,10 @@ fn Switcher(ide: Ide) -> impl IntoView {
                 <Icon name="layout-dashboard" small=true />
                 "All projects"
             </a>
+            <a role="menuitem" tabindex="-1" href=format!("/projects/{}/settings", ide.project_id) on:click=move |_| state.close()>
+                <Icon name="file-cog" small=true />
+                "Project settings"
+            </a>
             <MenuSeparator />
             {move || match others.get() {
                 None => view! { <div class="menu-note">"Loading"</div> }.into_any(),

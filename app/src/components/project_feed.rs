@@ -14,7 +14,7 @@ use wire::{
 
 use crate::{
     api,
-    components::{documents, ide::Ide, tree_model::parent},
+    components::{documents, ide::Ide, terminal_state, tree_model::parent},
 };
 
 /// Events that come in a row (a replay, a run that writes many files) end in one request.
@@ -27,6 +27,7 @@ const SINGLE_RUNS_MAX: usize = 3;
 struct Stale {
     tree: bool,
     project: bool,
+    terminals: bool,
     runs: BTreeSet<RunId>,
     /// Open hunks by turn, as last told.
     turns: BTreeMap<TurnId, i64>,
@@ -110,6 +111,7 @@ impl Feed {
                     });
                 }
             }
+            EventKind::TerminalChanged { .. } => self.mark(|stale| stale.terminals = true),
             EventKind::ChangeSetChanged { turn_id, open_hunks, .. } => self.mark(|stale| {
                 stale.turns.insert(*turn_id, *open_hunks);
             }),
@@ -137,6 +139,9 @@ impl Feed {
         }
         if stale.project {
             self.read_project();
+        }
+        if stale.terminals {
+            terminal_state::load(self.ide);
         }
         self.read_runs(stale.runs);
         for (turn, open_hunks) in stale.turns {

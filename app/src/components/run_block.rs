@@ -1,15 +1,21 @@
 //! One run: command, state and facts in its head, output below.
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{
     Micros, RunId,
-    runs::{ExitKind, Run, RunState},
+    runs::{ExitKind, Run, RunKind, RunNetwork, RunState},
 };
 
 use super::{
     clipboard,
     ide::use_ide,
-    run_output::{RunOutput, Tail},
+    run_chart::RunChart,
+    run_egress::RunEgress,
+    run_feed::RunFeed,
+    run_files::RunFiles,
+    run_output::{RunOutput, Screen, Tail},
+    run_search::RunSearch,
+    test_desk,
 };
 use crate::{
     api,
@@ -60,10 +66,10 @@ fn has_failed(run: &Run) -> bool {
 pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<bool>, on_toggle: Callback<()>) -> impl IntoView {
     let ide = use_ide();
     let run = Memo::new(move |_| ide.runs.with(|runs| runs.iter().find(|run| run.id == id).cloned()));
-    let tail = Tail::default();
+    let parts = Parts::default();
     let stopping = RwSignal::new(false);
     let finished = Memo::new(move |_| run.with(|run| run.as_ref().is_none_or(|run| run.state.is_finished())));
-    let command = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.command.clone()).unwrap_or_default()));
+    let command = Memo::new(move |_| run.with(|run| run.as_ref().map(title).unwrap_or_default()));
     let state = Memo::new(move |_| {
         run.with(|run| {
             let run = run.as_ref()?;
@@ -82,6 +88,11 @@ pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<boo
             stopping.try_set(false);
         });
     };
+    let again = move |_| {
+        if let Some(run) = run.get_untracked() {
+            ide.run_again(&run);
+        }
+    };
     Effect::new(move |before: Option<bool>| {
         let done = finished.get();
         if before == Some(false) && done {
@@ -90,8 +101,16 @@ pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<boo
         }
         done
     });
+    let on_keydown = move |event: ev::KeyboardEvent| {
+        let control = event.ctrl_key() || event.meta_key();
+        if control && !event.shift_key() && !event.alt_key() && event.key().eq_ignore_ascii_case("f") && open.get_untracked() {
+            event.prevent_default();
+            event.stop_propagation();
+            parts.open_search();
+        }
+    };
     view! {
-        <article class="run" aria-label=label>
+        <article class="run" aria-label=label on:keydown=on_keydown>
             <div class="run-head">
                 <button
                     type="button"
@@ -104,7 +123,7 @@ pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<boo
                     <code class="clip">{move || first_line(&command.get())}</code>
                 </button>
                 {move || state.get().map(|(kind, icon, word)| view! { <Badge kind=kind icon=icon>{word}</Badge> })}
-                <Facts run=run />
+                <Facts run=run feed=parts.feed />
                 <Show
                     when=move || finished.get()
                     fallback=move || {
@@ -117,13 +136,49 @@ pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<boo
                     }
                 >
                     {move || run.with(|run| run.as_ref().map(|run| view! { <RelativeTime at=run.created_at class="t3 fs12 nowrap desk" /> }))}
-                    <IconButton icon="rotate-cw" label="Run again" small=true on:click=move |_| ide.run(command.get_untracked()) />
+                    <IconButton icon="rotate-cw" label="Run again" small=true disabled=Signal::derive(move || !ide.can_edit()) on:click=again />
                 </Show>
             </div>
             <Show when=move || open.get()>
-                <Opened id=id run=run tail=tail />
+                <Opened id=id run=run parts=parts />
             </Show>
         </article>
+    }
+}
+
+/// What the head and the open part of a run share.
+#[derive(Debug, Clone, Copy, Default)]
+struct Parts {
+    tail: Tail,
+    feed: RunFeed,
+    screen: Screen,
+    searching: Searching,
+}
+
+/// Whether the search bar is there.
+#[derive(Debug, Clone, Copy)]
+struct Searching(RwSignal<bool>);
+
+impl Default for Searching {
+    fn default() -> Self {
+        Self(RwSignal::new(false))
+    }
+}
+
+impl Parts {
+    /// Opens the search; an open one gets the focus again.
+    fn open_search(self) {
+        self.searching.0.set(false);
+        self.searching.0.set(true);
+    }
+}
+
+/// What a run is called: its command, or what it does where that is not typed.
+fn title(run: &Run) -> String {
+    match (run.kind, run.command.trim()) {
+        (RunKind::TestRunner, "") if run.only.is_empty() => "Tests".to_owned(),
+        (RunKind::TestRunner, "") => format!("Tests, {}", format::counted(run.only.len() as i64, "case", "cases")),
+        _ => run.command.clone(),
     }
 }
 
@@ -133,91 +188,152 @@ fn first_line(command: &str) -> String {
     if lines.next().is_some() { format!("{first} …") } else { first }
 }
 
+/// What it used and may reach, beside its command; while it runs, as last measured.
 #[component]
-fn Facts(run: Memo<Option<Run>>) -> impl IntoView {
-    let tier_name = |tier: &str| format!("Sandbox tier {tier}");
-    let facts = move || {
+fn Facts(run: Memo<Option<Run>>, feed: RunFeed) -> impl IntoView {
+    let used = Memo::new(move |_| {
         run.with(|run| {
             let run = run.as_ref()?;
-            let usage = run.usage;
-            let fact = |name: &'static str, value: String| view! { <span class="wide">{name}<b>{value}</b></span> };
-            let changed = (run.state.is_finished() && !run.changes.is_empty())
+            match run.usage {
+                Some(usage) => Some((Some(usage.wall_ms), usage.cpu_ms, usage.peak_memory_bytes)),
+                None => feed.samples.with(|samples| samples.last().map(|last| (None, last.cpu_ms, samples.peak_memory()))),
+            }
+        })
+    });
+    let fact = |name: &'static str, value: String| view! { <span class="wide">{name}<b>{value}</b></span> };
+    let figures = move || {
+        used.get().map(|(wall, cpu, peak)| {
+            view! {
+                {wall.map(|wall| view! { <span><b>{format::duration_ms(wall)}</b></span> })}
+                {fact("CPU ", format::duration_ms(cpu))}
+                {peak.map(|peak| fact("Peak ", format::bytes(peak)))}
+            }
+        })
+    };
+    let rest = move || {
+        run.with(|run| {
+            let run = run.as_ref()?;
+            let (icon, network) = match run.network {
+                RunNetwork::None => ("shield-check", "No network"),
+                RunNetwork::AllowList => ("link", "Allowed hosts only"),
+            };
+            let changed = run
+                .state
+                .is_finished()
                 .then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
+            let tier = run.tier.clone();
             Some(view! {
-                {usage.map(|usage| view! { <span><b>{format::duration_ms(usage.wall_ms)}</b></span> })}
-                {usage.map(|usage| fact("CPU ", format::duration_ms(usage.cpu_ms)))}
-                {usage.and_then(|usage| usage.peak_memory_bytes).map(|peak| fact("Peak ", format::bytes(peak)))}
-                <span title=run.tier.as_deref().map(tier_name)>
-                    <Icon name="shield-check" small=true />
-                    "No network"
+                <span>
+                    <Icon name=icon small=true />
+                    {network}
                 </span>
+                {tier.map(|tier| view! { <span title=format!("Sandbox tier {tier}")>{tier}</span> })}
                 {changed.map(|text| view! { <span class="wide">{text}</span> })}
                 {run.turn_id.is_some().then(|| view! { <span class="wide">"by the agent"</span> })}
             })
         })
     };
-    view! { <span class="facts grow">{facts}</span> }
+    view! { <span class="facts grow">{figures} {rest}</span> }
 }
 
 /// What stands below the head of an open run.
 #[component]
-fn Opened(id: RunId, run: Memo<Option<Run>>, tail: Tail) -> impl IntoView {
+fn Opened(id: RunId, run: Memo<Option<Run>>, parts: Parts) -> impl IntoView {
+    let Parts { tail, feed, screen, searching: Searching(searching) } = parts;
+    let label = run.with_untracked(|run| run.as_ref().map(|run| format!("Output of {}", title(run))).unwrap_or_default());
+    let memory = Signal::derive(move || run.with(|run| run.as_ref().map_or(0, |run| run.limits.memory_bytes)));
+    let running = Signal::derive(move || run.with(|run| run.as_ref().is_some_and(|run| !run.state.is_finished())));
+    on_cleanup(move || {
+        searching.try_set(false);
+    });
+    view! {
+        <RunChart samples=feed.samples memory_limit=memory running=running />
+        <Show when=move || { feed.dropped.get() > 0 }>
+            <p class="run-note">
+                <Icon name="triangle-alert" small=true />
+                <span>
+                    {move || format!("{} not shown: ", format::bytes(feed.dropped.get()))}
+                    <a href=output_url(id) download=output_name(id) rel="external">
+                        "download all of it"
+                    </a>
+                </span>
+            </p>
+        </Show>
+        <Show when=move || searching.get()>
+            <RunSearch screen=screen open=searching />
+        </Show>
+        <RunOutput id=id label=label tail=tail feed=feed screen=screen />
+        <For each=move || feed.notes.get() key=String::clone let:text>
+            <p class="run-note">
+                <Icon name="circle-alert" small=true />
+                <span>{text}</span>
+            </p>
+        </For>
+        <RunEgress id=id feed=feed />
+        <Footer id=id run=run parts=parts />
+        <RunFiles run=run />
+    }
+}
+
+fn output_url(id: RunId) -> String {
+    format!("/api/runs/{id}/output")
+}
+
+fn output_name(id: RunId) -> String {
+    format!("run-{id}.txt")
+}
+
+/// How it ended, and what can be done with the output.
+#[component]
+fn Footer(id: RunId, run: Memo<Option<Run>>, parts: Parts) -> impl IntoView {
     let ide = use_ide();
-    let label = run.with_untracked(|run| run.as_ref().map(|run| format!("Output of {}", run.command)).unwrap_or_default());
     let sentence = move || {
         run.with(|run| run.as_ref().and_then(|run| run.exit.as_ref()).map(|exit| exit.sentence.clone())).filter(|text| !text.is_empty())
     };
     let failed = move || run.with(|run| run.as_ref().is_some_and(has_failed));
-    let changes = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.changes.clone()).unwrap_or_default()));
+    let has_tests = move || run.with(|run| run.as_ref().is_some_and(|run| run.kind == RunKind::TestRunner && run.tests.is_some()));
     let ask = move |_| {
         run.with_untracked(|run| {
             if let Some(run) = run {
-                ide.ask_agent(question(run, &tail.text(ASKED_LINES)));
+                ide.ask_agent(question(run, &parts.tail.text(ASKED_LINES)));
             }
         });
     };
-    let output_url = format!("/api/runs/{id}/output");
+    let copy = move |_| {
+        spawn_local(async move {
+            match fetch_text(&output_url(id)).await {
+                Some(text) => clipboard::copy(super::run_output::plain_text(&text), "output", ide.toasts),
+                None => ide.toast("The output could not be read; try again when the connection is back"),
+            }
+        });
+    };
     view! {
-        <RunOutput id=id label=label tail=tail />
         <div class="run-foot">
             {move || sentence().map(|text| view! { <span class="t2 fs12">{text}</span> })}
             <span class="grow"></span>
+            <Show when=has_tests>
+                <Button size=ButtonSize::Small icon="flask-conical" on:click=move |_| test_desk::show_report(ide, id)>
+                    "Show the tests"
+                </Button>
+            </Show>
             <Show when=failed>
                 <Button size=ButtonSize::Small icon="sparkles" on:click=ask>
                     "Ask the agent about this"
                 </Button>
             </Show>
-            <IconButton
-                icon="clipboard"
-                label="Copy the output"
-                small=true
-                on:click=move |_| spawn_local(async move {
-                    match fetch_text(&format!("/api/runs/{id}/output")).await {
-                        Some(text) => clipboard::copy(super::run_output::plain_text(&text), "output", ide.toasts),
-                        None => ide.toast("The output could not be read; try again when the connection is back"),
-                    }
-                })
-            />
-            <a class="ib ib--s" href=output_url download=format!("run-{id}.txt") aria-label="Download the output" title="Download the output" rel="external">
+            <IconButton icon="search" label="Search in the output" key="Ctrl F" small=true on:click=move |_| parts.open_search() />
+            <IconButton icon="clipboard" label="Copy the output" small=true on:click=copy />
+            <a
+                class="ib ib--s"
+                href=output_url(id)
+                download=output_name(id)
+                aria-label="Download the output"
+                title="Download the output"
+                rel="external"
+            >
                 <Icon name="download" small=true />
             </a>
         </div>
-        <Show when=move || changes.with(|changes| !changes.is_empty())>
-            <div class="chips run-files">
-                <span class="t3 fs12">"Changed files"</span>
-                <For each=move || changes.get() key=|change| change.path.clone() let:change>
-                    {
-                        let path = change.path.clone();
-                        view! {
-                            <button type="button" class="chip" title=format!("{:?} by this run", change.action).to_lowercase() on:click=move |_| ide.open_file(&path, None)>
-                                <Icon name="file-code" />
-                                {change.path}
-                            </button>
-                        }
-                    }
-                </For>
-            </div>
-        </Show>
     }
 }
 
@@ -236,7 +352,7 @@ fn question(run: &Run, output: &str) -> String {
     while output.contains(&fence) {
         fence.push('`');
     }
-    let mut text = format!("This command failed:\n\n{fence}\n{}\n{fence}\n\n{how}\n", run.command);
+    let mut text = format!("This command failed:\n\n{fence}\n{}\n{fence}\n\n{how}\n", title(run));
     if !output.trim().is_empty() {
         text.push_str(&format!("\nThe end of its output:\n\n{fence}\n{output}\n{fence}\n"));
     }
@@ -247,7 +363,7 @@ fn question(run: &Run, output: &str) -> String {
 #[cfg(test)]
 mod tests {
     use wire::{
-        runs::{Exit, RunKind, RunLimits},
+        runs::{Exit, RunLimits},
         users::UserRef,
     };
 
@@ -264,7 +380,12 @@ mod tests {
             state,
             exit,
             tier: None,
-            limits: RunLimits { wall_s: 60, memory_bytes: 1, pids: 1, output_bytes: 1 },
+            limits: RunLimits { wall_s: 60, ..RunLimits::default() },
+            network: RunNetwork::None,
+            ports: Vec::new(),
+            tests: None,
+            env_names: Vec::new(),
+            only: Vec::new(),
             usage: None,
             changes: Vec::new(),
             turn_id: None,

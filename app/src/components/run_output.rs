@@ -7,9 +7,9 @@ use wire::{
     event::{Event, EventKind, Stream},
 };
 
-use super::ide::use_ide;
+use super::{ide::use_ide, run_feed::RunFeed};
 use crate::{
-    editor::terminal::{self, Terminal},
+    editor::terminal::{self, Terminal, TerminalEvent},
     live::Follow,
     ui::{Icon, format, use_dark},
 };
@@ -44,6 +44,22 @@ impl Tail {
             let all: Vec<&str> = plain.lines().collect();
             all[all.len().saturating_sub(lines)..].join("\n")
         })
+    }
+}
+
+/// The terminal of one output, and what it reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    pub term: RwSignal<Option<Terminal>>,
+    /// Scrolled up, away from what comes.
+    pub away: RwSignal<bool>,
+    /// What the last search found: the place on screen, from 0 or -1, and how many there are.
+    pub results: RwSignal<Option<(i32, u32)>>,
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self { term: RwSignal::new(None), away: RwSignal::new(false), results: RwSignal::new(None) }
     }
 }
 
@@ -95,40 +111,45 @@ fn skip_escape(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     }
 }
 
-/// Shows what a run prints, from its beginning. The terminal is loaded with the first one that is opened.
+/// Shows what a run prints, from its beginning, and tells `feed` of the rest. The terminal is loaded with the first one that is opened;
+/// it is in `screen` while it is there.
 #[component]
-pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
+pub fn RunOutput(id: RunId, label: String, tail: Tail, feed: RunFeed, screen: Screen) -> impl IntoView {
     let ide = use_ide();
     let dark = use_dark();
     let node = NodeRef::<html::Div>::new();
     let failure = RwSignal::new(None::<String>);
-    let dropped = RwSignal::new(0_i64);
     let height = RwSignal::new(HEIGHT_AT_FIRST);
-    let term = StoredValue::new(None::<Terminal>);
+    let Screen { term, away, results } = screen;
     let follow = StoredValue::new(None::<Follow>);
     let label = StoredValue::new(label);
+    let shown = move || term.try_get_untracked().flatten();
 
     // The terminal knows how far a text reached after wrapping; it has to be as wide as it will be when it is asked.
     let fit = move || {
-        let Some(term) = term.try_get_value().flatten() else { return };
+        let Some(term) = shown() else { return };
         term.fit();
         let wanted = term.content_height(ROWS_MIN, ROWS_MAX);
         if let Some(wanted) = wanted.filter(|wanted| height.try_get_untracked().is_some_and(|shown| shown != *wanted)) {
             height.set(wanted);
         }
     };
-    let told = move |event: &Event| match &event.kind {
-        EventKind::Output { data, .. } => {
-            let Ok(bytes) = STANDARD.decode(data) else { return };
-            tail.push(&bytes);
-            if let Some(term) = term.try_get_value().flatten() {
-                term.write(&bytes, fit);
+    let print = move |bytes: &[u8]| {
+        if let Some(term) = shown() {
+            term.write(bytes, fit);
+        }
+    };
+    let told = move |event: &Event| {
+        feed.take(event);
+        match &event.kind {
+            EventKind::Output { data, .. } => {
+                let Ok(bytes) = STANDARD.decode(data) else { return };
+                tail.push(&bytes);
+                print(&bytes);
             }
+            EventKind::OutputDropped { bytes } => print(gap(*bytes).as_bytes()),
+            _ => {}
         }
-        EventKind::OutputDropped { bytes } => {
-            dropped.try_update(|dropped| *dropped += bytes);
-        }
-        _ => {}
     };
     Effect::new(move |_| {
         if node.get().is_none() {
@@ -137,13 +158,26 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
         spawn_local(async move {
             let loaded = terminal::load().await;
             let Some(Some(element)) = node.try_get_untracked() else { return };
-            if let Err(sentence) = loaded {
-                failure.set(Some(sentence));
-                return;
-            }
-            terminal::set_theme(dark.get_untracked());
             tail.0.set_value(Vec::new());
-            term.set_value(label.with_value(|label| Terminal::create_output(&element, label)));
+            feed.clear();
+            match loaded {
+                Ok(()) => {
+                    terminal::set_theme(dark.get_untracked());
+                    let made = label.with_value(|label| Terminal::create_output(&element, label));
+                    if let Some(made) = made {
+                        made.watch(move |event| match event {
+                            TerminalEvent::Scrolled { away: now } => {
+                                away.try_set(now);
+                            }
+                            TerminalEvent::Results { index, count } => {
+                                results.try_set(Some((index, count)));
+                            }
+                        });
+                    }
+                    term.set(made);
+                }
+                Err(sentence) => failure.set(Some(sentence)),
+            }
             follow.set_value(Some(ide.live.follow(Stream::Run(id), 0, told)));
         });
     });
@@ -155,6 +189,8 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
     let resized = StoredValue::new(None::<WindowListenerHandle>);
     Effect::new(move |_| {
         ide.console_open.track();
+        ide.console_tab.track();
+        ide.console_max.track();
         ide.chat_open.track();
         ide.side_open.track();
         ide.phone_pane.track();
@@ -166,20 +202,37 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail) -> impl IntoView {
             listener.remove();
         }
         drop(follow.try_update_value(Option::take));
-        if let Some(term) = term.try_update_value(Option::take).flatten() {
-            term.dispose();
+        if let Some(made) = shown() {
+            term.try_set(None);
+            away.try_set(false);
+            made.dispose();
         }
     });
     view! {
-        <Show when=move || { dropped.get() > 0 }>
-            <p class="run-note">
-                <Icon name="triangle-alert" small=true />
-                {move || format!("{} of the output were dropped: it came faster or was longer than is kept.", format::bytes(dropped.get()))}
-            </p>
-        </Show>
         {move || failure.get().map(|text| view! { <p class="run-note err" role="alert">{text}</p> })}
-        <div class="run-term" node_ref=node style:height=move || format!("{}px", height.get() + PADDING)></div>
+        <div class="run-screen">
+            <div class="run-term" node_ref=node style:height=move || format!("{}px", height.get() + PADDING)></div>
+            <Show when=move || away.get()>
+                <button
+                    type="button"
+                    class="btn btn--s run-latest"
+                    on:click=move |_| {
+                        if let Some(term) = shown() {
+                            term.to_end();
+                        }
+                    }
+                >
+                    <Icon name="arrow-down" small=true />
+                    "Jump to latest"
+                </button>
+            </Show>
+        </div>
     }
+}
+
+/// The line in the place of output that this page was not sent.
+fn gap(bytes: i64) -> String {
+    format!("\r\n\u{1b}[0;2m── {} not shown; download all of it ──\u{1b}[0m\r\n", format::bytes(bytes))
 }
 
 #[cfg(test)]

@@ -187,13 +187,8 @@ fn ToolBody(tool: Memo<Option<Tool>>, arguments: Memo<Arguments>) -> impl IntoVi
                     {move || {
                         run()
                             .map(|id| {
-                                let show = move |_| {
-                                    ide.selected_run.set(Some(id));
-                                    ide.console_open.set(true);
-                                    ide.phone_pane.set(super::ide::PhonePane::Runs);
-                                };
                                 view! {
-                                    <button type="button" class="btn btn--s btn--ghost" on:click=show>
+                                    <button type="button" class="btn btn--s btn--ghost" on:click=move |_| ide.show_run(id)>
                                         "Show the run"
                                     </button>
                                 }

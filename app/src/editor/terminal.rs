@@ -1,6 +1,18 @@
 //! xterm: what a run prints, and terminals to type into.
 
+use serde::Deserialize;
+
 pub use half::*;
+
+/// What a watched terminal reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum TerminalEvent {
+    /// The view left the end, or came back to it.
+    Scrolled { away: bool },
+    /// What a search found; `index` counts from 0 and is -1 beyond what is counted.
+    Results { index: i32, count: u32 },
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -15,7 +27,7 @@ mod half {
     use leptos::web_sys::HtmlElement;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 
-    use super::Direction;
+    use super::{Direction, TerminalEvent};
     use crate::editor::module;
 
     #[wasm_bindgen]
@@ -33,9 +45,19 @@ mod half {
         #[wasm_bindgen(method)]
         fn fit(this: &Facade, handle: u32) -> JsValue;
         #[wasm_bindgen(method)]
+        fn resize(this: &Facade, handle: u32, cols: u16, rows: u16);
+        #[wasm_bindgen(method, js_name = setInput)]
+        fn set_input(this: &Facade, handle: u32, on: bool);
+        #[wasm_bindgen(method)]
+        fn press(this: &Facade, handle: u32, key: &str);
+        #[wasm_bindgen(method)]
         fn focus(this: &Facade, handle: u32);
         #[wasm_bindgen(method)]
         fn search(this: &Facade, handle: u32, text: &str, direction: &str) -> bool;
+        #[wasm_bindgen(method)]
+        fn watch(this: &Facade, handle: u32, on_event: &JsValue);
+        #[wasm_bindgen(method, js_name = toEnd)]
+        fn to_end(this: &Facade, handle: u32);
         #[wasm_bindgen(method, js_name = getText)]
         fn get_text(this: &Facade, handle: u32) -> String;
         #[wasm_bindgen(method, js_name = setTheme)]
@@ -46,11 +68,18 @@ mod half {
         fn dispose(this: &Facade, handle: u32);
     }
 
-    type Listener = Closure<dyn FnMut(String)>;
+    /// What a terminal calls, kept as long as the terminal.
+    struct Listeners {
+        data: Closure<dyn FnMut(String)>,
+        fit: Option<Closure<dyn FnMut(u16, u16)>>,
+    }
+
+    type Watcher = Closure<dyn FnMut(String)>;
 
     thread_local! {
+        static WATCHERS: RefCell<BTreeMap<u32, Watcher>> = const { RefCell::new(BTreeMap::new()) };
         static FACADE: RefCell<Option<Facade>> = const { RefCell::new(None) };
-        static LISTENERS: RefCell<BTreeMap<u32, Listener>> = const { RefCell::new(BTreeMap::new()) };
+        static LISTENERS: RefCell<BTreeMap<u32, Listeners>> = const { RefCell::new(BTreeMap::new()) };
     }
 
     fn with<T>(call: impl FnOnce(&Facade) -> T) -> Option<T> {
@@ -81,23 +110,32 @@ mod half {
             Self::make(el, label, None)
         }
 
-        pub fn create(el: &HtmlElement, label: &str, on_data: impl Fn(String) + 'static) -> Option<Self> {
-            Self::make(el, label, Some(Listener::new(on_data)))
+        pub fn create(
+            el: &HtmlElement,
+            label: &str,
+            on_data: impl Fn(String) + 'static,
+            on_fit: Option<impl Fn(u16, u16) + 'static>,
+        ) -> Option<Self> {
+            let fit = on_fit.map(|on_fit| Closure::new(on_fit) as Closure<dyn FnMut(u16, u16)>);
+            Self::make(el, label, Some(Listeners { data: Closure::new(on_data), fit }))
         }
 
-        fn make(el: &HtmlElement, label: &str, on_data: Option<Listener>) -> Option<Self> {
+        fn make(el: &HtmlElement, label: &str, listeners: Option<Listeners>) -> Option<Self> {
             let options = js_sys::Object::new();
             let set = |key: &str, value: &JsValue| {
                 let _ = js_sys::Reflect::set(&options, &JsValue::from_str(key), value);
             };
             set("label", &JsValue::from_str(label));
-            match &on_data {
-                Some(listener) => set("onData", listener.as_ref()),
+            match &listeners {
+                Some(listeners) => set("onData", listeners.data.as_ref()),
                 None => set("readOnly", &JsValue::TRUE),
             }
+            if let Some(fit) = listeners.as_ref().and_then(|listeners| listeners.fit.as_ref()) {
+                set("onFit", fit.as_ref());
+            }
             let handle = with(|f| f.create(el, &options))?;
-            if let Some(listener) = on_data {
-                LISTENERS.with_borrow_mut(|all| all.insert(handle, listener));
+            if let Some(listeners) = listeners {
+                LISTENERS.with_borrow_mut(|all| all.insert(handle, listeners));
             }
             Some(Self(handle))
         }
@@ -123,6 +161,18 @@ mod half {
             Some((number(0)?, number(1)?))
         }
 
+        pub fn resize(self, cols: u16, rows: u16) {
+            let _ = with(|f| f.resize(self.0, cols, rows));
+        }
+
+        pub fn set_input(self, on: bool) {
+            let _ = with(|f| f.set_input(self.0, on));
+        }
+
+        pub fn press(self, key: &str) {
+            let _ = with(|f| f.press(self.0, key));
+        }
+
         pub fn focus(self) {
             let _ = with(|f| f.focus(self.0));
         }
@@ -130,6 +180,20 @@ mod half {
         pub fn search(self, text: &str, direction: Direction) -> bool {
             let word = if direction == Direction::Next { "next" } else { "previous" };
             with(|f| f.search(self.0, text, word)).unwrap_or(false)
+        }
+
+        pub fn watch(self, on_event: impl Fn(TerminalEvent) + 'static) {
+            let watcher = Watcher::new(move |json: String| {
+                if let Ok(event) = serde_json::from_str(&json) {
+                    on_event(event);
+                }
+            });
+            let _ = with(|f| f.watch(self.0, watcher.as_ref()));
+            drop(WATCHERS.with_borrow_mut(|all| all.insert(self.0, watcher)));
+        }
+
+        pub fn to_end(self) {
+            let _ = with(|f| f.to_end(self.0));
         }
 
         pub fn text(self) -> String {
@@ -143,6 +207,7 @@ mod half {
         pub fn dispose(self) {
             let _ = with(|f| f.dispose(self.0));
             drop(LISTENERS.with_borrow_mut(|all| all.remove(&self.0)));
+            drop(WATCHERS.with_borrow_mut(|all| all.remove(&self.0)));
         }
     }
 }
@@ -151,7 +216,7 @@ mod half {
 mod half {
     use leptos::web_sys::HtmlElement;
 
-    use super::Direction;
+    use super::{Direction, TerminalEvent};
 
     /// Loads the terminal; quick when it is there already. The error is a sentence for the person.
     pub async fn load() -> Result<(), String> {
@@ -171,8 +236,14 @@ mod half {
             None
         }
 
-        /// For typing into; `on_data` gets what was typed. `None` before `load` has finished.
-        pub fn create(_el: &HtmlElement, _label: &str, _on_data: impl Fn(String) + 'static) -> Option<Self> {
+        /// For typing into. `on_data` gets what was typed; `on_fit` columns and rows whenever it took another size to fit into its
+        /// element, and without it the size is only what `resize` says. `None` before `load` has finished.
+        pub fn create(
+            _el: &HtmlElement,
+            _label: &str,
+            _on_data: impl Fn(String) + 'static,
+            _on_fit: Option<impl Fn(u16, u16) + 'static>,
+        ) -> Option<Self> {
             None
         }
 
@@ -191,12 +262,27 @@ mod half {
             None
         }
 
+        /// Takes the size that another window chose, until this one is fitted or gets the focus.
+        pub fn resize(self, _cols: u16, _rows: u16) {}
+
+        /// Whether anything can be typed.
+        pub fn set_input(self, _on: bool) {}
+
+        /// Types a key that a touch keyboard lacks: `Escape`, `Tab`, `ArrowUp` and so on.
+        pub fn press(self, _key: &str) {}
+
         pub fn focus(self) {}
 
         /// Finds a text and says whether it is there; an empty one ends the search.
         pub fn search(self, _text: &str, _direction: Direction) -> bool {
             false
         }
+
+        /// Reports scrolling and what searches find; once per terminal.
+        pub fn watch(self, _on_event: impl Fn(TerminalEvent) + 'static) {}
+
+        /// Shows the end, and follows it again.
+        pub fn to_end(self) {}
 
         /// Everything in the buffer, as plain text.
         pub fn text(self) -> String {

@@ -7,6 +7,7 @@ use wire::{
     UserId,
     admin::{CheckState, Health},
     jobs::{Job, JobState},
+    settings::RunSettings,
     users::User,
 };
 
@@ -16,6 +17,7 @@ use crate::{
         guard::{Guarded, PageFailed},
         health_card::HealthCard,
         jobs_table::{JobsTable, number_of},
+        limits_card::LimitsCard,
         topbar::{Place, Topbar},
         users_table::UsersTable,
     },
@@ -29,17 +31,19 @@ enum Section {
     Overview,
     Users,
     Jobs,
+    Runs,
     Health,
 }
 
 impl Section {
-    const ALL: [Self; 4] = [Self::Overview, Self::Users, Self::Jobs, Self::Health];
+    const ALL: [Self; 5] = [Self::Overview, Self::Users, Self::Jobs, Self::Runs, Self::Health];
 
     fn parse(word: Option<&str>) -> Option<Self> {
         match word {
             None | Some("overview") => Some(Self::Overview),
             Some("users") => Some(Self::Users),
             Some("jobs") => Some(Self::Jobs),
+            Some("runs") => Some(Self::Runs),
             Some("health") => Some(Self::Health),
             Some(_) => None,
         }
@@ -50,6 +54,7 @@ impl Section {
             Self::Overview => "Overview",
             Self::Users => "Users",
             Self::Jobs => "Jobs",
+            Self::Runs => "Runs",
             Self::Health => "Health",
         }
     }
@@ -59,6 +64,7 @@ impl Section {
             Self::Overview => "layout-dashboard",
             Self::Users => "users",
             Self::Jobs => "list-checks",
+            Self::Runs => "square-terminal",
             Self::Health => "activity",
         }
     }
@@ -68,18 +74,19 @@ impl Section {
             Self::Overview => "/admin",
             Self::Users => "/admin/users",
             Self::Jobs => "/admin/jobs",
+            Self::Runs => "/admin/runs",
             Self::Health => "/admin/health",
         }
     }
 }
 
-type Everything = (Vec<User>, Vec<Job>, Health);
+type Everything = (Vec<User>, Vec<Job>, Health, RunSettings);
 
 async fn load() -> Result<Everything, ApiError> {
-    Ok((api::admin::users().await?, api::admin::jobs().await?, api::admin::health().await?))
+    Ok((api::admin::users().await?, api::admin::jobs().await?, api::admin::health().await?, api::settings::runs().await?))
 }
 
-/// Administration: accounts, jobs and health.
+/// Administration: accounts, jobs, limits and health.
 #[component]
 pub fn AdminPage() -> impl IntoView {
     let params = use_params_map();
@@ -108,10 +115,11 @@ pub fn AdminPage() -> impl IntoView {
 #[component]
 fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoView {
     let me = user.id;
-    let (users, jobs, health) = data;
+    let (users, jobs, health, settings) = data;
     let users = RwSignal::new(users);
     let jobs = RwSignal::new(jobs);
     let health = RwSignal::new(health);
+    let settings = RwSignal::new(settings);
     keep_fresh(jobs, health);
     view! {
         <Topbar user=user place=Place::Admin />
@@ -132,6 +140,7 @@ fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoVie
                     Section::Overview => view! { <Overview users=users jobs=jobs health=health me=me /> }.into_any(),
                     Section::Users => view! { <UsersTable users=users me=me /> }.into_any(),
                     Section::Jobs => view! { <JobsTable jobs=jobs /> }.into_any(),
+                    Section::Runs => view! { <LimitsCard settings=settings /> }.into_any(),
                     Section::Health => view! { <HealthCard health=health /> }.into_any(),
                 }}
             </main>
@@ -145,7 +154,7 @@ fn NavItem(item: Section, section: Signal<Section>, jobs: RwSignal<Vec<Job>>, he
     let count = Signal::derive(move || match item {
         Section::Jobs => jobs.with(|jobs| number_of(jobs, |state| !state.is_finished())),
         Section::Health => health.with(|h| i64::try_from(h.checks.iter().filter(|c| c.state == CheckState::Failed).count()).unwrap_or(0)),
-        Section::Overview | Section::Users => 0,
+        Section::Overview | Section::Users | Section::Runs => 0,
     });
     let kind = if item == Section::Health { BadgeKind::Bad } else { BadgeKind::Neutral };
     view! {

@@ -17,9 +17,10 @@ use crate::{
         ide::{Ide, IdeStart, PhonePane},
         ide_status::{IdeNotices, IdeStatus},
         ide_topbar::IdeTopbar,
-        project_feed,
+        ports_panel, project_feed,
         quick_open::QuickOpen,
         run_console::RunConsole,
+        terminal_state,
     },
     live::Live,
     pages::not_found::NotFound,
@@ -65,6 +66,8 @@ fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
 fn ProjectFrame(start: IdeStart) -> impl IntoView {
     let ide = Ide::provide(start, Live::provide(), use_toasts());
     project_feed::follow_project(ide);
+    terminal_state::begin(ide);
+    ports_panel::follow_ports(ide);
     let keys = window_event_listener(ev::keydown, move |event| commands::take_key(ide, &event));
     on_cleanup(move || keys.remove());
     Effect::new(move |_| {
@@ -176,6 +179,9 @@ fn Rail(ide: Ide) -> impl IntoView {
                 </Show>
             </button>
             <span class="grow"></span>
+            <a href=format!("/projects/{}/settings", ide.project_id) aria-label="Project settings" title="Project settings" data-goto="project-settings">
+                <Icon name="file-cog" />
+            </a>
             <a href="/settings" aria-label="Settings" title="Settings">
                 <Icon name="settings" />
             </a>

@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for Stream {
     }
 }
 
-/// `seq` counts 1, 2, 3 … per stream, without a gap.
+/// `seq` counts 1, 2, 3 … per stream. A reader sees them without a gap, but for output that [`EventKind::OutputDropped`] stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub stream: Stream,
@@ -149,12 +149,14 @@ pub enum EventKind {
     RunStarted {
         tier: String,
     },
-    /// `data` is base64; `offset` counts bytes of the whole run.
+    /// `data` is base64; `offset` counts bytes of the whole run, over all channels.
     Output {
         channel: OutputChannel,
         offset: i64,
         data: String,
     },
+    /// Output that this reader does not get, since it came faster than one reader is sent or is older than late ones are sent. Its `seq` is
+    /// that of the last piece left out; the `offset` of the next piece says where the output goes on. All of it is stored.
     OutputDropped {
         bytes: i64,
     },
@@ -266,6 +268,14 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The bytes of the run's output that this event holds.
+    pub fn output_range(&self) -> Option<std::ops::Range<i64>> {
+        let Self::Output { offset, data, .. } = self else { return None };
+        let padding = data.bytes().rev().take_while(|byte| *byte == b'=').count();
+        let bytes = (data.len() / 4 * 3).saturating_sub(padding);
+        Some(*offset..*offset + bytes as i64)
+    }
+
     /// After this event nothing more comes on its stream.
     pub fn is_terminal(&self) -> bool {
         match self {

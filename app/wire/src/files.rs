@@ -40,6 +40,7 @@ pub enum Origin {
     Person,
     Agent,
     Run,
+    Terminal,
     Import,
     Restore,
     Sample,

@@ -136,6 +136,12 @@ pub struct Run {
     pub kind: RunKind,
     pub command: String,
     pub cwd: String,
+    /// Names of the variables it was given; what they hold is not told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_names: Vec<String>,
+    /// Of a test run: the cases it was limited to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     pub state: RunState,
     pub exit: Option<Exit>,
     /// `S3`, `S3r`, `S2`, `S1`; known once it has started.

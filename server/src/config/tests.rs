@@ -79,6 +79,44 @@ fn sizes_and_networks_are_read() {
 }
 
 #[test]
+fn worker_settings_are_read_and_checked() {
+    let secret = ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789");
+    let config = load(&[secret]).unwrap();
+    assert_eq!((config.worker.timeout.as_secs(), config.worker.max_jobs, config.worker.log_filter), (300, Some(1000), None));
+    assert!(config.redis.events.is_none() && config.redis.signals.is_none());
+    let config = load(&[
+        secret,
+        ("WORKER_TIMEOUT", "7"),
+        ("WORKER_MAX_JOBS", "0"),
+        ("WORKER_LOG_LEVEL", "WARNING"),
+        ("WORK_DIR", "/srv/one"),
+        ("REDIS_URL", "redis://app:hunter2@cache:6379/3"),
+    ])
+    .unwrap();
+    assert_eq!((config.worker.timeout.as_secs(), config.worker.max_jobs), (7, None));
+    assert_eq!(config.worker.log_filter.as_deref(), Some("warn"));
+    assert_eq!(config.work_dir(), std::path::Path::new("/srv/one"));
+    assert_eq!(config.redis.signals, config.redis.events, "one Redis carries both");
+    assert!(!config.describe().contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+
+    let config = load(&[secret, ("RQ_REDIS_URL", "redis://queue")]).unwrap();
+    assert!(config.redis.events.is_none());
+    assert_eq!(config.redis.signals.unwrap().expose(), "redis://queue");
+
+    let wrong = [
+        ("WORKER_TIMEOUT", "0"),
+        ("WORKER_MAX_JOBS", "many"),
+        ("WORKER_LOG_LEVEL", "a=b=c"),
+        ("REDIS_URL", "rediss://cache"),
+        ("RQ_REDIS_URL", "http://cache"),
+    ];
+    let refused = load(&[&[secret], &wrong[..]].concat()).unwrap_err();
+    for (name, _) in wrong {
+        assert!(refused.0.iter().any(|w| w.name == name), "{name} is missing in {refused}");
+    }
+}
+
+#[test]
 fn the_example_file_lists_every_setting_with_its_default() {
     let example = include_str!("../../../.env.example");
     for (name, default, _) in source::SETTINGS {

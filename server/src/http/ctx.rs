@@ -14,6 +14,9 @@ use domain::{Client, Ctx, Error, auth};
 use super::{AppState, error::refuse, middleware::RequestId};
 use crate::config::HttpConfig;
 
+/// Session cookies of one request that are looked at.
+const COOKIES_TRIED: usize = 4;
+
 /// The other end of the socket, put on each request by the listener.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
@@ -33,17 +36,36 @@ pub async fn attach(State(app): State<AppState>, mut request: Request, next: Nex
 }
 
 async fn identify(nobody: &Ctx, headers: &HeaderMap, config: &HttpConfig) -> Result<Ctx, Error> {
-    let found = if let Some(token) = bearer(headers) {
-        auth::authenticate_bearer(nobody, token).await
-    } else if let Some(cookie) = CookieJar::from_headers(headers).get(auth::session_cookie_name(config.is_secure())) {
-        auth::authenticate_cookie(nobody, cookie.value()).await
-    } else {
-        return Ok(nobody.clone());
-    };
-    match found {
-        Err(Error::NotSignedIn | Error::Forbidden(_) | Error::NotFound(_)) => Ok(nobody.clone()),
-        other => other,
+    if let Some(token) = bearer(headers) {
+        return Ok(known(auth::authenticate_bearer(nobody, token).await)?.unwrap_or_else(|| nobody.clone()));
     }
+    let mut found: Option<Ctx> = None;
+    for cookie in read_cookies(headers, auth::session_cookie_name(config.is_secure())).take(COOKIES_TRIED) {
+        let Some(ctx) = known(auth::authenticate_cookie(nobody, cookie).await)? else { continue };
+        if found.as_ref().is_some_and(|other| other.user_id() != ctx.user_id()) {
+            // Another port of this host, such as a preview's, has put its own beside ours, to have somebody work in a foreign account.
+            tracing::warn!("a request came with the sessions of two accounts; none of them counts");
+            return Ok(nobody.clone());
+        }
+        found = Some(ctx);
+    }
+    Ok(found.unwrap_or_else(|| nobody.clone()))
+}
+
+/// A credential that is not valid is as good as none; a database that can't be asked is an error.
+fn known(found: Result<Ctx, Error>) -> Result<Option<Ctx>, Error> {
+    match found {
+        Ok(ctx) => Ok(Some(ctx)),
+        Err(Error::NotSignedIn | Error::Forbidden(_) | Error::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All values of one cookie: a browser may hold several of a name.
+fn read_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(own, _)| *own == name).map(|(_, value)| value)
 }
 
 /// The token of `Authorization: Bearer`, whatever it is worth.
@@ -95,6 +117,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", forwarded.parse().unwrap());
         find_client_address(&config, "10.0.0.1".parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn every_cookie_of_a_name_is_seen() {
+        let mut headers = HeaderMap::new();
+        headers.append("cookie", "a=1; cxd_session=x; xcxd_session=no".parse().unwrap());
+        headers.append("cookie", "cxd_session=y=z".parse().unwrap());
+        assert_eq!(read_cookies(&headers, "cxd_session").collect::<Vec<_>>(), ["x", "y=z"]);
     }
 
     #[test]

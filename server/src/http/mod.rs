@@ -12,15 +12,17 @@ mod live;
 mod middleware;
 mod rest;
 pub mod routes;
+mod terminal;
 
 use std::{sync::Arc, time::Duration};
 
+use agent::TerminalRelay;
 use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
 use domain::Services;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::config::HttpConfig;
+use crate::{config::HttpConfig, preview::PreviewHub};
 pub use ctx::PeerAddress;
 pub use linger::Lingering;
 use routes::{Route, Routes};
@@ -30,6 +32,10 @@ use routes::{Route, Routes};
 pub struct AppState {
     pub services: Arc<Services>,
     pub config: Arc<HttpConfig>,
+    /// The way to the terminals.
+    pub terminals: Arc<dyn TerminalRelay>,
+    /// What listens inside runs.
+    pub previews: PreviewHub,
     /// Ends event streams when the server stops.
     pub shutdown: CancellationToken,
 }
@@ -57,12 +63,14 @@ pub fn router(state: AppState) -> (Router, Vec<Route>) {
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE))
         .layer(from_fn_with_state(state.clone(), middleware::set_security_headers))
         .layer(from_fn_with_state(state.clone(), middleware::observe))
+        // Before anything of this site: what previews send and get is none of it.
+        .layer(from_fn_with_state(state.clone(), middleware::answer_previews))
         .with_state(state);
     (router, table)
 }
 
 fn declare() -> Routes {
     let routes = rest::declare(Routes::default());
-    let routes = live::declare(routes);
+    let routes = terminal::declare(live::declare(routes));
     leptos::declare_server_functions(routes)
 }

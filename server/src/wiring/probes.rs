@@ -6,16 +6,19 @@ use async_trait::async_trait;
 use domain::HealthProbe;
 use llm::Models;
 use sandbox::{Sandbox, Tier};
+use store::LinkStatus;
 use wire::admin::{Check, CheckState};
 
+use super::Line;
 use crate::config::Config;
 
 /// Below this share of free disk new runs are refused; a warning comes earlier.
 const DISK_FAILED: f64 = 0.05;
 const DISK_WARNING: f64 = 0.10;
 
-pub fn all(config: &Config, sandbox: Option<&Arc<Sandbox>>, models: &Models) -> Vec<Arc<dyn HealthProbe>> {
+pub fn all(config: &Config, sandbox: Option<&Arc<Sandbox>>, models: &Models, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
     vec![
+        Arc::new(RedisProbe { lines: redis }),
         Arc::new(SandboxProbe { sandbox: sandbox.cloned() }),
         Arc::new(DiskProbe { folder: config.data_dir.clone() }),
         Arc::new(ModelsProbe { names: models.list().into_iter().map(|m| (m.name, m.is_demo)).collect() }),
@@ -53,6 +56,31 @@ impl HealthProbe for SandboxProbe {
             Tier::S1 | Tier::S0 => &probe.reason,
         };
         check("sandbox", state, format!("Tier {}: {means}", probe.tier), advice)
+    }
+}
+
+struct RedisProbe {
+    lines: Vec<Line>,
+}
+
+#[async_trait]
+impl HealthProbe for RedisProbe {
+    async fn check(&self) -> Check {
+        if self.lines.is_empty() {
+            return check("redis", CheckState::Ok, "Not used: events stay within this process, and others look into the database.", None);
+        }
+        let tell = |line: &Line| match (line.status)() {
+            LinkStatus::Up => None,
+            LinkStatus::Down { seconds, reason } => Some(format!("{} for {seconds} s: {reason}", line.carries)),
+        };
+        let down: Vec<String> = self.lines.iter().filter_map(tell).collect();
+        if down.is_empty() {
+            let carried: Vec<_> = self.lines.iter().map(|line| line.carries).collect();
+            return check("redis", CheckState::Ok, format!("Carries {}.", carried.join(" and ")), None);
+        }
+        let reason = format!("Not connected ({}). Everything goes on, a second or two later.", down.join("; "));
+        let advice = "Check that Redis runs and that REDIS_URL is right. The server connects by itself once it is back.";
+        check("redis", CheckState::Warning, reason, Some(advice.to_owned()))
     }
 }
 

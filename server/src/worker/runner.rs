@@ -1,8 +1,16 @@
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use domain::{
     Ctx, Error,
-    jobs::{self, Beat, Claimed, Failed},
+    jobs::{self, Beat, Claimed, Gone, JobKind, Lost, TERMINAL_LANE, WORK_LANE},
 };
 use futures::FutureExt;
 use tokio::{
@@ -23,7 +31,11 @@ const LEASE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(1);
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(300);
-const REAP_EVERY: Duration = Duration::from_secs(15);
+const REAP_EVERY: Duration = Duration::from_secs(5);
+/// How often running jobs are asked whether another process wants them to stop.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Terminals at a time: they wait for a person most of their lives.
+const TERMINALS: usize = 32;
 /// When stopping: running jobs may end by themselves for this long, then they are handed back.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 const HAND_BACK_TIME: Duration = Duration::from_secs(10);
@@ -32,76 +44,177 @@ const STOPPED: &str = "The server was stopped while it worked on this.";
 const NO_ACCOUNT: &str = "The account that asked for this is disabled or gone.";
 const BROKEN: &str = "Something failed on the server. The log has the details.";
 
+/// Why a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// It has done as many jobs as it should; a new process is to take its place.
+    Replace,
+}
+
 /// Takes jobs as long as the process lives.
 pub struct Worker {
     work: Arc<Work>,
+    taken: AtomicU64,
+}
+
+/// What the lanes and their jobs share.
+struct Pool {
+    tasks: TaskTracker,
+    /// No more jobs are taken.
+    closing: CancellationToken,
+    /// Jobs that run are to be given back.
+    hand_back: CancellationToken,
+    terminals: Arc<Semaphore>,
 }
 
 impl Worker {
     pub fn new(work: Work) -> Self {
-        Self { work: Arc::new(work) }
+        Self { work: Arc::new(work), taken: AtomicU64::new(0) }
     }
 
-    /// Works until `stop`, then lets running jobs end or hands them back.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Works until `stop`, then lets running jobs end or hands them back. Where a most of jobs is set, ends by itself after it, once
+    /// everything that ran has ended.
+    pub async fn run(self, stop: CancellationToken) -> Ended {
         let swept = self.work.sandbox.sweep().await;
-        tracing::info!(?swept, "what an earlier server left behind was removed");
-        reap(&self.work, self.work.owns_all_jobs).await;
-        let hand_back = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        tracing::info!(?swept, worker = self.work.name.as_str(), "what an earlier server left behind was removed");
+        let gone = if self.work.owns_all_jobs { Gone::Everybody } else { Gone::Earlier(self.work.name.as_str()) };
+        reap(&self.work, gone).await;
+        let pool = Pool {
+            tasks: TaskTracker::new(),
+            closing: stop.child_token(),
+            hand_back: CancellationToken::new(),
+            terminals: Arc::new(Semaphore::new(TERMINALS)),
+        };
         let slots = Arc::new(Semaphore::new(self.work.concurrency));
+        let lanes = async {
+            tokio::join!(self.take_jobs(WORK_LANE, &slots, &pool), self.take_jobs(TERMINAL_LANE, &pool.terminals, &pool));
+            pool.tasks.close();
+            if !stop.is_cancelled() {
+                // To be replaced: nobody is in a hurry.
+                tokio::select! {
+                    () = pool.tasks.wait() => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        };
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.take_jobs(&slots, &tasks, &hand_back) => {}
-            () = self.reap_now_and_then() => {}
+            () = lanes => {}
+            never = self.reap_now_and_then() => match never {},
+            never = self.ask_for_cancels(&pool) => match never {},
+            never = self.count_jobs(&pool) => match never {},
         }
-        tasks.close();
-        if tokio::time::timeout(FINISH_TIME, tasks.wait()).await.is_err() {
-            hand_back.cancel();
-            if tokio::time::timeout(HAND_BACK_TIME, tasks.wait()).await.is_err() {
-                tracing::warn!(jobs = tasks.len(), "jobs did not stop in time; their leases will run out");
+        if !stop.is_cancelled() {
+            tracing::info!(jobs = self.taken.load(Ordering::Relaxed), "the worker has done its jobs and makes room for a new one");
+            return Ended::Replace;
+        }
+        if tokio::time::timeout(FINISH_TIME, pool.tasks.wait()).await.is_err() {
+            pool.hand_back.cancel();
+            if tokio::time::timeout(HAND_BACK_TIME, pool.tasks.wait()).await.is_err() {
+                tracing::warn!(jobs = pool.tasks.len(), "jobs did not stop in time; their leases will run out");
             }
         }
+        Ended::Stopped
     }
 
-    async fn take_jobs(&self, slots: &Arc<Semaphore>, tasks: &TaskTracker, hand_back: &CancellationToken) {
-        while let Ok(slot) = slots.clone().acquire_owned().await {
-            let job = self.next_job().await;
-            tasks.spawn(attempt(self.work.clone(), job, slot, hand_back.clone()));
+    /// Ends once the pool is closing, and never between claiming a job and starting it.
+    async fn take_jobs(&self, lane: &str, slots: &Arc<Semaphore>, pool: &Pool) {
+        loop {
+            let slot = tokio::select! {
+                biased;
+                () = pool.closing.cancelled() => return,
+                Ok(slot) = slots.clone().acquire_owned() => slot,
+            };
+            let Some(job) = self.next_job(lane, &pool.closing).await else { return };
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            pool.tasks.spawn(attempt(self.work.clone(), job, slot, pool.hand_back.clone()));
         }
     }
 
-    async fn next_job(&self) -> Claimed {
-        loop {
-            match jobs::claim(&self.work.services, &self.work.name, LEASE).await {
-                Ok(Some(job)) => return job,
+    async fn next_job(&self, lane: &str, closing: &CancellationToken) -> Option<Claimed> {
+        let services = &self.work.services;
+        while !closing.is_cancelled() {
+            match jobs::claim(services, self.work.name.as_str(), lane, LEASE).await {
+                Ok(Some(job)) => return Some(job),
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, "the queue could not be read"),
             }
-            self.work.services.signals.wait_for_work(IDLE).await;
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = services.signals.wait_for_work(lane, IDLE) => {}
+            }
+        }
+        None
+    }
+
+    async fn reap_now_and_then(&self) -> Infallible {
+        loop {
+            sleep(REAP_EVERY).await;
+            reap(&self.work, Gone::Expired).await;
         }
     }
 
-    async fn reap_now_and_then(&self) {
+    /// What was asked for in this process is known already.
+    async fn ask_for_cancels(&self, pool: &Pool) -> Infallible {
+        let services = &self.work.services;
+        let here = services.signals.within_process();
         loop {
-            tokio::time::sleep(REAP_EVERY).await;
-            reap(&self.work, false).await;
+            sleep(ASK_EVERY).await;
+            if pool.tasks.is_empty() {
+                continue;
+            }
+            match jobs::cancelled_of(services, self.work.name.as_str()).await {
+                Ok(cancelled) => cancelled.into_iter().for_each(|id| drop(here.cancel(id.0))),
+                Err(error) => tracing::error!(%error, "running jobs could not be asked whether they are to stop"),
+            }
+        }
+    }
+
+    /// Closes the pool after the most jobs that were agreed, at a moment when no terminal would be lost.
+    async fn count_jobs(&self, pool: &Pool) -> Infallible {
+        let Some(most) = self.work.max_jobs else { return std::future::pending().await };
+        loop {
+            sleep(IDLE).await;
+            // One place is held by whoever waits for the next terminal.
+            let is_quiet = pool.terminals.available_permits() + 1 >= TERMINALS;
+            if self.taken.load(Ordering::Relaxed) >= most && is_quiet {
+                pool.closing.cancel();
+            }
         }
     }
 }
 
 /// Ends or requeues jobs whose worker is gone, and tells whoever waits for them.
-async fn reap(work: &Work, everything: bool) {
-    let ended = match jobs::reap(&work.services, everything).await {
-        Ok(ended) => ended,
+async fn reap(work: &Work, gone: Gone<'_>) {
+    let lost = match jobs::reap(&work.services, work.name.as_str(), LEASE, gone).await {
+        Ok(lost) => lost,
         Err(error) => return tracing::error!(%error, "abandoned jobs could not be looked for"),
     };
-    let system = Ctx::system(&work.services);
-    for (id, kind, payload) in ended {
-        tracing::warn!(job.id = %id, job.kind = kind.as_str(), "a job was lost with its worker");
-        if let Err(error) = registry::find(kind).tell_lost(work, &system, &payload).await {
-            tracing::error!(%error, job.id = %id, "the end of a lost job could not be told");
+    for job in lost {
+        let kind = job.kind.map_or("unknown", JobKind::as_str);
+        tracing::warn!(job.id = %job.id, job.kind = kind, "a job was lost with its worker");
+        if let Err(error) = end_lost(work, &job).await {
+            // The lease runs out, and it is tried again.
+            tracing::error!(%error, job.id = %job.id, job.kind = kind, "the end of a lost job could not be told");
         }
+    }
+}
+
+/// What the job stood for ends first: a job that has ended is looked at by nobody.
+async fn end_lost(work: &Work, job: &Lost) -> Result<(), Error> {
+    if let Some(kind) = job.kind {
+        tell_lost(work, kind, &job.payload).await?;
+    }
+    jobs::bury(&work.services, job).await.map(drop)
+}
+
+/// What is gone altogether needs no end.
+async fn tell_lost(work: &Work, kind: JobKind, payload: &serde_json::Value) -> Result<(), Error> {
+    let system = Ctx::system(&work.services);
+    match registry::find(kind)?.tell_lost(work, &system, payload).await {
+        Err(Error::NotFound(_)) => Ok(()),
+        told => told,
     }
 }
 
@@ -122,7 +235,9 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
         let started = std::time::Instant::now();
         let outcome = tokio::select! {
             outcome = do_work(&work, &task) => outcome,
-            never = keep_alive(&work, &task, reports, &hand_back) => match never {},
+            never = keep_alive(&work, &task, reports.clone(), &hand_back) => match never {},
+            // Dropped, it is as if its worker had been killed: the next attempt starts over.
+            () = stall(&work, &task, reports) => Outcome::Retry(format!("It made no progress for {} seconds.", work.timeout.as_secs())),
         };
         tracing::info!(?outcome, stopped = ?task.stop.why(), duration_ms = started.elapsed().as_millis() as u64, "job ended");
         if task.stop.why() != Some(Why::LeaseLost) {
@@ -133,7 +248,11 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
 }
 
 async fn do_work(work: &Work, task: &Task) -> Outcome {
-    match AssertUnwindSafe(registry::find(task.job.kind).run(work, task)).catch_unwind().await {
+    let body = match registry::find(task.job.kind) {
+        Ok(body) => body,
+        Err(error) => return Outcome::Failed(error.to_string()),
+    };
+    match AssertUnwindSafe(body.run(work, task)).catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) if task.stop.why() == Some(Why::Shutdown) => Outcome::Retry(STOPPED.to_owned()),
         Ok(Err(error)) => explain(error, &task.ctx),
@@ -150,6 +269,14 @@ fn explain(error: Error, ctx: &Ctx) -> Outcome {
         Error::Internal(_) | Error::Unavailable(_) => Outcome::Retry(error.into_problem(ctx).detail),
         refused => Outcome::Failed(refused.into_problem(ctx).detail),
     }
+}
+
+/// Returns when a job has told no progress for too long. Runs, terminals and turns have limits of their own.
+async fn stall(work: &Work, task: &Task, mut reports: watch::Receiver<(u64, u64)>) {
+    if task.job.kind.is_run() || task.job.kind == JobKind::AgentTurn {
+        return std::future::pending().await;
+    }
+    while let Ok(Ok(())) = tokio::time::timeout(work.timeout, reports.changed()).await {}
 }
 
 /// Renews the lease, tells progress and passes on requests to stop. Ends only by being dropped.
@@ -185,22 +312,26 @@ async fn keep_alive(work: &Work, task: &Task, mut reports: watch::Receiver<(u64,
     }
 }
 
+/// Says how an attempt ended. Whatever goes wrong here, the lease runs out and the reaper says the last word.
 async fn conclude(work: &Work, job: &Claimed, outcome: Outcome) {
     let services = &work.services;
-    let written = match &outcome {
-        Outcome::Done => jobs::complete(services, job).await.map(|_| false),
-        Outcome::Cancelled => jobs::finish_cancelled(services, job).await.map(|_| false),
-        Outcome::Retry(error) => jobs::fail(services, job, error, true).await.map(|failed| failed == Failed::Final),
-        Outcome::Failed(error) => jobs::fail(services, job, error, false).await.map(|failed| failed == Failed::Final),
-    };
-    match written {
-        Ok(false) => {}
-        Ok(true) => {
-            if let Err(error) = registry::find(job.kind).tell_lost(work, &Ctx::system(services), &job.payload).await {
-                tracing::error!(%error, "the end of a failed job could not be told");
+    let written = async {
+        let (error, retry) = match &outcome {
+            Outcome::Done => return jobs::complete(services, job).await.map(drop),
+            Outcome::Cancelled => return jobs::finish_cancelled(services, job).await.map(drop),
+            Outcome::Retry(error) => (error, true),
+            Outcome::Failed(error) => (error, false),
+        };
+        if !retry || job.is_last_attempt() {
+            // What it stood for ends first, as long as it is ours to end.
+            if jobs::heartbeat(services, job, LEASE, None).await? == Beat::Lost {
+                return Ok(());
             }
+            tell_lost(work, job.kind, &job.payload).await?;
         }
-        // The lease runs out, and the reaper says the last word.
-        Err(error) => tracing::error!(%error, "the end of a job could not be written"),
+        jobs::fail(services, job, error, retry).await.map(drop)
+    };
+    if let Err(error) = written.await {
+        tracing::error!(%error, "the end of a job could not be written");
     }
 }

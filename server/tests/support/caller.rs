@@ -181,6 +181,13 @@ impl Reply {
         self.field("id").as_str().unwrap_or_else(|| panic!("no id: {self:?}")).to_owned()
     }
 
+    /// The ids of a list; none where it is none.
+    pub fn listed_ids(&self) -> Vec<String> {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|item| item["id"].as_str().map(str::to_owned)).collect()
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }

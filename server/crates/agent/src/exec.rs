@@ -1,26 +1,21 @@
 //! Runs a command of a run row in the sandbox and writes down what it prints and how it ends.
 
-use std::time::Duration;
+mod follow;
 
-use bytes::BytesMut;
-use domain::{
-    Ctx, Error,
-    runs::{self, OutputChunk},
-};
-use sandbox::{Chunk, Finished, Limits, Network, Refused, RunDir, Running, Sandbox, Spec, StopGrace, Workspaces, shell};
-use tokio::time::{Instant, sleep_until};
+use std::{sync::Arc, time::Duration};
+
+use domain::{Ctx, Error, network, runs};
+use sandbox::{EgressPolicy, Finished, Limits, Network, Refused, RunDir, Sandbox, Spec, shell};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::{
     RunId,
-    event::OutputChannel,
     files::Origin,
-    runs::{Exit, ExitKind, Run, RunChange, RunState, RunUsage},
+    runs::{Exit, ExitKind, Run, RunChange, RunKind, RunNetwork, RunState, RunUsage},
 };
 
-use crate::{sample::Sample, workspace};
-
-const BATCH_BYTES: usize = 64 * 1024;
-const BATCH_DELAY: Duration = Duration::from_millis(30);
+use self::follow::{Follow, either, signed};
+use crate::{OfferedPorts, PortForward, sample::Sample, test_run, workspace};
 
 /// A run whose process has ended but whose row does not say so yet: [`Executed::finish`] writes it.
 #[derive(Debug)]
@@ -39,53 +34,77 @@ impl Executed {
         Self { run, state, exit, usage: RunUsage::default(), output: Sample::default() }
     }
 
+    fn never_started(run: RunId) -> Self {
+        Self::ended(run, ExitKind::Cancelled, RunState::Cancelled, "Stopped before it started.")
+    }
+
+    pub(crate) fn refused(run: RunId, sentence: impl Into<String>) -> Self {
+        Self::ended(run, ExitKind::Refused, RunState::Failed, sentence)
+    }
+
     /// Ends the run's row; `changes` are the files that were saved because of it.
     pub async fn finish(&self, ctx: &Ctx, changes: Vec<RunChange>) -> Result<Run, Error> {
         runs::finish(ctx, self.run, self.state, self.exit.clone(), self.usage, changes).await
     }
 }
 
-/// Executes a run's command in `dir` and streams its output into the run's log; the process waits while the log is slow. A `cancel`,
-/// or `runs::cancel` from anywhere in this process, stops it politely. Dropping the future kills it at once.
+/// What is executed, and who else is told about it.
+pub struct Order<'a> {
+    pub run: &'a Run,
+    pub dir: RunDir,
+    /// Instead of the run's own variables and command line, where a test run was planned.
+    pub plan: Option<&'a test_run::Plan>,
+    /// Where ports that listen inside are offered; `None` only shows them.
+    pub ports: Option<&'a Arc<dyn PortForward>>,
+    /// Sentences about the project's files.
+    pub notices: Option<&'a mut mpsc::Receiver<String>>,
+}
+
+impl<'a> Order<'a> {
+    pub fn new(run: &'a Run, dir: RunDir) -> Self {
+        Self { run, dir, plan: None, ports: None, notices: None }
+    }
+}
+
+/// Executes a run's command and streams its output into the run's log; the process waits while the log is slow. A `cancel`, or
+/// `runs::cancel` from anywhere, stops it politely. Dropping the future kills it at once.
 ///
 /// A command that could not be started is an answer (`ExitKind::Refused`), not an error. An error leaves the run unfinished, with
 /// nothing of it alive.
-pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, run: &Run, dir: RunDir, cancel: &CancellationToken) -> Result<Executed, Error> {
+pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &CancellationToken) -> Result<Executed, Error> {
+    let run = order.run;
     let known = ctx.services().signals.register(run.id.0);
     if cancel.is_cancelled() {
-        return Ok(Executed::ended(run.id, ExitKind::Cancelled, RunState::Cancelled, "Stopped before it started."));
+        return Ok(Executed::never_started(run.id));
     }
-    let env = runs::env(ctx, run.id).await?.into_iter().collect();
+    let spec = spec_of(ctx, &order).await?;
     let tier = sandbox.probe_result().tier.to_string();
     match runs::begin(ctx, run.id, &tier).await {
         Ok(_) => {}
-        Err(Error::Conflict { .. }) => {
-            return Ok(Executed::ended(run.id, ExitKind::Cancelled, RunState::Cancelled, "Stopped before it started."));
-        }
+        Err(Error::Conflict { .. }) => return Ok(Executed::never_started(run.id)),
         Err(error) => return Err(error),
     }
-    let starting = sandbox.start(spec_of(run, dir, env));
     let running = tokio::select! {
-        started = starting => match started {
+        started = sandbox.start(spec) => match started {
             Ok(running) => running,
-            Err(refused) => return Ok(refuse(run.id, &refused)),
+            Err(Refused { reason, .. }) => return Ok(Executed::refused(run.id, reason)),
         },
-        () = either(cancel, &known.token) => {
-            return Ok(Executed::ended(run.id, ExitKind::Cancelled, RunState::Cancelled, "Stopped before it started."));
-        }
+        () = either(cancel, &known.token) => return Ok(Executed::never_started(run.id)),
     };
-    let (finished, output) = follow(ctx, run.id, running, cancel, &known.token).await?;
+    let ports = order.ports.map(|forward| OfferedPorts::new(forward, run.id, run.project_id, running.net.clone()));
+    let follow = Follow { ctx, run: run.id, ports, notices: order.notices };
+    let (finished, output) = follow.to_the_end(running, cancel, &known.token).await?;
     Ok(describe(run.id, &finished, output))
 }
 
-/// The whole of a `sandbox_exec` job: checkout, command, saving what it changed as the caller's versions, the end of the run.
-pub async fn run_in_checkout(
-    ctx: &Ctx,
-    sandbox: &Sandbox,
-    workspaces: &Workspaces,
-    run: RunId,
-    cancel: &CancellationToken,
-) -> Result<Run, Error> {
+/// What runs in a project's checkout need besides the run.
+pub struct Bench<'a> {
+    pub sandbox: &'a Sandbox,
+    pub ports: &'a Arc<dyn PortForward>,
+}
+
+/// The whole of a job for a command: checkout, command, saving what it changed as the caller's versions, the end of the run.
+pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &CancellationToken) -> Result<Run, Error> {
     let run = runs::get(ctx, run).await?;
     if run.state.is_finished() {
         return Ok(run);
@@ -95,22 +114,28 @@ pub async fn run_in_checkout(
         runs::mark_lost(ctx, run.id, Vec::new()).await?;
         return runs::get(ctx, run.id).await;
     }
+    let workspaces = bench.sandbox.workspaces();
     let prepared = tokio::select! {
         prepared = workspace::ensure_checkout(ctx, workspaces, run.project_id) => prepared,
-        () = cancel.cancelled() => {
-            let ended = Executed::ended(run.id, ExitKind::Cancelled, RunState::Cancelled, "Stopped before it started.");
-            return ended.finish(ctx, Vec::new()).await;
-        }
+        () = cancel.cancelled() => return Executed::never_started(run.id).finish(ctx, Vec::new()).await,
     };
     let revision = match prepared {
         Ok(revision) => revision,
         Err(error) => {
             tracing::warn!(run.id = %run.id, %error, "a checkout could not be brought up to date");
-            let ended = Executed::ended(run.id, ExitKind::Refused, RunState::Failed, format!("It was not started. {}", error.sentence()));
-            return ended.finish(ctx, Vec::new()).await;
+            let refused = Executed::refused(run.id, format!("It was not started. {}", error.sentence()));
+            return refused.finish(ctx, Vec::new()).await;
         }
     };
-    let mut executed = execute(ctx, sandbox, &run, RunDir::Checkout(run.project_id.0), cancel).await?;
+    let plan = match test_run::plan(ctx, &run).await? {
+        Ok(plan) => plan,
+        Err(sentence) => return Executed::refused(run.id, sentence).finish(ctx, Vec::new()).await,
+    };
+    let order = Order { plan: plan.as_ref(), ports: Some(bench.ports), ..Order::new(&run, RunDir::Checkout(run.project_id.0)) };
+    let mut executed = execute(ctx, bench.sandbox, order, cancel).await?;
+    if let Some(plan) = &plan {
+        test_run::report(ctx, workspaces, &run, plan).await;
+    }
     let changes = match workspace::commit_run_changes(ctx, workspaces, run.project_id, revision, Origin::Run).await {
         Ok(committed) => {
             if !committed.conflicts.is_empty() {
@@ -127,107 +152,74 @@ pub async fn run_in_checkout(
     executed.finish(ctx, changes).await
 }
 
-fn conflict_sentence(paths: &[String]) -> String {
+pub(crate) fn conflict_sentence(paths: &[String]) -> String {
     let shown: Vec<&str> = paths.iter().take(5).map(String::as_str).collect();
     let more = if paths.len() > shown.len() { format!(" and {} more", paths.len() - shown.len()) } else { String::new() };
     format!(" Not saved, because somebody else changed them meanwhile or the name is not accepted: {}{more}.", shown.join(", "))
 }
 
-fn spec_of(run: &Run, dir: RunDir, env: Vec<(String, String)>) -> Spec {
-    let kind = sandbox::Kind::SandboxExec;
-    let limits = Limits {
-        wall: Duration::from_secs(u64::from(run.limits.wall_s)),
-        memory_bytes: u64::try_from(run.limits.memory_bytes).unwrap_or_default(),
-        pids: run.limits.pids,
-        output_bytes: u64::try_from(run.limits.output_bytes).unwrap_or_default(),
-        ..Limits::for_kind(kind)
+async fn spec_of(ctx: &Ctx, order: &Order<'_>) -> Result<Spec, Error> {
+    let run = order.run;
+    let kind = match run.kind {
+        RunKind::SandboxExec => sandbox::Kind::SandboxExec,
+        RunKind::TestRunner => sandbox::Kind::TestRunner,
+        RunKind::Codegen => sandbox::Kind::Codegen,
+        RunKind::Terminal => sandbox::Kind::Terminal,
+    };
+    let mut env = runs::env(ctx, run.id).await?;
+    let command = match order.plan {
+        Some(plan) => {
+            // What a person asked for goes before what the plan would like.
+            plan.env.iter().for_each(|(name, value)| drop(env.entry(name.clone()).or_insert_with(|| value.clone())));
+            plan.command.as_str()
+        }
+        None => run.command.as_str(),
     };
     let cwd = if run.cwd == "." { String::new() } else { run.cwd.clone() };
-    Spec { id: run.id.0, kind, argv: shell(&run.command), dir, cwd, env, limits, network: Network::None, tty: None }
+    Ok(Spec {
+        id: run.id.0,
+        kind,
+        argv: shell(command),
+        dir: order.dir,
+        cwd,
+        env: env.into_iter().collect(),
+        limits: limits_of(run),
+        network: network_of(ctx, run).await?,
+        tty: None,
+    })
 }
 
-async fn either(one: &CancellationToken, other: &CancellationToken) {
-    tokio::select! {
-        () = one.cancelled() => {}
-        () = other.cancelled() => {}
+/// What the row says, for the sandbox.
+pub(crate) fn limits_of(run: &Run) -> Limits {
+    let unsigned = |n: i64| u64::try_from(n).unwrap_or_default();
+    let limits = &run.limits;
+    Limits {
+        wall: Duration::from_secs(u64::from(limits.wall_s)),
+        memory_bytes: unsigned(limits.memory_bytes),
+        pids: limits.pids,
+        cpus: limits.cpu_percent as f32 / 100.0,
+        nofile: u64::from(limits.open_files),
+        file_bytes: unsigned(limits.file_bytes),
+        disk_bytes: unsigned(limits.project_bytes),
+        disk_files: unsigned(limits.project_files),
+        tmp_bytes: unsigned(limits.tmp_bytes),
+        output_bytes: unsigned(limits.output_bytes),
+        ..Limits::default()
     }
 }
 
-/// Reads the output to its end. Stops the run when asked to; on an error it is dropped, which kills it.
-async fn follow(
-    ctx: &Ctx,
-    run: RunId,
-    mut running: Running,
-    cancel: &CancellationToken,
-    other: &CancellationToken,
-) -> Result<(Finished, Sample), Error> {
-    let mut batch = Batch::default();
-    let mut sample = Sample::default();
-    let mut stopping = false;
-    loop {
-        let flush_at = batch.since.map(|since| since + BATCH_DELAY);
-        tokio::select! {
-            () = either(cancel, other), if !stopping => {
-                stopping = true;
-                let stopper = running.stopper();
-                tokio::spawn(async move { stopper.stop(StopGrace::Polite).await });
-            }
-            chunk = running.output.recv() => {
-                let Some(chunk) = chunk else { break };
-                sample.push(&chunk.data);
-                batch.push(chunk);
-                if batch.bytes >= BATCH_BYTES {
-                    batch.flush(ctx, run).await?;
-                }
-            }
-            () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => batch.flush(ctx, run).await?,
-        }
+/// The hosts that are allowed at the moment it starts: what was taken back since it was queued is closed to it.
+pub(crate) async fn network_of(ctx: &Ctx, run: &Run) -> Result<Network, Error> {
+    if run.network == RunNetwork::None {
+        return Ok(Network::None);
     }
-    batch.flush(ctx, run).await?;
-    Ok((running.wait().await, sample))
+    let rules = network::rules(ctx, run.project_id).await?;
+    let open = &ctx.services().settings.egress_open_addresses;
+    let open_addresses = open.iter().filter_map(|block| block.parse().ok()).collect();
+    Ok(Network::Proxy(EgressPolicy { rules, open_addresses }))
 }
 
-/// Output on its way to the log. Pieces of one channel that follow each other become one.
-#[derive(Default)]
-struct Batch {
-    pieces: Vec<(OutputChannel, i64, BytesMut)>,
-    bytes: usize,
-    since: Option<Instant>,
-}
-
-impl Batch {
-    fn push(&mut self, chunk: Chunk) {
-        self.since.get_or_insert_with(Instant::now);
-        self.bytes += chunk.data.len();
-        let channel = match chunk.channel {
-            sandbox::Channel::Stdout => OutputChannel::Stdout,
-            sandbox::Channel::Stderr => OutputChannel::Stderr,
-            sandbox::Channel::Pty => OutputChannel::Pty,
-        };
-        let offset = signed(chunk.offset);
-        match self.pieces.last_mut() {
-            Some((last, start, data)) if *last == channel && *start + signed(data.len() as u64) == offset => {
-                data.extend_from_slice(&chunk.data)
-            }
-            _ => self.pieces.push((channel, offset, BytesMut::from(chunk.data.as_ref()))),
-        }
-    }
-
-    async fn flush(&mut self, ctx: &Ctx, run: RunId) -> Result<(), Error> {
-        let taken = std::mem::take(self);
-        if taken.pieces.is_empty() {
-            return Ok(());
-        }
-        let chunks = taken.pieces.into_iter().map(|(channel, offset, data)| OutputChunk { channel, offset, data: data.freeze() }).collect();
-        runs::append_output(ctx, run, chunks).await
-    }
-}
-
-fn refuse(run: RunId, refused: &Refused) -> Executed {
-    Executed::ended(run, ExitKind::Refused, RunState::Failed, refused.reason.clone())
-}
-
-fn describe(run: RunId, finished: &Finished, output: Sample) -> Executed {
+pub(crate) fn describe(run: RunId, finished: &Finished, output: Sample) -> Executed {
     let exit = &finished.exit;
     let kind = match exit.kind {
         sandbox::ExitKind::Exited => ExitKind::Exited,
@@ -265,27 +257,9 @@ fn state_of(kind: ExitKind, code: Option<i32>) -> RunState {
     }
 }
 
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-
-    #[test]
-    fn pieces_of_one_channel_become_one() {
-        let mut batch = Batch::default();
-        let chunk = |channel, offset, data: &'static str| Chunk { channel, offset, data: Bytes::from_static(data.as_bytes()) };
-        batch.push(chunk(sandbox::Channel::Stdout, 0, "ab"));
-        batch.push(chunk(sandbox::Channel::Stdout, 2, "cd"));
-        batch.push(chunk(sandbox::Channel::Stderr, 4, "!"));
-        batch.push(chunk(sandbox::Channel::Stdout, 5, "e"));
-        let seen: Vec<_> = batch.pieces.iter().map(|(channel, offset, data)| (*channel, *offset, &data[..])).collect();
-        assert_eq!(seen, [(OutputChannel::Stdout, 0, &b"abcd"[..]), (OutputChannel::Stderr, 4, b"!"), (OutputChannel::Stdout, 5, b"e")]);
-        assert_eq!(batch.bytes, 6);
-    }
 
     #[test]
     fn only_exit_code_0_is_a_success() {

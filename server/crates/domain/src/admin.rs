@@ -2,18 +2,11 @@ use wire::{
     JobId, UserId,
     admin::{Health, UpdateUser},
     event::{EventKind, Stream},
-    jobs::{Job, JobState},
+    jobs::Job,
     users::{User, UserRole, UserState},
 };
 
-use crate::{
-    Ctx, Error, Result,
-    chat::{self, TurnJob},
-    health as readiness,
-    jobs::{self, JobKind},
-    projects::{self, ImportJob},
-    runs::{self, RunJob},
-};
+use crate::{Ctx, Error, Result, health as readiness, jobs};
 
 pub async fn list_users(ctx: &Ctx) -> Result<Vec<User>> {
     ctx.require_admin()?;
@@ -52,34 +45,10 @@ pub async fn list_jobs(ctx: &Ctx) -> Result<Vec<Job>> {
     Ok(rows.into_iter().map(store::jobs::JobWithUser::into_job).collect())
 }
 
-/// Stops a job together with what it stands for: a run and a turn end, an import leaves nothing.
+/// As [`jobs::cancel`], for any job.
 pub async fn cancel_job(ctx: &Ctx, id: JobId) -> Result<Job> {
     ctx.require_admin()?;
-    let row = store::jobs::get(&mut ctx.services().db.read().await?, id).await?.ok_or(Error::NotFound("job"))?.job;
-    if row.state.0.is_finished() {
-        return Err(Error::conflict("This job has ended already."));
-    }
-    // An administrator of the installation need not be a member of the project.
-    let system = ctx.administering()?;
-    let payload = |kind| (JobKind::parse(&row.kind) == Some(kind)).then_some(row.payload.as_str());
-    if let Some(payload) = payload(JobKind::SandboxExec) {
-        runs::cancel(&system, read::<RunJob>(payload)?.run_id).await?;
-    } else if let Some(payload) = payload(JobKind::AgentTurn) {
-        chat::stop_turn(&system, read::<TurnJob>(payload)?.turn_id).await?;
-    } else {
-        let mut tx = ctx.services().db.begin().await?;
-        let state = jobs::request_cancel(ctx, &mut tx, id).await?;
-        ctx.commit(tx).await?;
-        ctx.services().signals.cancel(id.0);
-        if let (Some(JobState::Cancelled), Some(payload)) = (state, payload(JobKind::Import)) {
-            projects::discard_import(&system, read::<ImportJob>(payload)?.project_id).await?;
-        }
-    }
-    jobs::get(ctx, id).await
-}
-
-fn read<T: serde::de::DeserializeOwned>(payload: &str) -> Result<T> {
-    serde_json::from_str(payload).map_err(Error::internal)
+    jobs::cancel(ctx, id).await
 }
 
 pub async fn requeue_job(ctx: &Ctx, id: JobId) -> Result<Job> {

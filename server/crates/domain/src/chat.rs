@@ -442,7 +442,13 @@ pub async fn stop_turn(ctx: &Ctx, id: TurnId) -> Result<Turn> {
             }
             end(ctx, &mut tx, &row, TurnReason::Stopped, "Stopped before it began. Nothing was changed.").await?;
         }
-        TurnState::Queued | TurnState::Running | TurnState::Finished => {}
+        // The worker may be another process, which asks its jobs now and then.
+        TurnState::Running => {
+            if let Some(job) = row.job_id {
+                jobs::ask_to_stop(&mut tx, job).await?;
+            }
+        }
+        TurnState::Queued | TurnState::Finished => {}
     }
     ctx.commit(tx).await?;
     if let Some(job) = row.job_id {

@@ -57,12 +57,6 @@ impl Ctx {
         Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default() }
     }
 
-    /// The server's own rights, for what an administrator does to projects without being a member.
-    pub(crate) fn administering(&self) -> Result<Self> {
-        self.require_admin()?;
-        Ok(Self::system(&self.services))
-    }
-
     /// The same user's rights, in the agent's hands.
     pub fn as_agent(&self, turn: TurnId) -> Self {
         let actor = match &self.actor {

@@ -3,12 +3,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use store::{Tx, jobs as table};
+use store::{JobSignal, SignalsLink, Tx, jobs as table};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,46 +16,100 @@ use wire::{
     JobId, ProjectId, UserId,
     event::{EventKind, Stream},
     jobs::{Job, JobState, Progress},
+    runs::RunKind,
     users::{User, UserState},
 };
 
-use crate::{Ctx, Error, Result, Services};
+use crate::{
+    Ctx, Error, Result, Services,
+    chat::{self, TurnJob},
+    projects::{self, ImportJob},
+    runs::{self, RunJob},
+    settings,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobKind {
     AgentTurn,
     SandboxExec,
+    TestRunner,
+    Codegen,
+    Terminal,
     Import,
 }
 
 impl JobKind {
+    pub const ALL: [Self; 6] = [Self::AgentTurn, Self::SandboxExec, Self::TestRunner, Self::Codegen, Self::Terminal, Self::Import];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AgentTurn => "agent_turn",
             Self::SandboxExec => "sandbox_exec",
+            Self::TestRunner => "test_runner",
+            Self::Codegen => "codegen",
+            Self::Terminal => "terminal",
             Self::Import => "import",
         }
     }
 
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::AgentTurn, Self::SandboxExec, Self::Import].into_iter().find(|kind| kind.as_str() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The job that executes a run of this kind. Its payload is a [`crate::runs::RunJob`].
+    pub fn of_run(kind: RunKind) -> Self {
+        match kind {
+            RunKind::SandboxExec => Self::SandboxExec,
+            RunKind::TestRunner => Self::TestRunner,
+            RunKind::Codegen => Self::Codegen,
+            RunKind::Terminal => Self::Terminal,
+        }
+    }
+
+    /// Whether it stands for a run: a command in the sandbox, or a terminal.
+    pub fn is_run(self) -> bool {
+        matches!(self, Self::SandboxExec | Self::TestRunner | Self::Codegen | Self::Terminal)
+    }
+
+    /// The slots it takes. Terminals stay open for hours and have their own, so that work which ends never waits for them.
+    pub fn lane(self) -> &'static str {
+        match self {
+            Self::Terminal => TERMINAL_LANE,
+            _ => WORK_LANE,
+        }
+    }
+
+    /// Higher goes first among the jobs of one user: what somebody sits and waits for before what goes on behind their back.
+    pub fn priority(self) -> i64 {
+        match self {
+            Self::AgentTurn | Self::Terminal => 20,
+            Self::SandboxExec | Self::TestRunner | Self::Codegen => 10,
+            Self::Import => 0,
+        }
     }
 
     /// How often it is tried. A command is never run twice by itself: it may have done half of something.
     fn max_attempts(self) -> i64 {
         match self {
-            Self::SandboxExec => 1,
+            Self::SandboxExec | Self::TestRunner | Self::Codegen | Self::Terminal => 1,
             Self::Import => 3,
             Self::AgentTurn => 5,
         }
     }
 }
 
-/// Wake-ups and cancels inside one process. Other processes see the same through the database, later.
+/// Work that ends by itself.
+pub const WORK_LANE: &str = "work";
+pub const TERMINAL_LANE: &str = "terminal";
+
+/// Wake-ups and cancels, inside this process and, once connected, between processes. Whoever hears nothing finds the same in the
+/// database, a second later.
 #[derive(Clone, Default)]
 pub struct JobSignals {
     work: Arc<Notify>,
+    terminals: Arc<Notify>,
     running: Arc<Mutex<HashMap<Uuid, CancellationToken>>>,
+    others: Arc<OnceLock<Arc<dyn SignalsLink>>>,
 }
 
 /// Keeps a token known while something runs.
@@ -76,31 +130,56 @@ impl JobSignals {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn wake(&self) {
-        self.work.notify_one();
+    /// From now on other processes hear of it too. Only the first link counts.
+    pub fn connect(&self, others: Arc<dyn SignalsLink>) {
+        let _ = self.others.set(others);
     }
 
-    /// Returns when something was queued, or after `timeout`.
-    pub async fn wait_for_work(&self, timeout: Duration) {
-        let _ = tokio::time::timeout(timeout, self.work.notified()).await;
+    /// The same without the link: what comes from other processes goes here, and no further.
+    pub fn within_process(&self) -> Self {
+        Self { others: Arc::default(), ..self.clone() }
+    }
+
+    pub fn receive(&self, signal: JobSignal) {
+        match signal {
+            JobSignal::Wake => self.wake(),
+            JobSignal::Cancel(id) => drop(self.cancel(id)),
+        }
+    }
+
+    /// Something was queued, or a place became free.
+    pub fn wake(&self) {
+        self.work.notify_one();
+        self.terminals.notify_one();
+        if let Some(others) = self.others.get() {
+            others.send(JobSignal::Wake);
+        }
+    }
+
+    /// Returns when something may be due in a lane, or after `timeout`. One waits per lane.
+    pub async fn wait_for_work(&self, lane: &str, timeout: Duration) {
+        let woken = if lane == TERMINAL_LANE { &self.terminals } else { &self.work };
+        let _ = tokio::time::timeout(timeout, woken.notified()).await;
     }
 
     /// Announces that a job or a run goes on here and can be stopped.
     pub fn register(&self, id: impl Into<Uuid>) -> Running {
         let (id, token) = (id.into(), CancellationToken::new());
         self.lock().insert(id, token.clone());
-        Running { id, token, signals: self.clone() }
+        Running { id, token, signals: self.within_process() }
     }
 
-    /// `false` when it does not run in this process.
+    /// Stops it here, or tells the others. `false` when it does not run in this process.
     pub fn cancel(&self, id: impl Into<Uuid>) -> bool {
-        match self.lock().get(&id.into()) {
-            Some(token) => {
-                token.cancel();
-                true
-            }
-            None => false,
+        let id = id.into();
+        if let Some(token) = self.lock().get(&id) {
+            token.cancel();
+            return true;
         }
+        if let Some(others) = self.others.get() {
+            others.send(JobSignal::Cancel(id));
+        }
+        false
     }
 }
 
@@ -185,6 +264,8 @@ pub(crate) async fn enqueue_for(
     let job = table::NewJob {
         id,
         kind: kind.as_str(),
+        lane: kind.lane(),
+        priority: kind.priority(),
         payload: &payload,
         user_id: Some(user),
         project_id: project,
@@ -212,17 +293,23 @@ async fn commit(services: &Services, tx: Tx) -> Result<()> {
     Ok(())
 }
 
-/// Takes the next job that is due, fairest user first.
-pub async fn claim(services: &Services, worker: &str, lease: Duration) -> Result<Option<Claimed>> {
+/// Takes the next job that is due in a lane, as far as the administrator's limits allow: the user with the fewest running jobs first,
+/// then whoever has waited longest for a turn.
+pub async fn claim(services: &Services, worker: &str, lane: &str, lease: Duration) -> Result<Option<Claimed>> {
     let now = services.clock.now();
     // Looking is a read; only what is there is worth the write lock.
-    let summary = table::summary(&mut services.db.read().await?, now).await?;
-    if summary.oldest_due.is_none() {
+    if !table::is_due(&mut services.db.read().await?, lane, now).await? {
         return Ok(None);
     }
     let mut tx = services.db.begin().await?;
+    let limits = settings::load(&mut tx).await?;
+    let (per_user, in_all) = match lane {
+        TERMINAL_LANE => (limits.terminals_per_user, 0),
+        _ => (limits.jobs_per_user, limits.jobs_in_all),
+    };
     let lease_until = now.plus_millis(lease.as_millis() as i64);
-    let Some(row) = table::claim(&mut tx, worker, now, lease_until, services.settings.jobs_per_user).await? else { return Ok(None) };
+    let claim = table::Claim { worker, lane, now, lease_until, per_user: i64::from(per_user), in_all: i64::from(in_all) };
+    let Some(row) = table::claim(&mut tx, &claim).await? else { return Ok(None) };
     let user = match row.user_id {
         Some(id) => store::users::by_id(&mut tx, id).await?.map(store::users::UserRow::into_user).filter(|u| u.state == UserState::Active),
         None => None,
@@ -238,7 +325,7 @@ pub async fn claim(services: &Services, worker: &str, lease: Duration) -> Result
     Ok(Some(Claimed {
         id: row.id,
         kind,
-        payload: serde_json::from_str(&row.payload).map_err(Error::internal)?,
+        payload: read_payload(&row),
         user,
         project_id: row.project_id,
         attempt: row.attempts,
@@ -246,6 +333,16 @@ pub async fn claim(services: &Services, worker: &str, lease: Duration) -> Result
         fence: row.fence,
         cancel_requested: row.cancel_requested,
     }))
+}
+
+/// Null where it is no JSON; whoever needs it says so then.
+fn read_payload(row: &table::JobRow) -> serde_json::Value {
+    serde_json::from_str(&row.payload).unwrap_or_default()
+}
+
+/// The worker's running jobs that somebody asked to stop, in this process or another.
+pub async fn cancelled_of(services: &Services, worker: &str) -> Result<Vec<JobId>> {
+    Ok(table::cancelled_of(&mut services.db.read().await?, worker).await?)
 }
 
 /// Renews the lease, and says whether to go on.
@@ -264,11 +361,11 @@ pub async fn heartbeat(services: &Services, job: &Claimed, lease: Duration, prog
     Ok(beat)
 }
 
-async fn end(services: &Services, job: &Claimed, state: JobState, error: Option<&str>) -> Result<bool> {
+async fn end(services: &Services, id: JobId, fence: i64, state: JobState, error: Option<&str>) -> Result<bool> {
     let mut tx = services.db.begin().await?;
-    let ours = table::finish(&mut tx, job.id, job.fence, state, error, services.clock.now()).await?;
+    let ours = table::finish(&mut tx, id, fence, state, error, services.clock.now()).await?;
     if ours {
-        announce(services, &mut tx, job.id, state, Progress::default(), error).await?;
+        announce(services, &mut tx, id, state, Progress::default(), error).await?;
         commit(services, tx).await?;
     }
     // A slot of this user is free: another of theirs may be waiting for it.
@@ -278,21 +375,28 @@ async fn end(services: &Services, job: &Claimed, state: JobState, error: Option<
 
 /// `false` when the lease was lost.
 pub async fn complete(services: &Services, job: &Claimed) -> Result<bool> {
-    end(services, job, JobState::Succeeded, None).await
+    end(services, job.id, job.fence, JobState::Succeeded, None).await
 }
 
 pub async fn finish_cancelled(services: &Services, job: &Claimed) -> Result<bool> {
-    end(services, job, JobState::Cancelled, None).await
+    end(services, job.id, job.fence, JobState::Cancelled, None).await
+}
+
+impl Claimed {
+    /// Whether a failure now is the last, with nothing left to try.
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt >= self.max_attempts
+    }
 }
 
 /// Ends an attempt that failed. With `retry` the job comes back later, until its attempts are used up; then it is dead and waits for
 /// an administrator.
 pub async fn fail(services: &Services, job: &Claimed, error: &str, retry: bool) -> Result<Failed> {
     if !retry {
-        return Ok(if end(services, job, JobState::Failed, Some(error)).await? { Failed::Final } else { Failed::NotOurs });
+        return Ok(if end(services, job.id, job.fence, JobState::Failed, Some(error)).await? { Failed::Final } else { Failed::NotOurs });
     }
-    if job.attempt >= job.max_attempts {
-        return Ok(if end(services, job, JobState::Dead, Some(error)).await? { Failed::Final } else { Failed::NotOurs });
+    if job.is_last_attempt() {
+        return Ok(if end(services, job.id, job.fence, JobState::Dead, Some(error)).await? { Failed::Final } else { Failed::NotOurs });
     }
     let mut tx = services.db.begin().await?;
     let ours = table::retry(&mut tx, job.id, job.fence, error, services.clock.now().plus_seconds(back_off_s(job.attempt))).await?;
@@ -307,35 +411,65 @@ fn back_off_s(attempt: i64) -> i64 {
     1 << attempt.clamp(1, 8)
 }
 
-/// Jobs whose worker is gone, put back into the queue or, where an attempt must not be repeated, ended. `everything` says that no
-/// other process can be working. Answers those that ended, so that what they stood for can be told.
-pub async fn reap(services: &Services, everything: bool) -> Result<Vec<(JobId, JobKind, serde_json::Value)>> {
+/// Whose jobs are nobody's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gone<'a> {
+    /// Workers that have not renewed their leases.
+    Expired,
+    /// An earlier process of this name, too: whoever uses the name now is alone with it.
+    Earlier(&'a str),
+    /// Every worker there was: no other process can be working.
+    Everybody,
+}
+
+/// A job that can't go on and was taken over by the reaper, to tell the end of what it stood for and then [`bury`] it. A reaper that
+/// is itself lost meanwhile is followed by another.
+#[derive(Debug)]
+pub struct Lost {
+    pub id: JobId,
+    /// `None` for a kind that this server does not know.
+    pub kind: Option<JobKind>,
+    pub payload: serde_json::Value,
+    fence: i64,
+    state: JobState,
+}
+
+const WORKER_GONE: &str = "The server that worked on this was stopped.";
+
+/// Puts jobs whose worker is gone back into the queue. Answers those whose attempt must not be repeated.
+pub async fn reap(services: &Services, worker: &str, lease: Duration, gone: Gone<'_>) -> Result<Vec<Lost>> {
     let now = services.clock.now();
+    let lease_until = now.plus_millis(lease.as_millis() as i64);
+    let owner = if let Gone::Earlier(name) = gone { Some(name) } else { None };
     let mut tx = services.db.begin().await?;
-    let mut ended = Vec::new();
-    for row in table::abandoned(&mut tx, now, everything).await? {
-        let error = "The server that worked on this was stopped.";
-        let kind = JobKind::parse(&row.kind);
-        if row.cancel_requested {
-            table::finish(&mut tx, row.id, row.fence, JobState::Cancelled, None, now).await?;
-            announce(services, &mut tx, row.id, JobState::Cancelled, Progress::default(), None).await?;
-        } else if row.attempts < row.max_attempts {
-            // It did not fail by itself, so it need not wait.
-            table::retry(&mut tx, row.id, row.fence, error, now).await?;
-            tx.wake_workers();
-            announce(services, &mut tx, row.id, JobState::Queued, Progress::default(), Some(error)).await?;
-            continue;
-        } else {
-            let state = if row.max_attempts == 1 { JobState::Failed } else { JobState::Dead };
-            table::finish(&mut tx, row.id, row.fence, state, Some(error), now).await?;
-            announce(services, &mut tx, row.id, state, Progress::default(), Some(error)).await?;
-        }
-        if let Some(kind) = kind {
-            ended.push((row.id, kind, serde_json::from_str(&row.payload).unwrap_or_default()));
+    let mut lost = Vec::new();
+    for row in table::abandoned(&mut tx, now, owner, gone == Gone::Everybody).await? {
+        let state = match row {
+            _ if row.cancel_requested => JobState::Cancelled,
+            _ if row.attempts < row.max_attempts => {
+                // It did not fail by itself, so it need not wait.
+                if table::retry(&mut tx, row.id, row.fence, WORKER_GONE, now).await? {
+                    tx.wake_workers();
+                    announce(services, &mut tx, row.id, JobState::Queued, Progress::default(), Some(WORKER_GONE)).await?;
+                }
+                continue;
+            }
+            _ if row.max_attempts == 1 => JobState::Failed,
+            _ => JobState::Dead,
+        };
+        // Another reaper may have seen it too; one of them gets it.
+        if let Some(row) = table::take_over(&mut tx, row.id, row.fence, worker, lease_until).await? {
+            lost.push(Lost { id: row.id, kind: JobKind::parse(&row.kind), payload: read_payload(&row), fence: row.fence, state });
         }
     }
     commit(services, tx).await?;
-    Ok(ended)
+    Ok(lost)
+}
+
+/// Ends a lost job. `false` when another reaper has it by now.
+pub async fn bury(services: &Services, lost: &Lost) -> Result<bool> {
+    let error = (lost.state != JobState::Cancelled).then_some(WORKER_GONE);
+    end(services, lost.id, lost.fence, lost.state, error).await
 }
 
 /// A job that the caller asked for, or any for an administrator.
@@ -348,6 +482,38 @@ pub async fn get(ctx: &Ctx, id: JobId) -> Result<Job> {
     Ok(row.into_job())
 }
 
+/// Stops a job together with what it stands for: a run and a turn end, an import leaves nothing. Whoever asked for the job may, and
+/// administrators. `Conflict` when it has ended.
+pub async fn cancel(ctx: &Ctx, id: JobId) -> Result<Job> {
+    get(ctx, id).await?;
+    let services = ctx.services();
+    let row = table::get(&mut services.db.read().await?, id).await?.ok_or(Error::NotFound("job"))?.job;
+    if row.state.0.is_finished() {
+        return Err(Error::conflict("This job has ended already."));
+    }
+    // What somebody began they may stop, even when they have left the project since; an administrator need not be in it.
+    let system = Ctx::system(services);
+    let kind = JobKind::parse(&row.kind);
+    match kind {
+        Some(kind) if kind.is_run() => drop(runs::cancel(&system, read::<RunJob>(&row)?.run_id).await?),
+        Some(JobKind::AgentTurn) => drop(chat::stop_turn(&system, read::<TurnJob>(&row)?.turn_id).await?),
+        _ => {
+            let mut tx = services.db.begin().await?;
+            let state = request_cancel(ctx, &mut tx, id).await?;
+            ctx.commit(tx).await?;
+            services.signals.cancel(id.0);
+            if state == Some(JobState::Cancelled) && kind == Some(JobKind::Import) {
+                projects::discard_import(&system, read::<ImportJob>(&row)?.project_id).await?;
+            }
+        }
+    }
+    get(ctx, id).await
+}
+
+fn read<T: DeserializeOwned>(row: &table::JobRow) -> Result<T> {
+    serde_json::from_str(&row.payload).map_err(Error::internal)
+}
+
 /// Asks a job to stop, wherever it is.
 pub(crate) async fn request_cancel(ctx: &Ctx, tx: &mut Tx, id: JobId) -> Result<Option<JobState>> {
     let state = table::request_cancel(tx, id, ctx.now()).await?;
@@ -355,4 +521,9 @@ pub(crate) async fn request_cancel(ctx: &Ctx, tx: &mut Tx, id: JobId) -> Result<
         announce(ctx.services(), tx, id, JobState::Cancelled, Progress::default(), None).await?;
     }
     Ok(state)
+}
+
+/// As [`request_cancel`], but leaves a job in the queue that must be taken up once more to end well.
+pub(crate) async fn ask_to_stop(tx: &mut Tx, id: JobId) -> Result<()> {
+    Ok(table::ask_to_stop(tx, id).await?)
 }

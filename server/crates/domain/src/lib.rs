@@ -12,10 +12,15 @@ pub mod health;
 mod import;
 pub mod jobs;
 pub mod live;
+pub mod network;
 mod password;
+pub mod previews;
 pub mod projects;
 pub mod runs;
 mod services;
+pub mod settings;
+pub mod terminals;
+pub mod test_reports;
 pub mod users;
 
 pub use ctx::{Client, Ctx};

@@ -1,4 +1,7 @@
-//! Following what happens: replay from the log, then the bus, without a gap and without a repeat.
+//! Following what happens: replay from the log, then the bus, without a gap and without a repeat. Only of a run's output a reader gets
+//! no more than it is worth: see [`output`].
+
+mod output;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,6 +18,9 @@ use wire::{
 };
 
 use crate::{Ctx, Error, Result, auth, projects};
+use output::{Allowance, Reading};
+
+pub(crate) use output::thin;
 
 /// Events read from the log at a time.
 const PAGE: i64 = 256;
@@ -53,6 +59,9 @@ struct Follower {
     cursors: HashMap<Stream, i64>,
     /// Streams whose log may hold more than was read.
     behind: VecDeque<Stream>,
+    /// Of runs: how far their output was read.
+    readings: HashMap<Stream, Reading>,
+    allowance: Allowance,
     ready: VecDeque<Event>,
     recheck_at: Instant,
     ended: bool,
@@ -79,6 +88,8 @@ pub async fn follow(ctx: &Ctx, streams: Vec<(Stream, i64)>) -> Result<impl Futur
         subscription,
         cursors: streams.into_iter().collect(),
         behind: names.into(),
+        readings: HashMap::new(),
+        allowance: Allowance::full(),
         ready: VecDeque::new(),
         recheck_at: Instant::now() + RECHECK,
         ended: has_ended,
@@ -103,42 +114,72 @@ impl Follower {
                 }
                 self.recheck_at = Instant::now() + RECHECK;
             }
-            if let Some(stream) = self.behind.front().copied() {
+            let open_at = self.allowance.open_at();
+            if let Some(stream) = self.next_behind(open_at) {
                 self.read_log(stream).await?;
                 continue;
             }
+            let wake_at = if self.behind.is_empty() { self.recheck_at } else { self.recheck_at.min(open_at) };
             tokio::select! {
                 signal = self.subscription.next() => match signal {
                     Some(Signal::Event(event)) => self.take((*event).clone()),
                     Some(Signal::Lagged) => self.behind = self.cursors.keys().copied().collect(),
                     None => return Ok(None),
                 },
-                () = sleep_until(self.recheck_at) => {}
+                () = sleep_until(wake_at) => {}
             }
         }
     }
 
+    /// The next stream to read from the log. Runs wait until more output may be sent; nothing else waits for them.
+    fn next_behind(&self, open_at: Instant) -> Option<Stream> {
+        let open = Instant::now() >= open_at;
+        self.behind.iter().find(|stream| open || !matches!(stream, Stream::Run(_))).copied()
+    }
+
     fn take(&mut self, event: Event) {
         let Some(cursor) = self.cursors.get_mut(&event.stream) else { return };
-        if event.seq == *cursor + 1 {
+        let output = event.kind.output_range();
+        // A thinned event only says that the log holds more.
+        let fits = !matches!(event.kind, EventKind::OutputDropped { .. }) && (output.is_none() || self.allowance.is_open());
+        if event.seq == *cursor + 1 && fits {
             *cursor = event.seq;
+            if let Some(range) = output {
+                self.allowance.spend(range.end - range.start);
+                if let Some(reading) = self.readings.get_mut(&event.stream) {
+                    reading.seen = range.end;
+                }
+            }
             self.ready.push_back(event);
         } else if event.seq > *cursor && !self.behind.contains(&event.stream) {
-            // Published before its predecessor, which is committed by now.
+            // Published before its predecessor, which is committed by now; or to be read from the log.
             self.behind.push_back(event.stream);
         }
     }
 
     async fn read_log(&mut self, stream: Stream) -> Result<()> {
         let cursor = self.cursors.get(&stream).copied().unwrap_or(0);
-        let events = replay(&self.ctx, stream, cursor, PAGE).await?;
-        if (events.len() as i64) < PAGE {
-            self.behind.pop_front();
+        let (events, is_all) = if matches!(stream, Stream::Run(_)) {
+            let mut conn = self.ctx.services().db.read().await?;
+            let reading = match self.readings.entry(stream) {
+                std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::hash_map::Entry::Vacant(new) => new.insert(Reading::from(&mut conn, stream, cursor).await?),
+            };
+            reading.page(&mut conn, stream, cursor, &mut self.allowance).await?
+        } else {
+            let events = replay(&self.ctx, stream, cursor, PAGE).await?;
+            let is_all = (events.len() as i64) < PAGE;
+            (events, is_all)
+        };
+        // Whoever was read goes behind the others.
+        self.behind.retain(|name| *name != stream);
+        if !is_all {
+            self.behind.push_back(stream);
         }
-        for event in events {
-            self.cursors.insert(stream, event.seq);
-            self.ready.push_back(event);
+        if let Some(last) = events.last() {
+            self.cursors.insert(stream, last.seq);
         }
+        self.ready.extend(events);
         Ok(())
     }
 

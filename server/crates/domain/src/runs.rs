@@ -1,105 +1,73 @@
-use std::time::Duration;
+//! Commands in the sandbox: a row says what was asked for, a stream of events what became of it.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+mod output;
+mod start;
+
+use std::{collections::BTreeMap, time::Duration};
+
 use serde::{Deserialize, Serialize};
-use store::runs as table;
+use store::{Signal, runs as table};
 use wire::{
-    JobId, ProjectId, RunId, TurnId,
-    event::{EventKind, OutputChannel, Stream},
-    limits,
+    JobId, Page, ProjectId, RunId, TurnId,
+    event::{EventKind, Stream},
     projects::ProjectRole,
-    runs::{Exit, ExitKind, Run, RunChange, RunLimits, RunState, RunUsage, StartRun},
+    runs::{Exit, ExitKind, Run, RunChange, RunState, RunUsage},
 };
 
-use crate::{Ctx, Error, Result, jobs, live, projects};
+pub use self::{
+    output::{OutputChunk, append_output, noted, output_page, output_start, ports_changed, sampled, stored_output},
+    start::{start, start_in_turn},
+};
+use crate::{Ctx, Error, Result, jobs, projects};
 
 /// How long a stop waits for the end to be written before it answers with what is known.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the end is looked for in the database: a worker elsewhere need not share this process's bus.
+const STOP_LOOK: Duration = Duration::from_millis(150);
+/// Runs of a page, where the caller names no number, and at most.
+const PAGE: i64 = 50;
+const PAGE_MAX: i64 = 200;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunJob {
     pub run_id: RunId,
 }
 
-/// A piece of what a run printed; `offset` counts bytes of the whole run.
-#[derive(Debug, Clone)]
-pub struct OutputChunk {
-    pub channel: OutputChannel,
-    pub offset: i64,
-    pub data: Bytes,
-}
-
-/// What a run may use; the same for everyone until an administrator says otherwise.
-fn limits_for(request: &StartRun) -> RunLimits {
-    RunLimits {
-        wall_s: request.timeout_s.unwrap_or(limits::RUN_TIMEOUT_DEFAULT_S),
-        memory_bytes: 2 << 30,
-        pids: 256,
-        output_bytes: 64 << 20,
-    }
-}
-
-/// Queues a command. Running code takes the same right as editing: it may change files.
-pub async fn start(ctx: &Ctx, project: ProjectId, request: StartRun) -> Result<Run> {
-    insert(ctx, project, request, None).await
-}
-
-/// The agent's command: a row like any other run, executed by the turn's own job on the turn's branch.
-pub async fn start_in_turn(ctx: &Ctx, turn: TurnId, project: ProjectId, request: StartRun) -> Result<Run> {
-    insert(ctx, project, request, Some(turn)).await
-}
-
-async fn insert(ctx: &Ctx, project: ProjectId, request: StartRun, turn: Option<TurnId>) -> Result<Run> {
-    let user = ctx.require_user()?;
-    let fields = request.validate();
-    if !fields.is_empty() {
-        return Err(Error::Invalid(fields));
-    }
-    let id: RunId = ctx.new_id();
-    let limits = limits_for(&request);
-    let mut tx = ctx.services().db.begin().await?;
-    projects::require(ctx, &mut tx, project, ProjectRole::Editor).await?;
-    let job_id = match turn {
-        Some(_) => None,
-        None => Some(jobs::enqueue(ctx, &mut tx, jobs::JobKind::SandboxExec, Some(project), &RunJob { run_id: id }).await?),
-    };
-    let cwd = request.cwd.as_deref().filter(|cwd| *cwd != ".").unwrap_or("");
-    let new = table::NewRun {
-        id,
-        project_id: project,
-        user_id: user.id,
-        turn_id: turn,
-        job_id,
-        kind: request.kind,
-        command: &request.command,
-        cwd,
-        env: &request.env,
-        limits: &limits,
-        at: ctx.now(),
-    };
-    table::insert(&mut tx, &new).await?;
-    let changed = EventKind::RunChanged { run_id: id, state: RunState::Queued };
-    store::events::append(&mut tx, Stream::Run(id), ctx.now(), vec![EventKind::RunQueued {}]).await?;
-    store::events::append(&mut tx, Stream::Project(project), ctx.now(), vec![changed]).await?;
-    let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("run"))?;
-    ctx.commit(tx).await?;
-    Ok(row.into_run())
-}
-
-/// The newest first.
+/// The newest first, as many as a page shows.
 pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Vec<Run>> {
+    Ok(page(ctx, project, None, None).await?.items)
+}
+
+/// The newest first, after `cursor`: what an earlier page named as its next.
+pub async fn page(ctx: &Ctx, project: ProjectId, limit: Option<i64>, cursor: Option<&str>) -> Result<Page<Run>> {
+    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let before = cursor.map(read_cursor).transpose()?;
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    Ok(table::list(&mut conn, project, 100).await?.into_iter().map(table::RunRow::into_run).collect())
+    let mut rows = table::list(&mut conn, project, before, limit + 1).await?;
+    let has_more = rows.len() as i64 > limit;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| has_more).map(|row| format!("{}.{}", row.created_at.0, row.id));
+    Ok(Page { items: rows.into_iter().map(table::RunRow::into_run).collect(), next_cursor })
 }
 
+fn read_cursor(text: &str) -> Result<table::Position> {
+    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
+    let (at, id) = parts.ok_or_else(|| Error::BadRequest("This cursor was not made here. Begin without one.".to_owned()))?;
+    Ok(table::Position { created_at: wire::Micros(at), id })
+}
+
+/// One run, with the cases of its tests.
 pub async fn get(ctx: &Ctx, id: RunId) -> Result<Run> {
-    Ok(row(ctx, id, ProjectRole::Viewer).await?.into_run())
+    let mut run = row(ctx, id, ProjectRole::Viewer).await?.into_run();
+    if run.tests.is_some() {
+        run.tests = table::report(&mut ctx.services().db.read().await?, id).await?;
+    }
+    Ok(run)
 }
 
 /// The variables a run was given. Kept out of [`Run`]: they may hold what only its runner should see.
-pub async fn env(ctx: &Ctx, id: RunId) -> Result<std::collections::BTreeMap<String, String>> {
+pub async fn env(ctx: &Ctx, id: RunId) -> Result<BTreeMap<String, String>> {
     Ok(row(ctx, id, ProjectRole::Editor).await?.env.0)
 }
 
@@ -113,34 +81,46 @@ async fn row(ctx: &Ctx, id: RunId, needed: ProjectRole) -> Result<table::RunRow>
     Ok(row)
 }
 
+fn stopped_before_it_started() -> Exit {
+    let sentence = "Stopped before it started.".to_owned();
+    Exit { kind: ExitKind::Cancelled, code: None, signal: None, sentence, left_alive: 0 }
+}
+
 /// Stops a run. Answers when nothing of it is left alive, or after five seconds with its state then.
 pub async fn cancel(ctx: &Ctx, id: RunId) -> Result<Run> {
     let run = row(ctx, id, ProjectRole::Editor).await?;
     if run.state.0.is_finished() {
-        return Ok(run.into_run());
+        return get(ctx, id).await;
     }
-    let mut ended = ctx.services().bus.subscribe(&[Stream::Run(id)]).await;
+    let mut events = ctx.services().bus.subscribe(&[Stream::Run(id)]).await;
+    let mut tx = ctx.services().db.begin().await?;
+    let has_not_begun = match run.job_id {
+        Some(job) => jobs::request_cancel(ctx, &mut tx, job).await? == Some(wire::jobs::JobState::Cancelled),
+        None => table::state(&mut tx, id).await? == Some(RunState::Queued),
+    };
+    if has_not_begun {
+        end(ctx, &mut tx, &run, RunState::Cancelled, stopped_before_it_started(), RunUsage::default(), Vec::new()).await?;
+    }
+    ctx.commit(tx).await?;
     let signals = &ctx.services().signals;
     if let Some(job) = run.job_id {
-        let mut tx = ctx.services().db.begin().await?;
-        let state = jobs::request_cancel(ctx, &mut tx, job).await?;
-        if state == Some(wire::jobs::JobState::Cancelled) {
-            let exit = Exit {
-                kind: ExitKind::Cancelled,
-                code: None,
-                signal: None,
-                sentence: "Stopped before it started.".to_owned(),
-                left_alive: 0,
-            };
-            end(ctx, &mut tx, &run, RunState::Cancelled, exit, RunUsage::default(), Vec::new()).await?;
-        }
-        ctx.commit(tx).await?;
         signals.cancel(job.0);
     }
     signals.cancel(id.0);
     let waiting = async {
-        while !get(ctx, id).await?.state.is_finished() {
-            ended.next().await;
+        while !table::state(&mut ctx.services().db.read().await?, id).await?.is_none_or(RunState::is_finished) {
+            let look_at = tokio::time::sleep(STOP_LOOK);
+            tokio::pin!(look_at);
+            loop {
+                tokio::select! {
+                    () = &mut look_at => break,
+                    signal = events.next() => match signal {
+                        // What it still prints is no reason to ask the database.
+                        Some(Signal::Event(event)) if !event.kind.is_terminal() => {}
+                        _ => break,
+                    },
+                }
+            }
         }
         Ok::<_, Error>(())
     };
@@ -150,12 +130,29 @@ pub async fn cancel(ctx: &Ctx, id: RunId) -> Result<Run> {
     get(ctx, id).await
 }
 
-/// Marks a run as started in a sandbox tier. `Conflict` when it has ended meanwhile.
+/// Takes a finished run away with everything it printed and found. There is no way back.
+pub async fn delete(ctx: &Ctx, id: RunId) -> Result<()> {
+    let run = row(ctx, id, ProjectRole::Editor).await?;
+    let mut tx = ctx.services().db.begin().await?;
+    if !table::delete(&mut tx, id).await? {
+        return Err(Error::conflict("This run has not ended. Stop it first."));
+    }
+    let changed = EventKind::RunChanged { run_id: id, state: run.state.0 };
+    store::events::append(&mut tx, Stream::Project(run.project_id), ctx.now(), vec![changed]).await?;
+    ctx.commit(tx).await
+}
+
+/// Marks a run as started in a sandbox tier. `Conflict` when it has ended meanwhile, or somebody asked to stop it.
 pub async fn begin(ctx: &Ctx, id: RunId, tier: &str) -> Result<Run> {
     let mut tx = ctx.services().db.begin().await?;
     let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("run"))?;
-    if !table::mark_started(&mut tx, id, tier, ctx.now()).await? {
-        return Err(Error::conflict("This run has ended before it started."));
+    // A stop that came after the job was claimed and before it could be signalled shows only here.
+    let is_asked_to_stop = match row.job_id {
+        Some(job) => store::jobs::get(&mut tx, job).await?.is_some_and(|found| found.job.cancel_requested),
+        None => false,
+    };
+    if is_asked_to_stop || !table::mark_started(&mut tx, id, tier, ctx.now()).await? {
+        return Err(Error::conflict("This run was ended before it started."));
     }
     store::events::append(&mut tx, Stream::Run(id), ctx.now(), vec![EventKind::RunStarted { tier: tier.to_owned() }]).await?;
     let changed = EventKind::RunChanged { run_id: id, state: RunState::Running };
@@ -165,14 +162,10 @@ pub async fn begin(ctx: &Ctx, id: RunId, tier: &str) -> Result<Run> {
     Ok(row.into_run())
 }
 
-/// Writes output to the run's log. The caller waits, and so does the process that prints: that is the back-pressure.
-pub async fn append_output(ctx: &Ctx, id: RunId, chunks: Vec<OutputChunk>) -> Result<()> {
-    let kinds = chunks
-        .into_iter()
-        .map(|chunk| EventKind::Output { channel: chunk.channel, offset: chunk.offset, data: STANDARD.encode(&chunk.data) })
-        .collect();
+/// Says what a run executes, where its request left that open.
+pub async fn set_command(ctx: &Ctx, id: RunId, command: &str) -> Result<()> {
     let mut tx = ctx.services().db.begin().await?;
-    store::events::append(&mut tx, Stream::Run(id), ctx.now(), kinds).await?;
+    table::set_command(&mut tx, id, command).await?;
     ctx.commit(tx).await
 }
 
@@ -232,18 +225,4 @@ pub async fn mark_lost_in_turn(ctx: &Ctx, turn: TurnId) -> Result<()> {
 /// The run that a job stands for.
 pub async fn of_job(ctx: &Ctx, job: JobId) -> Result<Option<Run>> {
     Ok(table::by_job(&mut ctx.services().db.read().await?, job).await?.map(table::RunRow::into_run))
-}
-
-/// One page of the stored output, from the event after `after` on; empty at the end. Answers the number to go on from.
-pub async fn output_after(ctx: &Ctx, id: RunId, after: i64) -> Result<(i64, Vec<u8>)> {
-    row(ctx, id, ProjectRole::Viewer).await?;
-    let events = live::replay(ctx, Stream::Run(id), after, 256).await?;
-    let last = events.last().map_or(after, |event| event.seq);
-    let mut bytes = Vec::new();
-    for event in events {
-        if let EventKind::Output { data, .. } = event.kind {
-            bytes.extend(STANDARD.decode(data).map_err(Error::internal)?);
-        }
-    }
-    Ok((last, bytes))
 }

@@ -6,7 +6,7 @@ use store::{Db, LiveBus};
 use uuid::Uuid;
 use wire::{Micros, admin::Check, chat::Models};
 
-use crate::jobs::JobSignals;
+use crate::{jobs::JobSignals, previews::PreviewSettings};
 
 /// What the time is. Replaced in tests.
 pub trait Clock: Send + Sync + 'static {
@@ -67,10 +67,13 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Bytes of one file.
     pub file_size_limit: u64,
-    /// Jobs of one user that run at a time.
-    pub jobs_per_user: i64,
     /// Files of the sample project, laid out for the first account. Empty: none.
     pub sample: &'static [(&'static str, &'static str)],
+    pub previews: PreviewSettings,
+    /// Address blocks outside the public internet that runs may reach where a host is allowed, as `10.1.0.0/16`.
+    pub egress_open_addresses: Vec<String>,
+    /// Why runs can't be given a network on this machine, for people; `None` where they can, or where other processes run them.
+    pub no_network: Option<String>,
 }
 
 /// One line of the health page.

@@ -1,7 +1,7 @@
 //! The argument list for bubblewrap. Only our own constants, paths of the configuration and numbers go in; the
 //! command, its environment and its directory travel through the helper's pipe instead.
 
-use crate::jail::{BLOCK_FD, INFO_FD};
+use crate::jail::{BLOCK_FD, INFO_FD, WITH_NETWORK};
 use crate::launch::WORK_FD;
 use crate::spec::Limits;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn arguments(layout: &Layout, limits: &Limits) -> Vec<String> {
         args.add(["--bind", &text(layout.work), "/w"]);
     }
     // The root is a small file system in memory; read-only, it cannot be filled.
-    args.add(["--remount-ro", "/", "--chdir", "/", "--", HELPER_AT, crate::JAIL_ARG]);
+    args.add(["--remount-ro", "/", "--chdir", "/", "--", HELPER_AT, crate::JAIL_ARG, WITH_NETWORK]);
     args.0
 }
 

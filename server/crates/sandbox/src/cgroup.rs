@@ -161,6 +161,18 @@ impl Group {
         }
     }
 
+    /// Processor time up to now and memory held now, without file pages the kernel would give back at once.
+    pub fn usage_now(&self) -> Option<(Duration, u64)> {
+        if let Some(dir) = self.dirs.get("v2") {
+            let memory = number(dir, "memory.current")?.saturating_sub(field(dir, "memory.stat", "inactive_file").unwrap_or(0));
+            return Some((Duration::from_micros(field(dir, "cpu.stat", "usage_usec")?), memory));
+        }
+        let memory = self.dirs.get("memory")?;
+        let inactive = field(memory, "memory.stat", "total_inactive_file").unwrap_or(0);
+        let held = number(memory, "memory.usage_in_bytes")?.saturating_sub(inactive);
+        Some((Duration::from_nanos(number(self.dirs.get("cpuacct")?, "cpuacct.usage")?), held))
+    }
+
     /// Every process in the group, in whichever hierarchy it is found.
     pub fn members(&self) -> Vec<i32> {
         let mut pids: Vec<i32> = self

@@ -1,14 +1,14 @@
 //! The launcher: a short-lived process that gives up root, mounts a branch's overlay and becomes bubblewrap.
 //! Single-threaded, so namespaces and ids can be changed safely. Its configuration holds no text of users or models.
 
-use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, STATUS_FD};
+use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, NET_FD, STATUS_FD};
 use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Descriptor on which bubblewrap finds the directory to bind at `/w`.
-pub(crate) const WORK_FD: i32 = 8;
+pub(crate) const WORK_FD: i32 = 9;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchConfig {
@@ -22,6 +22,8 @@ pub(crate) struct LaunchConfig {
     /// Program and arguments, none of them from outside. WORK_FD is open.
     pub argv: Vec<String>,
     pub tty: bool,
+    /// Whether NET_FD is open and meant for the helper.
+    pub net: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
     let text = args.first().and_then(|a| a.to_str()).unwrap_or_default();
     let config: LaunchConfig = serde_json::from_str(text).map_err(|e| ("configuration", io::Error::other(e)))?;
     unsafe {
-        libc::close_range(INFO_KEEP_FD as u32 + 1, u32::MAX, 0);
+        libc::close_range(if config.net { NET_FD } else { INFO_KEEP_FD } as u32 + 1, u32::MAX, 0);
         libc::umask(0o022);
         libc::setsid();
     }
@@ -66,6 +68,9 @@ fn launch(args: Vec<OsString>) -> Result<std::convert::Infallible, Stage> {
     hand_over_work(&config.work).map_err(at("work directory"))?;
     for fd in [CONTROL_FD, STATUS_FD, INFO_FD, BLOCK_FD, INFO_KEEP_FD] {
         unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
+    }
+    if config.net {
+        unsafe { libc::fcntl(NET_FD, libc::F_SETFD, 0) };
     }
     exec(&config.argv).map_err(at("bubblewrap"))
 }

@@ -6,11 +6,16 @@
 //! One run is: server → `<helper> __launch` (drops to the project's uid, mounts a branch's overlay) → bubblewrap →
 //! `<helper> __jail` (pid 1 of the jail) → the command. One pipe, whose only writing end the server holds, carries
 //! the jail's configuration and later the stop signals; when it closes, the jail ends, so no run outlives the server.
+//! A second channel brings sockets out of the jail's network namespace: for previews of what a run serves, and for the
+//! proxy in `egress`, the only way out of the jail and only there when the run's [`Network`] says so.
 
 mod bwrap;
 mod cgroup;
+mod egress;
 mod jail;
 mod launch;
+mod net;
+mod observe;
 mod output;
 mod pipes;
 mod probe;
@@ -18,10 +23,14 @@ mod run;
 mod spec;
 mod supervise;
 mod sweep;
+mod verdict;
 mod workspace;
 
+pub use egress::{Cidr, EgressDecision, EgressPolicy};
 pub use jail::jail_main;
 pub use launch::launch_main;
+pub use net::JailNet;
+pub use observe::UsageSample;
 pub use pipes::PtyInput;
 pub use probe::{CgroupBackend, Config, Finding, Probe, Tier, TierChoice, is_open_to_others};
 pub use run::{Refused, RefusedKind, Running, Sandbox, Stopper};

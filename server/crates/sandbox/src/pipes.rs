@@ -1,5 +1,6 @@
 //! The pipes, or the terminal, between the server and a run.
 
+use crate::net::JailNet;
 use crate::output::Source;
 use crate::spec::Spec;
 use std::io;
@@ -19,6 +20,7 @@ pub(crate) struct Pipes {
     pub stdout: Option<pipe::Receiver>,
     pub stderr: Option<pipe::Receiver>,
     pub pty_master: Option<Arc<AsyncFd<OwnedFd>>>,
+    pub net: Option<JailNet>,
     pub theirs: Option<Ends>,
 }
 
@@ -28,6 +30,7 @@ pub(crate) struct Ends {
     pub info: OwnedFd,
     pub info_keep: OwnedFd,
     pub block: OwnedFd,
+    pub net: Option<OwnedFd>,
     pub stdin: Stdio,
     pub stdout: Stdio,
     pub stderr: Stdio,
@@ -48,13 +51,15 @@ fn writing() -> io::Result<(pipe::Sender, OwnedFd)> {
 }
 
 impl Pipes {
-    pub fn open(spec: &Spec) -> io::Result<Pipes> {
+    /// `with_network` where the jail has a network namespace to hand sockets out of.
+    pub fn open(spec: &Spec, with_network: bool) -> io::Result<Pipes> {
         let (control, control_end) = writing()?;
         let (status, status_end) = reading()?;
         let (info, info_end) = pipe_pair()?;
         let info_keep = info.try_clone()?;
         let info = pipe::Receiver::from_owned_fd(info)?;
         let (block, block_end) = writing()?;
+        let (net, net_end) = if with_network { JailNet::open().map(|(ours, theirs)| (Some(ours), Some(theirs)))? } else { (None, None) };
         let (mut stdout, mut stderr, mut pty_master) = (None, None, None);
         let (stdin_end, stdout_end, stderr_end) = match spec.tty {
             None => {
@@ -76,11 +81,12 @@ impl Pipes {
             info: info_end,
             info_keep,
             block: block_end,
+            net: net_end,
             stdin: stdin_end,
             stdout: stdout_end,
             stderr: stderr_end,
         };
-        Ok(Pipes { control, status, info, block, stdout, stderr, pty_master, theirs: Some(theirs) })
+        Ok(Pipes { control, status, info, block, stdout, stderr, pty_master, net, theirs: Some(theirs) })
     }
 
     /// The writing side of the terminal, if there is one.

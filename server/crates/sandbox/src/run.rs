@@ -2,13 +2,16 @@
 
 use crate::bwrap::{self, JAIL_HOME, Layout};
 use crate::cgroup::{Base, Group};
-use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, JailConfig, STATUS_FD};
+use crate::egress::{self, EgressDecision, EgressPolicy, Proxy};
+use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, JailConfig, NET_FD, STATUS_FD};
 use crate::launch::{LaunchConfig, Overlay};
+use crate::net::JailNet;
+use crate::observe::{Observer, UsageSample};
 use crate::output::{Meter, pump};
 use crate::pipes::{Pipes, PtyInput, read_child_pid, watch_fd};
 use crate::probe::{Probe, Tier};
-use crate::spec::{Chunk, Finished, Limits, Spec, StopGrace};
-use crate::supervise::{Asked, Live, supervise};
+use crate::spec::{Chunk, Finished, Limits, Network, Spec, StopGrace};
+use crate::supervise::{Aside, Asked, Live, supervise};
 use crate::sweep::Record;
 use crate::workspace::{self, RunPlace, Workspaces, beneath};
 use command_fds::{CommandFdExt, FdMapping};
@@ -16,11 +19,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use wire::network::HostRule;
 
 /// New runs are refused when less of the disk than this is free.
 const LOWEST_FREE_SHARE: f64 = 0.05;
@@ -106,6 +112,10 @@ impl Sandbox {
 impl Engine {
     pub(crate) async fn start(&self, spec: Spec) -> Result<Running, Refused> {
         check_spec(&spec)?;
+        if self.tier == Tier::S1 && spec.network != Network::None {
+            let reason = "In tier S1 commands have no network of their own, so none can be given to them. Nothing was run.";
+            return Err(Refused::new(RefusedKind::NoSandbox, reason));
+        }
         if workspace::free_share(&self.work_dir).is_some_and(|free| free < LOWEST_FREE_SHARE) {
             let reason = "Less than 5 % of the disk is free, so no new command is started.";
             return Err(Refused::new(RefusedKind::LowDisk, reason));
@@ -115,7 +125,7 @@ impl Engine {
         let group = self.base.create(&spec.id.to_string(), &spec.limits).map_err(failed("control group"))?;
         let mut trash = Trash { group, record: self.record_path(&spec), init: None, armed: true };
         Record::new(&spec, trash.group.clone()).write(&trash.record).map_err(failed("run record"))?;
-        let mut pipes = Pipes::open(&spec).map_err(failed("pipes"))?;
+        let mut pipes = Pipes::open(&spec, self.tier != Tier::S1).map_err(failed("pipes"))?;
         let launch = self.launch_config(&spec.limits, &place, spec.tty.is_some());
         let mut outer = self.spawn(&launch, &mut pipes).map_err(failed("launcher"))?;
         let outer_pid = outer.id().unwrap_or(0) as i32;
@@ -126,7 +136,7 @@ impl Engine {
                 _ = outer.wait() => Err(io::Error::other("it ended at once")),
             }
         });
-        let (init_pid, init) = match hands.await {
+        let Hands { init_pid, init, listener } = match hands.await {
             Ok(Ok(hands)) => hands,
             Ok(Err(e)) => return Err(self.give_up(e, pipes, outer).await),
             Err(_) => {
@@ -139,6 +149,19 @@ impl Engine {
         let source = pipes.source().map_err(failed("pipes"))?;
         let pump = tokio::spawn(pump(source, sink, meter.clone(), spec.limits.output_bytes));
         let (group, record) = trash.keep();
+        let network_bytes = Arc::new(AtomicU64::new(0));
+        let mut aside = Aside::default();
+        let (egress, rules) = serve_egress(&spec.network, listener, &network_bytes, &mut aside);
+        let (ports_tx, ports) = watch::channel(Vec::new());
+        let (samples_tx, samples) = watch::channel(UsageSample::default());
+        let observer = Observer {
+            init_pid,
+            group: group.clone(),
+            own_network: self.tier != Tier::S1,
+            hidden_port: rules.is_some().then_some(egress::PORT),
+        };
+        aside.0.push(tokio::spawn(observer.watch(ports_tx, samples_tx)).abort_handle());
+        let net = pipes.net.take();
         let live = Live {
             tier: self.tier,
             limits: spec.limits,
@@ -153,12 +176,14 @@ impl Engine {
             place,
             meter,
             pump,
+            aside,
+            network_bytes,
         };
         let (ask, asked) = watch::channel(Asked::No);
         let (dead_tx, dead) = watch::channel(false);
         let task = tokio::spawn(supervise(live, asked, dead_tx));
         let stopper = Stopper { ask: Arc::new(ask), dead };
-        Ok(Running { output, input, stopper, task: Some(task) })
+        Ok(Running { output, input, ports, samples, egress, rules, net, stopper, task: Some(task) })
     }
 
     fn record_path(&self, spec: &Spec) -> PathBuf {
@@ -187,6 +212,7 @@ impl Engine {
             }),
             argv,
             tty,
+            net: self.tier != Tier::S1,
         }
     }
 
@@ -197,15 +223,15 @@ impl Engine {
         let ends = pipes.theirs.take().ok_or_else(|| io::Error::other("pipes are used up"))?;
         command.stdin(ends.stdin).stdout(ends.stdout).stderr(ends.stderr);
         let mapping = |parent_fd, child_fd| FdMapping { parent_fd, child_fd };
-        command
-            .fd_mappings(vec![
-                mapping(ends.control, CONTROL_FD),
-                mapping(ends.status, STATUS_FD),
-                mapping(ends.info, INFO_FD),
-                mapping(ends.info_keep, INFO_KEEP_FD),
-                mapping(ends.block, BLOCK_FD),
-            ])
-            .map_err(io::Error::other)?;
+        let mut mappings = vec![
+            mapping(ends.control, CONTROL_FD),
+            mapping(ends.status, STATUS_FD),
+            mapping(ends.info, INFO_FD),
+            mapping(ends.info_keep, INFO_KEEP_FD),
+            mapping(ends.block, BLOCK_FD),
+        ];
+        mappings.extend(ends.net.map(|net| mapping(net, NET_FD)));
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
         command.spawn()
     }
 
@@ -218,7 +244,7 @@ impl Engine {
         outer_pid: i32,
         trash: &mut Trash,
         place: &RunPlace,
-    ) -> io::Result<(i32, AsyncFd<OwnedFd>)> {
+    ) -> io::Result<Hands> {
         let init_pid = if self.tier == Tier::S1 { outer_pid } else { read_child_pid(&mut pipes.info).await? };
         let pid = rustix::process::Pid::from_raw(init_pid).ok_or_else(|| io::Error::other("no process id"))?;
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
@@ -234,7 +260,11 @@ impl Engine {
         let config = serde_json::to_vec(&self.jail_config(spec, place)).map_err(io::Error::other)?;
         pipes.control.write_all(&(config.len() as u32).to_le_bytes()).await?;
         pipes.control.write_all(&config).await?;
-        Ok((init_pid, init))
+        let listener = match (&spec.network, &pipes.net) {
+            (Network::Proxy(_), Some(net)) => Some(net.take_listener().await?),
+            _ => None,
+        };
+        Ok(Hands { init_pid, init, listener })
     }
 
     fn jail_config(&self, spec: &Spec, place: &RunPlace) -> JailConfig {
@@ -279,6 +309,7 @@ impl Engine {
             tty: spec.tty.is_some(),
             pid_namespace: !bare,
             network_namespace: !bare,
+            listen: (spec.network != Network::None).then_some(egress::PORT),
         }
     }
 
@@ -300,6 +331,32 @@ impl Engine {
         let detail = if said.is_empty() { error.to_string() } else { said };
         failed("jail")(io::Error::other(detail))
     }
+}
+
+/// What the handshake yields.
+struct Hands {
+    init_pid: i32,
+    /// A pidfd of pid 1 of the jail.
+    init: AsyncFd<OwnedFd>,
+    /// For the proxy, inside the jail's network namespace.
+    listener: Option<TcpListener>,
+}
+
+/// Starts the proxy if there is to be one. Without one the receiver is at its end from the start.
+fn serve_egress(
+    network: &Network,
+    listener: Option<TcpListener>,
+    bytes: &Arc<AtomicU64>,
+    aside: &mut Aside,
+) -> (mpsc::Receiver<EgressDecision>, Option<watch::Sender<Vec<HostRule>>>) {
+    let (decisions, taken) = mpsc::channel(egress::DECISIONS_IN_FLIGHT);
+    let (Network::Proxy(EgressPolicy { rules, open_addresses }), Some(listener)) = (network, listener) else {
+        return (taken, None);
+    };
+    let (rules, current) = watch::channel(rules.clone());
+    let proxy = Proxy::new(current, open_addresses.clone(), decisions, bytes.clone());
+    aside.0.push(tokio::spawn(proxy.serve(listener)).abort_handle());
+    (taken, Some(rules))
 }
 
 fn has_no_cgroup(base: &Base) -> bool {
@@ -375,8 +432,20 @@ fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(St
         ("LANG", "C.UTF-8"),
         ("TERM", term),
     ];
+    let proxy = if spec.network == Network::None { Vec::new() } else { proxy_environment() };
+    let fixed = fixed.map(|(n, v)| (n, v.to_owned())).into_iter().chain(proxy);
     let given = |name: &str| spec.env.iter().any(|(n, _)| n == name);
-    fixed.iter().filter(|(n, _)| !given(n)).map(|(n, v)| (n.to_string(), v.to_string())).chain(spec.env.iter().cloned()).collect()
+    fixed.filter(|(n, _)| !given(n)).map(|(n, v)| (n.to_owned(), v)).chain(spec.env.iter().cloned()).collect()
+}
+
+/// What package managers and HTTP clients look at to find the proxy.
+fn proxy_environment() -> Vec<(&'static str, String)> {
+    let proxy = format!("http://127.0.0.1:{}", egress::PORT);
+    let mut set: Vec<_> = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "CARGO_HTTP_PROXY"].map(|n| (n, proxy.clone())).into();
+    set.extend(["NO_PROXY", "no_proxy"].map(|n| (n, "localhost,127.0.0.1,::1".to_owned())));
+    // Node's own fetch asks for this before it looks at the others.
+    set.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
+    set
 }
 
 /// A run in flight. Dropping it kills the run.
@@ -385,6 +454,16 @@ pub struct Running {
     pub output: mpsc::Receiver<Chunk>,
     /// The keyboard, for runs with a terminal.
     pub input: Option<PtyInput>,
+    /// Ports that something in the run listens on, in order. Seen from outside, within about a second; ends with the run.
+    pub ports: watch::Receiver<Vec<u16>>,
+    /// About once a second; ends with the run.
+    pub samples: watch::Receiver<UsageSample>,
+    /// What the run tried to reach. At its end from the start for a run without a proxy. Bounded: take them promptly.
+    pub egress: mpsc::Receiver<EgressDecision>,
+    /// Replaces what a run with a proxy may reach from now on. None without one.
+    pub rules: Option<watch::Sender<Vec<HostRule>>>,
+    /// None in tier S1, where there is no network namespace to connect into.
+    pub net: Option<JailNet>,
     stopper: Stopper,
     task: Option<JoinHandle<Finished>>,
 }

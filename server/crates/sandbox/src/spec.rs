@@ -1,5 +1,6 @@
 //! What a run is asked to do and what it reports. Plain data.
 
+use crate::egress::EgressPolicy;
 use crate::probe::Tier;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -35,14 +36,19 @@ impl RunDir {
 }
 
 /// What a run may reach on the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Network {
     /// A network namespace of its own with nothing in it but its own loopback.
+    #[default]
     None,
+    /// The same, with the server's proxy on its loopback. Refused where there is no network namespace.
+    Proxy(EgressPolicy),
 }
 
-/// Hard limits of one run. Sizes in bytes.
+/// Hard limits of one run. Sizes in bytes. Reaching `wall`, `memory_bytes`, `pids`, `file_bytes`, `disk_*` or `output_bytes`
+/// ends the run with an exit kind of its own; `cpus` slows it down; `nofile`, `tmp_bytes` and `shm_bytes` are errors that the
+/// command itself sees.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     pub wall: Duration,
@@ -90,6 +96,26 @@ impl Limits {
             Kind::Terminal => Limits { wall: Duration::from_secs(12 * 3600), output_bytes: 1024 * MIB, ..base },
             Kind::Git => Limits { wall: Duration::from_secs(120), ..base },
             Kind::Codegen | Kind::TestRunner | Kind::SandboxExec => base,
+        }
+    }
+
+    /// The limits somebody set. Values too small for a command to start at all are raised; `/dev/shm`, which nobody sets,
+    /// gets a quarter of what `/tmp` has.
+    pub fn from_settings(set: &wire::runs::RunLimits) -> Limits {
+        let size = |bytes: i64, least: u64| u64::try_from(bytes).unwrap_or(0).max(least);
+        let tmp_bytes = size(set.tmp_bytes, MIB);
+        Limits {
+            wall: Duration::from_secs(u64::from(set.wall_s.max(1))),
+            memory_bytes: size(set.memory_bytes, 16 * MIB),
+            pids: set.pids.max(4),
+            cpus: set.cpu_percent.max(5) as f32 / 100.0,
+            nofile: u64::from(set.open_files.max(16)),
+            file_bytes: size(set.file_bytes, 4096),
+            disk_bytes: size(set.project_bytes, MIB),
+            disk_files: size(set.project_files, 100),
+            tmp_bytes,
+            shm_bytes: (tmp_bytes / 4).max(MIB),
+            output_bytes: size(set.output_bytes, 4096),
         }
     }
 }
@@ -175,6 +201,9 @@ pub struct Usage {
     /// 0 when it could not be measured.
     pub peak_memory_bytes: u64,
     pub output_bytes: u64,
+    /// Carried by the proxy, both ways.
+    #[serde(default)]
+    pub network_bytes: u64,
 }
 
 /// The end of a run. Nothing of it is alive any more.
@@ -185,4 +214,45 @@ pub struct Finished {
     pub tier: Tier,
     /// Processes found alive after the end: 0, checked against the kernel.
     pub left_alive: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_becomes_a_limit() {
+        let set = wire::runs::RunLimits {
+            wall_s: 7,
+            cpu_percent: 150,
+            memory_bytes: 1 << 30,
+            pids: 33,
+            open_files: 512,
+            file_bytes: 5 << 20,
+            project_bytes: 6 << 20,
+            project_files: 777,
+            tmp_bytes: 8 << 20,
+            output_bytes: 9 << 20,
+        };
+        let wanted = Limits {
+            wall: Duration::from_secs(7),
+            memory_bytes: 1 << 30,
+            pids: 33,
+            cpus: 1.5,
+            nofile: 512,
+            file_bytes: 5 << 20,
+            disk_bytes: 6 << 20,
+            disk_files: 777,
+            tmp_bytes: 8 << 20,
+            shm_bytes: 2 << 20,
+            output_bytes: 9 << 20,
+        };
+        assert_eq!(Limits::from_settings(&set), wanted);
+        let defaults = Limits::from_settings(&wire::runs::RunLimits::default());
+        let own = Limits::default();
+        assert_eq!((defaults.memory_bytes, defaults.pids, defaults.nofile), (own.memory_bytes, own.pids, own.nofile));
+        assert_eq!((defaults.tmp_bytes, defaults.shm_bytes, defaults.output_bytes), (own.tmp_bytes, own.shm_bytes, own.output_bytes));
+        let zero = wire::runs::RunLimits { wall_s: 0, memory_bytes: -1, pids: 0, ..set };
+        assert!(Limits::from_settings(&zero).memory_bytes >= 16 << 20 && Limits::from_settings(&zero).pids > 0);
+    }
 }

@@ -1,21 +1,23 @@
 //! Watches one run from its start to the moment nothing of it is alive.
 
-use crate::cgroup::{Counters, Group};
+use crate::cgroup::Group;
 use crate::jail::{SAY_INTERRUPT, SAY_KILL, SAY_TERMINATE};
+use crate::observe::tree_use;
 use crate::output::Meter;
 use crate::probe::Tier;
-use crate::spec::{Exit, ExitKind, Finished, Limits, Usage};
+use crate::spec::{Finished, Limits, Usage};
+use crate::verdict::{Cause, Status, decide};
 use crate::workspace::{self, RunPlace};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 const TICK: Duration = Duration::from_millis(100);
 const TERMINATE_AFTER: Duration = Duration::from_millis(300);
@@ -23,6 +25,8 @@ const KILL_AFTER: Duration = Duration::from_millis(800);
 /// How long a job may sit at its process limit before it is taken for a fork bomb.
 const AT_PIDS_LIMIT: Duration = Duration::from_secs(2);
 const DISK_EVERY: Duration = Duration::from_secs(5);
+/// A disk that loses this much between two looks is measured at once.
+const DISK_GULP: u64 = 256 << 20;
 /// A machine this full would take the server down with the job.
 const LOWEST_FREE_SHARE: f64 = 0.02;
 
@@ -50,18 +54,34 @@ pub(crate) struct Live {
     pub place: RunPlace,
     pub meter: Arc<Meter>,
     pub pump: JoinHandle<()>,
+    /// The proxy and the observer.
+    pub aside: Aside,
+    /// What the proxy carried.
+    pub network_bytes: Arc<AtomicU64>,
+}
+
+/// Tasks that serve a run and end with it.
+#[derive(Default)]
+pub(crate) struct Aside(pub Vec<AbortHandle>);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 /// Sees the run through. `dead` becomes true once nothing is alive and everything is removed.
 pub(crate) async fn supervise(mut live: Live, mut asked: watch::Receiver<Asked>, dead: watch::Sender<bool>) -> Finished {
     let cause = live.watch(&mut asked).await;
+    // What the proxy holds open would keep the network namespace.
+    drop(std::mem::take(&mut live.aside));
     let wall = live.started.elapsed();
     let counters = live.group.as_ref().map(Group::counters);
     let left_alive = live.clear_away().await;
     let status = live.read_status().await;
     live.meter.ended.notify_one();
     let _ = dead.send(true);
-    let Live { pump, meter, place, limits, tier, .. } = live;
+    let Live { pump, meter, place, limits, tier, network_bytes, .. } = live;
     // The lock on the branch's lower directory is free from here on, whether or not anyone reads the output.
     drop(place);
     let _ = pump.await;
@@ -71,13 +91,14 @@ pub(crate) async fn supervise(mut live: Live, mut asked: watch::Receiver<Asked>,
         cpu_ms: counters.map(|c| c.cpu.as_millis() as u64).filter(|ms| *ms > 0).unwrap_or(status.cpu_us / 1000),
         peak_memory_bytes: counters.map(|c| c.peak_memory_bytes).unwrap_or(status.peak_kb * 1024),
         output_bytes: meter.total.load(Ordering::Relaxed),
+        network_bytes: network_bytes.load(Ordering::Relaxed),
     };
     Finished { exit, usage, tier, left_alive }
 }
 
 impl Live {
     /// Waits for pid 1 to be dead; returns why it was killed, if it was.
-    async fn watch(&mut self, asked: &mut watch::Receiver<Asked>) -> Option<ExitKind> {
+    async fn watch(&mut self, asked: &mut watch::Receiver<Asked>) -> Option<Cause> {
         let mut cause = None;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -93,9 +114,9 @@ impl Live {
                 changed = asked.changed(), if asked_open => {
                     asked_open = changed.is_ok();
                     match *asked.borrow_and_update() {
-                        Asked::Kill => Some(ExitKind::Cancelled),
+                        Asked::Kill => Some(Cause::Cancelled),
                         Asked::Polite if stop.is_none() => {
-                            cause.get_or_insert(ExitKind::Cancelled);
+                            cause.get_or_insert(Cause::Cancelled);
                             self.say(SAY_INTERRUPT);
                             stop = Some((Instant::now(), 0));
                             None
@@ -110,18 +131,18 @@ impl Live {
                     self.kill();
                     None
                 }
-                _ = meter.over.notified() => Some(ExitKind::OutputLimit),
+                _ = meter.over.notified() => Some(Cause::Output),
                 _ = tick.tick() => {
                     if self.started.elapsed() >= self.limits.wall {
-                        Some(ExitKind::TimedOut)
+                        Some(Cause::TimedOut)
                     } else {
                         self.press(&mut stop);
                         self.inspect(&mut state)
                     }
                 }
             };
-            if let Some(kind) = kill_because {
-                cause.get_or_insert(kind);
+            if let Some(why) = kill_because {
+                cause.get_or_insert(why);
                 self.kill();
             }
         }
@@ -153,7 +174,7 @@ impl Live {
         }
     }
 
-    fn inspect(&self, state: &mut Watchdog) -> Option<ExitKind> {
+    fn inspect(&self, state: &mut Watchdog) -> Option<Cause> {
         let (out_of_memory, refused) = match &self.group {
             Some(group) => {
                 let now = group.counters();
@@ -163,17 +184,17 @@ impl Live {
                 (now.oom_kills > 0, refused)
             }
             None => {
-                let (bytes, processes) = tree_use(self.init_pid, 0);
-                (bytes > self.limits.memory_bytes, processes > u64::from(self.limits.pids))
+                let now = tree_use(self.init_pid);
+                (now.memory_bytes > self.limits.memory_bytes, now.processes > u64::from(self.limits.pids))
             }
         };
         if out_of_memory {
-            return Some(ExitKind::OutOfMemory);
+            return Some(Cause::OutOfMemory);
         }
         if refused {
             state.refused_at = Some(Instant::now());
             if state.refusing_since.get_or_insert(Instant::now()).elapsed() >= AT_PIDS_LIMIT {
-                return Some(ExitKind::PidsLimit);
+                return Some(Cause::Pids);
             }
         } else if state.refused_at.is_some_and(|at| at.elapsed() > AT_PIDS_LIMIT / 2) {
             // A build that once asked for too many and made do with fewer goes on.
@@ -182,7 +203,7 @@ impl Live {
         self.inspect_disk(state)
     }
 
-    fn inspect_disk(&self, state: &mut Watchdog) -> Option<ExitKind> {
+    fn inspect_disk(&self, state: &mut Watchdog) -> Option<Cause> {
         if let Some(task) = &state.measuring {
             if !task.is_finished() {
                 return None;
@@ -190,12 +211,15 @@ impl Live {
             state.measuring = None;
             state.measured_at = Some(Instant::now());
             let (bytes, files) = *state.measured.lock().unwrap_or_else(|e| e.into_inner());
-            if bytes > self.limits.disk_bytes || files > self.limits.disk_files {
-                return Some(ExitKind::DiskLimit);
+            if bytes > self.limits.disk_bytes {
+                return Some(Cause::ProjectBytes);
             }
-        } else if state.measured_at.unwrap_or(self.started).elapsed() >= DISK_EVERY {
+            if files > self.limits.disk_files {
+                return Some(Cause::ProjectFiles);
+            }
+        } else if self.is_gulping(state) || state.measured_at.unwrap_or(self.started).elapsed() >= DISK_EVERY {
             if workspace::free_share(&self.place.writable).is_some_and(|free| free < LOWEST_FREE_SHARE) {
-                return Some(ExitKind::DiskLimit);
+                return Some(Cause::MachineDisk);
             }
             let (dir, owner, result) = (self.place.writable.clone(), self.place.owner, state.measured.clone());
             state.measuring = Some(tokio::task::spawn_blocking(move || {
@@ -204,6 +228,18 @@ impl Live {
             }));
         }
         None
+    }
+
+    /// Whether the disk shrinks so fast that waiting for the next regular look would be too late.
+    fn is_gulping(&self, state: &mut Watchdog) -> bool {
+        let Ok(stat) = rustix::fs::statvfs(&self.place.writable) else { return false };
+        let free = stat.f_bavail * stat.f_frsize;
+        let before = *state.free_at_measure.get_or_insert(free);
+        let gulping = before.saturating_sub(free) > DISK_GULP.min(self.limits.disk_bytes);
+        if gulping || free > before {
+            state.free_at_measure = Some(free);
+        }
+        gulping
     }
 
     /// Pid 1 is dead, and with it everything in its namespace. Checks that, and removes what the run had.
@@ -237,105 +273,7 @@ struct Watchdog {
     refusing_since: Option<Instant>,
     refused_at: Option<Instant>,
     measured_at: Option<Instant>,
+    free_at_measure: Option<u64>,
     measuring: Option<JoinHandle<()>>,
     measured: Arc<std::sync::Mutex<(u64, u64)>>,
-}
-
-#[derive(Debug, Default)]
-struct Status {
-    ended: Option<(i32, i32)>,
-    failed: Option<(String, i32)>,
-    cpu_us: u64,
-    peak_kb: u64,
-}
-
-impl Status {
-    fn parse(text: &str) -> Status {
-        let mut status = Status::default();
-        for line in text.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            let number = |i: usize| words.get(i).and_then(|w| w.parse::<i64>().ok()).unwrap_or(0);
-            match words.first() {
-                Some(&"exit") => {
-                    status.ended = Some((number(1) as i32, number(2) as i32));
-                    status.cpu_us = number(3) as u64;
-                    status.peak_kb = number(4) as u64;
-                }
-                Some(&"failed") => {
-                    status.failed = Some((words.get(1).unwrap_or(&"").to_string(), number(2) as i32));
-                }
-                _ => {}
-            }
-        }
-        status
-    }
-}
-
-fn decide(cause: Option<ExitKind>, status: &Status, counters: Option<&Counters>, limits: &Limits) -> Exit {
-    let (code, signal) = match status.ended {
-        Some((_, signal)) if signal != 0 => (None, Some(signal)),
-        Some((code, _)) => (Some(code), None),
-        None => (None, None),
-    };
-    let clean = code == Some(0);
-    let too_big = signal == Some(libc::SIGXFSZ) || code == Some(128 + libc::SIGXFSZ);
-    let kind = match cause {
-        Some(kind) => kind,
-        None if !clean && counters.is_some_and(|c| c.oom_kills > 0) => ExitKind::OutOfMemory,
-        None if !clean && counters.is_some_and(|c| c.pids_refused > 0) => ExitKind::PidsLimit,
-        None if too_big => ExitKind::DiskLimit,
-        None if signal.is_some() => ExitKind::Signalled,
-        None if code.is_some() => ExitKind::Exited,
-        None => ExitKind::Lost,
-    };
-    Exit { kind, code, signal, sentence: sentence(kind, code, signal, status, limits) }
-}
-
-fn sentence(kind: ExitKind, code: Option<i32>, signal: Option<i32>, status: &Status, limits: &Limits) -> String {
-    if let (ExitKind::Exited, Some((stage, errno))) = (kind, &status.failed) {
-        let why = std::io::Error::from_raw_os_error(*errno);
-        return match stage.as_str() {
-            "exec" => format!("The command could not be started: {why}."),
-            "cwd" => format!("The working directory could not be entered: {why}."),
-            other => format!("The sandbox could not be set up ({other}): {why}. The command did not run."),
-        };
-    }
-    let size = |bytes: u64| match bytes >> 20 {
-        0 => format!("{bytes} bytes"),
-        mib => format!("{mib} MiB"),
-    };
-    match kind {
-        ExitKind::Exited => format!("Exited with code {}.", code.unwrap_or(0)),
-        ExitKind::Signalled => format!("Ended by signal {}.", signal.unwrap_or(0)),
-        ExitKind::TimedOut => format!("Stopped after the time limit of {} s.", limits.wall.as_secs()),
-        ExitKind::OutOfMemory => format!("Stopped at the memory limit of {}.", size(limits.memory_bytes)),
-        ExitKind::OutputLimit => format!("Stopped at the output limit of {}.", size(limits.output_bytes)),
-        ExitKind::DiskLimit => format!(
-            "Stopped at a disk limit: {} for one file, {} and {} files for the project.",
-            size(limits.file_bytes),
-            size(limits.disk_bytes),
-            limits.disk_files
-        ),
-        ExitKind::PidsLimit => format!("Stopped at the limit of {} processes.", limits.pids),
-        ExitKind::Cancelled => "Stopped on request.".into(),
-        ExitKind::Lost => "The sandbox ended without a result. The project's files are as the command left them.".into(),
-    }
-}
-
-/// Resident memory and number of a process and everything below it, for machines without control groups.
-fn tree_use(pid: i32, depth: u32) -> (u64, u64) {
-    let own =
-        std::fs::read_to_string(format!("/proc/{pid}/statm")).ok().and_then(|t| t.split(' ').nth(1)?.parse::<u64>().ok()).unwrap_or(0);
-    let mut total = (own * rustix::param::page_size() as u64, 1);
-    if depth > 64 {
-        return total;
-    }
-    for task in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
-            let below = tree_use(child, depth + 1);
-            total = (total.0 + below.0, total.1 + below.1);
-        }
-    }
-    total
 }

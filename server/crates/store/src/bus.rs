@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use wire::event::{Event, Stream};
 
 /// Waiting events per reader. A reader that is slower than this reads the log instead.
@@ -34,15 +34,37 @@ pub enum Signal {
 struct Reader {
     id: u64,
     queue: mpsc::Sender<Arc<Event>>,
-    lagged: Arc<AtomicBool>,
+    lagged: Arc<Lag>,
 }
 
-type Readers = Arc<Mutex<HashMap<Stream, Vec<Reader>>>>;
+/// Whether a reader must ask the log, and what wakes it when nothing else does.
+#[derive(Default)]
+struct Lag {
+    is_set: AtomicBool,
+    wake: Notify,
+}
+
+impl Lag {
+    fn set(&self) {
+        self.is_set.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+}
+
+/// A stream that somebody reads.
+#[derive(Default)]
+struct Topic {
+    readers: Vec<Reader>,
+    /// The highest number that was published here while somebody read.
+    published: i64,
+}
+
+type Topics = Arc<Mutex<HashMap<Stream, Topic>>>;
 
 /// The bus of a single process.
 #[derive(Clone, Default)]
 pub struct InProcessBus {
-    readers: Readers,
+    topics: Topics,
     next_id: Arc<AtomicU64>,
 }
 
@@ -51,32 +73,37 @@ pub struct Subscription {
     id: u64,
     streams: Vec<Stream>,
     queue: mpsc::Receiver<Arc<Event>>,
-    lagged: Arc<AtomicBool>,
-    readers: Readers,
+    lagged: Arc<Lag>,
+    topics: Topics,
 }
 
 impl Subscription {
     /// The next signal; `None` never comes while the bus lives.
     pub async fn next(&mut self) -> Option<Signal> {
-        // What is queued came before what was dropped.
-        if let Ok(event) = self.queue.try_recv() {
-            return Some(Signal::Event(event));
+        loop {
+            // What is queued came before what was dropped.
+            if let Ok(event) = self.queue.try_recv() {
+                return Some(Signal::Event(event));
+            }
+            if self.lagged.is_set.swap(false, Ordering::AcqRel) {
+                return Some(Signal::Lagged);
+            }
+            tokio::select! {
+                event = self.queue.recv() => return event.map(Signal::Event),
+                () = self.lagged.wake.notified() => {}
+            }
         }
-        if self.lagged.swap(false, Ordering::AcqRel) {
-            return Some(Signal::Lagged);
-        }
-        self.queue.recv().await.map(Signal::Event)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in &self.streams {
-            if let Some(list) = readers.get_mut(stream) {
-                list.retain(|reader| reader.id != self.id);
-                if list.is_empty() {
-                    readers.remove(stream);
+            if let Some(topic) = topics.get_mut(stream) {
+                topic.readers.retain(|reader| reader.id != self.id);
+                if topic.readers.is_empty() {
+                    topics.remove(stream);
                 }
             }
         }
@@ -87,34 +114,61 @@ impl InProcessBus {
     pub fn new() -> Self {
         Self::default()
     }
-}
 
-#[async_trait]
-impl LiveBus for InProcessBus {
-    async fn publish(&self, events: Vec<Event>) {
-        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Stream, Topic>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells all readers of this process.
+    pub fn tell(&self, events: impl IntoIterator<Item = Event>) {
+        let mut topics = self.lock();
         for event in events {
-            let Some(list) = readers.get(&event.stream) else { continue };
+            let Some(topic) = topics.get_mut(&event.stream) else { continue };
+            topic.published = topic.published.max(event.seq);
             let event = Arc::new(event);
-            for reader in list {
+            for reader in &topic.readers {
                 // After a dropped event nothing is queued until the reader was told: it would take the later number for its position
                 // and never ask the log for the earlier one.
-                if reader.lagged.load(Ordering::Acquire) || reader.queue.try_send(event.clone()).is_err() {
-                    reader.lagged.store(true, Ordering::Release);
+                if reader.lagged.is_set.load(Ordering::Acquire) || reader.queue.try_send(event.clone()).is_err() {
+                    reader.lagged.set();
                 }
             }
         }
     }
 
+    /// Sends the readers of one stream to the log.
+    pub fn lag(&self, stream: Stream) {
+        if let Some(topic) = self.lock().get(&stream) {
+            topic.readers.iter().for_each(|reader| reader.lagged.set());
+        }
+    }
+
+    /// Sends every reader to the log.
+    pub fn lag_all(&self) {
+        self.lock().values().flat_map(|topic| &topic.readers).for_each(|reader| reader.lagged.set());
+    }
+
+    /// Each stream that somebody reads, with the highest number that was published on it meanwhile.
+    pub fn streams(&self) -> Vec<(Stream, i64)> {
+        self.lock().iter().map(|(stream, topic)| (*stream, topic.published)).collect()
+    }
+}
+
+#[async_trait]
+impl LiveBus for InProcessBus {
+    async fn publish(&self, events: Vec<Event>) {
+        self.tell(events);
+    }
+
     async fn subscribe(&self, streams: &[Stream]) -> Subscription {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (sender, queue) = mpsc::channel(QUEUE);
-        let lagged = Arc::new(AtomicBool::new(false));
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lagged = Arc::<Lag>::default();
+        let mut topics = self.lock();
         for stream in streams {
-            readers.entry(*stream).or_default().push(Reader { id, queue: sender.clone(), lagged: lagged.clone() });
+            topics.entry(*stream).or_default().readers.push(Reader { id, queue: sender.clone(), lagged: lagged.clone() });
         }
-        Subscription { id, streams: streams.to_vec(), queue, lagged, readers: self.readers.clone() }
+        Subscription { id, streams: streams.to_vec(), queue, lagged, topics: self.topics.clone() }
     }
 }
 
@@ -159,6 +213,22 @@ mod tests {
     async fn dropping_unsubscribes() {
         let bus = InProcessBus::new();
         drop(bus.subscribe(&[Stream::Admin]).await);
-        assert!(bus.readers.lock().unwrap().is_empty());
+        assert!(bus.topics.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_reader_is_sent_to_the_log() {
+        let bus = InProcessBus::new();
+        let mut reader = bus.subscribe(&[Stream::Admin]).await;
+        let waiting = tokio::spawn(async move { reader.next().await });
+        tokio::task::yield_now().await;
+        bus.lag(Stream::Admin);
+        assert!(matches!(waiting.await.unwrap(), Some(Signal::Lagged)));
+        let mut reader = bus.subscribe(&[Stream::Admin]).await;
+        bus.tell([event(7)]);
+        bus.lag_all();
+        assert_eq!(bus.streams(), [(Stream::Admin, 7)]);
+        assert!(matches!(reader.next().await, Some(Signal::Event(e)) if e.seq == 7));
+        assert!(matches!(reader.next().await, Some(Signal::Lagged)));
     }
 }

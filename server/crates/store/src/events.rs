@@ -13,6 +13,12 @@ struct EventRow {
     body: Doc<EventKind>,
 }
 
+impl EventRow {
+    fn into_event(self, stream: Stream) -> Event {
+        Event { stream, seq: self.seq, at: self.at, kind: self.body.0 }
+    }
+}
+
 /// Appends to a stream's log. Sequence numbers are given out under the stream's row lock, so they have no gaps and become
 /// visible in order.
 pub async fn append(tx: &mut Tx, stream: Stream, at: Micros, kinds: Vec<EventKind>) -> Result<()> {
@@ -29,10 +35,11 @@ pub async fn append(tx: &mut Tx, stream: Stream, at: Micros, kinds: Vec<EventKin
     });
     let first = last - kinds.len() as i64 + 1;
     for (seq, kind) in (first..).zip(kinds) {
+        let output_end = kind.output_range().map(|range| range.end);
         let body = Doc(kind);
         on!(&mut **tx, c => {
-            sqlx::query("INSERT INTO events (stream, seq, at, body) VALUES ($1, $2, $3, $4)")
-                .bind(&name).bind(seq).bind(at).bind(&body).execute(c).await?;
+            sqlx::query("INSERT INTO events (stream, seq, at, body, output_end) VALUES ($1, $2, $3, $4, $5)")
+                .bind(&name).bind(seq).bind(at).bind(&body).bind(output_end).execute(c).await?;
         });
         tx.events.push(Event { stream, seq, at, kind: body.0 });
     }
@@ -41,11 +48,62 @@ pub async fn append(tx: &mut Tx, stream: Stream, at: Micros, kinds: Vec<EventKin
 
 /// What follows `after` on a stream, in order, at most `limit` events.
 pub async fn after(c: &mut Conn, stream: Stream, after: i64, limit: i64) -> Result<Vec<Event>> {
+    between(c, stream, after, i64::MAX, limit).await
+}
+
+/// Events after `after` up to and with `last`, in order, at most `limit`.
+pub async fn between(c: &mut Conn, stream: Stream, after: i64, last: i64, limit: i64) -> Result<Vec<Event>> {
     let rows: Vec<EventRow> = on!(c, c => {
-        sqlx::query_as("SELECT seq, at, body FROM events WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3")
-            .bind(stream.to_string()).bind(after).bind(limit).fetch_all(c).await?
+        sqlx::query_as("SELECT seq, at, body FROM events WHERE stream = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4")
+            .bind(stream.to_string()).bind(after).bind(last).bind(limit).fetch_all(c).await?
     });
-    Ok(rows.into_iter().map(|row| Event { stream, seq: row.seq, at: row.at, kind: row.body.0 }).collect())
+    Ok(rows.into_iter().map(|row| row.into_event(stream)).collect())
+}
+
+/// As [`between`], without output.
+pub async fn other_than_output(c: &mut Conn, stream: Stream, after: i64, last: i64, limit: i64) -> Result<Vec<Event>> {
+    let rows: Vec<EventRow> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT seq, at, body FROM events WHERE stream = $1 AND output_end IS NULL AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4",
+        )
+        .bind(stream.to_string()).bind(after).bind(last).bind(limit).fetch_all(c).await?
+    });
+    Ok(rows.into_iter().map(|row| row.into_event(stream)).collect())
+}
+
+/// Pieces of output that reach beyond byte `offset` of the run, in order, at most `limit`.
+pub async fn output_from(c: &mut Conn, stream: Stream, offset: i64, limit: i64) -> Result<Vec<Event>> {
+    let rows: Vec<EventRow> = on!(c, c => {
+        sqlx::query_as("SELECT seq, at, body FROM events WHERE stream = $1 AND output_end > $2 ORDER BY output_end LIMIT $3")
+            .bind(stream.to_string()).bind(offset).bind(limit).fetch_all(c).await?
+    });
+    Ok(rows.into_iter().map(|row| row.into_event(stream)).collect())
+}
+
+/// Where a piece of output stands in its stream, and up to which byte of the run it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct OutputMark {
+    pub seq: i64,
+    pub output_end: i64,
+}
+
+/// The last piece among those up to `last_seq` that end at byte `most` or before it.
+pub async fn last_output(c: &mut Conn, stream: Stream, last_seq: i64, most: i64) -> Result<Option<OutputMark>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT seq, output_end FROM events WHERE stream = $1 AND output_end > 0 AND output_end <= $3 AND seq <= $2
+             ORDER BY output_end DESC LIMIT 1",
+        )
+        .bind(stream.to_string()).bind(last_seq).bind(most).fetch_optional(c).await?
+    }))
+}
+
+/// The first piece that reaches beyond byte `offset`.
+pub async fn first_output_beyond(c: &mut Conn, stream: Stream, offset: i64) -> Result<Option<OutputMark>> {
+    Ok(on!(c, c => {
+        sqlx::query_as("SELECT seq, output_end FROM events WHERE stream = $1 AND output_end > $2 ORDER BY output_end LIMIT 1")
+            .bind(stream.to_string()).bind(offset).fetch_optional(c).await?
+    }))
 }
 
 /// The last sequence number of a stream, 0 when nothing has happened on it.
@@ -54,4 +112,21 @@ pub async fn last_seq(c: &mut Conn, stream: Stream) -> Result<i64> {
         sqlx::query_scalar("SELECT last_seq FROM event_streams WHERE stream = $1").bind(stream.to_string()).fetch_optional(c).await?
     });
     Ok(found.unwrap_or(0))
+}
+
+/// The last sequence numbers of those streams on which something has happened.
+pub async fn last_seqs(c: &mut Conn, streams: &[Stream]) -> Result<Vec<(Stream, i64)>> {
+    let names: Vec<String> = streams.iter().map(Stream::to_string).collect();
+    // Only PostgreSQL takes a list as one parameter.
+    let rows: Vec<(String, i64)> = match c {
+        Conn::Sqlite(handle) => {
+            let names = Doc(names);
+            sqlx::query_as("SELECT stream, last_seq FROM event_streams WHERE stream IN (SELECT value FROM json_each($1))")
+                .bind(&names).fetch_all(handle.get()).await?
+        }
+        Conn::Postgres(handle) => {
+            sqlx::query_as("SELECT stream, last_seq FROM event_streams WHERE stream = ANY($1)").bind(&names).fetch_all(handle.get()).await?
+        }
+    };
+    Ok(rows.into_iter().filter_map(|(name, seq)| Some((name.parse().ok()?, seq))).collect())
 }

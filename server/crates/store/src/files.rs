@@ -136,6 +136,21 @@ pub async fn current_below(c: &mut Conn, project: ProjectId, directory: &str) ->
     Ok(rows.into_iter().filter(|row| row.path.starts_with(&lower)).collect())
 }
 
+/// Whether a path is a directory now, by itself or by what lies in it.
+pub async fn is_directory(c: &mut Conn, project: ProjectId, path: &str) -> Result<bool> {
+    let (lower, upper) = (format!("{path}/"), format!("{path}0"));
+    // A database collation may order more loosely than bytes do, so the prefix is compared as well.
+    let found: Option<String> = on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT f.path FROM file_versions f
+             WHERE f.project_id = $1 AND f.superseded IS NULL AND f.action <> 'deleted'
+               AND ((f.path = $2 AND f.kind = 'directory') OR (f.path > $3 AND f.path < $4 AND substr(f.path, 1, length($3)) = $3)) LIMIT 1",
+        )
+        .bind(project).bind(path).bind(&lower).bind(&upper).fetch_optional(c).await?
+    });
+    Ok(found.is_some())
+}
+
 /// What was deleted last below a directory or at the path itself, in one revision.
 pub async fn deleted_with(c: &mut Conn, project: ProjectId, path: &str) -> Result<Vec<FileRow>> {
     let (lower, upper) = (format!("{path}/"), format!("{path}0"));

@@ -11,6 +11,8 @@ pub struct JobRow {
     pub id: JobId,
     pub kind: String,
     pub state: Word<JobState>,
+    pub lane: String,
+    pub priority: i64,
     pub payload: String,
     pub user_id: Option<UserId>,
     pub project_id: Option<ProjectId>,
@@ -59,6 +61,10 @@ impl JobWithUser {
 pub struct NewJob<'a> {
     pub id: JobId,
     pub kind: &'a str,
+    /// Whose slots it takes.
+    pub lane: &'a str,
+    /// Higher goes first among the jobs of one user.
+    pub priority: i64,
     pub payload: &'a str,
     pub user_id: Option<UserId>,
     pub project_id: Option<ProjectId>,
@@ -71,48 +77,90 @@ pub async fn insert(tx: &mut Tx, job: &NewJob<'_>) -> Result<()> {
     on!(&mut **tx, c => {
         sqlx::query(
             "INSERT INTO jobs (id, kind, state, payload, user_id, project_id, attempts, max_attempts, run_at, fence, cancel_requested,
-                               progress_done, progress_total, created_at)
-             VALUES ($1, $2, 'queued', $3, $4, $5, 0, $6, $7, 0, $8, 0, 0, $7)",
+                               progress_done, progress_total, created_at, lane, priority)
+             VALUES ($1, $2, 'queued', $3, $4, $5, 0, $6, $7, 0, $8, 0, 0, $7, $9, $10)",
         )
         .bind(job.id).bind(job.kind).bind(job.payload).bind(job.user_id).bind(job.project_id).bind(job.max_attempts).bind(job.at).bind(false)
+        .bind(job.lane).bind(job.priority)
         .execute(c).await?;
     });
     tx.wakes_workers = true;
     Ok(())
 }
 
-/// Takes the job that has waited longest among those due, fairest user first: whoever has the fewest jobs running now. At most
-/// `per_user` jobs of one user run at a time.
-pub async fn claim(tx: &mut Tx, worker: &str, now: Micros, lease_until: Micros, per_user: i64) -> Result<Option<JobRow>> {
+/// Who claims, from which slots, and how much may run.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    pub worker: &'a str,
+    pub lane: &'a str,
+    pub now: Micros,
+    pub lease_until: Micros,
+    /// Jobs of one user in this lane.
+    pub per_user: i64,
+    /// Jobs of everybody in this lane; 0 for no limit.
+    pub in_all: i64,
+}
+
+/// Takes the next job that is due in a lane. Users come first by how few of their jobs run now, then by whose turn is longest ago;
+/// among the jobs of one user the higher priority goes first, then the older one.
+pub async fn claim(tx: &mut Tx, claim: &Claim<'_>) -> Result<Option<JobRow>> {
     // The two databases differ only in how they keep workers apart: SQLite's writer is alone anyway.
-    const CANDIDATE: &str = "SELECT q.id FROM jobs q
-         WHERE q.state = 'queued' AND q.run_at <= $1
-           AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
-         ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id), q.run_at, q.id
-         LIMIT 1";
-    const CANDIDATE_LOCKED: &str = "SELECT q.id FROM jobs q
-         WHERE q.state = 'queued' AND q.run_at <= $1
-           AND (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id) < $2
-         ORDER BY (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user_id = q.user_id), q.run_at, q.id
-         LIMIT 1 FOR UPDATE OF q SKIP LOCKED";
+    macro_rules! candidate {
+        ($lock:literal) => {
+            concat!(
+                "SELECT q.id FROM jobs q
+                 LEFT JOIN (SELECT user_id, COUNT(*) AS running FROM jobs WHERE state = 'running' AND lane = $2 GROUP BY user_id) r
+                        ON r.user_id = q.user_id
+                 LEFT JOIN queue_turns t ON t.user_id = q.user_id AND t.lane = q.lane
+                 WHERE q.state = 'queued' AND q.lane = $2 AND q.run_at <= $1 AND COALESCE(r.running, 0) < $3
+                   AND ($4 = 0 OR (SELECT COUNT(*) FROM jobs WHERE state = 'running' AND lane = $2) < $4)
+                 ORDER BY COALESCE(r.running, 0), COALESCE(t.served_at, 0), q.priority DESC, q.run_at, q.id
+                 LIMIT 1",
+                $lock
+            )
+        };
+    }
     // Claims go one after the other: two that count at once would both find a user one below the limit.
     const CLAIMS: i64 = 0x6a6f_6273;
+    let Claim { worker, lane, now, lease_until, per_user, in_all } = *claim;
     let id: Option<JobId> = match &mut **tx {
-        Conn::Sqlite(handle) => sqlx::query_scalar(CANDIDATE).bind(now).bind(per_user).fetch_optional(handle.get()).await?,
+        Conn::Sqlite(handle) => {
+            sqlx::query_scalar(candidate!("")).bind(now).bind(lane).bind(per_user).bind(in_all).fetch_optional(handle.get()).await?
+        }
         Conn::Postgres(handle) => {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CLAIMS).execute(handle.get()).await?;
-            sqlx::query_scalar(CANDIDATE_LOCKED).bind(now).bind(per_user).fetch_optional(handle.get()).await?
+            let locked = sqlx::query_scalar(candidate!(" FOR UPDATE OF q SKIP LOCKED"));
+            locked.bind(now).bind(lane).bind(per_user).bind(in_all).fetch_optional(handle.get()).await?
         }
     };
     let Some(id) = id else { return Ok(None) };
-    Ok(on!(&mut **tx, c => {
+    let row: Option<JobRow> = on!(&mut **tx, c => {
         sqlx::query_as(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, fence = fence + 1, lease_owner = $2, lease_until = $3,
                              started_at = COALESCE(started_at, $4)
              WHERE id = $1 AND state = 'queued' RETURNING *",
         )
         .bind(id).bind(worker).bind(lease_until).bind(now).fetch_optional(c).await?
-    }))
+    });
+    if let Some(user) = row.as_ref().and_then(|row| row.user_id) {
+        on!(&mut **tx, c => {
+            sqlx::query(
+                "INSERT INTO queue_turns (user_id, lane, served_at) VALUES ($1, $2, $3)
+                 ON CONFLICT (user_id, lane) DO UPDATE SET served_at = $3",
+            )
+            .bind(user).bind(lane).bind(now).execute(c).await?;
+        });
+    }
+    Ok(row)
+}
+
+/// Whether anything is due in a lane. Says nothing about limits.
+pub async fn is_due(c: &mut Conn, lane: &str, now: Micros) -> Result<bool> {
+    let found: Option<JobId> = on!(c, c => {
+        sqlx::query_scalar("SELECT id FROM jobs WHERE state = 'queued' AND lane = $1 AND run_at <= $2 LIMIT 1")
+            .bind(lane).bind(now).fetch_optional(c).await?
+    });
+    Ok(found.is_some())
 }
 
 /// Renews a lease. `None` when it was lost; otherwise whether somebody asked to cancel.
@@ -148,11 +196,31 @@ pub async fn retry(c: &mut Conn, id: JobId, fence: i64, error: &str, run_at: Mic
     }) == 1)
 }
 
-/// Jobs whose worker is gone: those with an expired lease, or all that run when `all` (nobody else can be running them).
-pub async fn abandoned(c: &mut Conn, now: Micros, all: bool) -> Result<Vec<JobRow>> {
+/// Jobs whose worker is gone: those with an expired lease, those of `owner`, or all that run when `all` (nobody else can be
+/// running them).
+pub async fn abandoned(c: &mut Conn, now: Micros, owner: Option<&str>, all: bool) -> Result<Vec<JobRow>> {
     Ok(on!(c, c => {
-        sqlx::query_as("SELECT * FROM jobs WHERE state = 'running' AND (lease_until < $1 OR $2) ORDER BY created_at")
-            .bind(now).bind(all).fetch_all(c).await?
+        sqlx::query_as("SELECT * FROM jobs WHERE state = 'running' AND (lease_until < $1 OR lease_owner = $2 OR $3) ORDER BY created_at")
+            .bind(now).bind(owner).bind(all).fetch_all(c).await?
+    }))
+}
+
+/// Makes an abandoned job that must end somebody's, who tells its end. `None` when another was faster.
+pub async fn take_over(c: &mut Conn, id: JobId, fence: i64, worker: &str, lease_until: Micros) -> Result<Option<JobRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "UPDATE jobs SET fence = fence + 1, lease_owner = $3, lease_until = $4
+             WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING *",
+        )
+        .bind(id).bind(fence).bind(worker).bind(lease_until).fetch_optional(c).await?
+    }))
+}
+
+/// The jobs of a worker that somebody asked to stop.
+pub async fn cancelled_of(c: &mut Conn, worker: &str) -> Result<Vec<JobId>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar("SELECT id FROM jobs WHERE state = 'running' AND lease_owner = $1 AND cancel_requested = $2")
+            .bind(worker).bind(true).fetch_all(c).await?
     }))
 }
 
@@ -167,6 +235,14 @@ pub async fn request_cancel(c: &mut Conn, id: JobId, at: Micros) -> Result<Optio
             sqlx::query_scalar("SELECT state FROM jobs WHERE id = $1").bind(id).fetch_optional(c).await?;
         Ok(state.map(|word| word.0))
     })
+}
+
+/// Asks a running job to stop; leaves one that is queued alone.
+pub async fn ask_to_stop(c: &mut Conn, id: JobId) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE jobs SET cancel_requested = $2 WHERE id = $1 AND state = 'running'").bind(id).bind(true).execute(c).await?;
+    });
+    Ok(())
 }
 
 /// Takes a dead job up again with fresh attempts; `false` when it is not dead.

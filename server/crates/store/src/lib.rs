@@ -7,19 +7,32 @@
 //! Functions take a [`Conn`], so that the domain composes them into one transaction. "Not found" is `Ok(None)` here.
 
 mod bus;
+mod bus_link;
+mod bus_poll;
+mod bus_redis;
+mod bus_signals;
 pub mod changes;
 pub mod chat;
 mod db;
 pub mod events;
 pub mod files;
 pub mod jobs;
+pub mod network;
 pub mod projects;
 pub mod runs;
 pub mod sessions;
+pub mod settings;
+pub mod terminals;
+pub mod test_reports;
 pub mod users;
 mod word;
 
 pub use bus::{InProcessBus, LiveBus, Signal, Subscription};
+pub use bus_link::LinkStatus;
+pub use bus_poll::watch_log;
+pub use bus_redis::RedisBus;
+pub use bus_signals::{JobSignal, RedisSignals, SignalsLink};
+pub use redis::RedisError;
 pub use db::{Committed, Conn, Db, PgHandle, SqliteHandle, Tx};
 pub use sqlx::Error as SqlxError;
 pub use word::{Doc, Word};

@@ -10,6 +10,8 @@ mod files;
 mod jobs;
 #[path = "contract/log.rs"]
 mod log;
+#[path = "contract/network.rs"]
+mod network;
 #[path = "contract/people.rs"]
 mod people;
 #[path = "contract/projects.rs"]
@@ -18,6 +20,10 @@ mod projects;
 mod review;
 #[path = "contract/runs.rs"]
 mod runs;
+#[path = "contract/settings.rs"]
+mod settings;
+#[path = "contract/terminals.rs"]
+mod terminals;
 #[path = "contract/world.rs"]
 mod world;
 
@@ -55,7 +61,10 @@ on_both! {
     jobs::many_jobs_of_one_user_do_not_starve_another,
     log::a_dropped_transaction_leaves_nothing,
     log::appended_events_have_no_gaps,
+    log::output_is_found_by_its_bytes,
     log::the_schema_is_brought_up_to_date_once,
+    network::rules_belong_to_one_project,
+    network::the_egress_log_is_newest_first_and_pruned_by_project,
     people::names_belong_to_one_user,
     people::refresh_tokens_are_spent_once,
     people::sessions_live_until_revoked_or_expired,
@@ -64,6 +73,9 @@ on_both! {
     projects::projects_are_seen_by_members,
     review::a_turn_has_one_change_set,
     review::hunks_are_decided,
+    runs::a_finished_run_is_taken_away_with_its_output,
     runs::a_run_starts_and_ends_once,
     runs::runs_are_listed_newest_first,
+    settings::the_last_choice_under_a_name_counts,
+    terminals::terminals_are_listed_until_a_while_after_their_end,
 }

@@ -12,11 +12,10 @@ use crate::{
     http::{AppState, ctx::bearer, error::Refusal, middleware::RequestId},
 };
 
-/// Another site must not act with a visitor's cookie, nor sign them in. Callers with a token in a header are no browser that
-/// was talked into it.
+/// Another site must not act with a visitor's cookie, nor sign them in; and another port of this host, where previews are, counts as
+/// another site, although browsers send our cookies along. Callers with a token in a header are no browser that was talked into it.
 pub async fn refuse_foreign(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let harmless = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if harmless || bearer(request.headers()).is_some() || is_same_origin(request.headers(), &app.config) {
+    if is_for_anybody(&request) || bearer(request.headers()).is_some() || is_same_origin(request.headers(), &app.config) {
         return next.run(request).await;
     }
     tracing::warn!("a request from another site was refused");
@@ -24,8 +23,18 @@ pub async fn refuse_foreign(State(app): State<AppState>, request: Request, next:
     Refusal::new(ErrorCode::Forbidden, detail, request.extensions().get::<RequestId>()).into_response()
 }
 
+/// Following a link to a page or a file is. A socket, a stream and what programs read are not: no page of another origin has any
+/// business with them.
+fn is_for_anybody(request: &Request) -> bool {
+    let headers = request.headers();
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
+    let navigates = headers.get("sec-fetch-mode").is_some_and(|mode| mode.as_bytes() == b"navigate");
+    let path = request.uri().path();
+    reads && (navigates || !(path.starts_with("/api/") || path.starts_with("/fn/")))
+}
+
 /// Browsers say where a request comes from: by `Sec-Fetch-Site` on trustworthy addresses, else by `Origin`. What says neither is no browser.
-fn is_same_origin(headers: &HeaderMap, config: &HttpConfig) -> bool {
+pub fn is_same_origin(headers: &HeaderMap, config: &HttpConfig) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
@@ -53,7 +62,23 @@ pub async fn refuse_unknown_hosts(State(app): State<AppState>, request: Request,
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
+
+    #[test]
+    fn only_pages_and_links_are_for_anybody() {
+        let open = |method: &str, path: &str, headers: &[(&str, &str)]| {
+            let request = headers.iter().fold(Request::builder().method(method).uri(path), |r, (name, value)| r.header(*name, *value));
+            is_for_anybody(&request.body(Body::empty()).unwrap())
+        };
+        assert!(open("GET", "/", &[]) && open("GET", "/projects/1", &[("sec-fetch-mode", "navigate")]));
+        assert!(open("GET", "/api/projects/1/files/a.txt", &[("sec-fetch-mode", "navigate")]));
+        assert!(!open("GET", "/api/live/user:me", &[("sec-fetch-mode", "cors")]) && !open("GET", "/api/users/me", &[]));
+        assert!(!open("GET", "/ws/generate", &[("upgrade", "websocket")]));
+        assert!(!open("GET", "/api/terminals/1/ws", &[("upgrade", "websocket"), ("sec-fetch-mode", "navigate")]));
+        assert!(!open("POST", "/projects/1", &[("sec-fetch-mode", "navigate")]));
+    }
 
     fn same_origin(pairs: &[(&'static str, &str)]) -> bool {
         let config = HttpConfig {

@@ -1,12 +1,13 @@
 use axum::{
     Json,
     http::Method,
-    routing::{get, patch, post},
+    routing::{get, patch, post, put},
 };
 use wire::{
     JobId, Page, UserId,
     admin::{Health, UpdateUser},
     jobs::Job,
+    settings::RunSettings,
     users::User,
 };
 
@@ -23,6 +24,8 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::GET, "/api/admin/jobs", Access::Admin, get(jobs))
         .add(Method::POST, "/api/admin/jobs/{id}/cancel", Access::Admin, post(cancel_job))
         .add(Method::POST, "/api/admin/jobs/{id}/requeue", Access::Admin, post(requeue_job))
+        .add(Method::GET, "/api/admin/settings/runs", Access::Admin, get(run_settings))
+        .add(Method::PUT, "/api/admin/settings/runs", Access::Admin, put(update_run_settings))
         .add(Method::GET, "/api/admin/health", Access::Admin, get(health))
 }
 
@@ -44,6 +47,14 @@ async fn cancel_job(Caller(ctx): Caller, At(id): At<JobId>) -> Answer<Json<Job>>
 
 async fn requeue_job(Caller(ctx): Caller, At(id): At<JobId>) -> Answer<Json<Job>> {
     domain::admin::requeue_job(&ctx, id).await.map(Json).map_err(refuse(&ctx))
+}
+
+async fn run_settings(Caller(ctx): Caller) -> Answer<Json<RunSettings>> {
+    domain::settings::runs(&ctx).await.map(Json).map_err(refuse(&ctx))
+}
+
+async fn update_run_settings(Caller(ctx): Caller, Body(request): Body<RunSettings>) -> Answer<Json<RunSettings>> {
+    domain::settings::update_runs(&ctx, request).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn health(Caller(ctx): Caller) -> Answer<Json<Health>> {

@@ -1,4 +1,8 @@
-use axum::{Json, http::Method, routing::get};
+use axum::{
+    Json,
+    http::Method,
+    routing::{get, post},
+};
 use wire::{JobId, jobs::Job};
 
 use crate::http::{
@@ -8,9 +12,18 @@ use crate::http::{
 };
 
 pub fn declare(routes: Routes) -> Routes {
-    routes.add(Method::GET, "/api/jobs/{id}", Access::Member, get(read))
+    routes.add(Method::GET, "/api/jobs/{id}", Access::Member, get(read)).add(
+        Method::POST,
+        "/api/jobs/{id}/cancel",
+        Access::Member,
+        post(cancel),
+    )
 }
 
 async fn read(Caller(ctx): Caller, At(id): At<JobId>) -> Answer<Json<Job>> {
     domain::jobs::get(&ctx, id).await.map(Json).map_err(refuse(&ctx))
+}
+
+async fn cancel(Caller(ctx): Caller, At(id): At<JobId>) -> Answer<Json<Job>> {
+    domain::jobs::cancel(&ctx, id).await.map(Json).map_err(refuse(&ctx))
 }

@@ -3,10 +3,11 @@ use axum::{
     body::Body as Bytes,
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use domain::{Ctx, Error};
 use futures::{Stream, stream};
+use serde::Deserialize;
 use wire::{
     Page, ProjectId, RunId,
     runs::{Run, StartRun},
@@ -14,7 +15,7 @@ use wire::{
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
     routes::{Access, Routes},
 };
 
@@ -23,12 +24,24 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::GET, "/api/projects/{id}/runs", Access::Member, get(list))
         .add(Method::POST, "/api/projects/{id}/runs", Access::Member, post(start))
         .add(Method::GET, "/api/runs/{id}", Access::Member, get(read))
+        .add(Method::DELETE, "/api/runs/{id}", Access::Member, delete(remove))
         .add(Method::GET, "/api/runs/{id}/output", Access::Member, get(output))
         .add(Method::POST, "/api/runs/{id}/cancel", Access::Member, post(cancel))
 }
 
-async fn list(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<Run>>> {
-    domain::runs::list(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+#[derive(Deserialize)]
+struct Paged {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    tail: Option<i64>,
+}
+
+async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(paged): Asked<Paged>) -> Answer<Json<Page<Run>>> {
+    domain::runs::page(&ctx, id, paged.limit, paged.cursor.as_deref()).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn start(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<StartRun>) -> Answer<(StatusCode, Json<Run>)> {
@@ -40,26 +53,31 @@ async fn read(Caller(ctx): Caller, At(id): At<RunId>) -> Answer<Json<Run>> {
     domain::runs::get(&ctx, id).await.map(Json).map_err(refuse(&ctx))
 }
 
-/// All channels in the order in which they came, as far as they are there.
-async fn output(Caller(ctx): Caller, At(id): At<RunId>) -> Answer<Response> {
-    let first = domain::runs::output_after(&ctx, id, 0).await.map_err(refuse(&ctx))?;
+/// All channels in the order in which they came, as far as they are there; with `tail` only so many of the last bytes.
+async fn output(Caller(ctx): Caller, At(id): At<RunId>, Asked(part): Asked<Part>) -> Answer<Response> {
+    let start = domain::runs::output_start(&ctx, id, part.tail).await.map_err(refuse(&ctx))?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"output.txt\""),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'"),
     ];
-    Ok((headers, Bytes::from_stream(read_pages(ctx, id, first))).into_response())
+    Ok((headers, Bytes::from_stream(read_pages(ctx, id, start))).into_response())
 }
 
-/// One page of the log is in memory at a time.
-fn read_pages(ctx: Ctx, id: RunId, first: (i64, Vec<u8>)) -> impl Stream<Item = Result<Vec<u8>, Error>> {
-    stream::try_unfold((ctx, 0, Some(first)), move |(ctx, seen, page)| async move {
-        let (last, bytes) = match page {
-            Some(page) => page,
-            None => domain::runs::output_after(&ctx, id, seen).await?,
-        };
-        Ok((last > seen).then_some((bytes, (ctx, last, None))))
+/// One page is in memory at a time.
+fn read_pages(ctx: Ctx, id: RunId, start: i64) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+    stream::try_unfold(start, move |offset| {
+        let ctx = ctx.clone();
+        async move {
+            let bytes = domain::runs::output_page(&ctx, id, offset).await?;
+            let next = offset + bytes.len() as i64;
+            Ok((next > offset).then_some((bytes, next)))
+        }
     })
+}
+
+async fn remove(Caller(ctx): Caller, At(id): At<RunId>) -> Answer<StatusCode> {
+    domain::runs::delete(&ctx, id).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
 async fn cancel(Caller(ctx): Caller, At(id): At<RunId>) -> Answer<Json<Run>> {

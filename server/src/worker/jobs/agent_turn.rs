@@ -3,7 +3,6 @@ use async_trait::async_trait;
 use domain::{
     Ctx, Error,
     chat::{self, TurnJob},
-    jobs::JobKind,
 };
 use serde_json::Value;
 use wire::chat::TurnReason;
@@ -21,10 +20,6 @@ pub struct AgentTurn;
 
 #[async_trait]
 impl Job for AgentTurn {
-    fn kind(&self) -> JobKind {
-        JobKind::AgentTurn
-    }
-
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error> {
         let TurnJob { turn_id } = task.job.payload()?;
         let deps = Deps { models: work.models.clone(), sandbox: work.sandbox.clone(), workspaces: work.sandbox.workspaces().clone() };

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use domain::{
     Ctx, Error,
-    jobs::{JobError, JobKind},
+    jobs::JobError,
     projects::{self, ImportJob},
 };
 use serde_json::Value;
@@ -17,10 +17,6 @@ pub struct Import;
 
 #[async_trait]
 impl Job for Import {
-    fn kind(&self) -> JobKind {
-        JobKind::Import
-    }
-
     async fn run(&self, _work: &Work, task: &Task) -> Result<Outcome, Error> {
         let job: ImportJob = task.job.payload()?;
         let ended = projects::run_import(&task.ctx, &job, task.progress.clone(), task.stop.token.clone()).await;

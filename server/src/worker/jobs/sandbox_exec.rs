@@ -1,7 +1,6 @@
 use async_trait::async_trait;
 use domain::{
     Ctx, Error,
-    jobs::JobKind,
     runs::{self, RunJob},
 };
 use serde_json::Value;
@@ -18,10 +17,6 @@ pub struct SandboxExec;
 
 #[async_trait]
 impl Job for SandboxExec {
-    fn kind(&self) -> JobKind {
-        JobKind::SandboxExec
-    }
-
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error> {
         let RunJob { run_id } = task.job.payload()?;
         let running = agent::run_in_checkout(&task.ctx, &work.sandbox, work.sandbox.workspaces(), run_id, &task.stop.token);

@@ -12,13 +12,13 @@ use wire::{
 
 use super::{Output, Tool, ToolCtx, ToolError, args};
 use crate::{
-    exec::{self, Executed},
+    exec::{self, Executed, Order},
     text::cut_end,
 };
 
 pub const TOOL: Tool = Tool {
     name: "run_command",
-    description: "Runs a shell command in a sandbox, in the project's directory on your branch, without network access and without input. Files it \
+    description: "Runs a shell command in a sandbox, in the project's directory on your branch, with no network but the hosts that the project allows, and without input. Files it \
                   changes become part of your proposal, except those ignored by version control. Shows how it ended and what it printed, cut in \
                   the middle if long. Default time limit 600 seconds.",
     schema,
@@ -73,11 +73,15 @@ pub async fn execute(ctx: &ToolCtx, call_id: &str, args: Args) -> Result<Output,
     let run = match runs::start_in_turn(caller, *turn, *project, request).await {
         Ok(run) => run,
         Err(Error::Forbidden(reason)) => return Err(ToolError::refused(format!("Not run: {reason}"), "Not allowed")),
+        Err(Error::Invalid(fields)) => {
+            let wrong: Vec<String> = fields.into_iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
+            return Err(ToolError::refused(format!("Not run. {}", wrong.join(" ")), "Not run"));
+        }
         Err(error) => return Err(error.into()),
     };
     announce(caller, *turn, call_id, &run).await?;
     let dir = RunDir::Branch { project: project.0, branch: turn.0 };
-    let executed = exec::execute(caller, sandbox, &run, dir, &ctx.cancel).await?;
+    let executed = exec::execute(caller, sandbox, Order::new(&run, dir), &ctx.cancel).await?;
     executed.finish(caller, Vec::new()).await?;
     report(&executed)
 }

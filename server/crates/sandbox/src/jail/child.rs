@@ -1,6 +1,6 @@
 //! The last steps before the command: limits, then Landlock, then seccomp, then exec. Single-threaded.
 
-use super::{JailConfig, exit, seccomp};
+use super::{JailConfig, NET_FD, exit, seccomp};
 use landlock::{ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope};
 use std::ffi::CString;
 use std::fs::File;
@@ -21,6 +21,10 @@ type Stage = (&'static str, io::Error);
 
 fn become_command(config: &JailConfig) -> Result<std::convert::Infallible, Stage> {
     let at = |stage: &'static str| move |e: io::Error| (stage, e);
+    // Marked to close at exec as well; gone already now, nothing that follows can pass it on.
+    if config.network_namespace {
+        unsafe { libc::close(NET_FD) };
+    }
     reset_signals();
     if config.tty {
         take_foreground();

@@ -5,13 +5,14 @@
 //! means "die". The status pipe carries lines: `up`, then `exit CODE SIGNAL CPU_US PEAK_KB` or `failed STAGE ERRNO`.
 
 pub(crate) mod child;
+pub(crate) mod net;
 pub(crate) mod seccomp;
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 /// Fixed descriptor numbers inside launcher and helper.
 pub(crate) const CONTROL_FD: i32 = 3;
@@ -21,6 +22,10 @@ pub(crate) const BLOCK_FD: i32 = 6;
 /// The reading end of INFO_FD, held by bubblewrap itself: if the server is gone when it writes there, the write must not
 /// fail, because its child would then wait for ever to be let go.
 pub(crate) const INFO_KEEP_FD: i32 = 7;
+/// The network channel; open only where the jail has a network namespace.
+pub(crate) const NET_FD: i32 = 8;
+/// Argument that tells the helper that NET_FD is open.
+pub(crate) const WITH_NETWORK: &str = "network";
 
 /// Bytes of the control pipe after the configuration.
 pub(crate) const SAY_INTERRUPT: u8 = b'i';
@@ -45,16 +50,21 @@ pub(crate) struct JailConfig {
     pub pid_namespace: bool,
     /// Whether a network namespace makes internet sockets harmless.
     pub network_namespace: bool,
+    /// Port of the listener to make for the server before the command exists.
+    pub listen: Option<u16>,
 }
 
 /// Entry of `<helper> __jail`. Runs before any thread exists and never returns.
-pub fn jail_main(_args: Vec<OsString>) -> ! {
+pub fn jail_main(args: Vec<OsString>) -> ! {
+    let with_network = args.first().is_some_and(|a| a == WITH_NETWORK);
     // SAFETY: the launcher put exactly these two descriptors here; nothing else in this process knows them.
     let (mut control, mut status) = unsafe { (File::from_raw_fd(CONTROL_FD), File::from_raw_fd(STATUS_FD)) };
     unsafe {
         // Not readable and not traceable for the job, which has the same uid.
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
-        libc::close_range(5, u32::MAX, 0);
+        libc::close_range(STATUS_FD as u32 + 1, NET_FD as u32 - 1, 0);
+        libc::close_range(if with_network { NET_FD as u32 + 1 } else { NET_FD as u32 }, u32::MAX, 0);
+        libc::fcntl(NET_FD, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::fcntl(CONTROL_FD, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::fcntl(STATUS_FD, libc::F_SETFD, libc::FD_CLOEXEC);
     }
@@ -62,6 +72,11 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
         exit(125);
     }
     let Some(config) = read_config(&mut control) else { exit(125) };
+    // SAFETY: see above.
+    let net = with_network.then(|| unsafe { OwnedFd::from_raw_fd(NET_FD) });
+    if let (Some(net), Some(port)) = (&net, config.listen) {
+        net::send_listener(net.as_fd(), port);
+    }
     if !config.pid_namespace {
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
     }
@@ -86,7 +101,7 @@ pub fn jail_main(_args: Vec<OsString>) -> ! {
         libc::close(1);
         libc::close(2);
     }
-    let init = Init { control, status, signal_fd, main: pid, config };
+    let init = Init { control, status, net, signal_fd, main: pid, config };
     init.watch()
 }
 
@@ -105,6 +120,7 @@ fn read_config(control: &mut File) -> Option<JailConfig> {
 struct Init {
     control: File,
     status: File,
+    net: Option<OwnedFd>,
     signal_fd: i32,
     main: i32,
     config: JailConfig,
@@ -116,13 +132,18 @@ impl Init {
             let mut fds = [
                 libc::pollfd { fd: self.control.as_raw_fd(), events: libc::POLLIN, revents: 0 },
                 libc::pollfd { fd: self.signal_fd, events: libc::POLLIN, revents: 0 },
+                // A number below 0 is passed over.
+                libc::pollfd { fd: self.net.as_ref().map_or(-1, AsRawFd::as_raw_fd), events: libc::POLLIN, revents: 0 },
             ];
-            unsafe { libc::poll(fds.as_mut_ptr(), 2, -1) };
+            unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, -1) };
             if fds[1].revents != 0 {
                 self.reap();
             }
             if fds[0].revents != 0 {
                 self.obey();
+            }
+            if fds[2].revents != 0 && self.net.as_ref().is_some_and(|net| !net::serve_one(net.as_fd())) {
+                self.net = None;
             }
         }
     }

@@ -173,7 +173,7 @@ fn empty(parent: BorrowedFd, name: &str, top: BorrowedFd, depth: usize, deep: &m
 
 /// A job can take away its own right to a directory; as the owner we give it back. The mode change may follow a link
 /// that was put there meanwhile: it is made with the job's own rights, so it can do nothing the job could not.
-pub(crate) fn open_even_if_closed(parent: BorrowedFd, name: &str) -> io::Result<OwnedFd> {
+pub(crate) fn open_even_if_closed<P: rustix::path::Arg + Copy>(parent: BorrowedFd, name: P) -> io::Result<OwnedFd> {
     let open = || openat(parent, name, OFlags::RDONLY | DIRECTORY, Mode::empty());
     let writable = |fd: &OwnedFd| rustix::fs::fstat(fd).is_ok_and(|s| s.st_mode & 0o700 == 0o700);
     match open() {

@@ -2,18 +2,19 @@
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::sync::Arc;
 
-/// Directories nobody versions: dependencies, build results, caches.
-const DIRECTORIES: [&str; 9] =
-    [".git", "node_modules", "target", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"];
+/// Directories nobody versions: dependencies, build results, caches, and what our own tools leave for us (test reports).
+const DIRECTORIES: [&str; 10] =
+    [".git", "node_modules", "target", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".cloudxdevai"];
 
 /// Larger ignore files are not rules, they are an attack on the matcher.
 pub(super) const MAX_IGNORE_FILE: u64 = 256 * 1024;
 
-/// The rules in force for one directory and its ancestors, outermost first.
-#[derive(Default)]
+/// The rules in force for one directory and its ancestors, outermost first. Cheap to clone.
+#[derive(Clone, Default)]
 pub(super) struct Ignores {
-    levels: Vec<(usize, Gitignore)>,
+    levels: Vec<(usize, Arc<Gitignore>)>,
 }
 
 impl Ignores {
@@ -26,7 +27,7 @@ impl Ignores {
             let _ = builder.add_line(None, line);
         }
         if let Ok(rules) = builder.build() {
-            self.levels.push((depth, rules));
+            self.levels.push((depth, Arc::new(rules)));
         }
     }
 

@@ -1,14 +1,18 @@
 //! Finds what changed in a checkout since the revision it was synced to.
 
+use super::crew::{self, Crew};
+use super::ignores::{Ignores, MAX_IGNORE_FILE, depth};
 use super::owner::AsOwner;
-use super::state::State;
-use super::walk::{self, Options};
+use super::state::{Files, Print, Record, Sha, State};
+use super::walk::{self, DEEPEST, join};
+use super::watch::Watching;
 use super::{EntryKind, Result, Workspaces, beneath, mode_of};
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{Dir, FileType, Stat};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,120 +36,282 @@ pub struct Change {
     pub size: u64,
     /// 0o644 or 0o755.
     pub mode: u32,
+    /// The revision that this is a change of: the checkout's, or that of [`Workspaces::note_saved`] for the path.
+    pub base: i64,
 }
 
 impl Workspaces {
-    /// What differs from the revision of the last sync, in path order. Ignored paths are left out unless versioned.
-    /// Reports the same changes again until a sync says they are part of a revision.
+    /// What differs from the revision of the last sync, in path order. Ignored paths are left out unless versioned; empty
+    /// directories are not versioned. Reports the same changes again until a sync or [`Workspaces::note_saved`] says that they
+    /// are part of a revision. Directories found on the way are watched if the project is.
     pub async fn scan(&self, project: Uuid) -> Result<Vec<Change>> {
         Ok(self.scan_counting(project).await?.0)
     }
 
     /// The second value counts the files that had to be read.
-    pub(super) async fn scan_counting(&self, project: Uuid) -> Result<(Vec<Change>, u64)> {
-        let state_lock = self.lock_state(project).await;
+    pub(super) async fn scan_counting(&self, project: Uuid) -> Result<(Vec<Change>, usize)> {
+        let mut cached = self.lock_state(project).await;
         let owner = self.owner(project)?;
         let dir = self.project_dir(project);
-        self.blocking(move || {
-            let _state_lock = state_lock;
-            let mut state = State::load(&dir, "state.json");
-            let top = beneath::open_top(&dir.join("tree"))?;
-            let result = compare(&mut state, &top, owner)?;
-            if result.1 > 0 {
-                state.save(&dir, "state.json")?;
-            }
-            Ok(result)
-        })
-        .await
+        let watching = self.inner.watcher.begin(project);
+        let result = self
+            .blocking(move || {
+                let state = cached.get_or_insert_with(|| State::load(&dir));
+                let top = beneath::open_top(&dir.join("tree"))?;
+                let result = compare(state, &top, owner, watching.as_ref())?;
+                // What was read is only saved reading it again.
+                if result.1 >= READS_WORTH_SAVING {
+                    state.save(&dir)?;
+                }
+                if let Some(watching) = watching {
+                    watching.end();
+                }
+                Ok(result)
+            })
+            .await;
+        self.trim_memory(project);
+        result
     }
+}
+
+const READS_WORTH_SAVING: usize = 256;
+/// Smaller trees are walked faster alone.
+const WORTH_A_CREW: usize = 3000;
+
+struct Scanner<'a> {
+    top: &'a OwnedFd,
+    state: &'a State,
+    owner: Option<u32>,
+    watching: Option<&'a Watching>,
+}
+
+struct Task {
+    parent: Option<Arc<OwnedFd>>,
+    path: String,
+    ignores: Ignores,
+}
+
+/// What one thread found.
+#[derive(Default)]
+struct Found {
+    changes: Vec<Change>,
+    reads: Vec<(String, Sha, Print)>,
+    /// Directories of the state that were seen.
+    visited: Vec<String>,
+    /// Files of the project that were not met where they should be.
+    unmet: Vec<String>,
+    /// Known of the disk alone, and gone from it.
+    vanished: Vec<String>,
 }
 
 /// Also used for branches that are copies, against the state taken when they were made.
-pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>) -> Result<(Vec<Change>, u64)> {
-    let _as_owner = AsOwner::enter(owner)?;
-    let mut on_disk: Vec<(String, Change)> = Vec::new();
-    let mut met = BTreeSet::new();
-    let mut reads = 0;
-    let options = Options { ignores: true, only_upper: false };
-    walk::walk("", Some(beneath::open_dir(top, "")?), None, options, &mut |seen| {
-        met.insert(seen.path.to_owned());
-        if let Some(change) = look(state, seen.path, seen.dir, seen.name, &seen.stat, &mut reads) {
-            on_disk.push((seen.path.to_owned(), change));
+pub(super) fn compare(
+    state: &mut State,
+    top: &OwnedFd,
+    owner: Option<u32>,
+    watching: Option<&Watching>,
+) -> Result<(Vec<Change>, usize)> {
+    let scanner = Scanner { top, state, owner, watching };
+    let threads = if state.len() < WORTH_A_CREW { 1 } else { crew::processors() };
+    let first = Task { parent: None, path: String::new(), ignores: Ignores::default() };
+    let parts = crew::work_off(threads, first, |crew, found: &mut Found, task| scanner.visit(crew, found, task))?;
+    let mut all = Found::default();
+    for part in parts {
+        all.changes.extend(part.changes);
+        all.reads.extend(part.reads);
+        all.visited.extend(part.visited);
+        all.unmet.extend(part.unmet);
+        all.vanished.extend(part.vanished);
+    }
+    let visited: HashSet<&str> = all.visited.iter().map(String::as_str).collect();
+    for (dir, files) in state.dirs.iter().filter(|(dir, _)| !visited.contains(dir.as_str())) {
+        for (name, record) in &files.records {
+            let list = if record.tracked.is_some() { &mut all.unmet } else { &mut all.vanished };
+            list.push(join(dir, name));
         }
-        Ok(())
-    })?;
-    let unmet: Vec<String> = state.files.keys().filter(|p| !met.contains(*p)).cloned().collect();
-    for path in unmet {
-        // Versioned although ignored, or really gone.
-        let stat = beneath::stat(top, &path)?.filter(walk::is_content);
-        let (parent, name) = beneath::split(&path);
-        let change = match stat {
-            Some(stat) => {
-                let dir = beneath::open_dir(top, parent)?;
-                look(state, &path, dir.as_fd(), name, &stat, &mut reads)
-            }
-            None => state.files.get(&path).map(|t| Change {
-                path: path.clone(),
-                action: ChangeAction::Deleted,
-                kind: t.kind,
-                sha256: t.sha256.clone(),
-                size: t.size,
-                mode: t.mode,
-            }),
+    }
+    // Versioned although ignored, or really gone.
+    let missed = scanner.look_for(&std::mem::take(&mut all.unmet))?;
+    all.changes.extend(missed.changes);
+    all.reads.extend(missed.reads);
+    let reads = all.reads.len();
+    for (path, sha, print) in all.reads {
+        state.remember(&path, sha, print);
+    }
+    let revision = state.revision.unwrap_or(0);
+    for path in all.vanished {
+        // The base of a saved deletion is needed until the checkout has reached it.
+        if state.get(&path).is_some_and(|record| record.base <= revision) {
+            state.forget(&path);
+        }
+    }
+    all.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok((all.changes, reads))
+}
+
+impl Scanner<'_> {
+    fn visit(&self, crew: &Crew<Task>, found: &mut Found, task: Task) -> io::Result<()> {
+        let _as_owner = AsOwner::enter(self.owner)?;
+        let opened = match &task.parent {
+            None => beneath::open_dir(self.top, ""),
+            Some(parent) => beneath::open_even_if_closed(parent.as_fd(), beneath::split(&task.path).1),
         };
-        on_disk.extend(change.map(|c| (path, c)));
-    }
-    on_disk.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok((on_disk.into_iter().map(|(_, c)| c).collect(), reads))
-}
-
-fn look(state: &mut State, path: &str, dir: std::os::fd::BorrowedFd, name: &str, stat: &Stat, reads: &mut u64) -> Option<Change> {
-    let sha256 = match state.content(path, dir, name, stat, reads) {
-        Ok(sha256) => sha256,
-        Err(e) => {
-            // Changed under our hands or made unreadable by its owner; the next scan sees it again.
-            tracing::debug!(path, error = %e, "not readable in a checkout");
-            return None;
+        let dir = match opened {
+            // Gone since its name was read, or something else by now.
+            Err(error) if task.parent.is_some() && beneath::is_absent(&error) => return Ok(()),
+            other => Arc::new(other?),
+        };
+        if let Some(watching) = self.watching {
+            // Before the names are read, so that nothing that comes later goes unnoticed.
+            watching.add(&dir);
         }
-    };
-    let kind = if beneath::kind(stat) == FileType::Symlink { EntryKind::Symlink } else { EntryKind::File };
-    let mode = mode_of(kind, stat);
-    let action = match state.files.get(path) {
-        None => ChangeAction::Added,
-        Some(t) if t.sha256 != sha256 || t.kind != kind => ChangeAction::Modified,
-        Some(t) if t.mode != mode => ChangeAction::ModeChanged,
-        Some(_) => return None,
-    };
-    Some(Change { path: path.to_owned(), action, kind, sha256, size: stat.st_size as u64, mode })
-}
-
-/// Bytes and number of everything below `dir`, for the disk limit.
-pub(crate) fn measure(dir: &Path, owner: Option<u32>) -> (u64, u64) {
-    fn add(dir: OwnedFd, depth: usize, total: &mut (u64, u64)) -> std::io::Result<()> {
-        for entry in rustix::fs::Dir::read_from(&dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
-            let Ok(stat) = rustix::fs::statat(&dir, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) else {
-                continue;
+        let names = read_names(&dir)?;
+        let mut ignores = task.ignores;
+        if names.iter().any(|(name, _)| name == ".gitignore") {
+            push_ignores(&mut ignores, &dir, &task.path);
+        }
+        let known = self.state.dirs.get(&task.path);
+        let mut met: HashSet<&str> = HashSet::with_capacity(known.map_or(0, |k| k.records.len()));
+        for (name, kind) in &names {
+            let kind = match kind {
+                FileType::Unknown => match beneath::stat_name(&dir, name)? {
+                    Some(stat) => beneath::kind(&stat),
+                    None => continue,
+                },
+                kind => *kind,
             };
-            total.0 += stat.st_blocks as u64 * 512;
-            total.1 += 1;
-            if beneath::kind(&stat) == FileType::Directory
-                && depth < 256
-                && let Ok(name) = name.to_str()
-                && let Ok(below) = beneath::open_dir(&dir, name)
+            if kind == FileType::Directory {
+                let path = join(&task.path, name);
+                if depth(&path) <= DEEPEST && !ignores.matches(&path, true) {
+                    crew.add(Task { parent: Some(dir.clone()), path, ignores: ignores.clone() });
+                }
+            } else if matches!(kind, FileType::RegularFile | FileType::Symlink)
+                && self.visit_file(found, &dir, &task.path, name, known, &ignores)?
             {
-                add(below, depth + 1, total)?;
+                met.insert(name);
             }
+        }
+        if let Some(known) = known {
+            note_unmet(found, &task.path, known, &met);
+            found.visited.push(task.path);
         }
         Ok(())
     }
-    let mut total = (0, 0);
-    if let (Ok(_guard), Ok(top)) = (AsOwner::enter(owner), beneath::open_top(dir)) {
-        let _ = add(top, 0, &mut total);
+
+    /// False if it is of no concern, or gone.
+    fn visit_file(
+        &self,
+        found: &mut Found,
+        dir: &Arc<OwnedFd>,
+        parent: &str,
+        name: &str,
+        known: Option<&Files>,
+        ignores: &Ignores,
+    ) -> io::Result<bool> {
+        let record = known.and_then(|known| known.records.get(name));
+        let is_tracked = record.is_some_and(|record| record.tracked.is_some());
+        if !is_tracked && ignores.matches(&join(parent, name), false) {
+            return Ok(false);
+        }
+        let Some(stat) = beneath::stat_name(dir, name)?.filter(walk::is_content) else {
+            return Ok(false);
+        };
+        self.look(found, dir, || join(parent, name), name, &stat, record);
+        Ok(true)
     }
-    total
+
+    fn look(&self, found: &mut Found, dir: &OwnedFd, path: impl Fn() -> String, name: &str, stat: &Stat, record: Option<&Record>) {
+        let sha = match record.and_then(|record| record.vouched(stat)) {
+            Some(sha) => sha,
+            None => match super::state::read_content(dir.as_fd(), name, stat) {
+                Ok((sha, print)) => {
+                    found.reads.push((path(), sha, print));
+                    sha
+                }
+                Err(error) => {
+                    // Changed under our hands or made unreadable by its owner; the next scan sees it again.
+                    tracing::debug!(path = path(), %error, "not readable in a checkout");
+                    return;
+                }
+            },
+        };
+        let kind = if beneath::kind(stat) == FileType::Symlink { EntryKind::Symlink } else { EntryKind::File };
+        let mode = mode_of(kind, stat);
+        let action = match record.and_then(|record| record.tracked) {
+            None => ChangeAction::Added,
+            Some(t) if t.sha != sha || t.kind != kind => ChangeAction::Modified,
+            Some(t) if t.mode != mode => ChangeAction::ModeChanged,
+            Some(_) => return,
+        };
+        let (sha256, size, base) = (hex::encode(sha), stat.st_size as u64, self.base(record));
+        found.changes.push(Change { path: path(), action, kind, sha256, size, mode, base });
+    }
+
+    fn base(&self, record: Option<&Record>) -> i64 {
+        record.map_or(0, |record| record.base).max(self.state.revision.unwrap_or(0))
+    }
+
+    fn look_for(&self, paths: &[String]) -> io::Result<Found> {
+        let _as_owner = AsOwner::enter(self.owner)?;
+        let mut found = Found::default();
+        let mut at: Option<(&str, Option<OwnedFd>)> = None;
+        for path in paths {
+            let Some(record) = self.state.get(path) else { continue };
+            let (parent, name) = beneath::split(path);
+            if at.as_ref().is_none_or(|(dir, _)| *dir != parent) {
+                let dir = match beneath::open_dir(self.top, parent) {
+                    Err(error) if beneath::is_absent(&error) => None,
+                    other => Some(other?),
+                };
+                at = Some((parent, dir));
+            }
+            let dir = at.as_ref().and_then(|(_, dir)| dir.as_ref());
+            let stat = dir.map(|dir| beneath::stat_name(dir, name)).transpose()?.flatten().filter(walk::is_content);
+            match (dir, stat, record.tracked) {
+                (Some(dir), Some(stat), _) => self.look(&mut found, dir, || path.clone(), name, &stat, Some(record)),
+                (_, _, Some(lost)) => found.changes.push(Change {
+                    path: path.clone(),
+                    action: ChangeAction::Deleted,
+                    kind: lost.kind,
+                    sha256: hex::encode(lost.sha),
+                    size: lost.size,
+                    mode: lost.mode,
+                    base: self.base(Some(record)),
+                }),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn note_unmet(found: &mut Found, dir: &str, known: &Files, met: &HashSet<&str>) {
+    if met.len() == known.records.len() {
+        return;
+    }
+    for (name, record) in known.records.iter().filter(|(name, _)| !met.contains(&***name)) {
+        let list = if record.tracked.is_some() { &mut found.unmet } else { &mut found.vanished };
+        list.push(join(dir, name));
+    }
+}
+
+/// Names that are not UTF-8 cannot be versioned and are left out.
+fn read_names(dir: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(dir)? {
+        let entry = entry?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") | Err(_) => {}
+            Ok(name) => names.push((name.to_owned(), entry.file_type())),
+        }
+    }
+    Ok(names)
+}
+
+fn push_ignores(ignores: &mut Ignores, dir: &OwnedFd, path: &str) {
+    let mut text = Vec::new();
+    let read = beneath::open_file(dir, ".gitignore").and_then(|file| file.take(MAX_IGNORE_FILE).read_to_end(&mut text));
+    if read.is_ok() {
+        ignores.push(path, &String::from_utf8_lossy(&text));
+    }
 }

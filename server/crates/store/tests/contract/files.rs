@@ -61,6 +61,10 @@ pub async fn versions_remember_every_tree(db: Db) {
     assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), ["a", "d/x"]);
     assert_eq!(paths(&files::current_below(&mut c, project, "d").await.unwrap()), ["d/x"]);
     assert_eq!(paths(&files::current_below(&mut c, project, "a").await.unwrap()), [""; 0]);
+    assert!(files::is_directory(&mut c, project, "d").await.unwrap());
+    for path in ["a", "d/x", "none", ""] {
+        assert!(!files::is_directory(&mut c, project, path).await.unwrap(), "{path}");
+    }
     for (revision, tree) in
         [(0, vec![]), (1, vec!["a"]), (3, vec!["a", "d/x", "d/y"]), (4, vec!["a", "d/x", "d/y"]), (5, vec!["a"]), (6, vec!["a", "d/x"])]
     {

@@ -1,11 +1,11 @@
 use store::{Db, Error, events, users};
 use wire::{
     UserId,
-    event::{EventKind, Stream},
+    event::{EventKind, OutputChannel, Stream},
     users::UserRole,
 };
 
-use crate::world::{at, begin, commit, id, job, read, user};
+use crate::world::{at, begin, commit, id, job, read, user, write};
 
 fn delta(text: impl ToString) -> EventKind {
     EventKind::TextDelta { text: text.to_string() }
@@ -99,4 +99,26 @@ pub async fn the_schema_is_brought_up_to_date_once(db: Db) {
     assert!(users::by_id(&mut read(&again).await, ada).await.unwrap().is_some());
     again.close().await;
     assert!(matches!(again.ping().await, Err(Error::Database(_))));
+}
+
+pub async fn output_is_found_by_its_bytes(db: Db) {
+    let stream = Stream::Run(id());
+    let piece = |offset, data: &str| EventKind::Output { channel: OutputChannel::Stdout, offset, data: data.to_owned() };
+    // "hello", " you", then something else, then "!".
+    let kinds = vec![EventKind::RunQueued {}, piece(0, "aGVsbG8="), piece(5, "IHlvdQ=="), EventKind::RunNoted { text: "x".to_owned() }, piece(9, "IQ==")];
+    write!(&db, tx => events::append(&mut tx, stream, at(0), kinds));
+    let mut c = read(&db).await;
+    let seqs = |events: Vec<wire::event::Event>| events.iter().map(|event| event.seq).collect::<Vec<_>>();
+    let mark = |seq, output_end| Some(events::OutputMark { seq, output_end });
+    assert_eq!(events::last_output(&mut c, stream, i64::MAX, i64::MAX).await.unwrap(), mark(5, 10));
+    assert_eq!(events::last_output(&mut c, stream, 4, i64::MAX).await.unwrap(), mark(3, 9));
+    assert_eq!(events::last_output(&mut c, stream, i64::MAX, 8).await.unwrap(), mark(2, 5));
+    assert_eq!(events::last_output(&mut c, stream, 1, i64::MAX).await.unwrap(), None);
+    assert_eq!(events::first_output_beyond(&mut c, stream, 5).await.unwrap(), mark(3, 9));
+    assert_eq!(events::first_output_beyond(&mut c, stream, 10).await.unwrap(), None);
+    assert_eq!(seqs(events::output_from(&mut c, stream, 4, 9).await.unwrap()), [2, 3, 5]);
+    assert_eq!(seqs(events::output_from(&mut c, stream, 0, 1).await.unwrap()), [2]);
+    assert_eq!(seqs(events::other_than_output(&mut c, stream, 0, 4, 9).await.unwrap()), [1, 4]);
+    assert_eq!(seqs(events::other_than_output(&mut c, stream, 1, 3, 9).await.unwrap()), [0; 0]);
+    assert_eq!(seqs(events::between(&mut c, stream, 1, 3, 9).await.unwrap()), [2, 3]);
 }

@@ -1,7 +1,9 @@
-use store::{Db, runs};
+use store::{Db, events, runs};
 use wire::{
+    event::{EventKind, Stream},
     files::FileAction,
-    runs::{Exit, ExitKind, RunChange, RunState, RunUsage},
+    previews::RunPort,
+    runs::{Exit, ExitKind, RunChange, RunNetwork, RunState, RunUsage},
 };
 
 use crate::world::{at, id, project, read, run, turn, user, write};
@@ -14,7 +16,16 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
     assert_eq!(queued.env.0.get("LANG").map(String::as_str), Some("C.UTF-8"));
     assert!(runs::get(&mut read(&db).await, id()).await.unwrap().is_none());
 
+    let ports = [RunPort { port: 3000, public_port: Some(7001) }];
+    assert!(!write!(&db, tx => runs::set_ports(&mut tx, new, &ports)), "nothing listens before the start");
+
     assert!(write!(&db, tx => runs::mark_started(&mut tx, new, "S3", at(2))));
+    assert!(write!(&db, tx => runs::set_ports(&mut tx, new, &ports)));
+    write!(&db, tx => runs::set_command(&mut tx, new, "make all"));
+    let running = runs::get(&mut read(&db).await, new).await.unwrap().unwrap().into_run();
+    assert_eq!((running.network, running.only.as_slice(), running.env_names.as_slice()), (RunNetwork::AllowList, &["a::b".to_owned()][..], &["LANG".to_owned()][..]));
+    assert_eq!((running.ports.as_slice(), running.tests), (&ports[..], None));
+    assert_eq!(runs::state(&mut read(&db).await, new).await.unwrap(), Some(RunState::Running));
     assert!(!write!(&db, tx => runs::mark_started(&mut tx, new, "S1", at(3))));
     let exit = Exit { kind: ExitKind::Exited, code: Some(2), signal: None, sentence: "It ended with 2.".to_owned(), left_alive: 0 };
     let usage = RunUsage { wall_ms: 10, cpu_ms: 5, peak_memory_bytes: Some(1 << 40), output_bytes: 3 };
@@ -28,7 +39,26 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
         (RunState::Failed, Some("S3"), Some(at(2)), Some(at(4)))
     );
     assert_eq!((shown.exit, shown.usage, shown.changes.as_slice()), (Some(exit), Some(usage), &changes[..]));
-    assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make", "src", 64, "ada"));
+    assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make all", "src", 64, "ada"));
+    assert_eq!(shown.ports, [], "nothing listens after the end");
+}
+
+pub async fn a_finished_run_is_taken_away_with_its_output(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let (kept, gone) = (run(&db, project, ada, None, None, at(1)).await, run(&db, project, ada, None, None, at(2)).await);
+    for id in [kept, gone] {
+        write!(&db, tx => events::append(&mut tx, Stream::Run(id), at(1), vec![EventKind::RunQueued {}]));
+    }
+    assert!(!write!(&db, tx => runs::delete(&mut tx, gone)), "it has not ended");
+    let exit = Exit { kind: ExitKind::Exited, code: Some(0), signal: None, sentence: String::new(), left_alive: 0 };
+    write!(&db, tx => runs::mark_finished(&mut tx, gone, RunState::Succeeded, &exit, &RunUsage::default(), &[], at(3)));
+    assert!(write!(&db, tx => runs::delete(&mut tx, gone)));
+    let mut c = read(&db).await;
+    assert!(runs::get(&mut c, gone).await.unwrap().is_none() && runs::get(&mut c, kept).await.unwrap().is_some());
+    assert_eq!(events::last_seq(&mut c, Stream::Run(gone)).await.unwrap(), 0);
+    assert_eq!(events::after(&mut c, Stream::Run(kept), 0, 9).await.unwrap().len(), 1);
+    assert!(events::after(&mut c, Stream::Run(gone), 0, 9).await.unwrap().is_empty());
 }
 
 pub async fn runs_are_listed_newest_first(db: Db) {
@@ -42,8 +72,11 @@ pub async fn runs_are_listed_newest_first(db: Db) {
 
     let mut c = read(&db).await;
     let ids = |rows: Vec<runs::RunRow>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
-    assert_eq!(ids(runs::list(&mut c, project, 10).await.unwrap()), [third, second, first]);
-    assert_eq!(ids(runs::list(&mut c, project, 2).await.unwrap()), [third, second]);
+    assert_eq!(ids(runs::list(&mut c, project, None, 10).await.unwrap()), [third, second, first]);
+    let page = runs::list(&mut c, project, None, 2).await.unwrap();
+    let end = runs::Position { created_at: page[1].created_at, id: page[1].id };
+    assert_eq!(ids(page), [third, second]);
+    assert_eq!(ids(runs::list(&mut c, project, Some(end), 2).await.unwrap()), [first]);
     assert_eq!(runs::by_job(&mut c, job).await.unwrap().unwrap().id, second);
     assert!(runs::by_job(&mut c, id()).await.unwrap().is_none());
     drop(c);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use wire::{
     ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
     chat::Mode,
-    runs::{RunKind, RunLimits},
+    runs::{RunKind, RunLimits, RunNetwork},
     users::UserRole,
 };
 
@@ -136,10 +136,10 @@ pub async fn turn(db: &Db, project: ProjectId, user: UserId) -> TurnId {
 pub async fn run(db: &Db, project: ProjectId, user: UserId, turn: Option<TurnId>, job: Option<JobId>, when: Micros) -> RunId {
     let new = id();
     let env = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
-    let limits = RunLimits { wall_s: 60, memory_bytes: 1 << 30, pids: 64, output_bytes: 1 << 20 };
+    let limits = RunLimits { wall_s: 60, pids: 64, ..RunLimits::default() };
     write!(db, tx => runs::insert(&mut tx, &runs::NewRun {
         id: new, project_id: project, user_id: user, turn_id: turn, job_id: job, kind: RunKind::SandboxExec, command: "make", cwd: "src",
-        env: &env, limits: &limits, at: when,
+        env: &env, limits: &limits, network: RunNetwork::AllowList, only: &["a::b".to_owned()], at: when,
     }));
     new
 }

@@ -1,0 +1,355 @@
+//! The terminals of the project, as tabs below the editor.
+
+use std::collections::BTreeSet;
+
+use leptos::{ev, html, prelude::*, task::spawn_local};
+use wire::{
+    RunId,
+    terminals::{Terminal, TerminalState},
+};
+
+use super::{
+    console_tab::ConsoleTab,
+    ide::{Ide, use_ide},
+    terminal_state::{self, LinkState},
+    terminal_view::TerminalView,
+};
+use crate::ui::{
+    Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, TextField,
+    focus::{self, Axis},
+    menu::open_from,
+};
+
+/// The panel: a tab per terminal, and the one on top.
+#[component]
+pub fn TerminalPanel() -> impl IntoView {
+    let ide = use_ide();
+    let terminals = ide.terminals;
+    let renaming = RwSignal::new(None::<RunId>);
+    let ids = Memo::new(move |_| terminals.list.with(|list| list.iter().map(|t| t.id).collect::<Vec<_>>()));
+    // A terminal is connected when it is looked at for the first time, and stays so.
+    let visited = RwSignal::new(BTreeSet::<RunId>::new());
+    let in_front = Signal::derive(move || ide.console_tab.get() == ConsoleTab::Terminal);
+    Effect::new(move |_| {
+        if let Some(id) = terminals.selected.get().filter(|id| in_front.get() && ids.with(|ids| ids.contains(id))) {
+            visited.update(|visited| {
+                visited.insert(id);
+            });
+        }
+    });
+    let mounted = Memo::new(move |_| ids.get().into_iter().filter(|id| visited.with(|visited| visited.contains(id))).collect::<Vec<_>>());
+    view! {
+        <div class="tm">
+            <Show when=move || ids.with(|ids| !ids.is_empty())>
+                <Bar ide=ide renaming=renaming />
+            </Show>
+            {move || {
+                terminals
+                    .problem
+                    .get()
+                    .map(|problem| {
+                        view! {
+                            <p class="run-note err" role="alert">
+                                <Icon name="circle-alert" small=true />
+                                <span class="grow">{problem.to_string()}</span>
+                                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| terminals.problem.set(None) />
+                            </p>
+                        }
+                    })
+            }}
+            <div class="tm-views">
+                <For each=move || mounted.get() key=|id| *id let:id>
+                    {
+                        let shown = Memo::new(move |_| terminals.selected.get() == Some(id) && in_front.get());
+                        view! {
+                            <div
+                                class="tm-pane"
+                                role="tabpanel"
+                                id=format!("terminal-{id}")
+                                aria-label=move || terminals.get(id).map(|t| t.title)
+                                hidden=move || terminals.selected.get() != Some(id)
+                            >
+                                <StateNote ide=ide id=id />
+                                <TerminalView id=id shown=shown />
+                            </div>
+                        }
+                    }
+                </For>
+            </div>
+            <Show when=move || ids.with(Vec::is_empty) && (terminals.loaded.get() || terminals.problem.with(Option::is_some))>
+                <NoTerminals ide=ide />
+            </Show>
+            <RenameDialog ide=ide target=renaming />
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn NoTerminals(ide: Ide) -> impl IntoView {
+    view! {
+        <div class="empty inset">
+            <b>"No terminal is open"</b>
+            <p>"A shell in the project's sandbox. It goes on when this page is closed, and the project's other editors see the same one."</p>
+            <Button
+                icon="plus"
+                busy=ide.terminals.opening
+                disabled=Signal::derive(move || !ide.can_edit())
+                title=MaybeProp::derive(move || (!ide.can_edit()).then(|| "Only editors of the project can open terminals".to_owned()))
+                on:click=move |_| terminal_state::open(ide)
+            >
+                "New terminal"
+            </Button>
+        </div>
+    }
+    .into_any()
+}
+
+/// The tabs, and what can be done with the one on top.
+#[component]
+fn Bar(ide: Ide, renaming: RwSignal<Option<RunId>>) -> impl IntoView {
+    let terminals = ide.terminals;
+    let node = NodeRef::<html::Div>::new();
+    let menu = MenuState::new();
+    let on_keydown = move |event: ev::KeyboardEvent| {
+        let Some(list) = node.get_untracked() else { return };
+        let selected = terminals.selected.get_untracked();
+        match (event.key().as_str(), selected) {
+            ("Delete", Some(id)) if untrack(|| ide.can_edit()) => terminal_state::close(ide, id),
+            ("F2", Some(id)) if untrack(|| ide.can_edit()) => renaming.set(Some(id)),
+            _ => {
+                focus::rove(&event, &list, "[role=tab]", Axis::Horizontal);
+                return;
+            }
+        }
+        event.prevent_default();
+    };
+    let ids = Memo::new(move |_| terminals.list.with(|list| list.iter().map(|t| t.id).collect::<Vec<_>>()));
+    let current = Memo::new(move |_| terminals.selected.get().and_then(|id| terminals.get(id)));
+    let facts = move || {
+        current.get().map(|terminal| {
+            let tier = terminal.tier.as_ref().map(|tier| format!("Sandbox tier {tier}"));
+            view! {
+                <span>{format!("Opened by {}", terminal.opened_by.name)}</span>
+                {terminal
+                    .tier
+                    .map(|word| {
+                        view! {
+                            <span title=tier>
+                                <Icon name="shield-check" small=true />
+                                {word}
+                            </span>
+                        }
+                    })}
+            }
+        })
+    };
+    let close_label = Signal::derive(move || current.with(|t| t.as_ref().map(|t| format!("Close {}", t.title)).unwrap_or_default()));
+    let rename = move || renaming.set(terminals.selected.get_untracked());
+    view! {
+        <div class="tm-bar">
+            <div role="tablist" class="tm-tabs" aria-label="Terminals" node_ref=node on:keydown=on_keydown>
+                <For each=move || ids.get() key=|id| *id let:id>
+                    <TerminalTab ide=ide id=id renaming=renaming />
+                </For>
+            </div>
+            <IconButton
+                icon="plus"
+                label="New terminal"
+                key="Ctrl Shift `"
+                small=true
+                disabled=Signal::derive(move || !ide.can_edit() || terminals.opening.get())
+                on:click=move |_| terminal_state::open(ide)
+            />
+            <span class="facts grow">
+                <span class="tm-facts wide">{facts}</span>
+            </span>
+            <LinkBadge ide=ide />
+            <IconButton
+                icon="ellipsis"
+                label="More for this terminal"
+                small=true
+                attr:aria-haspopup="menu"
+                attr:aria-expanded=move || if menu.is_open() { "true" } else { "false" }
+                on:click=move |event: ev::MouseEvent| open_from(menu, &event)
+            />
+            <Menu state=menu label="More for this terminal">
+                <MenuItem icon="pencil" key="F2" disabled=Signal::derive(move || !ide.can_edit()) on_choose=rename>
+                    "Rename"
+                </MenuItem>
+                <MenuItem icon="scroll-text" on_choose=move || terminals.set_screen_reader(!terminals.screen_reader.get_untracked())>
+                    {move || if terminals.screen_reader.get() { "Screen reader mode off" } else { "Screen reader mode on" }}
+                </MenuItem>
+                <MenuSeparator />
+                <div class="menu-note">"Ctrl M lets Tab leave the terminal, and back."</div>
+            </Menu>
+            <IconButton
+                icon="trash-2"
+                label=close_label
+                small=true
+                disabled=Signal::derive(move || !ide.can_edit())
+                on:click=move |_| {
+                    if let Some(id) = terminals.selected.get_untracked() {
+                        terminal_state::close(ide, id);
+                    }
+                }
+            />
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn TerminalTab(ide: Ide, id: RunId, renaming: RwSignal<Option<RunId>>) -> impl IntoView {
+    let terminals = ide.terminals;
+    let terminal = Memo::new(move |_| terminals.get(id));
+    let is_selected = move || terminals.selected.get() == Some(id);
+    let state = move || terminal.with(|t| t.as_ref().map(|t| t.state));
+    let icon = move || match state() {
+        Some(TerminalState::Starting) => view! { <Icon name="loader-circle" small=true class="spin" /> },
+        Some(TerminalState::Closed) => view! { <Icon name="circle-x" small=true /> },
+        _ => view! { <Icon name="terminal" small=true /> },
+    };
+    let word = move || match state() {
+        Some(TerminalState::Starting) => ", starting",
+        Some(TerminalState::Closed) => ", closed",
+        _ => "",
+    };
+    view! {
+        <button
+            type="button"
+            class="ptab tm-tab"
+            role="tab"
+            aria-selected=move || if is_selected() { "true" } else { "false" }
+            aria-controls=format!("terminal-{id}")
+            tabindex=move || if is_selected() { "0" } else { "-1" }
+            title=move || terminal.with(|t| t.as_ref().map(|t| format!("{}, opened by {}", t.title, t.opened_by.name)))
+            on:click=move |_| terminal_state::select(ide, id)
+            on:focus=move |_| terminal_state::select(ide, id)
+            on:dblclick=move |_| {
+                if untrack(|| ide.can_edit()) {
+                    renaming.set(Some(id));
+                }
+            }
+        >
+            {icon}
+            <span class="clip">{move || terminal.with(|t| t.as_ref().map(|t| t.title.clone()))}</span>
+            <span class="sr">{word}</span>
+        </button>
+    }
+    .into_any()
+}
+
+/// How the page is connected with the terminal on top; nothing while all is well.
+#[component]
+fn LinkBadge(ide: Ide) -> impl IntoView {
+    let terminals = ide.terminals;
+    let shown = Memo::new(move |_| {
+        let terminal = terminals.selected.get().and_then(|id| terminals.get(id))?;
+        let link = terminals.links.with(|links| links.get(&terminal.id).copied()).unwrap_or_default();
+        Some((terminal.state, link))
+    });
+    move || {
+        let (state, link) = shown.get()?;
+        Some(match (state, link) {
+            (TerminalState::Closed, _) | (_, LinkState::Ended) => view! { <Badge icon="circle-x">"Closed"</Badge> }.into_any(),
+            (_, LinkState::Lost) => view! { <Badge kind=BadgeKind::Warning icon="cloud-off">"Reconnecting"</Badge> }.into_any(),
+            (TerminalState::Starting, _) => view! { <Badge kind=BadgeKind::Running icon="loader-circle">"Starting"</Badge> }.into_any(),
+            (_, LinkState::Connecting) => view! { <Badge kind=BadgeKind::Running icon="loader-circle">"Connecting"</Badge> }.into_any(),
+            (TerminalState::Open, LinkState::Open) if !ide.can_edit() => view! { <Badge icon="eye">"Read only"</Badge> }.into_any(),
+            (TerminalState::Open, LinkState::Open) => ().into_any(),
+        })
+    }
+}
+
+/// Why nothing can be typed now.
+#[component]
+fn StateNote(ide: Ide, id: RunId) -> impl IntoView {
+    let terminals = ide.terminals;
+    let note = Memo::new(move |_| {
+        let terminal: Terminal = terminals.get(id)?;
+        let link = terminals.links.with(|links| links.get(&id).copied()).unwrap_or_default();
+        match (terminal.state, link) {
+            (TerminalState::Closed, _) => {
+                let sentence = terminal.exit.map(|exit| exit.sentence).filter(|text| !text.is_empty());
+                Some((true, sentence.unwrap_or_else(|| "This terminal is closed.".to_owned())))
+            }
+            (_, LinkState::Lost) => Some((
+                false,
+                "The connection is lost and is tried again. What runs here goes on; typing waits until the connection is back.".to_owned(),
+            )),
+            _ => None,
+        }
+    });
+    move || {
+        note.get().map(|(closed, text)| {
+            view! {
+                <div class="run-note tm-note" role="status">
+                    <Icon name=if closed { "circle-x" } else { "cloud-off" } small=true />
+                    <span class="grow">{text}</span>
+                    {closed
+                        .then(|| {
+                            view! {
+                                <Button size=ButtonSize::Small on:click=move |_| terminal_state::close(ide, id)>
+                                    "Remove"
+                                </Button>
+                                <Show when=move || ide.can_edit()>
+                                    <Button size=ButtonSize::Small icon="plus" on:click=move |_| terminal_state::open(ide)>
+                                        "New terminal"
+                                    </Button>
+                                </Show>
+                            }
+                        })}
+                </div>
+            }
+        })
+    }
+}
+
+#[component]
+fn RenameDialog(ide: Ide, target: RwSignal<Option<RunId>>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let title = RwSignal::new(String::new());
+    let error = RwSignal::new(None::<String>);
+    let busy = RwSignal::new(false);
+    Effect::new(move |_| {
+        if let Some(terminal) = target.get().and_then(|id| untrack(|| ide.terminals.get(id))) {
+            title.set(terminal.title);
+            error.set(None);
+            open.set(true);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() {
+            target.set(None);
+        }
+    });
+    let on_submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        let Some(id) = target.get_untracked().filter(|_| !busy.get_untracked()) else { return };
+        busy.set(true);
+        spawn_local(async move {
+            let renamed = terminal_state::rename(ide, id, title.get_untracked()).await;
+            if ide.is_gone() {
+                return;
+            }
+            busy.set(false);
+            match renamed {
+                Ok(()) => open.set(false),
+                Err(reason) => error.set(Some(reason)),
+            }
+        });
+    };
+    view! {
+        <Dialog open=open title="Rename terminal" locked=busy>
+            <form novalidate=true on:submit=on_submit>
+                <TextField label="Title" name="terminal-title" bind=title error=error autocomplete="off" autofocus=true />
+                <div class="acts end">
+                    <Button disabled=busy on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button kind=ButtonKind::Primary submit=true busy=busy>"Rename"</Button>
+                </div>
+            </form>
+        </Dialog>
+    }
+    .into_any()
+}

@@ -1,0 +1,19 @@
+use wire::{Micros, UserId};
+
+use crate::{Conn, Result, db::on};
+
+/// The JSON that was saved under a name.
+pub async fn get(c: &mut Conn, name: &str) -> Result<Option<String>> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT value FROM settings WHERE name = $1").bind(name).fetch_optional(c).await?))
+}
+
+pub async fn put(c: &mut Conn, name: &str, value: &str, at: Micros, by: Option<UserId>) -> Result<()> {
+    on!(c, c => {
+        sqlx::query(
+            "INSERT INTO settings (name, value, updated_at, updated_by) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (name) DO UPDATE SET value = $2, updated_at = $3, updated_by = $4",
+        )
+        .bind(name).bind(value).bind(at).bind(by).execute(c).await?;
+    });
+    Ok(())
+}

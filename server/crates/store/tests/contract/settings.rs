@@ -1,0 +1,11 @@
+use store::{Db, settings};
+
+use crate::world::{at, id, read, write};
+
+pub async fn the_last_choice_under_a_name_counts(db: Db) {
+    assert_eq!(settings::get(&mut read(&db).await, "runs").await.unwrap(), None);
+    write!(&db, tx => settings::put(&mut tx, "runs", "{}", at(1), Some(id())));
+    write!(&db, tx => settings::put(&mut tx, "other", "[]", at(1), None));
+    write!(&db, tx => settings::put(&mut tx, "runs", r#"{"jobs_per_user":3}"#, at(2), None));
+    assert_eq!(settings::get(&mut read(&db).await, "runs").await.unwrap().as_deref(), Some(r#"{"jobs_per_user":3}"#));
+}
