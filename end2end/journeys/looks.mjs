@@ -51,7 +51,9 @@ export default async function (journey) {
           ['admin', '/admin', 'Queue'],
           ['admin-users', '/admin/users', 'Users'],
           ['admin-jobs', '/admin/jobs', 'Jobs'],
+          ['admin-runs', '/admin/runs', 'Limits of one run'],
           ['admin-health', '/admin/health', 'Health'],
+          ['project-settings', `/projects/${project}/settings`, 'What runs asked for'],
         ]) {
           await page.goto(path);
           await alive(page);
@@ -73,6 +75,7 @@ async function prepare(rest, model) {
   for (const command of ['python3 -c "import six; print(six.__version__)"', 'python3 -c "raise SystemExit(2)"']) {
     await rest.finishedRun((await rest.startRun(project, command)).id);
   }
+  await network(rest, project);
   await model.script(
     { text: 'I read `six.py` first.', tool_calls: [{ name: 'read_file', arguments: { path: 'six.py', end_line: 40 } }] },
     {
@@ -89,6 +92,33 @@ async function prepare(rest, model) {
   return project;
 }
 
+/** Rules, a log with a refusal, a server that listens, and a terminal. */
+async function network(rest, project) {
+  const settings = await rest.get('/api/admin/settings/runs');
+  const egress = ['pypi.org', 'files.pythonhosted.org', '*.example.org', 'example.net'];
+  await rest.expect(200, 'PUT', '/api/admin/settings/runs', { json: { ...settings, egress } });
+  await rest.expect(200, 'PUT', `/api/projects/${project}/network`, { json: { allow: ['pypi.org', '*.example.org', 'example.net'] } });
+  await rest.expect(200, 'PUT', '/api/admin/settings/runs', { json: { ...settings, egress: egress.slice(0, 3) } });
+  const ask = 'python3 -c "import urllib.request as u; u.urlopen(\'https://example.com/\', timeout=9)"';
+  await rest.finishedRun((await rest.startRun(project, ask)).id);
+  await rest.startRun(project, 'python3 -m http.server 8000');
+  await rest.post(`/api/projects/${project}/terminals`, { cols: 100, rows: 12 }, 202);
+}
+
+async function lookAtConsole(page, look) {
+  await page.locator('#console-tab-terminal').click();
+  const screen = page.locator('.tm-pane:not([hidden]) .xterm-helper-textarea');
+  await screen.focus();
+  await page.locator('.tm-bar .badge').waitFor({ state: 'detached' });
+  await page.keyboard.type('ls -la --color=always\n');
+  await page.locator('.tm-pane:not([hidden]) .xterm-rows').getByText('six.py').first().waitFor();
+  await look(page, 'terminal');
+  await page.locator('#console-tab-ports').click();
+  await page.getByRole('row').filter({ hasText: '8000' }).waitFor();
+  await look(page, 'ports');
+  await page.locator('#console-tab-output').click();
+}
+
 async function lookAtDesk(page, look) {
   await openFile(page, 'six.py');
   await page.locator('section.chat').getByText('Both wait for your review.').waitFor();
@@ -98,6 +128,7 @@ async function lookAtDesk(page, look) {
   await page.getByRole('dialog').waitFor();
   await look(page, 'quick-open');
   await page.keyboard.press('Escape');
+  await lookAtConsole(page, look);
   await page.locator('section.chat').getByRole('button', { name: 'Review 2 changes' }).click();
   await page.locator('.review .hunk').nth(1).waitFor();
   await look(page, 'review');
@@ -110,6 +141,7 @@ async function lookAtPhone(page, look) {
   await panes.getByRole('button', { name: 'Runs' }).click();
   await page.locator('article.run').first().waitFor();
   await look(page, 'project-runs');
+  await lookAtConsole(page, look);
   await panes.getByRole('button', { name: 'Files' }).click();
   await entry(page, 'six.py').waitFor();
   await look(page, 'project-files');

@@ -2,6 +2,7 @@
 //! Every wrong value is reported at once, by name. Secrets never appear in what is printed.
 
 mod parse;
+mod previews;
 mod secrets;
 mod source;
 
@@ -17,6 +18,8 @@ pub use parse::{Cidr, Wrong};
 use sandbox::TierChoice;
 pub use source::Sources;
 use url::Url;
+
+use crate::preview::PreviewConfig;
 
 /// A value that must not be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,6 +134,7 @@ pub struct Config {
     pub blobs_dir: PathBuf,
     pub file_size_limit: u64,
     pub http: HttpConfig,
+    pub previews: PreviewConfig,
     pub auth: AuthConfig,
     pub models: ModelConfig,
     pub worker: WorkerConfig,
@@ -164,6 +168,7 @@ impl Config {
         let redis = read_redis(&mut read);
         let blobs_dir = read.optional("STORAGE_LOCAL_PATH").map_or_else(|| data_dir.join("blobs"), PathBuf::from);
         let http = read_http(&mut read, production);
+        let previews = previews::read(&mut read, &http);
         let auth = read_auth(&mut read, production, &data_dir);
         let models = read_models(&mut read);
         let worker = read_worker(&mut read);
@@ -184,6 +189,7 @@ impl Config {
             blobs_dir,
             file_size_limit,
             http,
+            previews,
             auth,
             models,
             worker,

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod http;
 pub mod logging;
 pub mod preview;
+pub mod relay;
 pub mod serve;
 pub mod wiring;
 pub mod worker;

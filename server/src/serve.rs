@@ -4,15 +4,12 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
@@ -44,8 +41,13 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let role = if with_worker { Role::Worker } else { Role::Server };
     let app = wiring::wire(config.clone(), role).await?;
-    let state =
-        AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), terminals: app.terminals, shutdown: stop.clone() };
+    let state = AppState {
+        services: app.services.clone(),
+        config: Arc::new(config.http.clone()),
+        terminals: app.terminals,
+        previews: app.previews,
+        shutdown: stop.clone(),
+    };
     let (router, _) = http::router(state);
     let worker = app.work.map(|work| {
         // The site is in the same process, which is not to be replaced.
@@ -96,14 +98,14 @@ fn stop_on_signal() -> Result<CancellationToken, ServeError> {
 
 /// Answers connections until `stop`, then lets requests in flight end.
 pub async fn listen(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let graceful = GracefulShutdown::new();
+    let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => answer(stream, peer, &router, &graceful),
+            Ok((stream, peer)) => answer(stream, peer, &router, &open, &stop),
             Err(error) => {
                 // Out of file descriptors, most likely: give connections time to end.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -112,12 +114,13 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
         }
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
+    open.close();
+    if tokio::time::timeout(DRAIN_TIME, open.wait()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
 }
 
-fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &GracefulShutdown) {
+fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, open: &TaskTracker, stop: &CancellationToken) {
     // Events are small and must not wait for more; where it can't be set, they are only slower.
     let _ = stream.set_nodelay(true);
     let router = router.clone();
@@ -125,11 +128,22 @@ fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, graceful: &Grace
         request.extensions_mut().insert(PeerAddress(peer));
         router.clone().oneshot(request.map(|body| Body::new(Lingering::new(Body::new(body)))))
     });
-    let connection =
-        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service).with_upgrades();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let stop = stop.clone();
+    open.spawn(async move {
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection broke off");
         }
     });

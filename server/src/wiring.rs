@@ -9,15 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::TerminalHub;
+use agent::{TerminalHub, TerminalRelay};
 use blobs::LocalBlobs;
-use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds};
+use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds, previews::PreviewSettings};
 use llm::{ApiKey, ModelError, Models, ModelsConfig, OpenAiConfig};
-use sandbox::Sandbox;
+use sandbox::{Sandbox, Tier};
 use store::{Db, InProcessBus, LinkStatus, LiveBus, RedisBus, RedisSignals};
+use url::Url;
 
 use crate::{
     config::{Config, ModelConfig},
+    preview::PreviewHub,
+    relay::RedisRelay,
     worker::{Work, WorkerName},
 };
 
@@ -54,7 +57,9 @@ pub enum Role {
 pub struct App {
     pub services: Arc<Services>,
     /// The way to the terminals.
-    pub terminals: Arc<TerminalHub>,
+    pub terminals: Arc<dyn TerminalRelay>,
+    /// What listens inside runs.
+    pub previews: PreviewHub,
     /// Absent where jobs are left to others.
     pub work: Option<Work>,
 }
@@ -76,21 +81,28 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         bus: lines.bus,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
-        settings: settings(&config),
+        settings: settings(&config, sandbox.as_deref()),
         models: describe_models(&models, config.models.default_model.as_deref()),
-        probes: probes::all(&config, sandbox.as_ref(), &models, lines.redis),
+        probes: probes::all(&config, role, sandbox.as_ref(), &models, lines.redis),
         signals: lines.signals,
     });
-    let terminals = TerminalHub::new(role == Role::Worker);
+    let hub = TerminalHub::new(role == Role::Worker);
+    let terminals: Arc<dyn TerminalRelay> = match &config.redis.signals {
+        Some(url) => Arc::new(RedisRelay::start(url.expose(), REDIS_PREFIX, hub.clone())?),
+        None => hub.clone(),
+    };
     let name = match role {
         Role::Worker => name_worker(&config.work_dir()).await,
         Role::Server | Role::Doctor => WorkerName::new_one(),
     };
+    let previews = PreviewHub::new(services.clone(), config.previews.clone());
     let work = sandbox.map(|sandbox| Work {
         services: services.clone(),
+        keeper: agent::Keeper::new(services.clone(), sandbox.workspaces().clone()),
         sandbox,
         models: Arc::new(models),
-        terminals: terminals.clone(),
+        terminals: hub,
+        ports: Arc::new(previews.clone()),
         concurrency: config.worker.concurrency,
         timeout: config.worker.timeout,
         max_jobs: config.worker.max_jobs,
@@ -98,7 +110,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),
         name,
     });
-    Ok(App { services, terminals, work })
+    Ok(App { services, terminals, previews, work })
 }
 
 /// The ways between processes.
@@ -128,7 +140,13 @@ fn open_lines(config: &Config, db: &Db, role: Role) -> Result<Lines, WiringError
     let bus: Arc<dyn LiveBus> = match &config.redis.events {
         Some(url) => {
             let bus = Arc::new(RedisBus::start(url.expose(), REDIS_PREFIX)?);
-            redis.push(Line { carries: "live events", status: Box::new({ let bus = bus.clone(); move || bus.status() }) });
+            redis.push(Line {
+                carries: "live events",
+                status: Box::new({
+                    let bus = bus.clone();
+                    move || bus.status()
+                }),
+            });
             let (watched, mut looked) = (bus.clone(), Instant::now());
             let is_needed = move || {
                 let is_due = looked.elapsed() >= LOOK_ANYWAY || watched.status() != LinkStatus::Up;
@@ -183,7 +201,7 @@ fn folder_error(folder: &Path, source: std::io::Error) -> WiringError {
     WiringError::Folder { folder: folder.display().to_string(), source }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, sandbox: Option<&Sandbox>) -> Settings {
     Settings {
         jwt_secret: domain::Secret(config.auth.jwt_secret.expose().as_bytes().to_vec()),
         access_minutes: config.auth.access_minutes,
@@ -191,8 +209,25 @@ fn settings(config: &Config) -> Settings {
         registration: if config.auth.registration_open { Registration::Open } else { Registration::Closed },
         secure_cookies: config.http.is_secure(),
         file_size_limit: config.file_size_limit,
+        egress_open_addresses: config.worker.sandbox_open_addresses.clone(),
         sample: if config.dev_seed_data { llm::sample::SAMPLE_FILES } else { &[] },
+        previews: PreviewSettings { domain: config.previews.domain.clone(), site: config.http.public_url.as_ref().and_then(authority) },
+        no_network: sandbox.and_then(why_no_network),
     }
+}
+
+/// Host and port as they stand in an address.
+fn authority(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+/// Only a run with a network of its own can be let out through the proxy.
+fn why_no_network(sandbox: &Sandbox) -> Option<String> {
+    let tier = sandbox.probe_result().tier;
+    let reason =
+        "runs have no network of their own here, so none can be let out. An administrator finds what is missing on the health page.";
+    matches!(tier, Tier::S0 | Tier::S1).then(|| format!("The sandbox is at tier {tier}: {reason}"))
 }
 
 fn open_models(config: &Config) -> Result<Models, WiringError> {

@@ -9,7 +9,7 @@ use crate::{
         documents,
         editor_pane::focus_editor,
         ide::{ConsoleTab, Ide, PaletteKind, PhonePane},
-        test_desk,
+        terminal_state, test_desk,
     },
     ui::focus,
 };
@@ -38,7 +38,9 @@ pub enum Command {
     ShowOutput,
     ShowTests,
     ShowTerminal,
+    NewTerminal,
     ShowPorts,
+    ProjectSettings,
     ToggleChat,
     AskAgent,
     NextArea,
@@ -47,7 +49,7 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::GoToFile,
         Self::ShowCommands,
         Self::Save,
@@ -65,7 +67,9 @@ impl Command {
         Self::ShowOutput,
         Self::ShowTests,
         Self::ShowTerminal,
+        Self::NewTerminal,
         Self::ShowPorts,
+        Self::ProjectSettings,
         Self::ToggleChat,
         Self::AskAgent,
         Self::NextArea,
@@ -92,6 +96,8 @@ impl Command {
             Self::ShowOutput => "Show the output of runs",
             Self::ShowTests => "Show the tests",
             Self::ShowTerminal => "Show the terminals",
+            Self::NewTerminal => "Open a new terminal",
+            Self::ProjectSettings => "Open the project's settings, network access among them",
             Self::ShowPorts => "Show the ports",
             Self::ToggleChat => "Show or hide the chat",
             Self::AskAgent => "Write to the agent",
@@ -117,7 +123,8 @@ impl Command {
             Self::ToggleConsole => "panel-bottom",
             Self::MaximiseConsole => "maximize-2",
             Self::ShowOutput => "scroll-text",
-            Self::ShowTerminal => "square-terminal",
+            Self::ShowTerminal | Self::NewTerminal => "square-terminal",
+            Self::ProjectSettings => "file-cog",
             Self::ShowPorts => "link",
             Self::ToggleChat => "panel-right",
             Self::AskAgent => "sparkles",
@@ -140,6 +147,7 @@ impl Command {
             Self::NextArea => vec!["F6"],
             Self::PreviousArea => vec!["Shift", "F6"],
             Self::ShowTerminal => vec!["Ctrl", "`"],
+            Self::NewTerminal => vec!["Ctrl", "Shift", "`"],
             Self::SaveAll
             | Self::CloseFile
             | Self::AskAgent
@@ -150,7 +158,8 @@ impl Command {
             | Self::MaximiseConsole
             | Self::ShowOutput
             | Self::ShowTests
-            | Self::ShowPorts => Vec::new(),
+            | Self::ShowPorts
+            | Self::ProjectSettings => Vec::new(),
         }
     }
 
@@ -175,7 +184,9 @@ impl Command {
             }
             Self::ShowOutput => show_tab(ide, ConsoleTab::Output),
             Self::ShowTests => show_tab(ide, ConsoleTab::Tests),
-            Self::ShowTerminal => show_tab(ide, ConsoleTab::Terminal),
+            Self::ShowTerminal => terminal_state::focus(ide),
+            Self::NewTerminal => terminal_state::open(ide),
+            Self::ProjectSettings => click("[data-goto='project-settings']"),
             Self::ShowPorts => show_tab(ide, ConsoleTab::Ports),
             Self::OpenReview => open_review(ide),
             Self::ToggleSide => toggle_side(ide),
@@ -280,6 +291,14 @@ fn focus_in(selector: &str) {
     }
 }
 
+/// Follows a link of the page, as a click on it would.
+fn click(selector: &str) {
+    let found = document().query_selector(selector).ok().flatten().and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(found) = found {
+        found.click();
+    }
+}
+
 fn go_to_area(forward: bool) {
     let active = document().active_element();
     let areas: Vec<web_sys::Element> = AREAS
@@ -325,7 +344,14 @@ pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
         // With a review open and the focus nowhere in particular, these keys apply its decisions.
         (true, false, "enter") if ide.review.get_untracked().is_some() && !is_inside(".console") => return,
         (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
-        (true, _, "`") => Command::ShowTerminal,
+        // With Shift the key is another sign, and which one depends on the keyboard.
+        (true, shift, _) if event.code() == "Backquote" => {
+            if shift {
+                Command::NewTerminal
+            } else {
+                Command::ShowTerminal
+            }
+        }
         (true, false, ".") if !is_inside(".chat") => Command::StopRun,
         (false, false, "f6") => Command::NextArea,
         (false, true, "f6") => Command::PreviousArea,

@@ -1,6 +1,7 @@
 //! The status bar and the notices under the topbar.
 
 use leptos::{prelude::*, task::spawn_local};
+use wire::runs::{Run, RunKind};
 
 use crate::{
     api,
@@ -73,8 +74,10 @@ pub fn IdeStatus() -> impl IntoView {
     let signed_out = ide.live.signed_out();
     let saving = Memo::new(move |_| saving_of(ide));
     let hunks = Memo::new(move |_| i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
-    let running =
-        Memo::new(move |_| ide.runs.with(|runs| i64::try_from(runs.iter().filter(|run| !run.state.is_finished()).count()).unwrap_or(0)));
+    let running = Memo::new(move |_| {
+        let live = |run: &&Run| !run.state.is_finished() && run.kind != RunKind::Terminal;
+        ide.runs.with(|runs| i64::try_from(runs.iter().filter(live).count()).unwrap_or(0))
+    });
     let cursor = move || {
         let cursor = ide.cursor.get().filter(|_| ide.active.with(Option::is_some))?;
         let selected =

@@ -1,7 +1,7 @@
 //! The bar above the project: where one is, go to anything, run, connection, and the person.
 
 use leptos::{ev, prelude::*, task::spawn_local};
-use wire::projects::Project;
+use wire::{projects::Project, runs::RunKind};
 
 use crate::{
     api,
@@ -137,7 +137,7 @@ fn RunButtons(ide: Ide) -> impl IntoView {
     let recent = move || {
         let mut commands: Vec<String> = Vec::new();
         ide.runs.with(|runs| {
-            for run in runs.iter().filter(|run| run.turn_id.is_none()) {
+            for run in runs.iter().filter(|run| run.turn_id.is_none() && run.kind == RunKind::SandboxExec) {
                 if commands.len() < RECENT_MAX && !commands.contains(&run.command) {
                     commands.push(run.command.clone());
                 }
@@ -171,6 +171,16 @@ fn RunButtons(ide: Ide) -> impl IntoView {
                 <Icon name="chevron-down" small=true />
             </button>
         </span>
+        <button
+            type="button"
+            class="btn desk"
+            title=move || if ide.can_edit() { "Run the tests of the project" } else { "Editors of the project can run its tests" }
+            disabled=move || !ide.can_edit()
+            on:click=move |_| Command::RunTests.run(ide)
+        >
+            <Icon name="flask-conical" small=true />
+            "Test"
+        </button>
         <Menu state=state label="Commands that ran before">
             {move || {
                 let recent = recent();

@@ -130,7 +130,7 @@ fn LimitsTable(form: Form) -> impl IntoView {
                                             .map(|(kind, kind_label)| {
                                                 let name = limits_form::field_name(kind, limit.name);
                                                 view! {
-                                                    <td>
+                                                    <td data-kind=kind_label>
                                                         <LimitInput form=form name=name label=format!("{}, {kind_label}", limit.label) />
                                                     </td>
                                                 }

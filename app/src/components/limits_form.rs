@@ -79,7 +79,9 @@ fn pointer(field: &str) -> String {
 
 pub fn write_all(settings: &RunSettings) -> Texts {
     let json = serde_json::to_value(settings).unwrap_or_default();
-    fields().map(|(field, unit)| (field.clone(), write(unit, json.pointer(&pointer(&field)).and_then(Value::as_i64).unwrap_or(0)))).collect()
+    fields()
+        .map(|(field, unit)| (field.clone(), write(unit, json.pointer(&pointer(&field)).and_then(Value::as_i64).unwrap_or(0))))
+        .collect()
 }
 
 /// The settings that the texts mean, or what is wrong with them. `hosts` holds one rule a line.
@@ -199,11 +201,20 @@ mod tests {
         assert_eq!(read(Unit::Size, "1.5 GiB"), Ok(1610612736));
         assert_eq!((read(Unit::Size, "64mb"), read(Unit::Time, "90 s"), read(Unit::Time, "2 h")), (Ok(64 << 20), Ok(90), Ok(7200)));
         assert_eq!((read(Unit::Percent, "150 %"), read(Unit::Percent, "50"), read(Unit::Number, "1 000")), (Ok(150), Ok(50), Ok(1000)));
-        for (unit, wrong) in [(Unit::Size, "64"), (Unit::Size, ""), (Unit::Time, "10"), (Unit::Number, "1.5"), (Unit::Number, "-1"), (Unit::Size, "9999999 TiB")]
-        {
+        for (unit, wrong) in [
+            (Unit::Size, "64"),
+            (Unit::Size, ""),
+            (Unit::Time, "10"),
+            (Unit::Number, "1.5"),
+            (Unit::Number, "-1"),
+            (Unit::Size, "9999999 TiB"),
+        ] {
             assert!(read(unit, wrong).is_err(), "{wrong}");
         }
-        assert_eq!((write(Unit::Size, 1536 << 20), write(Unit::Size, 1000), write(Unit::Time, 90)), ("1536 MiB".into(), "1000 B".into(), "90 s".into()));
+        assert_eq!(
+            (write(Unit::Size, 1536 << 20), write(Unit::Size, 1000), write(Unit::Time, 90)),
+            ("1536 MiB".into(), "1000 B".into(), "90 s".into())
+        );
     }
 
     #[test]
@@ -213,6 +224,9 @@ mod tests {
         let wrong = read_all(&texts, "").unwrap_err();
         assert_eq!(wrong.iter().map(|field| field.field.as_str()).collect::<Vec<_>>(), ["codegen.pids"]);
         texts.insert("codegen.pids".into(), "1".into());
-        assert_eq!(read_all(&texts, "127.0.0.1").unwrap_err().iter().map(|f| f.field.as_str()).collect::<Vec<_>>(), ["codegen.pids", "egress"]);
+        assert_eq!(
+            read_all(&texts, "127.0.0.1").unwrap_err().iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),
+            ["codegen.pids", "egress"]
+        );
     }
 }

@@ -53,8 +53,8 @@ impl Desk {
         }
     }
 
-    /// Replaces the list; `said` is the sentence, and what was there before can be had back.
-    fn save(self, rules: Vec<HostRule>, said: String, done: impl FnOnce() + 'static) {
+    /// Replaces the list; `said` is the sentence, and what was there before can be had back. A field that was used is emptied.
+    fn save(self, rules: Vec<HostRule>, said: String, clears: Option<RwSignal<String>>) {
         if self.busy.get_untracked() {
             return;
         }
@@ -69,8 +69,10 @@ impl Desk {
             match saved {
                 Ok(policy) => {
                     self.policy.set(policy);
-                    done();
-                    let undo = Callback::new(move |()| self.save(before.clone(), "The list is as it was".to_owned(), || {}));
+                    if let Some(field) = clears {
+                        field.set(String::new());
+                    }
+                    let undo = Callback::new(move |()| self.save(before.clone(), "The list is as it was".to_owned(), None));
                     self.toasts.show_with_action(said, "Undo", undo);
                 }
                 Err(error) => self.problem.set(Some(explain(&error))),
@@ -78,16 +80,16 @@ impl Desk {
         });
     }
 
-    fn add(self, rule: HostRule, done: impl FnOnce() + 'static) {
+    fn add(self, rule: HostRule, clears: Option<RwSignal<String>>) {
         let mut rules = self.policy.with_untracked(|policy| policy.allow.clone());
         let said = format!("Runs may reach {} now", rule.0);
         rules.push(rule);
-        self.save(rules, said, done);
+        self.save(rules, said, clears);
     }
 
     fn remove(self, rule: &HostRule) {
         let rules = self.policy.with_untracked(|policy| policy.allow.iter().filter(|known| *known != rule).cloned().collect());
-        self.save(rules, format!("Runs may not reach {} any more", rule.0), || {});
+        self.save(rules, format!("Runs may not reach {} any more", rule.0), None);
     }
 
     fn is_allowed(self, rule: &HostRule) -> bool {
@@ -179,12 +181,14 @@ fn RuleRow(desk: Desk, rule: HostRule) -> impl IntoView {
     view! {
         <li>
             <code class="clip">{rule.0}</code>
-            <span class="t3 fs12 grow">{meaning}</span>
-            <Show when=withdrawn>
-                <span title="The administrator does not offer this host any more, so it has no effect">
-                    <Badge kind=BadgeKind::Warning icon="triangle-alert">"Not offered any more"</Badge>
-                </span>
-            </Show>
+            <span class="grow">
+                <span class="t3 fs12">{meaning}</span>
+                <Show when=withdrawn>
+                    <span title="The administrator does not offer this host any more, so it has no effect">
+                        <Badge kind=BadgeKind::Warning icon="triangle-alert">"Not offered any more"</Badge>
+                    </span>
+                </Show>
+            </span>
             {desk
                 .may_change
                 .then(|| {
@@ -217,7 +221,7 @@ fn AddRule(desk: Desk) -> impl IntoView {
             desk.problem.set(Some(format!("{} is allowed already.", rule.0)));
             return;
         }
-        desk.add(rule, move || text.set(String::new()));
+        desk.add(rule, Some(text));
     };
     view! {
         <form class="net-add" novalidate=true on:submit=on_submit>
@@ -259,7 +263,7 @@ fn Offers(desk: Desk) -> impl IntoView {
                                     icon="plus"
                                     disabled=desk.busy
                                     attr:aria-label=label
-                                    on:click=move |_| desk.add(rule.clone(), || {})
+                                    on:click=move |_| desk.add(rule.clone(), None)
                                 >
                                     <span class="mono">{shown}</span>
                                 </Button>
@@ -353,8 +357,9 @@ fn LogRow(desk: Desk, entry: EgressEntry, name: Option<String>) -> impl IntoView
     let EgressEntry { host, port, allowed, reason, at, .. } = entry;
     let rule = StoredValue::new(rule_for(&host, port));
     let label = format!("Allow {}", rule.with_value(|rule| rule.0.clone()));
-    let may_allow =
-        move || rule.with_value(|rule| !allowed && desk.may_change && rule.parse().is_ok() && !desk.is_allowed(rule) && desk.is_offered(rule));
+    let may_allow = move || {
+        rule.with_value(|rule| !allowed && desk.may_change && rule.parse().is_ok() && !desk.is_allowed(rule) && desk.is_offered(rule))
+    };
     view! {
         <tr>
             <td>
@@ -383,7 +388,7 @@ fn LogRow(desk: Desk, entry: EgressEntry, name: Option<String>) -> impl IntoView
                         size=ButtonSize::Small
                         disabled=desk.busy
                         attr:aria-label=label.clone()
-                        on:click=move |_| desk.add(rule.get_value(), || {})
+                        on:click=move |_| desk.add(rule.get_value(), None)
                     >
                         "Allow"
                     </Button>

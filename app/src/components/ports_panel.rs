@@ -25,8 +25,7 @@ pub type Ports = RwSignal<BTreeMap<RunId, Vec<RunPort>>>;
 
 /// Everything in which something may listen now: runs under way and open terminals.
 fn live_ids(ide: Ide) -> BTreeSet<RunId> {
-    let mut ids: BTreeSet<RunId> =
-        ide.runs.with(|runs| runs.iter().filter(|run| !run.state.is_finished()).map(|run| run.id).collect());
+    let mut ids: BTreeSet<RunId> = ide.runs.with(|runs| runs.iter().filter(|run| !run.state.is_finished()).map(|run| run.id).collect());
     ide.terminals.list.with(|list| ids.extend(list.iter().filter(|t| t.state != TerminalState::Closed).map(|t| t.id)));
     ids
 }

@@ -7,7 +7,7 @@ use std::{
 
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use wire::{
-    RunId, TurnId,
+    ErrorCode, RunId, TurnId,
     event::{Event, EventKind, Stream},
     files::{Entry, EntryKind, FileAction},
 };
@@ -105,7 +105,8 @@ impl Feed {
             }
             EventKind::RunChanged { run_id, state } => {
                 let known = self.ide.runs.with_untracked(|runs| runs.iter().find(|run| run.id == *run_id).map(|run| run.state));
-                if known.is_none_or(|known| !known.is_finished() && known != *state) {
+                // News of a run that has ended is that it was deleted.
+                if known.is_none_or(|known| known != *state || known.is_finished()) {
                     self.mark(|stale| {
                         stale.runs.insert(*run_id);
                     });
@@ -193,10 +194,11 @@ impl Feed {
         }
         for id in ids {
             spawn_local(async move {
-                if let Ok(run) = api::runs::get(id).await
-                    && !ide.is_gone()
-                {
-                    ide.put_run(run);
+                match api::runs::get(id).await {
+                    _ if ide.is_gone() => {}
+                    Ok(run) => ide.put_run(run),
+                    Err(error) if error.code() == ErrorCode::NotFound => ide.runs.update(|runs| runs.retain(|run| run.id != id)),
+                    Err(_) => {}
                 }
             });
         }

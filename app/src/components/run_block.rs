@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Badge, BadgeKind, Button, ButtonSize, Icon, IconButton, RelativeTime, format},
+    ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Icon, IconButton, RelativeTime, format},
 };
 
 /// Lines of the output that go along with a question.
@@ -227,7 +227,7 @@ fn Facts(run: Memo<Option<Run>>, feed: RunFeed) -> impl IntoView {
                     <Icon name=icon small=true />
                     {network}
                 </span>
-                {tier.map(|tier| view! { <span title=format!("Sandbox tier {tier}")>{tier}</span> })}
+                {tier.map(|tier| view! { <span title=format!("Sandbox tier {tier}")>{tier.clone()}</span> })}
                 {changed.map(|text| view! { <span class="wide">{text}</span> })}
                 {run.turn_id.is_some().then(|| view! { <span class="wide">"by the agent"</span> })}
             })
@@ -333,7 +333,49 @@ fn Footer(id: RunId, run: Memo<Option<Run>>, parts: Parts) -> impl IntoView {
             >
                 <Icon name="download" small=true />
             </a>
+            <Show when=move || run.with(|run| run.as_ref().is_some_and(|run| run.state.is_finished())) && ide.can_edit()>
+                <DeleteRun id=id />
+            </Show>
         </div>
+    }
+}
+
+/// Deleting is for everyone and for good, so it asks first.
+#[component]
+fn DeleteRun(id: RunId) -> impl IntoView {
+    let ide = use_ide();
+    let open = RwSignal::new(false);
+    let deleting = RwSignal::new(false);
+    let delete = move |_| {
+        deleting.set(true);
+        spawn_local(async move {
+            match api::runs::delete(id).await {
+                _ if ide.is_gone() => {}
+                Ok(()) => {
+                    ide.runs.update(|runs| runs.retain(|run| run.id != id));
+                    ide.toast("Deleted the run");
+                }
+                Err(error) => {
+                    open.try_set(false);
+                    ide.error(&error.0);
+                }
+            }
+            deleting.try_set(false);
+        });
+    };
+    view! {
+        <IconButton icon="trash-2" label="Delete this run" small=true on:click=move |_| open.set(true) />
+        <Dialog open=open title="Delete this run?" locked=deleting>
+            <p>"Its output and what its tests found are deleted for everyone in the project. Files that it changed stay as they are."</p>
+            <div class="row end">
+                <Button attr:autofocus=true on:click=move |_| open.set(false)>
+                    "Keep it"
+                </Button>
+                <Button kind=ButtonKind::Danger icon="trash-2" busy=deleting disabled=deleting on:click=delete>
+                    "Delete the run"
+                </Button>
+            </div>
+        </Dialog>
     }
 }
 

@@ -98,14 +98,17 @@ fn seconds(at: Micros, began: Micros) -> f64 {
     (at.0 - began.0) as f64 / Micros::SECOND as f64
 }
 
-/// A line as SVG path data, from the left edge to the right one; `top` is the value at the upper edge.
+/// A line as SVG path data, from the left edge to the right one; `top` is the value at the upper edge. Until the first measurement it is
+/// drawn at that.
 fn line(points: &[(f64, f64)], top: f64) -> String {
     let end = points.last().map_or(1.0, |(x, _)| *x).max(f64::MIN_POSITIVE);
     let mut path = String::with_capacity(points.len() * 12);
     for (i, (x, y)) in points.iter().enumerate() {
-        let letter = if i == 0 { 'M' } else { 'L' };
         let (x, y) = (x / end * WIDTH, HEIGHT - (y / top).clamp(0.0, 1.0) * (HEIGHT - 1.0));
-        path.push_str(&format!("{letter}{x:.2} {y:.2}"));
+        if i == 0 {
+            path.push_str(&format!("M0 {y:.2}"));
+        }
+        path.push_str(&format!("L{x:.2} {y:.2}"));
     }
     path
 }
@@ -228,6 +231,6 @@ mod tests {
 
     #[test]
     fn a_line_spans_the_width_and_stays_inside() {
-        assert_eq!(line(&[(1.0, 0.0), (2.0, 50.0), (4.0, 500.0)], 100.0), "M25.00 24.00L50.00 12.50L100.00 1.00");
+        assert_eq!(line(&[(1.0, 0.0), (2.0, 50.0), (4.0, 500.0)], 100.0), "M0 24.00L25.00 24.00L50.00 12.50L100.00 1.00");
     }
 }

@@ -5,7 +5,7 @@ use leptos::{ev, html, prelude::*};
 use super::{
     commands,
     ide::{ConsoleTab, Ide, use_ide},
-    ports_panel::PortsPanel,
+    ports_panel::{self, PortsPanel},
     run_list::{Hidden, RunList, running_clock},
     terminal_panel::TerminalPanel,
     test_desk,
@@ -115,10 +115,8 @@ fn remember_tab(ide: Ide) {
 fn TabList(ide: Ide) -> impl IntoView {
     let node = NodeRef::<html::Div>::new();
     let failed = Signal::derive(move || test_desk::failed(ide));
-    let ports = Signal::derive(move || {
-        let open = |runs: &Vec<wire::runs::Run>| runs.iter().filter(|run| !run.state.is_finished()).map(|run| run.ports.len()).sum::<usize>();
-        i64::try_from(ide.runs.with(open)).unwrap_or(i64::MAX)
-    });
+    let listening = ports_panel::open_ports(ide);
+    let ports = Signal::derive(move || i64::try_from(listening.get()).unwrap_or(i64::MAX));
     let on_keydown = move |event: ev::KeyboardEvent| {
         if let Some(list) = node.get_untracked() {
             focus::rove(&event, &list, "[role=tab]", Axis::Horizontal);

@@ -52,9 +52,9 @@ pub fn RunEgress(id: RunId, feed: RunFeed) -> impl IntoView {
 fn Denied(id: RunId, asked: Asked) -> impl IntoView {
     let ide = use_ide();
     let state = RwSignal::new(Allowing::No);
-    let rule = asked.rule();
-    let host = StoredValue::new(rule.clone());
-    let may = move || ide.project.with(|project| project.role >= ProjectRole::Owner);
+    let host = StoredValue::new(asked.rule());
+    let is_admin = ide.viewer.with_value(wire::users::User::is_admin);
+    let may = move || is_admin || ide.project.with(|project| project.role >= ProjectRole::Owner);
     let allow = move |_| {
         state.set(Allowing::Sent);
         spawn_local(async move {
@@ -78,7 +78,6 @@ fn Denied(id: RunId, asked: Asked) -> impl IntoView {
             ide.run_again(&run);
         }
     };
-    let label = format!("Allow {rule}");
     view! {
         <div class="run-note run-denied">
             <span class="c-warn mark-icon">
@@ -105,12 +104,12 @@ fn Denied(id: RunId, asked: Asked) -> impl IntoView {
                 now if may() => {
                     view! {
                         <Button size=ButtonSize::Small busy=now == Allowing::Sent disabled=now == Allowing::Sent on:click=allow>
-                            {label.clone()}
+                            {format!("Allow {}", host.get_value())}
                         </Button>
                     }
                         .into_any()
                 }
-                _ => view! { <span class="t3 fs12">"An owner of the project can allow it."</span> }.into_any(),
+                _ => view! { <span class="t3 fs12">"The project's owner can allow it."</span> }.into_any(),
             }}
         </div>
     }

@@ -18,7 +18,7 @@ use crate::ui::{format, storage};
 /// The present time while something runs, for what shows how long.
 pub fn running_clock(ide: Ide) -> RwSignal<wire::Micros> {
     let now = RwSignal::new(format::now());
-    let busy = Memo::new(move |_| ide.runs.with(|runs| runs.iter().any(|run| !run.state.is_finished())));
+    let busy = Memo::new(move |_| ide.runs.with(|runs| runs.iter().any(|run| !run.state.is_finished() && run.kind != RunKind::Terminal)));
     let clock = StoredValue::new(None::<IntervalHandle>);
     let stop = move || {
         if let Some(clock) = clock.try_update_value(Option::take).flatten() {

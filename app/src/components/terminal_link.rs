@@ -1,19 +1,8 @@
 //! The connection of one terminal: bytes in both directions, taken up again after a loss from the byte where it stopped.
 
-use std::time::Duration;
-
 use wire::terminals::TerminalNotice;
 
 pub use half::Link;
-
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// The server sends on when so much of what it sent was taken in.
-const ACK_EVERY: u64 = 64 * 1024;
-/// Bytes of one frame of what is typed or pasted.
-const FRAME_MAX: usize = 32 * 1024;
-/// From here on the terminal may be gone rather than the connection.
-const DOUBTFUL: u32 = 2;
 
 /// What a connection tells.
 #[derive(Debug)]
@@ -35,47 +24,60 @@ pub struct Receipt {
     bytes: u64,
 }
 
-/// How far the output was read, over all connections.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Counts connections; what an earlier one had sent is not acknowledged on a later one.
-    connection: u32,
-    offset: u64,
-    unacknowledged: u64,
-    failures: u32,
-}
+/// The part that decides. Only browsers connect; the tests run everywhere.
+#[cfg(any(target_arch = "wasm32", test))]
+mod progress {
+    use std::time::Duration;
 
-impl Progress {
-    fn begin(&mut self) -> u32 {
-        self.connection += 1;
-        self.unacknowledged = 0;
-        self.connection
+    use super::Receipt;
+
+    pub const FIRST_RETRY: Duration = Duration::from_millis(200);
+    const LAST_RETRY: Duration = Duration::from_secs(5);
+    /// The server sends on when so much of what it sent was taken in.
+    const ACK_EVERY: u64 = 64 * 1024;
+
+    /// How far the output was read, over all connections.
+    #[derive(Debug, Default)]
+    pub struct Progress {
+        /// Counts connections; what an earlier one had sent is not acknowledged on a later one.
+        pub connection: u32,
+        pub offset: u64,
+        pub unacknowledged: u64,
+        pub failures: u32,
     }
 
-    fn greeted(&mut self, offset: u64) {
-        self.offset = offset;
-        self.failures = 0;
-    }
-
-    fn received(&mut self, bytes: usize) -> Receipt {
-        self.offset += bytes as u64;
-        Receipt { connection: self.connection, bytes: bytes as u64 }
-    }
-
-    /// How many bytes to acknowledge now, if any.
-    fn taken(&mut self, receipt: Receipt) -> Option<u64> {
-        if receipt.connection != self.connection {
-            return None;
+    impl Progress {
+        pub fn begin(&mut self) -> u32 {
+            self.connection += 1;
+            self.unacknowledged = 0;
+            self.connection
         }
-        self.unacknowledged += receipt.bytes;
-        (self.unacknowledged >= ACK_EVERY).then(|| std::mem::take(&mut self.unacknowledged))
-    }
 
-    /// How long to wait before the next try.
-    fn failed(&mut self) -> Duration {
-        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(6)).min(LAST_RETRY);
-        self.failures += 1;
-        wait
+        pub fn greeted(&mut self, offset: u64) {
+            self.offset = offset;
+            self.failures = 0;
+        }
+
+        pub fn received(&mut self, bytes: usize) -> Receipt {
+            self.offset += bytes as u64;
+            Receipt { connection: self.connection, bytes: bytes as u64 }
+        }
+
+        /// How many bytes to acknowledge now, if any.
+        pub fn taken(&mut self, receipt: Receipt) -> Option<u64> {
+            if receipt.connection != self.connection {
+                return None;
+            }
+            self.unacknowledged += receipt.bytes;
+            (self.unacknowledged >= ACK_EVERY).then(|| std::mem::take(&mut self.unacknowledged))
+        }
+
+        /// How long to wait before the next try.
+        pub fn failed(&mut self) -> Duration {
+            let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(6)).min(LAST_RETRY);
+            self.failures += 1;
+            wait
+        }
     }
 }
 
@@ -133,7 +135,12 @@ mod half {
         terminals::{TerminalControl, TerminalNotice},
     };
 
-    use super::{DOUBTFUL, FRAME_MAX, Progress, Receipt, Told};
+    use super::{Receipt, Told, progress::Progress};
+
+    /// Bytes of one frame of what is typed or pasted.
+    const FRAME_MAX: usize = 32 * 1024;
+    /// From here on the terminal may be gone rather than the connection.
+    const DOUBTFUL: u32 = 2;
 
     struct Socket {
         socket: WebSocket,
@@ -142,11 +149,17 @@ mod half {
         _on_close: Closure<dyn FnMut(CloseEvent)>,
     }
 
-    impl Drop for Socket {
-        fn drop(&mut self) {
+    impl Socket {
+        fn hang_up(&self) {
             self.socket.set_onmessage(None);
             self.socket.set_onclose(None);
             let _ = self.socket.close();
+        }
+    }
+
+    impl Drop for Socket {
+        fn drop(&mut self) {
+            self.hang_up();
         }
     }
 
@@ -314,8 +327,12 @@ mod half {
             }) else {
                 return;
             };
+            if let Some(socket) = &socket {
+                socket.hang_up();
+            }
             let timer = set_timeout_with_handle(
                 move || {
+                    // Only here: its own closure may be what runs now.
                     drop(socket);
                     if self.with(|line| line.timer.take()).is_some() {
                         self.connect();
@@ -337,7 +354,10 @@ mod half {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Receipt,
+        progress::{FIRST_RETRY, Progress},
+    };
 
     #[test]
     fn output_is_taken_up_where_it_stopped() {

@@ -5,18 +5,21 @@ use std::collections::BTreeSet;
 use leptos::{ev, html, prelude::*, task::spawn_local};
 use wire::{
     RunId,
+    event::{Event, EventKind, Stream},
+    projects::ProjectRole,
     terminals::{Terminal, TerminalState},
 };
 
 use super::{
-    console_tab::ConsoleTab,
-    ide::{Ide, use_ide},
+    ide::{ConsoleTab, Ide, use_ide},
+    network_settings,
     terminal_state::{self, LinkState},
     terminal_view::TerminalView,
 };
 use crate::ui::{
     Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, TextField,
     focus::{self, Axis},
+    format,
     menu::open_from,
 };
 
@@ -70,6 +73,7 @@ pub fn TerminalPanel() -> impl IntoView {
                                 hidden=move || terminals.selected.get() != Some(id)
                             >
                                 <StateNote ide=ide id=id />
+                                <DeniedNote ide=ide id=id />
                                 <TerminalView id=id shown=shown />
                             </div>
                         }
@@ -300,6 +304,67 @@ fn StateNote(ide: Ide, id: RunId) -> impl IntoView {
                                 </Show>
                             }
                         })}
+                </div>
+            }
+        })
+    }
+}
+
+/// A host that was refused just now, and the way to allow it.
+#[component]
+fn DeniedNote(ide: Ide, id: RunId) -> impl IntoView {
+    let denied = RwSignal::new(None::<(String, u16, String)>);
+    let answer = RwSignal::new(None::<String>);
+    let busy = RwSignal::new(false);
+    let opened_at = format::now();
+    Effect::new(move |_| {
+        let told = move |event: &Event| {
+            if let EventKind::EgressAsked { host, port, allowed: false, reason } = &event.kind
+                && event.at > opened_at
+                && !ide.is_gone()
+            {
+                answer.set(None);
+                denied.set(Some((host.clone(), *port, reason.clone())));
+            }
+        };
+        ide.live.follow(Stream::Run(id), 0, told).until_cleanup();
+    });
+    let may = move || ide.project.with(|project| project.role >= ProjectRole::Owner);
+    let allow = move |_| {
+        let Some((host, port, _)) = denied.get_untracked().filter(|_| !busy.get_untracked()) else { return };
+        busy.set(true);
+        spawn_local(async move {
+            let allowed = network_settings::allow(ide.project_id, network_settings::rule_for(&host, port)).await;
+            if ide.is_gone() {
+                return;
+            }
+            busy.try_set(false);
+            let text = match allowed {
+                Ok(_) => format!("{host} is allowed for runs and terminals that start from now on."),
+                Err(error) => format!("Not allowed: {}", error.field("allow").unwrap_or_else(|| error.to_string())),
+            };
+            answer.try_set(Some(text));
+        });
+    };
+    move || {
+        denied.get().map(|(host, port, reason)| {
+            let label = StoredValue::new(format!("Allow {}", network_settings::rule_for(&host, port).0));
+            view! {
+                <div class="run-note tm-note" role="status">
+                    <span class="c-warn mark-icon">
+                        <Icon name="shield-x" small=true />
+                    </span>
+                    <span class="grow">
+                        <b>{format!("Denied: {host}:{port}")}</b>
+                        " "
+                        {move || answer.get().unwrap_or_else(|| reason.clone())}
+                    </span>
+                    <Show when=move || may() && answer.with(Option::is_none)>
+                        <Button size=ButtonSize::Small busy=busy on:click=allow>
+                            {label.get_value()}
+                        </Button>
+                    </Show>
+                    <IconButton icon="x" label="Dismiss" small=true on:click=move |_| denied.set(None) />
                 </div>
             }
         })

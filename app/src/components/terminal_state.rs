@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
-    Problem, RunId,
+    ErrorCode, Problem, RunId,
     runs::ExitKind,
     terminals::{OpenTerminal, Terminal, TerminalState},
 };
 
-use super::{console_tab::ConsoleTab, ide::Ide};
+use super::ide::{ConsoleTab, Ide};
 use crate::{api, ui::storage};
 
 /// Before a terminal was ever shown its size is not known.
@@ -78,6 +78,8 @@ pub fn load(ide: Ide) {
         match api::terminals::list(ide.project_id).await {
             _ if ide.is_gone() => {}
             Ok(list) => take_list(ide, list),
+            // A connection that is lost says so in its own place; the list is read again when it is back.
+            Err(error) if ide.terminals.loaded.get_untracked() && error.code() == ErrorCode::Unavailable => {}
             Err(error) => ide.terminals.problem.set(Some(error.0)),
         }
     });

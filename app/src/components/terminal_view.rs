@@ -28,6 +28,9 @@ const TOUCH_KEYS: [(&str, &str, &str); 6] = [
     ("ArrowRight", "Right", "→"),
 ];
 
+/// How long an announced end may be overdue before it was not meant any more.
+const PAST_IDLE_MS: i64 = 5_000;
+
 /// What the parts of one view share.
 #[derive(Clone, Copy)]
 struct Session {
@@ -322,7 +325,14 @@ fn IdleBar(session: Session) -> impl IntoView {
         stop();
         if waits.get() {
             now.set(format::now());
-            clock.set_value(set_interval_with_handle(move || now.set(format::now()), Duration::from_secs(1)).ok());
+            let tick = move || {
+                now.set(format::now());
+                // Another person may have typed: then nothing was closed.
+                if session.closes_at.get_untracked().is_some_and(|at| now.get_untracked().millis_since(at) > PAST_IDLE_MS) {
+                    session.closes_at.set(None);
+                }
+            };
+            clock.set_value(set_interval_with_handle(tick, Duration::from_secs(1)).ok());
         }
     });
     on_cleanup(stop);

@@ -118,6 +118,8 @@ async fn load(ide: Ide, id: RunId) -> Result<Shown, Problem> {
     let mut layers: Vec<Arc<TestReport>> = Vec::new();
     for run in chain(ide, id) {
         match api::test_reports::of_run(run).await {
+            // A build that fails leaves a report without cases: what ran before would look like its result.
+            Ok(Some(report)) if run == id && report.cases.is_empty() => return Ok(Shown { run: id, report: None, layers: 0 }),
             Ok(Some(report)) => layers.push(Arc::new(report)),
             Ok(None) if run == id => return Ok(Shown { run: id, report: None, layers: 0 }),
             Ok(None) => {}

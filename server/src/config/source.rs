@@ -16,6 +16,8 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("APP_PUBLIC_URL", "", "address that people type; https:// turns on secure cookies and HSTS"),
     ("ALLOWED_HOSTS", "", "host names that are answered, separated by commas; empty for all"),
     ("TRUSTED_PROXIES", "", "addresses or networks whose X-Forwarded-For is believed"),
+    ("PREVIEW_PORTS", "8100-8131", "ports on which what listens in runs is shown, one for each; off for none"),
+    ("PREVIEW_DOMAIN", "", "domain below which previews have names instead, such as preview.example.org; empty for ports"),
     ("DATA_DIR", "./data", "folder for the database, file content and checkouts"),
     ("DATABASE_URL", "", "sqlite:… or postgresql://…; empty for a SQLite file in the data folder"),
     ("DB_POOL_SIZE", "10", "database connections"),

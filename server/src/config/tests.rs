@@ -107,12 +107,38 @@ fn worker_settings_are_read_and_checked() {
         ("WORKER_TIMEOUT", "0"),
         ("WORKER_MAX_JOBS", "many"),
         ("WORKER_LOG_LEVEL", "a=b=c"),
+        ("SANDBOX_OPEN_ADDRESSES", "10.0.0.0/8,mirror"),
         ("REDIS_URL", "rediss://cache"),
         ("RQ_REDIS_URL", "http://cache"),
     ];
     let refused = load(&[&[secret], &wrong[..]].concat()).unwrap_err();
     for (name, _) in wrong {
         assert!(refused.0.iter().any(|w| w.name == name), "{name} is missing in {refused}");
+    }
+}
+
+#[test]
+fn previews_have_ports_or_names() {
+    let secret = ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789");
+    let previews = |values: &[(&str, &str)]| load(&[&[secret], values].concat()).map(|config| config.previews);
+    assert_eq!(previews(&[]).unwrap().ports, Some(8100..=8131));
+    assert_eq!(previews(&[("PREVIEW_PORTS", "off")]).unwrap().ports, None);
+    assert_eq!(previews(&[("PREVIEW_PORTS", "9000")]).unwrap().ports, Some(9000..=9000));
+    assert_eq!(previews(&[("PREVIEW_DOMAIN", "Preview.Example.org")]).unwrap().domain.as_deref(), Some("preview.example.org"));
+    for wrong in [
+        ("PREVIEW_PORTS", "8131-8100"),
+        ("PREVIEW_PORTS", "0-5"),
+        ("PREVIEW_PORTS", "1-65535"),
+        ("PREVIEW_PORTS", "many"),
+        ("PREVIEW_PORTS", "7990-8010"),
+        ("PREVIEW_DOMAIN", "localhost"),
+        ("PREVIEW_DOMAIN", "10.0.0.1"),
+        ("PREVIEW_DOMAIN", "preview.example.org:8000"),
+        ("PREVIEW_DOMAIN", "*.example.org"),
+        ("PREVIEW_DOMAIN", "code.example.org"),
+    ] {
+        let error = previews(&[("APP_PUBLIC_URL", "https://code.example.org"), wrong]).unwrap_err();
+        assert!(error.0.len() == 1 && error.0[0].name == wrong.0, "{wrong:?}: {error}");
     }
 }
 

@@ -8,7 +8,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use axum_extra::extract::CookieJar;
 use domain::{Client, Ctx, Error, auth};
 
 use super::{AppState, error::refuse, middleware::RequestId};

@@ -70,7 +70,8 @@ fn refuse_json(rejection: JsonRejection, request_id: Option<RequestId>) -> Refus
     let text = rejection.body_text();
     let mut problem = match rejection {
         JsonRejection::JsonDataError(_) => {
-            Problem { detail: text.clone(), ..Problem::invalid(vec![FieldError::new(named_field(&text), text)]) }
+            let sentence = plain(&text);
+            Problem { detail: sentence.clone(), ..Problem::invalid(vec![FieldError::new(named_field(&text), sentence)]) }
         }
         other if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Problem::new(ErrorCode::TooLarge, "The body is too large for this call.")
@@ -81,9 +82,35 @@ fn refuse_json(rejection: JsonRejection, request_id: Option<RequestId>) -> Refus
     problem.into()
 }
 
-/// serde quotes the field that it misses or can't read; the path before the colon names it otherwise.
+/// serde quotes a field that it misses; the path before the colon names one that it can't read.
 fn named_field(text: &str) -> String {
     let quoted = text.split('`').nth(1);
-    let path = || text.split(": ").nth(1).filter(|p| p.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']')));
-    quoted.or_else(path).unwrap_or("body").to_owned()
+    let path = text.split(": ").nth(1).filter(|p| p.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']')));
+    let named = if text.contains("missing field") { quoted.or(path) } else { path.or(quoted) };
+    named.unwrap_or("body").to_owned()
+}
+
+/// What serde says of a word out of a list, for people; anything else as it says it.
+fn plain(text: &str) -> String {
+    let known = text.split_once("unknown variant `").and_then(|(_, rest)| rest.split_once("`, expected "));
+    let Some((word, list)) = known else { return text.to_owned() };
+    let words: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    format!("There is no {word:?} here. Choose {}.", words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_bodies_name_the_field() {
+        let unknown = "Failed to deserialize the JSON body into the target type: kind: unknown variant `shell`, expected one of \
+                       `sandbox_exec`, `test_runner` at line 1 column 15";
+        assert_eq!(named_field(unknown), "kind");
+        assert_eq!(plain(unknown), r#"There is no "shell" here. Choose sandbox_exec, test_runner."#);
+        let missing = "Failed to deserialize the JSON body into the target type: missing field `name` at line 1 column 2";
+        assert_eq!((named_field(missing).as_str(), plain(missing).as_str()), ("name", missing));
+        let wrong = "Failed to deserialize the JSON body into the target type: timeout_s: invalid type: string \"x\", expected u32 at line 1";
+        assert_eq!(named_field(wrong), "timeout_s");
+    }
 }

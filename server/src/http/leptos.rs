@@ -42,7 +42,7 @@ pub fn declare_server_functions(mut routes: Routes) -> Routes {
     for (path, method) in server_fn::axum::server_fn_paths() {
         let access = match path {
             path if PUBLIC_FUNCTIONS.contains(&path) => Access::Public,
-            path if path.starts_with("/fn/admin/") => Access::Admin,
+            path if path.starts_with("/fn/admin/") || path.starts_with("/fn/settings/") => Access::Admin,
             "/fn/projects/list" | "/fn/projects/create" | "/fn/users/update_me" | "/fn/chat/models" => Access::SignedIn,
             _ => Access::Member,
         };

@@ -53,6 +53,7 @@ const LOOKS_WHILE_OPEN: u32 = 5;
 
 const READ_ONLY: &str = "You are watching. Typing here needs the role editor in this project.";
 const OUT_OF_REACH: &str = "This terminal runs in a process of the server that can't be reached from here.";
+const AWAY: &str = "The way to this terminal was interrupted. Join it again from where you are.";
 
 pub fn declare(routes: Routes) -> Routes {
     routes.add(Method::GET, "/api/terminals/{id}/ws", Access::Member, get(join))
@@ -154,6 +155,7 @@ impl Watcher {
                 shown = seat.next() => match shown {
                     Shown::Bytes(data) => self.send(Message::Binary(data)).await?,
                     Shown::Notice(notice) => self.notify(&notice).await?,
+                    Shown::Away => return Err(End::Close(close_code::AGAIN, AWAY)),
                     Shown::Closed(sentence) => return self.say_closed(sentence).await,
                 },
                 message = self.socket.recv() => self.take(message, Some(seat.as_mut())).await?,

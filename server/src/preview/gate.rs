@@ -20,17 +20,19 @@ const OWN_PATHS: &str = "/__cloudxdevai";
 pub async fn answer(hub: &Arc<Hub>, offer: &Arc<Offer>, request: Request) -> Response {
     let path = request.uri().path();
     if path == OPEN_PATH && request.method() == Method::GET {
-        return open(hub, offer, &request).await;
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        return open(hub, offer, &query, request.headers().clone()).await;
     }
     if path.strip_prefix(OWN_PATHS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return page::not_found();
     }
-    let ticket = match find_ticket(hub, offer, request.headers()).await {
+    let headers = request.headers().clone();
+    let ticket = match find_ticket(hub, offer, &headers).await {
         Ok(ticket) => ticket,
         Err(error) => return refuse(error),
     };
     // It would outlive the preview and answer for the next one on this port.
-    if offer.public_port.is_some() && request.headers().contains_key("service-worker") {
+    if offer.public_port.is_some() && headers.contains_key("service-worker") {
         return page::no_service_worker();
     }
     proxy::forward(hub, offer, ticket, request).await
@@ -56,8 +58,7 @@ async fn find_ticket(hub: &Hub, offer: &Offer, headers: &HeaderMap) -> Result<Ti
 }
 
 /// Trades the pass in the address for a cookie, and goes to the preview's first page.
-async fn open(hub: &Hub, offer: &Offer, request: &Request) -> Response {
-    let query = request.uri().query().unwrap_or_default();
+async fn open(hub: &Hub, offer: &Offer, query: &str, given: HeaderMap) -> Response {
     let pass = query.split('&').find_map(|pair| pair.strip_prefix("pass=")).unwrap_or_default();
     let ticket = match previews::authorise_pass(&hub.services, pass, offer.preview).await {
         Ok(ticket) => ticket,
@@ -74,7 +75,7 @@ async fn open(hub: &Hub, offer: &Offer, request: &Request) -> Response {
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         headers.insert(header::SET_COOKIE, cookie);
     }
-    if offer.public_port.is_some() && !was_here(hub, offer, request.headers(), &name) {
+    if offer.public_port.is_some() && !was_here(hub, offer, &given, &name) {
         // What another project's preview stored under this origin must not meet this one.
         headers.insert(HeaderName::from_static("clear-site-data"), HeaderValue::from_static("\"cache\", \"storage\""));
     }

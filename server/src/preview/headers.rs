@@ -6,12 +6,20 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 const OURS: [&[u8]; 3] = [b"cxd_", b"__host-cxd_", b"__secure-cxd_"];
 
 /// Between two neighbours only.
-const HOP_BY_HOP: [&str; 9] =
-    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Said by others than us about who asks.
-const FORWARDED: [&str; 6] =
-    ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"];
+const FORWARDED: [&str; 6] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip"];
 
 /// Would act beyond the preview's own origin: for other ports of the host, or for other hosts of the domain.
 const TOO_FAR: [&str; 4] = ["strict-transport-security", "clear-site-data", "alt-svc", "nel"];
@@ -181,7 +189,10 @@ mod tests {
         ]);
         let headers = to_inside(&given, &outside(None));
         assert_eq!(headers["cookie"], "a=1; b=2; c=x=y");
-        assert_eq!((&headers["host"], &headers["x-forwarded-host"]), (&"localhost:8080".parse().unwrap(), &"127.0.0.1:8100".parse().unwrap()));
+        assert_eq!(
+            (&headers["host"], &headers["x-forwarded-host"]),
+            (&"localhost:8080".parse().unwrap(), &"127.0.0.1:8100".parse().unwrap())
+        );
         assert!(to_inside(&map(&[("cookie", "cxd_session=secret")]), &outside(None)).get("cookie").is_none());
         assert_eq!(own_cookies(&given, "cxd_preview_8100").collect::<Vec<_>>(), ["t"]);
     }
@@ -249,7 +260,9 @@ mod tests {
         let location = |to: &str| to_outside(&map(&[("location", to)]), 8080)["location"].to_str().unwrap().to_owned();
         assert_eq!(location("http://localhost:8080/login?x=1"), "/login?x=1");
         assert_eq!(location("http://127.0.0.1:8080"), "/");
-        for other in ["/a", "http://localhost:9090/", "http://localhost:80801/", "https://example.org/", "http://localhost:8080//evil.example"] {
+        for other in
+            ["/a", "http://localhost:9090/", "http://localhost:80801/", "https://example.org/", "http://localhost:8080//evil.example"]
+        {
             assert_eq!(location(other), other);
         }
     }

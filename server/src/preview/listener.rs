@@ -67,8 +67,11 @@ async fn answer(hub: Arc<Hub>, offer: Arc<Offer>, stream: TcpStream, peer: PeerA
             Ok::<_, std::convert::Infallible>(gate::answer(&hub, &offer, request).await)
         }
     });
-    let connection =
-        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).serve_connection(TokioIo::new(stream), service).with_upgrades();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::select! {
         () = closed.cancelled() => {}
         ended = connection => {

@@ -212,7 +212,8 @@ impl Hub {
     fn named(&self, host: &str) -> Named {
         let Some(domain) = &self.config.domain else { return Named::Other };
         let host = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
-        let label = host.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.')).and_then(|rest| rest.strip_prefix(HOST_PREFIX));
+        let label =
+            host.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.')).and_then(|rest| rest.strip_prefix(HOST_PREFIX));
         let Some(label) = label.filter(|label| !label.contains('.')) else { return Named::Other };
         self.lock().names.get(label).map_or(Named::Closed, |offer| Named::Open(offer.clone()))
     }

@@ -23,11 +23,16 @@ pub fn unanswered(port: u16) -> Response {
 }
 
 pub fn closed() -> Response {
-    page(StatusCode::NOT_FOUND, "This preview is closed", "The run that it showed has ended. Start it again in its project, and open its port there.")
+    page(
+        StatusCode::NOT_FOUND,
+        "This preview is closed",
+        "The run that it showed has ended. Start it again in its project, and open its port there.",
+    )
 }
 
 pub fn busy() -> Response {
-    let mut response = page(StatusCode::SERVICE_UNAVAILABLE, "This preview is busy", "Too many requests are open at once. Try again in a moment.");
+    let mut response =
+        page(StatusCode::SERVICE_UNAVAILABLE, "This preview is busy", "Too many requests are open at once. Try again in a moment.");
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
     response
 }
@@ -63,7 +68,9 @@ fn page(status: StatusCode, title: &str, text: &str) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
     );
     response
 }

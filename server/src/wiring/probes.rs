@@ -1,6 +1,10 @@
 //! Lines of the health page that only the process that put everything together can fill.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use domain::HealthProbe;
@@ -9,17 +13,19 @@ use sandbox::{Sandbox, Tier};
 use store::LinkStatus;
 use wire::admin::{Check, CheckState};
 
-use super::Line;
-use crate::config::Config;
+use super::{Line, Role};
+use crate::{config::Config, preview::PreviewConfig};
 
 /// Below this share of free disk new runs are refused; a warning comes earlier.
 const DISK_FAILED: f64 = 0.05;
 const DISK_WARNING: f64 = 0.10;
+const CONNECT_TIME: Duration = Duration::from_millis(500);
 
-pub fn all(config: &Config, sandbox: Option<&Arc<Sandbox>>, models: &Models, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
+pub fn all(config: &Config, role: Role, sandbox: Option<&Arc<Sandbox>>, models: &Models, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
     vec![
         Arc::new(RedisProbe { lines: redis }),
         Arc::new(SandboxProbe { sandbox: sandbox.cloned() }),
+        Arc::new(PreviewsProbe { config: config.previews.clone(), role }),
         Arc::new(DiskProbe { folder: config.data_dir.clone() }),
         Arc::new(ModelsProbe { names: models.list().into_iter().map(|m| (m.name, m.is_demo)).collect() }),
     ]
@@ -40,22 +46,35 @@ impl HealthProbe for SandboxProbe {
             return check("sandbox", CheckState::Ok, "Runs are left to worker processes.", None);
         };
         let probe = sandbox.probe_result();
-        let missing = probe.findings.iter().filter(|f| !f.ok);
-        let advice: Vec<_> = missing.filter_map(|f| f.advice.as_ref().map(|advice| format!("{}: {advice}", f.name))).collect();
-        let advice = (!advice.is_empty()).then(|| advice.join(" "));
+        let reason = match probe.tier {
+            Tier::S3 | Tier::S3r => {
+                let users = if probe.tier == Tier::S3r { ", each project under a user of its own" } else { "" };
+                format!(
+                    "Commands run cut off from the server and from each other{users}, and their limits of memory, processor and processes \
+                     are enforced. This is tier {}, the strongest for this server.",
+                    probe.tier
+                )
+            }
+            Tier::S2 => "Commands run cut off from the server and from each other. Their memory is watched rather than held, and the \
+                         processor limit does not hold. This is tier S2."
+                .to_owned(),
+            Tier::S1 => "Commands can reach few files and system calls, but people are not kept apart well. This is tier S1, which \
+                         SANDBOX_ALLOW_WEAK allows."
+                .to_owned(),
+            Tier::S0 => format!("Commands are refused, and everything else works: {}.", probe.reason.trim_end_matches('.')),
+        };
         // Without a sandbox runs are refused and everything else works, so it is no reason to take the server out.
-        let (state, advice) = match probe.tier {
-            Tier::S0 | Tier::S1 => (CheckState::Warning, advice),
-            Tier::S2 => (CheckState::Ok, advice),
-            Tier::S3 | Tier::S3r => (CheckState::Ok, None),
+        let state = match probe.tier {
+            Tier::S0 | Tier::S1 => CheckState::Warning,
+            Tier::S2 | Tier::S3 | Tier::S3r => CheckState::Ok,
         };
-        let means = match probe.tier {
-            Tier::S3 => "runs are isolated by bubblewrap; memory and CPU limits hold.",
-            Tier::S3r => "runs are isolated by bubblewrap, each project under a user of its own; memory and CPU limits hold.",
-            Tier::S2 => "runs are isolated by bubblewrap; without control groups the memory limit is best effort.",
-            Tier::S1 | Tier::S0 => &probe.reason,
-        };
-        check("sandbox", state, format!("Tier {}: {means}", probe.tier), advice)
+        let missing = probe.findings.iter().filter(|finding| !finding.ok && finding.name != "tier");
+        let lacks: Vec<_> = missing.map(|finding| format!("{}: {}", finding.name, finding.detail)).collect();
+        let advice = probe.next.as_ref().map(|next| match lacks.is_empty() {
+            true => next.clone(),
+            false => format!("{next} Missing now: {}.", lacks.join("; ")),
+        });
+        check("sandbox", state, reason, advice)
     }
 }
 
@@ -69,6 +88,12 @@ impl HealthProbe for RedisProbe {
         if self.lines.is_empty() {
             return check("redis", CheckState::Ok, "Not used: events stay within this process, and others look into the database.", None);
         }
+        // A process that has just started, such as the doctor, is given a moment to connect.
+        let deadline = Instant::now() + CONNECT_TIME;
+        let is_new = |line: &Line| matches!((line.status)(), LinkStatus::Down { seconds: 0, .. });
+        while self.lines.iter().any(is_new) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let tell = |line: &Line| match (line.status)() {
             LinkStatus::Up => None,
             LinkStatus::Down { seconds, reason } => Some(format!("{} for {seconds} s: {reason}", line.carries)),
@@ -81,6 +106,34 @@ impl HealthProbe for RedisProbe {
         let reason = format!("Not connected ({}). Everything goes on, a second or two later.", down.join("; "));
         let advice = "Check that Redis runs and that REDIS_URL is right. The server connects by itself once it is back.";
         check("redis", CheckState::Warning, reason, Some(advice.to_owned()))
+    }
+}
+
+struct PreviewsProbe {
+    config: PreviewConfig,
+    role: Role,
+}
+
+#[async_trait]
+impl HealthProbe for PreviewsProbe {
+    async fn check(&self) -> Check {
+        let PreviewConfig { host, ports, domain } = &self.config;
+        match (domain, ports) {
+            (Some(domain), _) if self.role == Role::Server => {
+                let reason = format!("Names below {domain} lead to this process, but runs are worked off in others: they can't be shown.");
+                let advice = "Start the server without --no-worker, or leave PREVIEW_DOMAIN empty so that workers open ports of their own.";
+                check("previews", CheckState::Warning, reason, Some(advice.to_owned()))
+            }
+            (Some(domain), _) => check("previews", CheckState::Ok, format!("Shown under names below {domain}."), None),
+            (None, None) => check("previews", CheckState::Ok, "Turned off: PREVIEW_PORTS is off and PREVIEW_DOMAIN is not set.", None),
+            (None, Some(ports)) => {
+                let reason =
+                    format!("Shown on ports {} to {} of {host}, by the process that works off the run.", ports.start(), ports.end());
+                let advice =
+                    "Ports of one host share its cookies. To keep previews fully apart, set PREVIEW_DOMAIN to a domain of their own.";
+                check("previews", CheckState::Ok, reason, (!host.is_loopback()).then(|| advice.to_owned()))
+            }
+        }
     }
 }
 

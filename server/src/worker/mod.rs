@@ -19,8 +19,12 @@ pub struct Work {
     pub services: Arc<Services>,
     pub sandbox: Arc<Sandbox>,
     pub models: Arc<llm::Models>,
+    /// Keeps checkouts and projects in step while commands run.
+    pub keeper: agent::Keeper,
     /// The terminals that are open here.
     pub terminals: Arc<agent::TerminalHub>,
+    /// Gives what listens inside runs an address outside.
+    pub ports: Arc<dyn agent::PortForward>,
     /// Jobs at a time that are no terminals.
     pub concurrency: usize,
     /// A job without limits of its own is stopped and tried again after so long without progress.

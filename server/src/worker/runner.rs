@@ -165,7 +165,11 @@ impl Worker {
                 continue;
             }
             match jobs::cancelled_of(services, self.work.name.as_str()).await {
-                Ok(cancelled) => cancelled.into_iter().for_each(|id| drop(here.cancel(id.0))),
+                Ok(cancelled) => {
+                    for id in cancelled {
+                        here.cancel(id.0);
+                    }
+                }
                 Err(error) => tracing::error!(%error, "running jobs could not be asked whether they are to stop"),
             }
         }
@@ -237,7 +241,9 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
             outcome = do_work(&work, &task) => outcome,
             never = keep_alive(&work, &task, reports.clone(), &hand_back) => match never {},
             // Dropped, it is as if its worker had been killed: the next attempt starts over.
-            () = stall(&work, &task, reports) => Outcome::Retry(format!("It made no progress for {} seconds.", work.timeout.as_secs())),
+            () = stall(task.job.kind, work.timeout, reports) => {
+                Outcome::Retry(format!("It made no progress for {} seconds.", work.timeout.as_secs()))
+            }
         };
         tracing::info!(?outcome, stopped = ?task.stop.why(), duration_ms = started.elapsed().as_millis() as u64, "job ended");
         if task.stop.why() != Some(Why::LeaseLost) {
@@ -272,11 +278,11 @@ fn explain(error: Error, ctx: &Ctx) -> Outcome {
 }
 
 /// Returns when a job has told no progress for too long. Runs, terminals and turns have limits of their own.
-async fn stall(work: &Work, task: &Task, mut reports: watch::Receiver<(u64, u64)>) {
-    if task.job.kind.is_run() || task.job.kind == JobKind::AgentTurn {
+async fn stall(kind: JobKind, patience: Duration, mut reports: watch::Receiver<(u64, u64)>) {
+    if kind.is_run() || kind == JobKind::AgentTurn {
         return std::future::pending().await;
     }
-    while let Ok(Ok(())) = tokio::time::timeout(work.timeout, reports.changed()).await {}
+    while let Ok(Ok(())) = tokio::time::timeout(patience, reports.changed()).await {}
 }
 
 /// Renews the lease, tells progress and passes on requests to stop. Ends only by being dropped.
@@ -333,5 +339,34 @@ async fn conclude(work: &Work, job: &Claimed, outcome: Outcome) {
     };
     if let Err(error) = written.await {
         tracing::error!(%error, "the end of a job could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_job_without_limits_of_its_own_stalls_and_progress_keeps_it_going() {
+        let (progress, reports) = watch::channel((0, 0));
+        let patience = Duration::from_millis(200);
+        let limit = patience * 20;
+        for kind in [JobKind::SandboxExec, JobKind::Terminal, JobKind::AgentTurn] {
+            assert!(tokio::time::timeout(patience * 2, stall(kind, patience, reports.clone())).await.is_err(), "{kind:?}");
+        }
+        let began = Instant::now();
+        let telling = async {
+            for done in 1..=8 {
+                sleep(patience / 4).await;
+                progress.send_replace((done, 10));
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = stall(JobKind::Import, patience, reports.clone()) => {}
+            () = telling => {}
+            () = sleep(limit) => panic!("it was not stopped"),
+        }
+        assert!(began.elapsed() >= patience * 3, "stopped while it went on");
     }
 }

@@ -67,6 +67,28 @@ impl Caller {
         }
     }
 
+    /// The handshake of a socket, with `headers` besides.
+    pub fn socket_request(&self, path: &str, headers: &[(&'static str, &str)]) -> http::Request<()> {
+        use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+        let mut request = format!("{}{path}", self.base.replacen("http", "ws", 1)).into_client_request().unwrap();
+        let (bearer, cookie);
+        let own = match &self.auth {
+            Auth::Nobody => None,
+            Auth::Bearer(token) => {
+                bearer = format!("Bearer {token}");
+                Some(("authorization", bearer.as_str()))
+            }
+            Auth::Cookie(pair) => {
+                cookie = pair.clone();
+                Some(("cookie", cookie.as_str()))
+            }
+        };
+        for (name, value) in own.into_iter().chain(headers.iter().copied()) {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        request
+    }
+
     pub async fn send(&self, request: RequestBuilder) -> Reply {
         Reply::read(tokio::time::timeout(PATIENCE, request.send()).await.expect("no answer in time").unwrap()).await
     }

@@ -5,6 +5,8 @@ pub mod archives;
 pub mod caller;
 pub mod fixture;
 pub mod model_server;
+pub mod program;
+pub mod terminal;
 
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
@@ -80,15 +82,22 @@ impl TestApp {
         let stop = CancellationToken::new();
         let role = if with_worker { Role::Worker } else { Role::Server };
         let app = wiring::wire(config.clone(), role).await.unwrap();
-        let state =
-            AppState { services: app.services.clone(), config: Arc::new(config.http.clone()), terminals: app.terminals, shutdown: stop.clone() };
+        let state = AppState {
+            services: app.services.clone(),
+            config: Arc::new(config.http.clone()),
+            terminals: app.terminals,
+            previews: app.previews,
+            shutdown: stop.clone(),
+        };
         let (router, routes) = http::router(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve::listen(listener, router, stop.clone()));
         let worker = app.work.map(|work| {
             let working = Worker::new(work).run(stop.clone());
-            tokio::spawn(async { drop(working.await) })
+            tokio::spawn(async {
+                working.await;
+            })
         });
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         Self { base, services: app.services, routes, data, client, stop, worker }

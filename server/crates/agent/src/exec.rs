@@ -14,8 +14,12 @@ use wire::{
     runs::{Exit, ExitKind, Run, RunChange, RunKind, RunNetwork, RunState, RunUsage},
 };
 
+pub(crate) use self::follow::Asked;
 use self::follow::{Follow, either, signed};
-use crate::{OfferedPorts, PortForward, sample::Sample, test_run, workspace};
+use crate::{Keeper, OfferedPorts, PortForward, sample::Sample, test_run, text::cut_end};
+
+/// Characters of a planned command that are told.
+const COMMAND_SHOWN: usize = 300;
 
 /// A run whose process has ended but whose row does not say so yet: [`Executed::finish`] writes it.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ pub struct Order<'a> {
     pub run: &'a Run,
     pub dir: RunDir,
     /// Instead of the run's own variables and command line, where a test run was planned.
-    pub plan: Option<&'a test_run::Plan>,
+    pub plan: Option<&'a test_run::Planned>,
     /// Where ports that listen inside are offered; `None` only shows them.
     pub ports: Option<&'a Arc<dyn PortForward>>,
     /// Sentences about the project's files.
@@ -84,6 +88,9 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
         Err(Error::Conflict { .. }) => return Ok(Executed::never_started(run.id)),
         Err(error) => return Err(error),
     }
+    if let Some(planned) = order.plan.filter(|planned| planned.plan.command != run.command) {
+        runs::noted(ctx, run.id, format!("Runs {}", cut_end(&planned.plan.command, COMMAND_SHOWN))).await?;
+    }
     let running = tokio::select! {
         started = sandbox.start(spec) => match started {
             Ok(running) => running,
@@ -101,6 +108,7 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
 pub struct Bench<'a> {
     pub sandbox: &'a Sandbox,
     pub ports: &'a Arc<dyn PortForward>,
+    pub keeper: &'a Keeper,
 }
 
 /// The whole of a job for a command: checkout, command, saving what it changed as the caller's versions, the end of the run.
@@ -116,11 +124,11 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
     }
     let workspaces = bench.sandbox.workspaces();
     let prepared = tokio::select! {
-        prepared = workspace::ensure_checkout(ctx, workspaces, run.project_id) => prepared,
+        prepared = bench.keeper.hold(ctx, run.project_id, Origin::Run) => prepared,
         () = cancel.cancelled() => return Executed::never_started(run.id).finish(ctx, Vec::new()).await,
     };
-    let revision = match prepared {
-        Ok(revision) => revision,
+    let mut hold = match prepared {
+        Ok(hold) => hold,
         Err(error) => {
             tracing::warn!(run.id = %run.id, %error, "a checkout could not be brought up to date");
             let refused = Executed::refused(run.id, format!("It was not started. {}", error.sentence()));
@@ -131,12 +139,13 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
         Ok(plan) => plan,
         Err(sentence) => return Executed::refused(run.id, sentence).finish(ctx, Vec::new()).await,
     };
-    let order = Order { plan: plan.as_ref(), ports: Some(bench.ports), ..Order::new(&run, RunDir::Checkout(run.project_id.0)) };
+    let dir = RunDir::Checkout(run.project_id.0);
+    let order = Order { plan: plan.as_ref(), ports: Some(bench.ports), notices: Some(&mut hold.notices), ..Order::new(&run, dir) };
     let mut executed = execute(ctx, bench.sandbox, order, cancel).await?;
     if let Some(plan) = &plan {
         test_run::report(ctx, workspaces, &run, plan).await;
     }
-    let changes = match workspace::commit_run_changes(ctx, workspaces, run.project_id, revision, Origin::Run).await {
+    let changes = match hold.finish().await {
         Ok(committed) => {
             if !committed.conflicts.is_empty() {
                 executed.exit.sentence.push_str(&conflict_sentence(&committed.conflicts));
@@ -145,10 +154,16 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
         }
         Err(error) => {
             tracing::warn!(run.id = %run.id, %error, "what a run changed could not be saved");
-            executed.exit.sentence.push_str(&format!(" What it changed in the project's files could not be saved: {}", error.sentence()));
-            Vec::new()
+            executed.exit.sentence.push_str(&format!(" What it changed last in the project's files could not be saved: {}", error.sentence()));
+            hold.changes()
         }
     };
+    while let Ok(text) = hold.notices.try_recv() {
+        // A run that was stopped before it started has nobody to tell.
+        if runs::noted(ctx, run.id, text).await.is_err() {
+            break;
+        }
+    }
     executed.finish(ctx, changes).await
 }
 
@@ -168,9 +183,11 @@ async fn spec_of(ctx: &Ctx, order: &Order<'_>) -> Result<Spec, Error> {
     };
     let mut env = runs::env(ctx, run.id).await?;
     let command = match order.plan {
-        Some(plan) => {
+        Some(test_run::Planned { plan, .. }) => {
             // What a person asked for goes before what the plan would like.
-            plan.env.iter().for_each(|(name, value)| drop(env.entry(name.clone()).or_insert_with(|| value.clone())));
+            for (name, value) in &plan.env {
+                env.entry(name.clone()).or_insert_with(|| value.clone());
+            }
             plan.command.as_str()
         }
         None => run.command.as_str(),

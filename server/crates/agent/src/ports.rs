@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use async_trait::async_trait;
+use sandbox::JailNet;
 use tokio::net::TcpStream;
 use wire::{ProjectId, RunId, previews::RunPort};
 
@@ -11,6 +12,13 @@ use wire::{ProjectId, RunId, previews::RunPort};
 pub trait Inside: Send + Sync + 'static {
     /// Connects to `127.0.0.1:port` as a process of the run would.
     async fn connect(&self, port: u16) -> io::Result<TcpStream>;
+}
+
+#[async_trait]
+impl Inside for JailNet {
+    async fn connect(&self, port: u16) -> io::Result<TcpStream> {
+        Self::connect(self, port).await
+    }
 }
 
 /// Gives ports of runs an address outside.

@@ -1,26 +1,65 @@
-//! Test runs: what is executed for one, and what becomes of what it printed.
+//! Test runs: what is executed for one, and what becomes of what it found.
 
-use domain::{Ctx, Error};
+use std::{io::Read, time::SystemTime};
+
+use domain::{
+    Ctx, Error, runs,
+    test_reports::{self, TestPlan},
+};
 use sandbox::Workspaces;
 use wire::runs::{Run, RunKind};
 
-/// What a test run executes.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub command: String,
-    pub env: Vec<(String, String)>,
+/// Bytes of output that are read for results, the last ones.
+const OUTPUT_MOST: i64 = 32 * 1024 * 1024;
+const REPORT_MOST: u64 = 32 * 1024 * 1024;
+
+/// A test run that is about to be executed.
+#[derive(Debug)]
+pub struct Planned {
+    pub plan: TestPlan,
+    at: SystemTime,
 }
 
 /// `None` for other kinds of runs. The inner error is a sentence that says why there is nothing to run.
-pub async fn plan(_ctx: &Ctx, run: &Run) -> Result<Result<Option<Plan>, String>, Error> {
+pub async fn plan(ctx: &Ctx, run: &Run) -> Result<Result<Option<Planned>, String>, Error> {
     if run.kind != RunKind::TestRunner {
         return Ok(Ok(None));
     }
-    if run.command.trim().is_empty() {
-        return Ok(Err("No tests were found. Type the command that runs them.".to_owned()));
+    match test_reports::plan(ctx, run.project_id, &run.command, &run.only).await {
+        Ok(plan) => Ok(Ok(Some(Planned { plan, at: SystemTime::now() }))),
+        Err(Error::Invalid(fields)) => Ok(Err(fields.into_iter().map(|field| field.message).collect::<Vec<_>>().join(" "))),
+        Err(error) => Err(error),
     }
-    Ok(Ok(Some(Plan { command: run.command.clone(), env: Vec::new() })))
 }
 
-/// Reads what the tests found and stores it with the run.
-pub async fn report(_ctx: &Ctx, _workspaces: &Workspaces, _run: &Run, _plan: &Plan) {}
+/// Reads what the tests found, and stores it with the run. What can't be read leaves the run without a report.
+pub async fn report(ctx: &Ctx, workspaces: &Workspaces, run: &Run, planned: &Planned) {
+    if let Err(error) = try_report(ctx, workspaces, run, planned).await {
+        tracing::warn!(run.id = %run.id, %error, "what a test run found could not be stored");
+    }
+}
+
+async fn try_report(ctx: &Ctx, workspaces: &Workspaces, run: &Run, planned: &Planned) -> Result<(), Error> {
+    let output = runs::stored_output(ctx, run.id, OUTPUT_MOST).await?;
+    let framework = planned.plan.framework;
+    let (workspaces, project, path, since) = (workspaces.clone(), run.project_id.0, planned.plan.report.clone(), planned.at);
+    let reading = tokio::task::spawn_blocking(move || {
+        let file = path.and_then(|path| read_file(&workspaces, project, &path, since));
+        test_reports::parse(framework, &output, file.as_deref())
+    });
+    test_reports::save(ctx, run.id, reading.await.map_err(Error::internal)?).await
+}
+
+/// `None` for a file that is not there, is too large, or is older than the run.
+fn read_file(workspaces: &Workspaces, project: uuid::Uuid, path: &str, since: SystemTime) -> Option<Vec<u8>> {
+    let file = workspaces.open_file(project, path).ok()?;
+    let about = file.metadata().ok()?;
+    // Clocks of file systems tick coarsely.
+    let is_new = about.modified().is_ok_and(|at| at + std::time::Duration::from_secs(2) >= since);
+    if !is_new || about.len() > REPORT_MOST {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(REPORT_MOST).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}

@@ -1,6 +1,12 @@
 //! Between rows and directories: what the project holds goes into a checkout, what happened there comes back.
 
-use std::{collections::HashMap, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -8,12 +14,15 @@ use domain::{
     changes::ProposedFile,
     files::{self, Committed, ManifestEntry, WorkChange},
 };
-use sandbox::{BranchAction, BytesSource, Changes, EntryKind, TreeEntry, WorkspaceError, Workspaces};
+use futures::StreamExt;
+use sandbox::{BranchAction, BytesSource, Changes, Collision, EntryKind, SavedFile, TreeEntry, WorkspaceError, Workspaces};
 use tokio::io::AsyncRead;
-use wire::{ProjectId, changes::ChangeSet, chat::Turn, files::Origin};
+use wire::{ProjectId, changes::ChangeSet, chat::Turn, files::Origin, runs::RunChange};
 
-/// How long the end of a run waits for its checkout to be brought up to date.
+/// How long a sync waits for commands on branches of the project.
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two attempts, for others who want the checkout.
+pub(crate) const MOUNTED_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why rows and directories could not be brought together.
 #[derive(Debug, thiserror::Error)]
@@ -55,37 +64,44 @@ impl BytesSource for BlobSource {
     }
 }
 
-fn tree_entry(entry: ManifestEntry) -> Option<TreeEntry> {
+fn tree_entry(entry: ManifestEntry) -> TreeEntry {
     let kind = match entry.kind {
         wire::files::EntryKind::File => EntryKind::File,
         wire::files::EntryKind::Symlink => EntryKind::Symlink,
-        // A directory of its own is for the eyes; a checkout makes directories where files need them.
-        wire::files::EntryKind::Directory => return None,
+        wire::files::EntryKind::Directory => EntryKind::Directory,
     };
-    Some(TreeEntry { path: entry.path, kind, mode: entry.mode as u32, sha256: entry.checksum, size: entry.size })
+    TreeEntry { path: entry.path, kind, mode: entry.mode as u32, sha256: entry.checksum, size: entry.size }
 }
 
-/// Brings the project's checkout to the current revision and says which that is.
-pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<i64, SyncError> {
+/// What a checkout shows after it was brought up to date.
+pub(crate) struct Laid {
+    pub revision: i64,
+    /// What commands had changed there, and somebody else in the project.
+    pub collisions: Vec<Collision>,
+}
+
+/// Brings the project's checkout to the current revision. The caller holds the project's exchange lock. Fails with
+/// [`WorkspaceError::Mounted`] if commands on branches are in the way for longer than a moment.
+pub(crate) async fn lay_out(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<Laid, SyncError> {
     let source: Arc<dyn BytesSource> = Arc::new(BlobSource(ctx.services().clone()));
-    // Somebody else may bring it further between the look and the sync; then the look is taken again.
     for _ in 0..5 {
         let (to, changes) = match workspaces.revision(project.0) {
             Some(have) => {
                 let delta = files::changes_since(ctx, project, have).await?;
                 if delta.to == have {
-                    return Ok(have);
+                    return Ok(Laid { revision: have, collisions: Vec::new() });
                 }
-                let upserts = delta.upserts.into_iter().filter_map(tree_entry).collect();
+                let upserts = delta.upserts.into_iter().map(tree_entry).collect();
                 (delta.to, Changes::Since { from: have, upserts, deletes: delta.deletes })
             }
             None => {
                 let manifest = files::manifest(ctx, project).await?;
-                (manifest.revision, Changes::Full(manifest.entries.into_iter().filter_map(tree_entry).collect()))
+                (manifest.revision, Changes::Full(manifest.entries.into_iter().map(tree_entry).collect()))
             }
         };
-        match workspaces.sync(project.0, to, changes, source.clone()).await {
-            Ok(()) => return Ok(to),
+        match workspaces.sync_within(Some(SYNC_PATIENCE), project.0, to, changes, source.clone()).await {
+            Ok(collisions) => return Ok(Laid { revision: to, collisions }),
+            // What the state promised did not hold when it was loaded.
             Err(WorkspaceError::NeedFull { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -93,8 +109,104 @@ pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: Projec
     Err(Error::conflict("The project's files change faster than they can be laid out. Nothing was changed; try again in a moment.").into())
 }
 
-/// Saves what commands did to the checkout as the caller's versions, then brings the checkout to the current revision, so that what
-/// somebody else changed meanwhile stands there as they made it. Symbolic links are not versioned and stay out.
+/// Brings the project's checkout to the current revision and says which that is. Waits for commands on branches of the project.
+pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<i64, SyncError> {
+    loop {
+        let exchange = workspaces.lock_exchange(project.0).await;
+        match lay_out(ctx, workspaces, project).await {
+            Ok(laid) => {
+                for Collision { path, beside } in laid.collisions {
+                    tracing::info!(project.id = %project, path, beside, "a command's change met somebody else's");
+                }
+                return Ok(laid.revision);
+            }
+            Err(SyncError::Workspace(WorkspaceError::Mounted)) => {}
+            Err(error) => return Err(error),
+        }
+        drop(exchange);
+        tokio::time::sleep(MOUNTED_PAUSE).await;
+    }
+}
+
+/// What [`save_disk`] did.
+#[derive(Default)]
+pub(crate) struct Saved {
+    pub written: Vec<RunChange>,
+    /// Not saved: somebody else changed them meanwhile, or the name is not accepted.
+    pub conflicts: Vec<String>,
+    /// Not saved: larger than a file of a project may be.
+    pub too_large: Vec<String>,
+}
+
+/// Saves what commands did to the checkout as the caller's versions. Symbolic links are not versioned and stay out. The caller holds
+/// the project's exchange lock.
+pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, origin: Origin) -> Result<Saved, SyncError> {
+    let mut saved = Saved::default();
+    // Without a revision there is nothing to compare with; the next sync puts aside what it does not know.
+    if workspaces.revision(project.0).is_none() {
+        return Ok(saved);
+    }
+    let largest = ctx.services().settings.file_size_limit;
+    let (changes, too_large): (Vec<_>, Vec<_>) = workspaces
+        .scan(project.0)
+        .await?
+        .into_iter()
+        .filter(|change| change.kind != EntryKind::Symlink)
+        .partition(|change| change.action == sandbox::ChangeAction::Deleted || change.size <= largest);
+    saved.too_large.extend(too_large.into_iter().map(|change| change.path));
+    let mut storing = futures::stream::iter(changes.into_iter().map(|change| store_change(ctx, workspaces, project, change))).buffered(8);
+    let mut by_base: BTreeMap<i64, Vec<WorkChange>> = BTreeMap::new();
+    while let Some(stored) = storing.next().await {
+        match stored? {
+            Stored::Change { base, change } => by_base.entry(base).or_default().push(change),
+            Stored::TooLarge(path) => saved.too_large.push(path),
+            // Gone or replaced since the scan; the next one sees what became of it.
+            Stored::Gone => {}
+        }
+    }
+    drop(storing);
+    for (base, changes) in by_base {
+        let committed = files::commit_changes(ctx, project, base, origin, changes.clone()).await?;
+        if !committed.written.is_empty() {
+            let written: HashSet<&str> = committed.written.iter().map(|change| change.path.as_str()).collect();
+            let files = changes.into_iter().filter(|change| written.contains(change.path.as_str())).map(saved_file).collect();
+            workspaces.note_saved(project.0, committed.revision, files).await?;
+        }
+        saved.written.extend(committed.written);
+        saved.conflicts.extend(committed.conflicts);
+    }
+    Ok(saved)
+}
+
+fn saved_file(change: WorkChange) -> SavedFile {
+    let WorkChange { path, checksum, size, mode } = change;
+    let content = checksum.map(|sha256| TreeEntry { path: path.clone(), kind: EntryKind::File, mode: mode as u32, sha256, size });
+    SavedFile { path, content }
+}
+
+enum Stored {
+    Change { base: i64, change: WorkChange },
+    TooLarge(String),
+    Gone,
+}
+
+async fn store_change(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, change: sandbox::Change) -> Result<Stored, SyncError> {
+    let (mut checksum, mut size) = (None, 0);
+    if change.action != sandbox::ChangeAction::Deleted {
+        match store_checkout_file(ctx, workspaces, project, &change.path).await {
+            Ok(Some(stored)) => (checksum, size) = (Some(stored.0), stored.1),
+            Ok(None) => return Ok(Stored::Gone),
+            // One file that is too large must not keep the others from being saved.
+            Err(SyncError::Domain(Error::TooLarge(_))) => return Ok(Stored::TooLarge(change.path)),
+            Err(error) => return Err(error),
+        }
+    }
+    let change_of = WorkChange { path: change.path, checksum, size, mode: change.mode as i32 };
+    Ok(Stored::Change { base: change.base, change: change_of })
+}
+
+/// Saves what commands left in the checkout while nobody held it, as the caller's versions, then brings the checkout to the current
+/// revision.
 pub async fn commit_run_changes(
     ctx: &Ctx,
     workspaces: &Workspaces,
@@ -102,42 +214,16 @@ pub async fn commit_run_changes(
     base_revision: i64,
     origin: Origin,
 ) -> Result<Committed, SyncError> {
-    // Another run of the same checkout may have brought it further than the revision that this run began with.
-    let base = workspaces.revision(project.0).unwrap_or(base_revision).max(base_revision);
-    let (mut changes, mut left_out) = (Vec::new(), Vec::new());
-    for change in workspaces.scan(project.0).await? {
-        if change.kind == EntryKind::Symlink {
-            continue;
-        }
-        let stored = if change.action == sandbox::ChangeAction::Deleted {
-            None
-        } else {
-            match store_checkout_file(ctx, workspaces, project, &change.path).await {
-                Ok(Some(stored)) => Some(stored),
-                // Gone or replaced since the scan; the next one sees what became of it.
-                Ok(None) => continue,
-                // One file that is too large must not keep the others from being saved.
-                Err(SyncError::Domain(Error::TooLarge(_))) => {
-                    left_out.push(change.path);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            }
-        };
-        let (checksum, size) = stored.map_or((None, 0), |(checksum, size)| (Some(checksum), size));
-        changes.push(WorkChange { path: change.path, checksum, size, mode: change.mode as i32 });
+    let _exchange = workspaces.lock_exchange(project.0).await;
+    let Saved { written, mut conflicts, too_large } = save_disk(ctx, workspaces, project, origin).await?;
+    conflicts.extend(too_large);
+    // What is saved is saved; the next sync makes up for a missed one.
+    match lay_out(ctx, workspaces, project).await {
+        Ok(_) | Err(SyncError::Workspace(WorkspaceError::Mounted)) => {}
+        Err(error) => tracing::warn!(project.id = %project, %error, "a checkout could not be brought up to date after a run"),
     }
-    if changes.is_empty() {
-        return Ok(Committed { revision: base, written: Vec::new(), conflicts: left_out });
-    }
-    let mut committed = files::commit_changes(ctx, project, base, origin, changes).await?;
-    committed.conflicts.extend(left_out);
-    // A sync waits for commands on branches of this project. What is saved is saved; the next sync makes up for a missed one.
-    match tokio::time::timeout(SYNC_PATIENCE, ensure_checkout(ctx, workspaces, project)).await {
-        Ok(Ok(_)) | Err(_) => {}
-        Ok(Err(error)) => tracing::warn!(project.id = %project, %error, "a checkout could not be brought up to date after a run"),
-    }
-    Ok(committed)
+    let revision = workspaces.revision(project.0).unwrap_or(base_revision);
+    Ok(Committed { revision, written, conflicts })
 }
 
 async fn store_checkout_file(

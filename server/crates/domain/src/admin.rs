@@ -55,7 +55,7 @@ pub async fn requeue_job(ctx: &Ctx, id: JobId) -> Result<Job> {
     ctx.require_admin()?;
     let mut tx = ctx.services().db.begin().await?;
     if !store::jobs::requeue_dead(&mut tx, id, ctx.now()).await? {
-        return Err(Error::conflict("Only a dead job can be put back into the queue."));
+        return Err(Error::conflict("Only a job that was given up can be put back into the queue."));
     }
     ctx.commit(tx).await?;
     jobs::get(ctx, id).await

@@ -67,14 +67,15 @@ async fn queue(services: &Services) -> Check {
         return failed("job queue", "The queue can't be read.".to_owned(), "It lives in the database: see there.");
     };
     let waited_s = summary.oldest_due.map_or(0, |due| now.millis_since(due) / 1000);
-    let reason = format!("{} running, {} waiting, {} dead.", summary.running, summary.queued, summary.dead);
+    let given_up = if summary.dead > 0 { format!(", {} given up", summary.dead) } else { String::new() };
+    let reason = format!("{} running, {} waiting{given_up}.", summary.running, summary.queued);
     if waited_s > 60 {
         let advice = format!("A job has waited for {waited_s} s. Check that a worker runs, or raise WORKER_CONCURRENCY.");
         return Check { name: "job queue".to_owned(), state: CheckState::Warning, reason, advice: Some(advice) };
     }
     let (state, advice) = match summary.dead {
         0 => (CheckState::Ok, None),
-        _ => (CheckState::Warning, Some("Look at the dead jobs below Jobs, and put them back when the cause is gone.".to_owned())),
+        _ => (CheckState::Warning, Some("Jobs that failed again and again are not tried any more. Look at them under Jobs, and put them back when the cause is gone.".to_owned())),
     };
     Check { name: "job queue".to_owned(), state, reason, advice }
 }

@@ -143,7 +143,9 @@ impl JobSignals {
     pub fn receive(&self, signal: JobSignal) {
         match signal {
             JobSignal::Wake => self.wake(),
-            JobSignal::Cancel(id) => drop(self.cancel(id)),
+            JobSignal::Cancel(id) => {
+                self.cancel(id);
+            }
         }
     }
 

@@ -15,8 +15,9 @@ use crate::{Ctx, Error, Result, projects, settings};
 
 /// Lines of the log that are kept of one project.
 const LOG_KEPT: i64 = 2000;
-/// Different connections that are told of one batch; a run that scans the world is not worth more.
-const BATCH_MAX: usize = 200;
+/// Lines that one run may fill: one that scans the world must not push out what others did.
+const LOG_OF_RUN: i64 = 500;
+const LOG_IS_FULL: &str = "It asked for so many hosts that no more of them are listed.";
 /// The longest name that DNS knows.
 const HOST_MAX: usize = 253;
 const REASON_MAX: usize = 400;
@@ -95,7 +96,7 @@ pub async fn rules(ctx: &Ctx, project: ProjectId) -> Result<Vec<HostRule>> {
     Ok(rules.into_iter().filter(|rule| available.iter().any(|open| open.includes(rule))).collect())
 }
 
-/// Writes down what a run asked the proxy for. The same question in one batch is written once.
+/// Writes down what a run asked the proxy for, up to a limit. The same question in one batch is written once.
 pub async fn record(ctx: &Ctx, run: RunId, entries: Vec<EgressEntry>) -> Result<()> {
     let mut seen = BTreeSet::new();
     let mut batch = Vec::new();
@@ -103,7 +104,7 @@ pub async fn record(ctx: &Ctx, run: RunId, entries: Vec<EgressEntry>) -> Result<
         entry.run_id = run;
         truncate(&mut entry.host, HOST_MAX);
         truncate(&mut entry.reason, REASON_MAX);
-        if batch.len() < BATCH_MAX && seen.insert((entry.host.clone(), entry.port, entry.allowed)) {
+        if seen.insert((entry.host.clone(), entry.port, entry.allowed)) {
             batch.push(entry);
         }
     }
@@ -112,17 +113,23 @@ pub async fn record(ctx: &Ctx, run: RunId, entries: Vec<EgressEntry>) -> Result<
     }
     let mut tx = ctx.services().db.begin().await?;
     let project = store::runs::get(&mut tx, run).await?.ok_or(Error::NotFound("run"))?.project_id;
+    let room = usize::try_from(LOG_OF_RUN - table::count_log(&mut tx, project, run).await?).unwrap_or(0);
+    if room == 0 {
+        return Ok(());
+    }
+    let is_full = batch.len() >= room;
+    batch.truncate(room);
     for entry in &batch {
         table::insert_log(&mut tx, ctx.new_id::<Uuid>(), project, entry).await?;
     }
     table::prune_log(&mut tx, project, LOG_KEPT).await?;
-    let told = |entry: EgressEntry| EventKind::EgressAsked {
-        host: entry.host,
-        port: entry.port,
-        allowed: entry.allowed,
-        reason: entry.reason,
-    };
-    store::events::append(&mut tx, Stream::Run(run), ctx.now(), batch.into_iter().map(told).collect()).await?;
+    let told =
+        |entry: EgressEntry| EventKind::EgressAsked { host: entry.host, port: entry.port, allowed: entry.allowed, reason: entry.reason };
+    let mut events: Vec<EventKind> = batch.into_iter().map(told).collect();
+    if is_full {
+        events.push(EventKind::RunNoted { text: LOG_IS_FULL.to_owned() });
+    }
+    store::events::append(&mut tx, Stream::Run(run), ctx.now(), events).await?;
     ctx.commit(tx).await
 }
 

@@ -162,13 +162,6 @@ pub async fn begin(ctx: &Ctx, id: RunId, tier: &str) -> Result<Run> {
     Ok(row.into_run())
 }
 
-/// Says what a run executes, where its request left that open.
-pub async fn set_command(ctx: &Ctx, id: RunId, command: &str) -> Result<()> {
-    let mut tx = ctx.services().db.begin().await?;
-    table::set_command(&mut tx, id, command).await?;
-    ctx.commit(tx).await
-}
-
 /// Ends a run, once: whoever comes second changes nothing.
 pub async fn finish(ctx: &Ctx, id: RunId, state: RunState, exit: Exit, usage: RunUsage, changes: Vec<RunChange>) -> Result<Run> {
     let mut tx = ctx.services().db.begin().await?;

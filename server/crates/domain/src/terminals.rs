@@ -8,12 +8,12 @@ use wire::{
     event::{EventKind, Stream},
     jobs::JobState,
     projects::ProjectRole,
-    runs::{Exit, ExitKind, RunChange, RunKind, RunLimits, RunNetwork, RunState, RunUsage},
+    runs::{Exit, ExitKind, Run, RunChange, RunKind, RunNetwork, RunState, RunUsage},
     terminals::{OpenTerminal, SIZE_MAX, TITLE_MAX_CHARS, Terminal, TerminalState},
     users::UserState,
 };
 
-use crate::{Ctx, Error, Result, auth, jobs, projects, runs::RunJob, settings};
+use crate::{Ctx, Error, Result, auth, jobs, network, projects, runs::RunJob, settings};
 
 /// How long a closed terminal stays in the list, so that a reload can say why it is gone.
 const SHOWN_AFTER_CLOSE_S: i64 = 600;
@@ -34,6 +34,7 @@ pub async fn open(ctx: &Ctx, project: ProjectId, request: OpenTerminal) -> Resul
     let user = ctx.require_user()?.id;
     check_size(&request)?;
     let title = request.title.as_deref().map(check_title).transpose()?;
+    let network = network_for(ctx, project).await?;
     let mut tx = ctx.services().db.begin().await?;
     projects::require(ctx, &mut tx, project, ProjectRole::Editor).await?;
     let settings = settings::load(&mut tx).await?;
@@ -58,7 +59,7 @@ pub async fn open(ctx: &Ctx, project: ProjectId, request: OpenTerminal) -> Resul
         cwd: "",
         env: &BTreeMap::new(),
         limits: &settings.terminal,
-        network: RunNetwork::AllowList,
+        network,
         only: &[],
         at: ctx.now(),
     };
@@ -69,6 +70,12 @@ pub async fn open(ctx: &Ctx, project: ProjectId, request: OpenTerminal) -> Resul
     let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("terminal"))?;
     ctx.commit(tx).await?;
     Ok(row.into_terminal())
+}
+
+/// What the project allows, where this server has a network for runs at all.
+async fn network_for(ctx: &Ctx, project: ProjectId) -> Result<RunNetwork> {
+    let open = ctx.services().settings.no_network.is_none() && !network::rules(ctx, project).await?.is_empty();
+    Ok(if open { RunNetwork::AllowList } else { RunNetwork::None })
 }
 
 fn check_size(request: &OpenTerminal) -> Result<()> {
@@ -190,11 +197,10 @@ pub async fn still_attending(ctx: &Ctx, id: RunId) -> Result<Option<Attendance>>
 /// What the worker needs to open a terminal.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    pub project_id: ProjectId,
+    pub run: Run,
     pub state: TerminalState,
     /// Columns and rows it was opened with.
     pub size: (u16, u16),
-    pub limits: RunLimits,
     /// It closes when nobody types for this long.
     pub idle: Duration,
 }
@@ -203,14 +209,9 @@ pub async fn plan(ctx: &Ctx, id: RunId) -> Result<Plan> {
     let (found, _) = row(ctx, id, ProjectRole::Viewer).await?;
     let mut conn = ctx.services().db.read().await?;
     let settings = settings::load(&mut conn).await?;
-    let run = runs::get(&mut conn, id).await?.ok_or(Error::NotFound("terminal"))?;
-    Ok(Plan {
-        project_id: found.project_id,
-        state: found.state(),
-        size: found.size(),
-        limits: run.limits_json.0,
-        idle: Duration::from_secs(u64::from(settings.terminal_idle_s)),
-    })
+    let run = runs::get(&mut conn, id).await?.ok_or(Error::NotFound("terminal"))?.into_run();
+    let idle = Duration::from_secs(u64::from(settings.terminal_idle_s));
+    Ok(Plan { run, state: found.state(), size: found.size(), idle })
 }
 
 /// Whether the person in whose name a terminal runs may still run things in its project.

@@ -12,6 +12,7 @@
 mod bwrap;
 mod cgroup;
 mod egress;
+mod environment;
 mod jail;
 mod launch;
 mod net;
@@ -37,7 +38,8 @@ pub use run::{Refused, RefusedKind, Running, Sandbox, Stopper};
 pub use spec::{Channel, Chunk, Exit, ExitKind, Finished, Kind, Limits, Network, RunDir, Spec, StopGrace, Usage, shell};
 pub use sweep::SweepReport;
 pub use workspace::{
-    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, EntryKind, ListEntry, TreeEntry, WorkspaceError, Workspaces,
+    BranchAction, BranchChange, BytesSource, Change, ChangeAction, Changes, Cleaned, Collision, EntryKind, InUse, ListEntry, SavedFile,
+    TreeEntry, Watch, WorkspaceError, Workspaces,
 };
 
 /// First argument under which a program that embeds this crate must call [`jail_main`], before any thread starts.

@@ -1,11 +1,11 @@
 //! What a run is doing right now, looked at from outside: what it uses, and which ports it listens on.
 
 use crate::cgroup::Group;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 

@@ -30,6 +30,19 @@ pub enum Tier {
     S0,
 }
 
+impl Tier {
+    /// What holds in it, for people.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Tier::S3 => "own namespaces; memory, processor and process limits are enforced",
+            Tier::S3r => "own namespaces and a user of its own for each project; memory, processor and process limits are enforced",
+            Tier::S2 => "own namespaces; memory is watched, not enforced, and the processor limit does not hold",
+            Tier::S1 => "no namespaces: files, system calls and sizes are limited, but users are not kept apart well",
+            Tier::S0 => "commands are refused",
+        }
+    }
+}
+
 impl std::fmt::Display for Tier {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{self:?}")
@@ -74,6 +87,9 @@ pub struct Config {
     /// A program that calls [`crate::take_over_if_helper`] first; None is the running one.
     #[serde(default)]
     pub helper: Option<PathBuf>,
+    /// bubblewrap's path; None looks in the usual places.
+    #[serde(default)]
+    pub bwrap: Option<PathBuf>,
 }
 
 fn default_uid_base() -> u32 {
@@ -89,6 +105,7 @@ impl Config {
             allow_weak: false,
             uid_base: default_uid_base(),
             helper: None,
+            bwrap: None,
         }
     }
 }
@@ -111,6 +128,8 @@ pub struct Probe {
     pub cgroup: CgroupBackend,
     /// Whether branches are overlays; if not they are copies.
     pub overlay: bool,
+    /// One sentence on how to reach a stronger tier; None at the strongest for this kind of server.
+    pub next: Option<String>,
     pub findings: Vec<Finding>,
 }
 
@@ -142,11 +161,15 @@ impl Sandbox {
                 (engine, Some(lock), reason)
             }
         };
+        let next = next_step(&config, engine.tier, root, &findings.0);
+        let (means, advice) = (format!("{}: {}", engine.tier, engine.tier.meaning()), next.clone().unwrap_or_default());
+        findings.add("tier", next.is_none(), means, &advice);
         let probe = Probe {
             tier: engine.tier,
             reason,
             cgroup: engine.base.backend,
             overlay: engine.workspaces.uses_overlay(),
+            next,
             findings: findings.0,
         };
         tracing::info!(tier = %probe.tier, cgroup = ?probe.cgroup, overlay = probe.overlay, reason = %probe.reason, "sandbox");
@@ -252,9 +275,14 @@ fn check_extra(path: &Path, work_dir: &Path) -> Result<PathBuf, &'static str> {
     if path.starts_with(work_dir) || work_dir.starts_with(&path) {
         return Err("overlaps the work directory");
     }
-    let taken = ["/", "/proc", "/sys", "/dev", "/etc", "/tmp", "/run", "/var", "/root", "/home", "/w", "/boot"];
+    let taken = ["/", "/etc", "/var", "/root", "/home", "/boot"];
     if taken.iter().any(|t| path == Path::new(t)) {
         return Err("is not a directory of tools");
+    }
+    // The jail has its own of these, which would cover it.
+    let covered = ["/proc", "/sys", "/dev", "/tmp", "/run", "/w", crate::bwrap::JAIL_HOME];
+    if covered.iter().any(|c| path.starts_with(c)) {
+        return Err("lies where every command has a directory of its own");
     }
     Ok(path)
 }
@@ -286,7 +314,7 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
     };
     let mut reason = String::new();
     if wanted != Tier::S1 {
-        match try_bwrap(&mut engine, wanted, findings).await {
+        match try_bwrap(config, &mut engine, wanted, findings).await {
             Ok(()) => {
                 let reason = format!("{wanted} works here");
                 return (engine, reason);
@@ -301,7 +329,7 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
         return refuse(engine, &format!("{reason}; and there is no Landlock to fall back to"));
     }
     if !config.allow_weak {
-        return refuse(engine, &format!("{reason}; only the weak tier S1 is left, and it is not allowed"));
+        return refuse(engine, &format!("{reason}; only the weak tier S1 is left, which SANDBOX_ALLOW_WEAK=true would allow"));
     }
     engine.base = Base::none();
     engine.tier = Tier::S1;
@@ -312,15 +340,43 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
     }
 }
 
+/// How to get further than `tier`. The strongest is S3 for an ordinary server and S3r for root.
+fn next_step(config: &Config, tier: Tier, root: bool, findings: &[Finding]) -> Option<String> {
+    let strongest = if root { Tier::S3r } else { Tier::S3 };
+    if tier == strongest {
+        return None;
+    }
+    if !matches!(config.tier, TierChoice::Auto) && tier != Tier::S0 {
+        return Some(format!("Set SANDBOX_TIER=auto to let the server reach for {strongest}."));
+    }
+    let missing = |name: &str| findings.iter().any(|f| f.name == name && !f.ok);
+    let step = if missing("work directory") {
+        "Give the server a work directory that it can write and that other users can enter."
+    } else if missing("bubblewrap") {
+        "Install bubblewrap 0.8 or newer to reach S2 and above."
+    } else if missing("namespaces") {
+        "Allow user namespaces and an unmasked /proc to reach S2 and above."
+    } else if missing("control groups") && root {
+        "Give the server a writable control group hierarchy (version 2, or memory, pids and cpu of version 1) to reach S3r."
+    } else if missing("control groups") {
+        "Start the server as a systemd unit with Delegate=yes to reach S3."
+    } else {
+        "Set SANDBOX_TIER=auto and start the server again."
+    };
+    Some(step.to_owned())
+}
+
 fn refuse(mut engine: Engine, reason: &str) -> (Engine, String) {
     engine.tier = Tier::S0;
     engine.base = Base::none();
     (engine, reason.to_owned())
 }
 
-async fn try_bwrap(engine: &mut Engine, tier: Tier, findings: &mut Findings) -> Result<(), String> {
+async fn try_bwrap(config: &Config, engine: &mut Engine, tier: Tier, findings: &mut Findings) -> Result<(), String> {
     let advice = "Install bubblewrap 0.8 or newer.";
-    let Some(path) = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].iter().map(Path::new).find(|p| p.exists()) else {
+    let usual = || ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap"].map(PathBuf::from).to_vec();
+    let places = config.bwrap.clone().map_or_else(usual, |path| vec![path]);
+    let Some(path) = places.iter().find(|p| p.exists()) else {
         findings.add("bubblewrap", false, "not found", advice);
         return Err("bubblewrap is not installed".into());
     };

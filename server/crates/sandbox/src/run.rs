@@ -3,6 +3,7 @@
 use crate::bwrap::{self, JAIL_HOME, Layout};
 use crate::cgroup::{Base, Group};
 use crate::egress::{self, EgressDecision, EgressPolicy, Proxy};
+use crate::environment::environment;
 use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, JailConfig, NET_FD, STATUS_FD};
 use crate::launch::{LaunchConfig, Overlay};
 use crate::net::JailNet;
@@ -17,7 +18,7 @@ use crate::workspace::{self, RunPlace, Workspaces, beneath};
 use command_fds::{CommandFdExt, FdMapping};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -237,14 +238,7 @@ impl Engine {
 
     /// Learns pid 1 of the jail, puts it into the control group while it is held, lets it go, waits for the helper
     /// and hands it the command. The helper executes nothing before that, and dies if the pipe ends first.
-    async fn shake_hands(
-        &self,
-        spec: &Spec,
-        pipes: &mut Pipes,
-        outer_pid: i32,
-        trash: &mut Trash,
-        place: &RunPlace,
-    ) -> io::Result<Hands> {
+    async fn shake_hands(&self, spec: &Spec, pipes: &mut Pipes, outer_pid: i32, trash: &mut Trash, place: &RunPlace) -> io::Result<Hands> {
         let init_pid = if self.tier == Tier::S1 { outer_pid } else { read_child_pid(&mut pipes.info).await? };
         let pid = rustix::process::Pid::from_raw(init_pid).ok_or_else(|| io::Error::other("no process id"))?;
         let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
@@ -416,36 +410,6 @@ fn check_spec(spec: &Spec) -> Result<(), Refused> {
         return invalid("More than 256 environment variables.");
     }
     Ok(())
-}
-
-fn environment(spec: &Spec, home: &str, tmp: &str, extra: &[PathBuf]) -> Vec<(String, String)> {
-    let bins: Vec<String> =
-        extra.iter().map(|p| p.join("bin")).filter(|p: &PathBuf| Path::new(p).is_dir()).map(|p| p.to_string_lossy().into_owned()).collect();
-    let path = bins.iter().map(String::as_str).chain(["/usr/local/bin:/usr/bin:/bin"]).collect::<Vec<_>>().join(":");
-    let term = if spec.tty.is_some() { "xterm-256color" } else { "dumb" };
-    let fixed = [
-        ("PATH", path.as_str()),
-        ("HOME", home),
-        ("TMPDIR", tmp),
-        ("USER", "user"),
-        ("LOGNAME", "user"),
-        ("LANG", "C.UTF-8"),
-        ("TERM", term),
-    ];
-    let proxy = if spec.network == Network::None { Vec::new() } else { proxy_environment() };
-    let fixed = fixed.map(|(n, v)| (n, v.to_owned())).into_iter().chain(proxy);
-    let given = |name: &str| spec.env.iter().any(|(n, _)| n == name);
-    fixed.filter(|(n, _)| !given(n)).map(|(n, v)| (n.to_owned(), v)).chain(spec.env.iter().cloned()).collect()
-}
-
-/// What package managers and HTTP clients look at to find the proxy.
-fn proxy_environment() -> Vec<(&'static str, String)> {
-    let proxy = format!("http://127.0.0.1:{}", egress::PORT);
-    let mut set: Vec<_> = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "CARGO_HTTP_PROXY"].map(|n| (n, proxy.clone())).into();
-    set.extend(["NO_PROXY", "no_proxy"].map(|n| (n, "localhost,127.0.0.1,::1".to_owned())));
-    // Node's own fetch asks for this before it looks at the others.
-    set.push(("NODE_USE_ENV_PROXY", "1".to_owned()));
-    set
 }
 
 /// A run in flight. Dropping it kills the run.

@@ -217,14 +217,17 @@ impl Live {
             if files > self.limits.disk_files {
                 return Some(Cause::ProjectFiles);
             }
-        } else if self.is_gulping(state) || state.measured_at.unwrap_or(self.started).elapsed() >= DISK_EVERY {
+        } else if self.is_gulping(state) || state.measured_at.unwrap_or(self.started).elapsed() >= state.measure_every() {
             if workspace::free_share(&self.place.writable).is_some_and(|free| free < LOWEST_FREE_SHARE) {
                 return Some(Cause::MachineDisk);
             }
             let (dir, owner, result) = (self.place.writable.clone(), self.place.owner, state.measured.clone());
+            let took = state.measure_took.clone();
             state.measuring = Some(tokio::task::spawn_blocking(move || {
+                let began = Instant::now();
                 let size = workspace::measure(&dir, owner);
                 *result.lock().unwrap_or_else(|e| e.into_inner()) = size;
+                took.store(began.elapsed().as_millis() as u64, Ordering::Relaxed);
             }));
         }
         None
@@ -276,4 +279,13 @@ struct Watchdog {
     free_at_measure: Option<u64>,
     measuring: Option<JoinHandle<()>>,
     measured: Arc<std::sync::Mutex<(u64, u64)>>,
+    /// Milliseconds.
+    measure_took: Arc<AtomicU64>,
+}
+
+impl Watchdog {
+    /// Walking a large project may not keep a processor busy: at most a twentieth of the time.
+    fn measure_every(&self) -> Duration {
+        DISK_EVERY.max(20 * Duration::from_millis(self.measure_took.load(Ordering::Relaxed)))
+    }
 }

@@ -106,9 +106,7 @@ fn undisturbed(code: Option<i32>, signal: Option<i32>, status: &Status) -> (Exit
             let failed = status.failed.as_ref().map(|(stage, errno)| say_failure(stage, *errno));
             (ExitKind::Exited, failed.unwrap_or_else(|| format!("Exited with code {code}.")))
         }
-        (None, None) => {
-            (ExitKind::Lost, "The sandbox ended without a result. The project's files are as the command left them.".into())
-        }
+        (None, None) => (ExitKind::Lost, "The sandbox ended without a result. The project's files are as the command left them.".into()),
     }
 }
 
@@ -163,7 +161,7 @@ fn say_number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);

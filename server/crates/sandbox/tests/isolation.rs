@@ -246,3 +246,13 @@ async fn a_shell_in_a_terminal_has_job_control() {
         assert_eq!(running.wait().await.exit.code, Some(7), "{text}");
     }
 }
+
+#[test]
+fn an_unprivileged_server_keeps_the_same_promises() {
+    if !support::is_root() {
+        println!("SKIPPED: this server is unprivileged already");
+        return;
+    }
+    let text = support::Copy::make().run_unprivileged(&["--skip", "an_unprivileged_server_keeps_the_same_promises"]);
+    assert!(text.contains("got S2"), "{text}");
+}

@@ -162,6 +162,98 @@ async fn a_killed_server_takes_its_jobs_along_and_the_next_one_sweeps() {
     assert_eq!(second.probe_result().tier, sandbox::Tier::S0, "one server per work directory");
 }
 
+/// Not a test of its own: starts runs without a pause until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by fifty_kills_at_any_moment_leave_nothing"]
+async fn busy_server_to_be_killed() {
+    let (Ok(dir), Ok(m)) = (std::env::var("KILL_TEST_DIR"), std::env::var("KILL_TEST_MARKER")) else {
+        return;
+    };
+    let sandbox = Sandbox::probe(config(dir.clone().into(), TierChoice::Auto)).await;
+    let swept = sandbox.sweep().await;
+    std::fs::write(Path::new(&dir).join("swept"), serde_json::to_string(&swept).unwrap()).unwrap();
+    let bed = support::Bed { sandbox, dir: tempfile::tempdir_in(&dir).unwrap(), project: uuid::Uuid::now_v7() };
+    bed.checkout(bed.project, &[("x", "x")]).await;
+    let work = |command: String| {
+        let bed = &bed;
+        async move {
+            loop {
+                if let Ok(running) = bed.sandbox.start(bed.spec(&command)).await {
+                    let _ = tokio::time::timeout(Duration::from_millis(60), running.wait()).await;
+                }
+            }
+        }
+    };
+    std::fs::write(Path::new(&dir).join("ready"), "").unwrap();
+    let daemon = format!("(setsid sh -c 'trap \"\" TERM HUP INT; sleep {m}' &); trap '' TERM; sleep {m}");
+    tokio::join!(work(format!("sleep {m}")), work(daemon), work(format!("sleep {m} | sleep {m} & true")));
+}
+
+#[tokio::test]
+async fn fifty_kills_at_any_moment_leave_nothing() {
+    let start = Instant::now();
+    let (mut lanes, mut seen) = (Vec::new(), 0);
+    for lane in 0..2u64 {
+        lanes.push(tokio::task::spawn_blocking(move || kill_again_and_again(lane, 25)));
+    }
+    for lane in lanes {
+        seen += lane.await.unwrap();
+    }
+    println!("50 kills in {:?}; {seen} of them found runs alive, and nothing of them lived on", start.elapsed());
+    assert!(seen > 25, "control: most servers are killed while something runs");
+}
+
+/// How many times something ran at the moment of the kill.
+fn kill_again_and_again(lane: u64, times: u64) -> u32 {
+    let (dir, m) = (work_dir(), marker());
+    let path = dir.path().display().to_string();
+    let mut found_alive = 0;
+    for round in 0..times {
+        let _ = std::fs::remove_file(dir.path().join("ready"));
+        let mut server = Command::new(std::env::current_exe().unwrap())
+            .args(["busy_server_to_be_killed", "--exact", "--ignored", "--nocapture"])
+            .env("KILL_TEST_DIR", dir.path())
+            .env("KILL_TEST_MARKER", &m)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let since = Instant::now();
+        // Some die in the middle of their probe or sweep already, the others at any moment of their work.
+        let random = uuid::Uuid::now_v7().as_u128() as u64 % 211;
+        if round % 5 != lane {
+            while !dir.path().join("ready").exists() && since.elapsed() < Duration::from_secs(20) {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            assert!(server.try_wait().unwrap().is_none(), "the server works");
+        }
+        std::thread::sleep(Duration::from_millis(random));
+        found_alive += u32::from(!alive(&m).is_empty());
+        server.kill().unwrap();
+        server.wait().unwrap();
+        let killed = Instant::now();
+        let own = std::process::id() as i32;
+        loop {
+            let left: Vec<i32> = alive(&m).into_iter().chain(alive(&path)).filter(|pid| *pid != own).collect();
+            if left.is_empty() {
+                break;
+            }
+            assert!(killed.elapsed() < Duration::from_secs(2), "round {round}: {left:?} outlived the server");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let next = Sandbox::probe(config(dir.path().to_path_buf(), TierChoice::Auto)).await;
+        let report = next.sweep().await;
+        assert_eq!(report.processes_killed, 0, "{report:?}: nothing was left to kill");
+        let report = next.sweep().await;
+        assert_eq!(report, sandbox::SweepReport::default(), "the second sweep finds nothing at all");
+        assert_eq!(std::fs::read_dir(dir.path().join("run/records")).unwrap().count(), 0);
+    });
+    found_alive
+}
+
 #[tokio::test]
 async fn sweeping_leaves_own_runs_alone() {
     let Some(bed) = bed(TierChoice::Auto).await else {
@@ -198,4 +290,16 @@ async fn the_weak_tier_runs_confines_and_cleans_up() {
     let sandbox = Sandbox::probe(refused).await;
     assert_eq!(sandbox.probe_result().tier, sandbox::Tier::S0, "{}", sandbox.probe_result().reason);
     assert!(sandbox.start(bed.spec("true")).await.is_err());
+}
+
+#[test]
+fn an_unprivileged_server_leaves_nothing_either() {
+    if !is_root() {
+        println!("SKIPPED: this server is unprivileged already");
+        return;
+    }
+    let tests = ["a_kill_at_any_moment", "killing_what_started", "a_job_that_ignores", "a_killed_server", "fifty_kills"];
+    let text = support::Copy::make().run_unprivileged(&tests);
+    assert!(text.contains("got S2") && text.contains("5 passed"), "{text}");
+    println!("{text}");
 }

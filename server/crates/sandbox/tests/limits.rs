@@ -29,6 +29,7 @@ async fn fork_bombs_of_two_users_stop_at_the_process_limit() {
         println!("{tier:?}: {} / {} after {:?}", one.finished.exit.sentence, two.finished.exit.sentence, start.elapsed());
         assert_eq!(calm.out, "fine\n");
         for ended in [one, two] {
+            assert_eq!(ended.finished.exit.sentence, "Stopped: needed more than 40 processes and threads at once.");
             assert_eq!(ended.finished.exit.kind, ExitKind::PidsLimit, "{:?} {}", ended.finished, ended.err);
         }
     }
@@ -42,6 +43,11 @@ async fn memory_hogs_are_stopped() {
         let mut spec = limited(&bed, "", |l| l.memory_bytes = 100 << 20);
         spec.argv = vec!["/usr/bin/python3".into(), "-c".into(), hog.into()];
         let ran = bed.run_spec(spec).await;
+        assert_eq!(ran.finished.exit.kind, ExitKind::OutOfMemory, "{:?}", ran.finished);
+        assert_eq!(ran.finished.exit.sentence, "Stopped: used more than 100 MiB of memory.");
+        // No single process is large; together they are.
+        let many = "for i in 1 2 3 4 5 6; do python3 -c 'x = bytearray(b\"x\" * (30 << 20)); import time; time.sleep(20)' & done; wait";
+        let ran = bed.run_spec(limited(&bed, many, |l| l.memory_bytes = 100 << 20)).await;
         assert_eq!(ran.finished.exit.kind, ExitKind::OutOfMemory, "{:?}", ran.finished);
         if ran.finished.tier == Tier::S2 {
             continue;
@@ -67,17 +73,28 @@ async fn time_output_and_files_are_limited() {
         let start = Instant::now();
         let ran = bed.run_spec(limited(&bed, "sleep 60", |l| l.wall = Duration::from_millis(700))).await;
         assert_eq!(ran.finished.exit.kind, ExitKind::TimedOut);
+        assert_eq!(ran.finished.exit.sentence, "Stopped: ran for longer than 700 ms.");
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         for flood in ["yes", "tr '\\0' x < /dev/zero", "yes >&2"] {
             let ran = bed.run_spec(limited(&bed, flood, |l| l.output_bytes = 1 << 20)).await;
             assert_eq!(ran.finished.exit.kind, ExitKind::OutputLimit, "{flood}: {:?}", ran.finished);
             assert_eq!(ran.out.len() + ran.err.len(), 1 << 20);
             assert_eq!(ran.finished.usage.output_bytes, 1 << 20);
+            assert_eq!(ran.finished.exit.sentence, "Stopped: wrote more than 1 MiB of output.");
         }
         let ran = bed.run_spec(limited(&bed, "exec cat /dev/zero > big", |l| l.file_bytes = 1 << 20)).await;
         assert_eq!(ran.finished.exit.kind, ExitKind::DiskLimit, "{:?}", ran.finished);
+        assert_eq!(ran.finished.exit.sentence, "Stopped: wrote a file larger than 1 MiB.");
         let ran = bed.run_spec(limited(&bed, "for i in $(seq 400); do : > many$i; done; sleep 15", |l| l.disk_files = 300)).await;
         assert_eq!(ran.finished.exit.kind, ExitKind::DiskLimit, "{:?}", ran.finished);
+        assert_eq!(ran.finished.exit.sentence, "Stopped: the project's directory grew beyond 300 files.");
+        // Written faster than the regular look: the shrinking disk is noticed at once.
+        let (fill, start) = ("for i in $(seq 9); do head -c 60M /dev/zero > fill$i; done; sleep 15; rm fill*", Instant::now());
+        let ran = bed.run_spec(limited(&bed, fill, |l| l.disk_bytes = 200 << 20)).await;
+        assert_eq!(ran.finished.exit.kind, ExitKind::DiskLimit, "{:?}", ran.finished);
+        assert_eq!(ran.finished.exit.sentence, "Stopped: the project's directory grew beyond 200 MiB.");
+        println!("{tier:?}: a full project was noticed after {:?}", start.elapsed());
+        bed.run("rm -f fill* many*").await;
         let ran = bed.run_spec(limited(&bed, "head -c 9M /dev/zero > /tmp/x; ulimit -n; ulimit -c", |l| l.tmp_bytes = 4 << 20)).await;
         assert!(ran.err.contains("No space left"), "{}", ran.err);
         assert_eq!(ran.out, "1024\n0\n");
@@ -135,4 +152,77 @@ async fn a_slow_reader_slows_the_job_and_not_the_server() {
     let finished = running.wait().await;
     assert!(finished.usage.output_bytes < 3 << 20, "{:?}", finished.usage);
     assert_eq!(finished.exit.kind, ExitKind::Cancelled);
+}
+
+#[tokio::test]
+async fn terminals_have_the_same_limits() {
+    for tier in tiers() {
+        let Some(bed) = bed(tier).await else { continue };
+        let hog = "python3 -c \"x = bytearray()\nwhile True: x += b'x' * (1 << 20)\"";
+        type Case<'a> = (&'a str, fn(&mut Limits), ExitKind);
+        let cases: [Case; 4] = [
+            ("yes", |l| l.output_bytes = 1 << 20, ExitKind::OutputLimit),
+            ("sleep 60", |l| l.wall = Duration::from_millis(600), ExitKind::TimedOut),
+            (hog, |l| l.memory_bytes = 80 << 20, ExitKind::OutOfMemory),
+            (":(){ :|:& :; }; :", |l| l.pids = 30, ExitKind::PidsLimit),
+        ];
+        for (command, change, kind) in cases {
+            let mut spec = limited(&bed, command, change);
+            spec.kind = sandbox::Kind::Terminal;
+            spec.tty = Some((80, 24));
+            let ran = bed.run_spec(spec).await;
+            assert_eq!(ran.finished.exit.kind, kind, "{tier:?} {command}: {:?}", ran.finished);
+        }
+    }
+}
+
+/// One user does everything at once; the other one notices nothing but a slower machine.
+#[tokio::test]
+async fn one_users_attacks_leave_the_other_ones_run_alone() {
+    for tier in tiers() {
+        let Some(bed) = bed(tier).await else { continue };
+        let neighbour = Uuid::now_v7();
+        bed.checkout(neighbour, &[("x", "x")]).await;
+        let hog = "python3 -c \"x = bytearray()\nwhile True: x += b'x' * (1 << 20)\"";
+        let bomb = limited(&bed, ":(){ :|:& :; }; :", |l| l.pids = 60);
+        let memory = limited(&bed, hog, |l| l.memory_bytes = 150 << 20);
+        let disk = limited(&bed, "n=0; while :; do n=$((n + 1)); head -c 40M /dev/zero > f$n; done", |l| l.disk_bytes = 300 << 20);
+        let output = limited(&bed, "tr '\\0' x < /dev/zero", |l| l.output_bytes = 32 << 20);
+        let mut calm = bed.spec("for i in 1 2 3 4 5; do sleep 0.2; (echo step $i); done; cat x");
+        calm.dir = RunDir::Checkout(neighbour);
+        let start = Instant::now();
+        let other = async {
+            let ran = bed.run_spec(calm).await;
+            (ran, start.elapsed())
+        };
+        // What a server does meanwhile: answer at once.
+        let mut worst = Duration::ZERO;
+        let heartbeat = async {
+            for _ in 0..40 {
+                let before = Instant::now();
+                tokio::time::sleep(Duration::from_millis(25)).await;
+                let path = bed.tree().join("readme.md");
+                tokio::fs::read(path).await.unwrap();
+                worst = worst.max(before.elapsed());
+            }
+        };
+        let (bomb, memory, disk, output, (calm, took), ()) =
+            tokio::join!(bed.run_spec(bomb), bed.run_spec(memory), bed.run_spec(disk), bed.run_spec(output), other, heartbeat);
+        println!("{tier:?}: the other run took {took:?}, the slowest read {worst:?}, everything {:?}", start.elapsed());
+        assert!(calm.out.ends_with("step 5\nx") && calm.finished.exit.code == Some(0), "{:?} {}", calm.finished, calm.err);
+        assert!(took < Duration::from_secs(8) && worst < Duration::from_millis(500), "{took:?} {worst:?}");
+        let kinds = [bomb, memory, disk, output].map(|r| r.finished.exit.kind);
+        assert_eq!(kinds, [ExitKind::PidsLimit, ExitKind::OutOfMemory, ExitKind::DiskLimit, ExitKind::OutputLimit]);
+    }
+}
+
+#[test]
+fn an_unprivileged_server_keeps_the_same_limits() {
+    if !support::is_root() {
+        println!("SKIPPED: this server is unprivileged already");
+        return;
+    }
+    let tests = ["terminals_have_the_same_limits", "memory_hogs_are_stopped", "fork_bombs_of_two_users_stop_at_the_process_limit"];
+    let text = support::Copy::make().run_unprivileged(&tests);
+    assert!(text.contains("got S2") && text.contains("3 passed"), "{text}");
 }

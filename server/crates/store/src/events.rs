@@ -122,7 +122,9 @@ pub async fn last_seqs(c: &mut Conn, streams: &[Stream]) -> Result<Vec<(Stream, 
         Conn::Sqlite(handle) => {
             let names = Doc(names);
             sqlx::query_as("SELECT stream, last_seq FROM event_streams WHERE stream IN (SELECT value FROM json_each($1))")
-                .bind(&names).fetch_all(handle.get()).await?
+                .bind(&names)
+                .fetch_all(handle.get())
+                .await?
         }
         Conn::Postgres(handle) => {
             sqlx::query_as("SELECT stream, last_seq FROM event_streams WHERE stream = ANY($1)").bind(&names).fetch_all(handle.get()).await?

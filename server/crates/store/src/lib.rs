@@ -8,6 +8,7 @@
 
 mod bus;
 mod bus_link;
+mod bus_mail;
 mod bus_poll;
 mod bus_redis;
 mod bus_signals;
@@ -29,6 +30,7 @@ mod word;
 
 pub use bus::{InProcessBus, LiveBus, Signal, Subscription};
 pub use bus_link::LinkStatus;
+pub use bus_mail::{RedisMail, To};
 pub use bus_poll::watch_log;
 pub use bus_redis::RedisBus;
 pub use bus_signals::{JobSignal, RedisSignals, SignalsLink};

@@ -66,6 +66,13 @@ pub async fn insert_log(c: &mut Conn, id: Uuid, project: ProjectId, entry: &Egre
     Ok(())
 }
 
+/// Entries of one run that are in its project's log.
+pub async fn count_log(c: &mut Conn, project: ProjectId, run: RunId) -> Result<i64> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar("SELECT COUNT(*) FROM egress_log WHERE project_id = $1 AND run_id = $2").bind(project).bind(run).fetch_one(c).await?
+    }))
+}
+
 /// Forgets what is older than the project's newest `keep` entries.
 pub async fn prune_log(c: &mut Conn, project: ProjectId, keep: i64) -> Result<()> {
     on!(c, c => {

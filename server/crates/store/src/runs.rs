@@ -145,7 +145,7 @@ pub async fn list(c: &mut Conn, project: ProjectId, before: Option<Position>, li
     let Position { created_at, id } = before.unwrap_or(Position { created_at: Micros(i64::MAX), id: RunId(uuid::Uuid::max()) });
     Ok(on!(c, c => {
         sqlx::query_as(select!(
-            "r.project_id = $1 AND r.kind <> 'terminal' AND (r.created_at < $2 OR (r.created_at = $2 AND r.id < $3))
+            "r.project_id = $1 AND r.kind <> 'terminal' AND r.created_at <= $2 AND (r.created_at < $2 OR r.id < $3)
              ORDER BY r.created_at DESC, r.id DESC LIMIT $4"
         ))
         .bind(project).bind(created_at).bind(id).bind(limit).fetch_all(c).await?
@@ -167,12 +167,6 @@ pub async fn mark_started(c: &mut Conn, id: RunId, tier: &str, at: Micros) -> Re
         sqlx::query("UPDATE runs SET state = 'running', tier = $2, started_at = $3 WHERE id = $1 AND state = 'queued'")
             .bind(id).bind(tier).bind(at).execute(c).await?.rows_affected()
     }) == 1)
-}
-
-/// Says what is executed, where the request left that open.
-pub async fn set_command(c: &mut Conn, id: RunId, command: &str) -> Result<()> {
-    on!(c, c => { sqlx::query("UPDATE runs SET command = $2 WHERE id = $1").bind(id).bind(command).execute(c).await?; });
-    Ok(())
 }
 
 pub async fn state(c: &mut Conn, id: RunId) -> Result<Option<RunState>> {

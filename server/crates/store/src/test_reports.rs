@@ -1,6 +1,6 @@
 use wire::{ProjectId, RunId, test_reports::TestReport};
 
-use crate::{Conn, Doc, Result, db::on};
+use crate::{Conn, Doc, Result, Word, db::on};
 
 /// The project's own test command and where it leaves its report.
 pub async fn settings(c: &mut Conn, project: ProjectId) -> Result<(Option<String>, Option<String>)> {
@@ -26,10 +26,11 @@ pub async fn set_settings(c: &mut Conn, project: ProjectId, command: Option<&str
 pub async fn put(c: &mut Conn, run: RunId, report: &TestReport) -> Result<()> {
     on!(c, c => {
         sqlx::query(
-            "INSERT INTO test_reports (run_id, passed, failed, skipped, report) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (run_id) DO UPDATE SET passed = $2, failed = $3, skipped = $4, report = $5",
+            "INSERT INTO test_reports (run_id, passed, failed, skipped, report, framework, truncated) VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (run_id) DO UPDATE SET passed = $2, failed = $3, skipped = $4, report = $5, framework = $6, truncated = $7",
         )
-        .bind(run).bind(report.passed).bind(report.failed).bind(report.skipped).bind(Doc(report)).execute(c).await?;
+        .bind(run).bind(report.passed).bind(report.failed).bind(report.skipped).bind(Doc(report)).bind(Word(report.framework))
+        .bind(report.truncated).execute(c).await?;
     });
     Ok(())
 }

@@ -19,7 +19,8 @@ pub struct SandboxExec;
 impl Job for SandboxExec {
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error> {
         let RunJob { run_id } = task.job.payload()?;
-        let running = agent::run_in_checkout(&task.ctx, &work.sandbox, work.sandbox.workspaces(), run_id, &task.stop.token);
+        let bench = agent::Bench { sandbox: &work.sandbox, ports: &work.ports, keeper: &work.keeper };
+        let running = agent::run_in_checkout(&task.ctx, &bench, run_id, &task.stop.token);
         tokio::select! {
             biased;
             // Dropping the run kills it; what it left is found when its end is told.

@@ -16,7 +16,8 @@ pub struct Terminal;
 impl Job for Terminal {
     async fn run(&self, work: &Work, task: &Task) -> Result<Outcome, Error> {
         let RunJob { run_id } = task.job.payload()?;
-        let open = agent::run_terminal(&task.ctx, &work.sandbox, &work.terminals, run_id, &task.stop.token);
+        let bench = agent::Bench { sandbox: &work.sandbox, ports: &work.ports, keeper: &work.keeper };
+        let open = agent::run_terminal(&task.ctx, &bench, &work.terminals, run_id, &task.stop.token);
         tokio::select! {
             biased;
             // Dropping it kills everything in it; what it left in the files is found when its end is told.

@@ -147,20 +147,20 @@ impl Pace {
 
 /// What the run asked of the network and was not yet written down.
 #[derive(Default)]
-struct Asked {
+pub(crate) struct Asked {
     entries: Vec<EgressEntry>,
     since: Option<Instant>,
 }
 
 impl Asked {
-    fn push(&mut self, ctx: &Ctx, run: RunId, decision: EgressDecision) {
+    pub(crate) fn push(&mut self, ctx: &Ctx, run: RunId, decision: EgressDecision) {
         self.since.get_or_insert_with(Instant::now);
         let EgressDecision { host, port, allowed, reason } = decision;
         self.entries.push(EgressEntry { run_id: run, host, port, allowed, reason, at: ctx.now() });
     }
 
     /// A log that can't be written is no reason to end the run.
-    async fn record(&mut self, ctx: &Ctx, run: RunId) {
+    pub(crate) async fn record(&mut self, ctx: &Ctx, run: RunId) {
         let entries = std::mem::take(self).entries;
         if !entries.is_empty()
             && let Err(error) = network::record(ctx, run, entries).await

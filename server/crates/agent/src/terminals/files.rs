@@ -1,32 +1,40 @@
 //! The project's files while a terminal is open.
 
 use domain::{Ctx, files::Committed};
-use sandbox::Workspaces;
-use wire::{ProjectId, files::Origin};
+use wire::{ProjectId, files::Origin, runs::RunChange};
 
-use crate::workspace::{self, SyncError};
+use crate::{Hold, Keeper, workspace::SyncError};
 
-/// The checkout that a terminal works in, brought up to date.
+/// The checkout that a terminal works in, kept in step with the project.
 pub(super) struct Held {
-    ctx: Ctx,
-    workspaces: Workspaces,
-    project: ProjectId,
-    revision: i64,
+    hold: Hold,
 }
 
 impl Held {
-    pub async fn take(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<Self, SyncError> {
-        let revision = workspace::ensure_checkout(ctx, workspaces, project).await?;
-        Ok(Self { ctx: ctx.clone(), workspaces: workspaces.clone(), project, revision })
+    pub async fn take(ctx: &Ctx, keeper: &Keeper, project: ProjectId) -> Result<Self, SyncError> {
+        Ok(Self { hold: keeper.hold(ctx, project, Origin::Terminal).await? })
     }
 
     /// Something that the project's people should know; waits until there is.
     pub async fn notice(&mut self) -> String {
-        std::future::pending().await
+        match self.hold.notices.recv().await {
+            Some(text) => text,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What nobody has been told yet.
+    pub fn last_notices(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.hold.notices.try_recv().ok()).collect()
     }
 
     /// Saves what is left.
-    pub async fn finish(self) -> Result<Committed, SyncError> {
-        workspace::commit_run_changes(&self.ctx, &self.workspaces, self.project, self.revision, Origin::Terminal).await
+    pub async fn finish(&mut self) -> Result<Committed, SyncError> {
+        self.hold.finish().await
+    }
+
+    /// Everything that was saved so far.
+    pub fn changes(&self) -> Vec<RunChange> {
+        self.hold.changes()
     }
 }

@@ -3,24 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{Ctx, Error, terminals};
-use sandbox::{Chunk, Kind, Limits, Network, RunDir, Running, Sandbox, Spec, StopGrace};
+use sandbox::{Chunk, Finished, Kind, Network, RunDir, Running, Spec, StopGrace};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use wire::{
     RunId,
-    runs::{Exit, ExitKind, RunChange, RunState, RunUsage},
+    runs::{Exit, ExitKind, Run, RunChange, RunState, RunUsage},
     terminals::{TerminalNotice, TerminalState},
 };
 
-use super::{OpenSession, TerminalHub, files::Held, session::Keyboard};
-use crate::{exec, sample::Sample};
+use super::{OpenSession, TerminalHub, aside::Aside, files::Held, session::Keyboard};
+use crate::{Bench, OfferedPorts, exec, sample::Sample};
 
 /// Output is read all the time, whoever watches, but an endless one must not cost the server a processor.
 const WINDOW: Duration = Duration::from_millis(10);
 const WINDOW_BYTES: usize = 256 * 1024;
 const TICK: Duration = Duration::from_millis(500);
-/// How often it is asked whether the opener may still do this.
-const RIGHTS_EVERY: Duration = Duration::from_secs(10);
 /// How long before an idle terminal closes its readers are warned; half of the idle time where that is less.
 const WARN_BEFORE: Duration = Duration::from_secs(60);
 
@@ -48,7 +46,7 @@ impl Ended {
 /// The whole of a terminal's job. `cancel` closes it; dropping the future kills it at once and leaves its row to whoever tells its end.
 pub async fn run_terminal(
     ctx: &Ctx,
-    sandbox: &Sandbox,
+    bench: &Bench<'_>,
     hub: &Arc<TerminalHub>,
     id: RunId,
     cancel: &CancellationToken,
@@ -64,7 +62,7 @@ pub async fn run_terminal(
         }
     }
     let (session, keyboard) = hub.open(id, plan.size);
-    let mut ended = live(ctx, sandbox, &session, keyboard, id, &plan, cancel).await?;
+    let mut ended = live(ctx, bench, &session, keyboard, id, &plan, cancel).await?;
     let state = ended.state;
     let sentence = std::mem::take(&mut ended.exit.sentence);
     let exit = Exit { sentence: sentence.clone(), ..ended.exit };
@@ -75,15 +73,16 @@ pub async fn run_terminal(
 
 async fn live(
     ctx: &Ctx,
-    sandbox: &Sandbox,
+    bench: &Bench<'_>,
     session: &OpenSession,
     keyboard: Keyboard,
     id: RunId,
     plan: &terminals::Plan,
     cancel: &CancellationToken,
 ) -> Result<Ended, Error> {
+    let sandbox = bench.sandbox;
     let taken = tokio::select! {
-        taken = Held::take(ctx, sandbox.workspaces(), plan.project_id) => taken,
+        taken = Held::take(ctx, bench.keeper, plan.run.project_id) => taken,
         () = cancel.cancelled() => return Ok(Ended::closed_early()),
     };
     let mut files = match taken {
@@ -93,20 +92,25 @@ async fn live(
             return Ok(Ended::early(ExitKind::Refused, RunState::Failed, format!("It was not opened. {}", error.sentence())));
         }
     };
+    let network = exec::network_of(ctx, &plan.run).await?;
     match terminals::begin(ctx, id, &sandbox.probe_result().tier.to_string()).await {
         Ok(()) => {}
         Err(Error::Conflict { .. }) => return Ok(Ended::closed_early()),
         Err(error) => return Err(error),
     }
     let started = tokio::select! {
-        started = sandbox.start(spec_of(id, plan, session.size())) => started,
+        started = sandbox.start(spec_of(&plan.run, network, session.size())) => started,
         () = cancel.cancelled() => return Ok(Ended::closed_early()),
     };
-    let running = match started {
+    let mut running = match started {
         Ok(running) => running,
         Err(refused) => return Ok(Ended::early(ExitKind::Refused, RunState::Failed, refused.reason)),
     };
-    let mut ended = follow(ctx, session, keyboard, id, running, &mut files, plan.idle, cancel).await;
+    let offered = OfferedPorts::new(bench.ports, id, plan.run.project_id, running.net.clone());
+    let mut aside = Aside::new(ctx, id, offered, &mut running);
+    let (finished, why) = follow(session, keyboard, running, &mut files, &mut aside, plan.idle, cancel).await;
+    aside.finish().await;
+    let mut ended = describe(id, &finished, why, plan.idle);
     match files.finish().await {
         Ok(committed) => {
             if !committed.conflicts.is_empty() {
@@ -117,35 +121,30 @@ async fn live(
         Err(error) => {
             tracing::warn!(run.id = %id, %error, "what a terminal changed could not be saved");
             ended.exit.sentence.push_str(&format!(" What it changed last in the project's files could not be saved: {}", error.sentence()));
+            ended.changes = files.changes();
         }
+    }
+    for text in files.last_notices() {
+        session.tell(TerminalNotice::Notice { text });
     }
     Ok(ended)
 }
 
-fn spec_of(id: RunId, plan: &terminals::Plan, size: (u16, u16)) -> Spec {
-    let kind = Kind::Terminal;
+fn spec_of(run: &Run, network: Network, size: (u16, u16)) -> Spec {
     let argv = match std::path::Path::new("/usr/bin/bash").exists() {
         true => ["/usr/bin/bash", "--noprofile", "--norc", "-i"].map(String::from).to_vec(),
         false => ["/bin/sh", "-i"].map(String::from).to_vec(),
     };
     let env = [("PS1", PROMPT), ("HISTFILE", ""), ("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8")];
-    let size_of = |bytes: i64| u64::try_from(bytes).unwrap_or_default();
-    let limits = Limits {
-        wall: Duration::from_secs(u64::from(plan.limits.wall_s)),
-        memory_bytes: size_of(plan.limits.memory_bytes),
-        pids: plan.limits.pids,
-        output_bytes: size_of(plan.limits.output_bytes),
-        ..Limits::for_kind(kind)
-    };
     Spec {
-        id: id.0,
-        kind,
+        id: run.id.0,
+        kind: Kind::Terminal,
         argv,
-        dir: RunDir::Checkout(plan.project_id.0),
+        dir: RunDir::Checkout(run.project_id.0),
         cwd: String::new(),
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        limits,
-        network: Network::None,
+        limits: exec::limits_of(run),
+        network,
         tty: Some(size),
     }
 }
@@ -158,17 +157,15 @@ enum Why {
     Rights,
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything that one terminal is made of, in one place")]
 async fn follow(
-    ctx: &Ctx,
     session: &OpenSession,
     keyboard: Keyboard,
-    id: RunId,
     mut running: Running,
     files: &mut Held,
+    aside: &mut Aside<'_>,
     idle: Duration,
     cancel: &CancellationToken,
-) -> Ended {
+) -> (Finished, Option<Why>) {
     let typing = running.input.clone().map(|pty| {
         session.connect(pty.clone());
         AbortOnDropHandle::new(tokio::spawn(keyboard.type_into(pty)))
@@ -176,9 +173,10 @@ async fn follow(
     let mut why: Option<Why> = None;
     let mut watch = IdleWatch { idle, warned: false };
     let mut pace = Pace::default();
-    let mut rights_at = Instant::now() + RIGHTS_EVERY;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let rights = aside.until_rights_are_gone();
+    tokio::pin!(rights);
     loop {
         let stop = tokio::select! {
             chunk = running.output.recv() => {
@@ -187,22 +185,13 @@ async fn follow(
                 pace.spend(data.len()).await;
                 None
             }
-            () = cancel.cancelled(), if why.is_none() => Some(Why::Asked),
             text = files.notice() => {
                 session.tell(TerminalNotice::Notice { text });
                 None
             }
-            _ = tick.tick(), if why.is_none() => {
-                if watch.is_over(session) {
-                    Some(Why::Idle)
-                } else if Instant::now() >= rights_at {
-                    rights_at = Instant::now() + RIGHTS_EVERY;
-                    // A database that does not answer is no reason to take somebody's terminal away.
-                    (!terminals::opener_may_go_on(ctx, id).await.unwrap_or(true)).then_some(Why::Rights)
-                } else {
-                    None
-                }
-            }
+            () = cancel.cancelled(), if why.is_none() => Some(Why::Asked),
+            () = &mut rights, if why.is_none() => Some(Why::Rights),
+            _ = tick.tick(), if why.is_none() => watch.is_over(session).then_some(Why::Idle),
         };
         if stop.is_some() {
             why = stop;
@@ -211,10 +200,10 @@ async fn follow(
         }
     }
     drop(typing);
-    describe(id, &running.wait().await, why, idle)
+    (running.wait().await, why)
 }
 
-fn describe(id: RunId, finished: &sandbox::Finished, why: Option<Why>, idle: Duration) -> Ended {
+fn describe(id: RunId, finished: &Finished, why: Option<Why>, idle: Duration) -> Ended {
     let executed = exec::describe(id, finished, Sample::default());
     let (mut state, mut exit) = (executed.state, executed.exit);
     // A shell that ended by itself a moment before it was stopped still ended by itself.

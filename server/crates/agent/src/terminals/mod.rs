@@ -1,6 +1,7 @@
 //! Terminals of this process. The job of a terminal keeps its output in a ring; readers come and go, and what they take in has no
 //! influence on the program.
 
+mod aside;
 mod files;
 mod job;
 mod pace;
@@ -36,6 +37,8 @@ pub enum Shown {
     Notice(TerminalNotice),
     /// Nothing follows. Holds the sentence that says why; empty when only the terminal's row knows.
     Closed(String),
+    /// The way to the terminal is broken, and the reader has to look for it again.
+    Away,
 }
 
 /// One reader's end of a terminal, here or in another process.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sandbox::PtyInput;
 use tokio::{
     sync::{broadcast, mpsc, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use wire::terminals::{SIZE_MAX, TerminalNotice};
 
@@ -21,6 +21,8 @@ use super::{ring::Ring, viewer::Viewer};
 /// What was typed and not yet taken by the terminal. A program that reads nothing must not make the server remember everything.
 const INPUT_MOST: usize = 256 * 1024;
 const NOTICES: usize = 64;
+/// How long what is typed waits for a shell that shows no prompt.
+const PROMPT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How far the output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +67,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Keyboard {
     queue: mpsc::UnboundedReceiver<Bytes>,
     waiting: Arc<AtomicUsize>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl Keyboard {
-    /// Types into the terminal until it is gone or everyone has left.
+    /// Types into the terminal until it is gone. Begins with the prompt: until then a key would be echoed twice, and an interrupt
+    /// would end the shell before it takes it for one.
     pub async fn type_into(mut self, pty: PtyInput) {
+        let _ = timeout(PROMPT_PATIENCE, self.progress.wait_for(|progress| progress.end > 0)).await;
         while let Some(data) = self.queue.recv().await {
             let written = pty.write(&data).await;
             self.waiting.fetch_sub(data.len(), Ordering::AcqRel);
@@ -95,7 +100,8 @@ impl Session {
             sentence: OnceLock::new(),
             next_viewer: AtomicU64::new(1),
         };
-        (Arc::new(session), Keyboard { queue, waiting })
+        let progress = session.progress.subscribe();
+        (Arc::new(session), Keyboard { queue, waiting, progress })
     }
 
     // For the job.
@@ -142,10 +148,6 @@ impl Session {
 
     pub(super) fn size(&self) -> (u16, u16) {
         lock(&self.typed).size
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.progress.borrow().closed
     }
 
     pub(super) fn sentence(&self) -> String {

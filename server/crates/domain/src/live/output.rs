@@ -113,7 +113,8 @@ impl Reading {
         if last.output_end - self.seen <= BACKLOG {
             return Ok(None);
         }
-        let to = events::last_output(conn, stream, i64::MAX, last.output_end - BACKLOG).await?;
+        // The piece across the border goes too.
+        let to = events::first_output_beyond(conn, stream, last.output_end - BACKLOG - 1).await?;
         Ok(to.filter(|to| to.output_end > self.seen).map(|to| Skip { to, bytes: to.output_end - self.seen }))
     }
 

@@ -10,7 +10,7 @@ use wire::{
 };
 
 use super::RunJob;
-use crate::{Ctx, Error, Result, jobs, network, projects, settings};
+use crate::{Ctx, Error, Result, jobs, network, projects, settings, test_reports};
 
 /// Queues a command. Running code takes the same right as editing: it may change files.
 pub async fn start(ctx: &Ctx, project: ProjectId, request: StartRun) -> Result<Run> {
@@ -24,7 +24,7 @@ pub async fn start_in_turn(ctx: &Ctx, turn: TurnId, project: ProjectId, request:
 
 async fn insert(ctx: &Ctx, project: ProjectId, request: StartRun, turn: Option<TurnId>) -> Result<Run> {
     let user = ctx.require_user()?.id;
-    let cwd = request.cwd.as_deref().map(|cwd| cwd.trim_end_matches('/')).filter(|cwd| *cwd != ".").unwrap_or("");
+    let cwd = request.cwd.as_deref().filter(|cwd| *cwd != ".").unwrap_or("");
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Editor).await?;
     let mut fields = request.validate();
@@ -34,6 +34,10 @@ async fn insert(ctx: &Ctx, project: ProjectId, request: StartRun, turn: Option<T
         fields.extend(check_directory(&mut conn, project, cwd).await?);
     }
     drop(conn);
+    if request.kind == RunKind::TestRunner && request.command.trim().is_empty() && fields.is_empty() {
+        // Nothing to run is told at once, by the name of the field that would help.
+        test_reports::plan(ctx, project, "", &request.only).await?;
+    }
     let network = network_for(ctx, &request, &network::rules(ctx, project).await?, &mut fields);
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));

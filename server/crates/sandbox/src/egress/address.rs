@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_open() {
-        for open in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:9.9.9.9", "64:ff9b::808:808"] {
+        for open in
+            ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1", "::ffff:9.9.9.9", "64:ff9b::808:808"]
+        {
             assert_eq!(why_closed(open.parse().unwrap()), None, "{open}");
         }
         let closed = [

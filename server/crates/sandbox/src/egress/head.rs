@@ -1,7 +1,5 @@
 //! The first lines of a proxy request, read strictly: what is not understood is refused, never passed on.
 
-use std::net::IpAddr;
-
 /// What a client asks the proxy for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
@@ -53,7 +51,11 @@ pub(super) fn parse(head: &[u8]) -> Result<Request, BadHead> {
     let mut lines = text.split("\r\n");
     let words: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
     let [method, target, version] = words[..] else { return Err(bad(400, "The request line is not understood.")) };
-    if !matches!(version, "HTTP/1.1" | "HTTP/1.0") || method.is_empty() || !method.bytes().all(is_token) || !target.bytes().all(|b| b.is_ascii_graphic()) {
+    if !matches!(version, "HTTP/1.1" | "HTTP/1.0")
+        || method.is_empty()
+        || !method.bytes().all(is_token)
+        || !target.bytes().all(|b| b.is_ascii_graphic())
+    {
         return Err(bad(400, "The request line is not understood."));
     }
     let headers = lines.map(header).collect::<Result<Vec<_>, _>>()?;
@@ -167,10 +169,13 @@ mod tests {
     fn tunnels_name_a_host_and_a_port() {
         let asked = parse(b"CONNECT PyPI.org.:443 HTTP/1.1\r\nHost: elsewhere.net").unwrap();
         assert_eq!(asked, Request::Connect { host: "pypi.org".into(), port: 443 });
-        for bad in ["CONNECT pypi.org HTTP/1.1", "CONNECT pypi.org:0 HTTP/1.1", "CONNECT pypi.org:99999 HTTP/1.1", "CONNECT :443 HTTP/1.1"] {
+        for bad in ["CONNECT pypi.org HTTP/1.1", "CONNECT pypi.org:0 HTTP/1.1", "CONNECT pypi.org:99999 HTTP/1.1", "CONNECT :443 HTTP/1.1"]
+        {
             assert_eq!(status(bad), 400, "{bad}");
         }
-        for bad in ["CONNECT a b:1 HTTP/1.1", "CONNECT a\u{0}b:1 HTTP/1.1", "CONNECT user@pypi.org:443 HTTP/1.1", "CONNECT pypi.org:443 HTTP/2"] {
+        for bad in
+            ["CONNECT a b:1 HTTP/1.1", "CONNECT a\u{0}b:1 HTTP/1.1", "CONNECT user@pypi.org:443 HTTP/1.1", "CONNECT pypi.org:443 HTTP/2"]
+        {
             assert_eq!(status(bad), 400, "{bad}");
         }
     }

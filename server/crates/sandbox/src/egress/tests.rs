@@ -143,8 +143,7 @@ async fn a_plain_request_reaches_the_host_it_names_and_nothing_follows_it() {
     );
     let answer = ask(bench.proxy, &request).await;
     assert!(answer.ends_with("\r\n\r\nfine"), "{answer}");
-    let wanted =
-        format!("POST /p?q HTTP/1.1\r\nHost: host.test.org:{port}\r\nX: y\r\nContent-Length: 5\r\nConnection: close\r\n\r\nbody!");
+    let wanted = format!("POST /p?q HTTP/1.1\r\nHost: host.test.org:{port}\r\nX: y\r\nContent-Length: 5\r\nConnection: close\r\n\r\nbody!");
     assert_eq!(seen.await.unwrap(), wanted);
 }
 

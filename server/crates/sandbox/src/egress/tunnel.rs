@@ -20,12 +20,13 @@ pub(super) async fn both_ways(
     server.write_all(early).await?;
     bytes.fetch_add(early.len() as u64, Ordering::Relaxed);
     let moved = AtomicU64::new(0);
+    let counters = [bytes, &moved];
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let both = async {
         tokio::try_join!(
-            carry(&mut from_client, &mut to_server, u64::MAX, &[bytes, &moved]),
-            carry(&mut from_server, &mut to_client, u64::MAX, &[bytes, &moved])
+            carry(&mut from_client, &mut to_server, u64::MAX, &counters),
+            carry(&mut from_server, &mut to_client, u64::MAX, &counters)
         )
     };
     tokio::select! {
@@ -50,11 +51,12 @@ pub(super) async fn one_request(
     server.write_all(early).await?;
     bytes.fetch_add((head.len() + early.len()) as u64, Ordering::Relaxed);
     let moved = AtomicU64::new(0);
+    let counters = [bytes, &moved];
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
     let asking = async {
         let left = body - early.len() as u64;
-        let sent = pass(&mut from_client, &mut to_server, left, &[bytes, &moved]).await?;
+        let sent = pass(&mut from_client, &mut to_server, left, &counters).await?;
         if sent < left {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
@@ -64,7 +66,7 @@ pub(super) async fn one_request(
         Ok(())
     };
     tokio::select! {
-        answered = carry(&mut from_server, &mut to_client, u64::MAX, &[bytes, &moved]) => answered.map(|_| ()),
+        answered = carry(&mut from_server, &mut to_client, u64::MAX, &counters) => answered.map(|_| ()),
         failed = asking => failed,
         () = until_idle(&moved, idle) => Ok(()),
     }

@@ -74,8 +74,10 @@ pub fn jail_main(args: Vec<OsString>) -> ! {
     let Some(config) = read_config(&mut control) else { exit(125) };
     // SAFETY: see above.
     let net = with_network.then(|| unsafe { OwnedFd::from_raw_fd(NET_FD) });
-    if let (Some(net), Some(port)) = (&net, config.listen) {
-        net::send_listener(net.as_fd(), port);
+    if let (Some(net), Some(port)) = (&net, config.listen)
+        && !net::send_listener(net.as_fd(), port)
+    {
+        exit(125);
     }
     if !config.pid_namespace {
         unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };

@@ -34,9 +34,12 @@ pub(crate) fn decode_answer(bytes: [u8; ANSWER_SIZE]) -> (u32, i32) {
 }
 
 /// Makes the listener for the server's proxy and sends it. To be called before the command exists: it must not be able to
-/// take the port first.
-pub(super) fn send_listener(channel: BorrowedFd, port: u16) {
-    answer(channel, LISTENER, listen(port));
+/// take the port first. False when there is none, and then the command must not be started.
+pub(super) fn send_listener(channel: BorrowedFd, port: u16) -> bool {
+    let made = listen(port);
+    let works = made.is_ok();
+    answer(channel, LISTENER, made);
+    works
 }
 
 /// Answers one request. False when the other side is gone.

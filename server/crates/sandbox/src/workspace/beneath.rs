@@ -96,7 +96,7 @@ pub(crate) fn make_dirs(top: impl AsFd, path: &str) -> io::Result<OwnedFd> {
     Ok(dir)
 }
 
-fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+pub(crate) fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     for _ in 0..8 {
         match openat(parent, name, OFlags::RDONLY | DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
@@ -111,15 +111,86 @@ fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     Err(io::Error::other(format!("{name:?} keeps changing")))
 }
 
-/// Moves a finished file into place, replacing whatever is there.
-pub(crate) fn move_in(from: impl AsFd, from_name: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
+/// Moves a finished file into place. What stood there is afterwards in `from`, under the name that is returned: both change places
+/// in one step, so nobody ever finds the path empty, and nothing that was written to it until then is missed.
+pub(crate) fn swap_in(from: impl AsFd, from_name: &str, to: &OwnedFd, name: &str) -> io::Result<Option<String>> {
     for _ in 0..8 {
-        match renameat_with(&from, from_name, to, name, RenameFlags::empty()) {
-            Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => remove(to, name)?,
-            other => return Ok(other?),
+        match renameat_with(&from, from_name, to, name, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => {}
+            other => return other.map(|()| None).map_err(io::Error::from),
+        }
+        match renameat_with(&from, from_name, to, name, RenameFlags::EXCHANGE) {
+            Err(Errno::NOENT) => {}
+            // A directory that its owner may not write can't be moved. See `open_even_if_closed`.
+            Err(Errno::ACCESS) => rustix::fs::chmodat(to, name, Mode::from_raw_mode(0o755), AtFlags::empty())?,
+            Err(Errno::INVAL) => {
+                // Not every file system can exchange; then the path is empty for a moment.
+                let out = uuid::Uuid::now_v7().to_string();
+                match renameat_with(to, name, &from, out.as_str(), RenameFlags::NOREPLACE) {
+                    Err(Errno::NOENT) => continue,
+                    other => other?,
+                }
+                renameat_with(&from, from_name, to, name, RenameFlags::empty())?;
+                return Ok(Some(out));
+            }
+            other => return other.map(|()| Some(from_name.to_owned())).map_err(io::Error::from),
         }
     }
     Err(io::Error::other(format!("{name:?} keeps changing")))
+}
+
+/// Puts something beside `name`, under a name made of it: "main.py" becomes "main.conflict-<label>.py". Returns that name.
+/// The same content under the same name is kept once.
+pub(crate) fn move_beside(from: impl AsFd, from_name: &str, dir: &OwnedFd, name: &str, label: &str) -> io::Result<String> {
+    for attempt in 0..100 {
+        let beside = name_beside(name, &if attempt == 0 { label.to_owned() } else { format!("{label}-{attempt}") });
+        match renameat_with(&from, from_name, dir, beside.as_str(), RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) if same_content(from.as_fd(), from_name, dir.as_fd(), &beside) => {
+                remove(&from, from_name)?;
+                return Ok(beside);
+            }
+            Err(Errno::EXIST) => {}
+            other => return other.map(|()| beside).map_err(io::Error::from),
+        }
+    }
+    Err(io::Error::other(format!("there is no free name beside {name:?}")))
+}
+
+fn name_beside(name: &str, label: &str) -> String {
+    let (stem, extension) = match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() && extension.len() <= 20 => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
+    };
+    let room = 255 - ".conflict-".len() - label.len() - extension.len();
+    let end = (0..=room.min(stem.len())).rev().find(|end| stem.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}.conflict-{label}{extension}", &stem[..end])
+}
+
+fn same_content(a: BorrowedFd, a_name: &str, b: BorrowedFd, b_name: &str) -> bool {
+    let sha = |dir: BorrowedFd, name: &str| {
+        let stat = stat_name(dir, name).ok()??;
+        super::state::hash_entry(dir, name, &stat).ok().map(|(sha, _)| sha)
+    };
+    sha(a, a_name).is_some_and(|first| sha(b, b_name) == Some(first))
+}
+
+/// Whether a directory holds nothing but directories.
+pub(crate) fn is_bare(parent: impl AsFd, name: &str) -> io::Result<bool> {
+    fn look(dir: &OwnedFd, depth: usize) -> io::Result<bool> {
+        for entry in Dir::read_from(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let is_dir = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| kind(&stat) == FileType::Directory);
+            if !is_dir || depth > DEEP || !look(&open_even_if_closed(dir.as_fd(), name)?, depth + 1)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+    look(&open_even_if_closed(parent.as_fd(), name)?, 0)
 }
 
 /// Removes a file, link or whole directory. Nothing there is fine.
@@ -202,6 +273,15 @@ mod tests {
         for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b"] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_beside_stay_clear_and_short() {
+        assert_eq!(name_beside("main.py", "0a1b"), "main.conflict-0a1b.py");
+        assert_eq!(name_beside("Makefile", "0a1b"), "Makefile.conflict-0a1b");
+        assert_eq!(name_beside(".env", "0a1b"), ".env.conflict-0a1b");
+        let long = format!("{}.txt", "ü".repeat(125));
+        assert!(name_beside(&long, "0a1b2c3d").len() <= 255);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::owner::AsOwner;
 use super::scan::{self, ChangeAction};
-use super::state::{State, Tracked, hash_entry};
+use super::state::{State, Tracked, hash_entry, parse_sha};
 use super::walk::{self, Layer, Options};
 use super::{EntryKind, Result, WorkspaceError, Workspaces, beneath, mode_of, owner};
 use bytes::Bytes;
@@ -148,6 +148,7 @@ impl Pair {
 impl Workspaces {
     /// Starts a branch over the checkout as it is now. An existing one is left as it is.
     pub async fn create_branch(&self, project: Uuid, branch: Uuid) -> Result<()> {
+        let in_use = self.in_use(project);
         let _branch = self.lock_branch(project, branch).await;
         let reading = self.locks(project).lower.clone().read_owned().await;
         self.ensure_project(project)?;
@@ -155,7 +156,7 @@ impl Workspaces {
         let dir = self.project_dir(project);
         let overlay = self.uses_overlay();
         self.blocking(move || {
-            let _reading = reading;
+            let (_in_use, _reading) = (in_use, reading);
             let below = dir.join("branches").join(branch.to_string());
             if below.join("upper").is_dir() || below.join("copy").is_dir() {
                 return Ok(());
@@ -168,14 +169,14 @@ impl Workspaces {
             }
             let making = below.join("making");
             owner::make_dir(&making, 0o700, owner)?;
-            let mut base = State::default();
+            let mut base = State::unknown();
             copy_tree(&beneath::open_top(&dir.join("tree"))?, &beneath::open_top(&making)?, owner)?;
             let made = beneath::open_top(&making)?;
-            for change in scan::compare(&mut base, &made, owner)?.0 {
-                let tracked = Tracked { sha256: change.sha256, mode: change.mode, size: change.size, kind: change.kind, read: None };
-                base.files.insert(change.path, tracked);
+            for change in scan::compare(&mut base, &made, owner, None)?.0 {
+                let tracked = parse_sha(&change.sha256).map(|sha| Tracked { sha, mode: change.mode, size: change.size, kind: change.kind });
+                base.track(&change.path, tracked, 0);
             }
-            base.save(&below, "base.json")?;
+            base.save_base(&below)?;
             std::fs::rename(&making, below.join("copy"))?;
             Ok(())
         })
@@ -266,10 +267,10 @@ impl Workspaces {
             }
             // The state a copy began with is the server's own file, out of the project's reach.
             let base_dir = dir.join("branches").join(branch.to_string());
-            let mut base = State::load(&base_dir, "base.json");
-            let (changes, reads) = scan::compare(&mut base, &layers.upper, owner)?;
+            let mut base = State::load_base(&base_dir);
+            let (changes, reads) = scan::compare(&mut base, &layers.upper, owner, None)?;
             if reads > 0 {
-                base.save(&base_dir, "base.json")?;
+                base.save_base(&base_dir)?;
             }
             Ok(changes.into_iter().map(BranchChange::from).collect())
         })
@@ -354,7 +355,7 @@ impl Layers {
                 return Ok(());
             }
             own.insert(path.clone());
-            let (sha256, _) = hash_entry(seen.dir, seen.name, &seen.stat)?;
+            let sha256 = hex::encode(hash_entry(seen.dir, seen.name, &seen.stat)?.0);
             let action = self.compare_with_lower(seen.path, kind, mode, size, &sha256)?;
             changes.remove(&path);
             if let Some(action) = action {
@@ -377,7 +378,7 @@ impl Layers {
         }
         let (parent, name) = beneath::split(path);
         let dir = beneath::open_dir(lower, parent)?;
-        if hash_entry(dir.as_fd(), name, &before)?.0 != sha256 {
+        if hex::encode(hash_entry(dir.as_fd(), name, &before)?.0) != sha256 {
             return Ok(Some(BranchAction::Modified));
         }
         Ok((mode_of(kind, &before) != mode).then_some(BranchAction::ModeChanged))

@@ -159,7 +159,7 @@ impl Layers {
             let side = pair.side(layer)?;
             match kind_of(&stat) {
                 EntryKind::Symlink => self.put_link(&target, &beneath::read_link(side.as_fd(), name)?)?,
-                EntryKind::File => self.put(&target, &mut beneath::open_file(side, name)?, entry.mode)?,
+                _ => self.put(&target, &mut beneath::open_file(side, name)?, entry.mode)?,
             }
         }
         self.remove(from)

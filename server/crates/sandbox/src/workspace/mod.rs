@@ -1,25 +1,38 @@
 //! Checkouts and branches: a project's rows and blobs as directories.
 //!
 //! Below the work directory, per project: `tree` (the checkout), `branches/<id>/{upper,work}` or, where overlays are
-//! refused, `branches/<id>/copy`, and the server's own `state.json`, `tmp`, `scratch` and `mnt`. Everything inside `tree`
+//! refused, `branches/<id>/copy`, and the server's own `state`, `used`, `tmp`, `scratch` and `mnt`. Everything inside `tree`
 //! and the branches may be changed by a hostile job at any moment; see `beneath` and `owner` for how it is touched.
 
 pub(crate) mod beneath;
 mod branch;
 mod branch_edit;
+mod cleanup;
+mod codec;
+mod crew;
 mod ignores;
+mod layout;
+mod leavings;
+mod measure;
 mod owner;
 mod scan;
 mod state;
 mod sync;
 #[cfg(test)]
+mod sync_tests;
+#[cfg(test)]
 mod tests;
 mod walk;
+mod watch;
+#[cfg(test)]
+mod watch_tests;
 
 pub use branch::{BranchAction, BranchChange, ListEntry};
-pub(crate) use scan::measure;
+pub use cleanup::{Cleaned, InUse};
+pub(crate) use measure::measure;
 pub use scan::{Change, ChangeAction};
-pub use sync::Changes;
+pub use sync::{Changes, Collision, SavedFile};
+pub use watch::Watch;
 
 use crate::run::{Refused, RefusedKind};
 use crate::spec::RunDir;
@@ -29,14 +42,19 @@ use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use state::State;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::io::AsyncRead;
 use tokio::sync::{OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
+use watch::Watcher;
+
+/// Files of all checkouts together that are kept in memory between scans, at about 250 bytes each.
+const RECORDS_IN_MEMORY: usize = 400_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +62,8 @@ pub enum EntryKind {
     File,
     /// The content is the link's target.
     Symlink,
+    /// One that the project holds for itself; laid out, but never reported as changed. Others exist because of their files.
+    Directory,
 }
 
 /// One versioned file.
@@ -54,7 +74,7 @@ pub struct TreeEntry {
     pub kind: EntryKind,
     /// 0o644 or 0o755; other values are rounded to one of them.
     pub mode: u32,
-    /// Hex.
+    /// Hex; empty for directories.
     pub sha256: String,
     pub size: u64,
 }
@@ -82,6 +102,9 @@ pub enum WorkspaceError {
     TooLarge { path: String, limit: u64 },
     #[error("the branch does not exist")]
     NoBranch,
+    /// A command on a branch of the project is running, and the checkout below it can't change meanwhile.
+    #[error("a command on a branch of the project is running")]
+    Mounted,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -107,13 +130,18 @@ struct Inner {
     overlay: bool,
     owners: Mutex<HashMap<Uuid, u32>>,
     locks: Mutex<HashMap<Uuid, Arc<Locks>>>,
+    watcher: Arc<Watcher>,
 }
 
 #[derive(Default)]
 struct Locks {
     /// Read while the tree is mounted as a lower layer, written while a sync changes it.
     lower: Arc<RwLock<()>>,
-    state: Arc<tokio::sync::Mutex<()>>,
+    /// What is known about the checkout; None: to be loaded.
+    state: Arc<tokio::sync::Mutex<Option<State>>>,
+    exchange: Arc<tokio::sync::Mutex<()>>,
+    /// How many work with the project's directories right now.
+    uses: Arc<Mutex<usize>>,
     /// Per branch: held while it is mounted or written.
     branches: Mutex<HashMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -128,6 +156,7 @@ pub(crate) struct RunPlace {
     pub overlay: Option<(String, String)>,
     /// What the job's writes fill up.
     pub writable: PathBuf,
+    _in_use: InUse,
     _lower: Option<OwnedRwLockReadGuard<()>>,
     _branch: Option<OwnedMutexGuard<()>>,
 }
@@ -137,26 +166,22 @@ impl Workspaces {
     pub fn open(root: &Path, uid_base: Option<u32>, overlay: bool) -> io::Result<Workspaces> {
         owner::make_dir_all(root, 0o711)?;
         owner::make_dir(&root.join("run"), 0o755, None)?;
-        let inner = Inner { root: root.to_path_buf(), uid_base, overlay, owners: Mutex::default(), locks: Mutex::default() };
-        Ok(Workspaces { inner: Arc::new(inner) })
+        Ok(Workspaces::of(root, uid_base, overlay, Watcher::open()))
+    }
+
+    fn of(root: &Path, uid_base: Option<u32>, overlay: bool, watcher: Arc<Watcher>) -> Workspaces {
+        let inner = Inner { root: root.to_path_buf(), uid_base, overlay, owners: Mutex::default(), locks: Mutex::default(), watcher };
+        Workspaces { inner: Arc::new(inner) }
     }
 
     /// For a server whose work directory cannot be used: every call fails, nothing is created.
     pub(crate) fn unusable(root: &Path) -> Workspaces {
-        let inner = Inner { root: root.to_path_buf(), uid_base: None, overlay: false, owners: Mutex::default(), locks: Mutex::default() };
-        Workspaces { inner: Arc::new(inner) }
+        Workspaces::of(root, None, false, Watcher::blind())
     }
 
     /// The same directories; new branches are made the given way. Only before anything is in use.
     pub(crate) fn with_overlay(&self, overlay: bool) -> Workspaces {
-        let inner = Inner {
-            root: self.inner.root.clone(),
-            uid_base: self.inner.uid_base,
-            overlay,
-            owners: Mutex::default(),
-            locks: Mutex::default(),
-        };
-        Workspaces { inner: Arc::new(inner) }
+        Workspaces::of(&self.inner.root, self.inner.uid_base, overlay, self.inner.watcher.clone())
     }
 
     /// A project with an empty checkout of no revision.
@@ -166,37 +191,19 @@ impl Workspaces {
 
     /// The revision the checkout shows; None if there is none or a sync was interrupted.
     pub fn revision(&self, project: Uuid) -> Option<i64> {
-        State::load(&self.project_dir(project), "state.json").revision
-    }
-
-    /// Opens a regular file of the checkout for reading, never through a link, never blocking.
-    pub fn open_file(&self, project: Uuid, path: &str) -> io::Result<File> {
-        let owner = self.owner(project)?;
-        let top = beneath::open_top(&self.project_dir(project).join("tree"))?;
-        let _as_owner = AsOwner::enter(owner)?;
-        beneath::open_file(&top, path)
+        state::read_revision(&self.project_dir(project))
     }
 
     /// Removes checkout, branches and state, and frees the project's uid. The project must have no run in flight.
     pub async fn drop_project(&self, project: Uuid) -> Result<()> {
         let unmounted = self.lock_lower_for_writing(project).await;
+        let mut cached = self.lock_state(project).await;
         let owner = self.owner(project)?;
         let dir = self.project_dir(project);
         self.blocking(move || {
             let _unmounted = unmounted;
-            if dir.exists() {
-                let top = beneath::open_top(&dir)?;
-                for name in ["tree", "tmp", "scratch"] {
-                    empty_as_owner(&dir.join(name), owner)?;
-                }
-                for branch in fs::read_dir(dir.join("branches"))?.flatten() {
-                    branch::empty_branch(&branch.path(), owner)?;
-                }
-                drop(top);
-                let (parent, name) = (dir.parent().unwrap_or(&dir), project.to_string());
-                beneath::remove(beneath::open_top(parent)?, &name)?;
-            }
-            Ok(())
+            *cached = None;
+            cleanup::remove_project_dir(&dir, owner)
         })
         .await?;
         if self.inner.uid_base.is_some() {
@@ -210,7 +217,13 @@ impl Workspaces {
     pub(crate) fn remove_leftovers(&self) -> io::Result<u32> {
         let mut removed = 0;
         for entry in fs::read_dir(&self.inner.root)?.flatten() {
-            let Ok(project) = Uuid::parse_str(&entry.file_name().to_string_lossy()) else {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if let Some(project) = cleanup::being_removed(&name) {
+                cleanup::remove_project_dir(&entry.path(), self.owner(project)?).map_err(io::Error::other)?;
+                removed += 1;
+                continue;
+            }
+            let Ok(project) = Uuid::parse_str(&name) else {
                 continue;
             };
             let (dir, owner) = (entry.path(), self.owner(project)?);
@@ -238,6 +251,7 @@ impl Workspaces {
     pub(crate) async fn place(&self, dir: &RunDir) -> Result<RunPlace, Refused> {
         let failed = |e: WorkspaceError| Refused::new(RefusedKind::Failed, format!("The checkout is not usable: {e}."));
         let project = dir.project();
+        let in_use = self.in_use(project);
         let project_dir = self.project_dir(project);
         if !project_dir.join("tree").is_dir() {
             return Err(Refused::new(RefusedKind::Invalid, "The project is not checked out on this worker."));
@@ -250,6 +264,7 @@ impl Workspaces {
             project_dir,
             work: "tree".into(),
             overlay: None,
+            _in_use: in_use,
             _lower: None,
             _branch: None,
         };
@@ -319,8 +334,35 @@ impl Workspaces {
         self.locks(project).lower.clone().write_owned().await
     }
 
-    async fn lock_state(&self, project: Uuid) -> OwnedMutexGuard<()> {
-        self.locks(project).state.clone().lock_owned().await
+    async fn lock_state(&self, project: Uuid) -> OwnedMutexGuard<Option<State>> {
+        let mut state = self.locks(project).state.clone().lock_owned().await;
+        if let Some(state) = state.as_mut() {
+            state.used_at = Instant::now();
+        }
+        state
+    }
+
+    /// Whoever brings a project's rows and its checkout together holds this meanwhile, so that nobody lays out new content between
+    /// another's scan and what that becomes.
+    pub async fn lock_exchange(&self, project: Uuid) -> OwnedMutexGuard<()> {
+        self.locks(project).exchange.clone().lock_owned().await
+    }
+
+    /// Forgets the states that were not used for longest when more is held than is worth the memory. All of them can be loaded
+    /// again.
+    fn trim_memory(&self, keep: Uuid) {
+        let locks = self.inner.locks.lock().unwrap_or_else(|e| e.into_inner());
+        let mut held: Vec<_> = locks.iter().filter_map(|(id, locks)| Some((*id, locks.state.clone().try_lock_owned().ok()?))).collect();
+        drop(locks);
+        held.retain(|(_, state)| state.is_some());
+        held.sort_by_key(|(id, state)| (*id != keep, state.as_ref().map(|s| std::cmp::Reverse(s.used_at))));
+        let mut records = 0;
+        for (id, state) in &mut held {
+            records += state.as_ref().map_or(0, State::len);
+            if records > RECORDS_IN_MEMORY && *id != keep {
+                **state = None;
+            }
+        }
     }
 
     async fn lock_branch(&self, project: Uuid, branch: Uuid) -> OwnedMutexGuard<()> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 #[derive(Default)]
-struct Blobs(HashMap<String, Vec<u8>>);
+pub struct Blobs(pub HashMap<String, Vec<u8>>);
 
 #[async_trait]
 impl BytesSource for Blobs {
@@ -17,49 +17,49 @@ impl BytesSource for Blobs {
     }
 }
 
-struct Bed {
+pub struct Bed {
     _dir: tempfile::TempDir,
-    workspaces: Workspaces,
-    project: Uuid,
-    blobs: Blobs,
+    pub workspaces: Workspaces,
+    pub project: Uuid,
+    pub blobs: Blobs,
 }
 
 impl Bed {
-    fn new(overlay: bool) -> Bed {
+    pub fn new(overlay: bool) -> Bed {
         let dir = tempfile::tempdir().unwrap();
         let root = rustix::process::geteuid().is_root();
         let workspaces = Workspaces::open(dir.path(), root.then_some(1_500_000), overlay).unwrap();
         Bed { _dir: dir, workspaces, project: Uuid::now_v7(), blobs: Blobs::default() }
     }
 
-    fn entry(&mut self, path: &str, text: &str) -> TreeEntry {
+    pub fn entry(&mut self, path: &str, text: &str) -> TreeEntry {
         self.entry_as(path, text, EntryKind::File)
     }
 
-    fn entry_as(&mut self, path: &str, text: &str, kind: EntryKind) -> TreeEntry {
+    pub fn entry_as(&mut self, path: &str, text: &str, kind: EntryKind) -> TreeEntry {
         let sha256 = hex::encode(Sha256::digest(text));
         self.blobs.0.insert(sha256.clone(), text.into());
         TreeEntry { path: path.into(), kind, mode: 0o644, sha256, size: text.len() as u64 }
     }
 
-    async fn sync(&self, to: i64, changes: Changes) -> Result<()> {
+    pub async fn sync(&self, to: i64, changes: Changes) -> Result<Vec<Collision>> {
         let source = Arc::new(Blobs(self.blobs.0.clone()));
         self.workspaces.sync(self.project, to, changes, source).await
     }
 
-    fn tree(&self) -> PathBuf {
+    pub fn tree(&self) -> PathBuf {
         self.workspaces.project_dir(self.project).join("tree")
     }
 
     /// Writes as a job would: with the project's rights.
-    fn as_job<T>(&self, work: impl FnOnce(&Path) -> T) -> T {
+    pub fn as_job<T>(&self, work: impl FnOnce(&Path) -> T) -> T {
         let tree = self.tree();
         std::env::set_current_dir(&tree).unwrap();
         let _as_owner = AsOwner::enter(self.workspaces.owner(self.project).unwrap()).unwrap();
         work(Path::new("."))
     }
 
-    async fn three_files(overlay: bool) -> Bed {
+    pub async fn three_files(overlay: bool) -> Bed {
         let mut bed = Bed::new(overlay);
         let files = vec![bed.entry("a.txt", "one"), bed.entry("d/b.txt", "two"), bed.entry("d/e/c.txt", "three")];
         bed.sync(1, Changes::Full(files)).await.unwrap();
@@ -67,7 +67,7 @@ impl Bed {
     }
 }
 
-fn brief(changes: &[Change]) -> Vec<(&str, ChangeAction)> {
+pub fn brief(changes: &[Change]) -> Vec<(&str, ChangeAction)> {
     changes.iter().map(|c| (c.path.as_str(), c.action)).collect()
 }
 

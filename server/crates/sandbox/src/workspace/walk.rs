@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Directories nested deeper are left out: no project is like that on purpose.
-const DEEPEST: usize = 128;
+pub(super) const DEEPEST: usize = 128;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layer {

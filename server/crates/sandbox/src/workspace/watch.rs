@@ -11,7 +11,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -22,6 +21,7 @@ const MOST_DIRECTORIES: usize = 16_384;
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// A busy job makes thousands of events; reading them is put off for so long.
 const GATHER: Duration = Duration::from_millis(20);
+const EVENTS_AT_A_TIME: usize = 20_000;
 
 fn wanted() -> WatchFlags {
     WatchFlags::CREATE
@@ -185,28 +185,34 @@ impl Watcher {
         if reader.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let Some(fd) = self.fd.as_ref().and_then(|fd| fd.try_clone().ok()).and_then(|fd| AsyncFd::new(fd).ok()) else {
-            return;
-        };
+        let Some(fd) = self.fd.as_ref().and_then(|fd| fd.try_clone().ok()) else { return };
+        let Ok(fd) = crate::pipes::watch_fd(fd) else { return };
         let watcher = Arc::downgrade(self);
         *reader = Some(tokio::spawn(async move {
             while let Ok(mut ready) = fd.readable().await {
                 let Some(watcher) = watcher.upgrade() else { return };
-                watcher.drain(fd.get_ref());
-                ready.clear_ready();
+                if watcher.drain(fd.get_ref()) {
+                    ready.clear_ready();
+                }
                 drop(watcher);
                 tokio::time::sleep(GATHER).await;
             }
         }));
     }
 
-    fn drain(&self, fd: &OwnedFd) {
+    /// True when nothing is left to read for now.
+    fn drain(&self, fd: &OwnedFd) -> bool {
         let mut buffer = [MaybeUninit::<u8>::uninit(); 32 * 1024];
         let mut events = inotify::Reader::new(fd, &mut buffer);
         let mut table = self.lock();
         let mut changed = HashSet::new();
-        // An error is "no more for now", or one that the next round meets again.
-        while let Ok(event) = events.next() {
+        let mut is_empty = false;
+        for _ in 0..EVENTS_AT_A_TIME {
+            // An error is "no more for now", or one that the next round meets again.
+            let Ok(event) = events.next() else {
+                is_empty = true;
+                break;
+            };
             if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                 changed.extend(table.projects.keys().copied());
             } else if event.events().contains(ReadFlags::IGNORED) {
@@ -224,6 +230,7 @@ impl Watcher {
                 watched.signal.send_modify(|n| *n += 1);
             }
         }
+        is_empty
     }
 
     fn say_once(&self, error: Errno) {
@@ -283,11 +290,12 @@ impl Watching {
             return;
         }
         let mut table = self.watcher.lock();
-        let Some(watched) = table.projects.get_mut(&self.project) else { return };
+        let Table { by_wd, projects } = &mut *table;
+        let Some(watched) = projects.get_mut(&self.project) else { return };
         let unseen: Vec<i32> = watched.directories.iter().filter(|(_, scan)| **scan != self.scan).map(|(wd, _)| *wd).collect();
         for wd in unseen {
             watched.directories.remove(&wd);
-            table.by_wd.remove(&wd);
+            by_wd.remove(&wd);
             if let Some(fd) = &self.watcher.fd {
                 let _ = inotify::remove_watch(fd, wd);
             }

@@ -30,6 +30,52 @@ impl sandbox::BytesSource for Blobs {
     }
 }
 
+/// Set for a test that runs again elsewhere: where the helper is, and that nothing may be skipped.
+const HELPER: &str = "SANDBOX_TEST_HELPER";
+const MUST_RUN: &str = "SANDBOX_TESTS_MUST_RUN";
+/// An ordinary uid that owns nothing.
+pub const NOBODY: &str = "65534";
+
+/// This test program and the helper where every user can execute them.
+pub struct Copy {
+    pub dir: tempfile::TempDir,
+}
+
+impl Copy {
+    pub fn make() -> Copy {
+        let dir = work_dir();
+        for (from, name) in [(std::env::current_exe().unwrap(), "tests"), (env!("CARGO_BIN_EXE_jail").into(), "helper")] {
+            std::fs::copy(from, dir.path().join(name)).unwrap();
+            std::fs::set_permissions(dir.path().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Copy { dir }
+    }
+
+    /// Runs tests of this program by `launcher` (program and arguments that come before). Panics with their output if one fails.
+    pub fn run(&self, launcher: &[&str], tests: &[&str]) -> String {
+        let output = std::process::Command::new(launcher[0])
+            .args(&launcher[1..])
+            .arg(self.dir.path().join("tests"))
+            .args(tests)
+            .args(["--nocapture", "--test-threads", "2"])
+            .env(HELPER, self.dir.path().join("helper"))
+            .env(MUST_RUN, "1")
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let text = format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{launcher:?} {tests:?}:\n{text}");
+        text
+    }
+
+    /// As an ordinary user: a server without privileges.
+    pub fn run_unprivileged(&self, tests: &[&str]) -> String {
+        let ids = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+        let launcher: Vec<&str> = std::iter::once("/usr/bin/setpriv").chain(ids).collect();
+        self.run(&launcher, tests)
+    }
+}
+
 pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
@@ -39,7 +85,8 @@ pub fn work_dir() -> tempfile::TempDir {
 }
 
 pub fn config(work_dir: PathBuf, tier: TierChoice) -> Config {
-    let helper = Some(env!("CARGO_BIN_EXE_jail").into());
+    let helper = std::env::var_os(HELPER).map_or_else(|| env!("CARGO_BIN_EXE_jail").into(), PathBuf::from);
+    let helper = Some(helper);
     Config { tier, helper, allow_weak: true, ..Config::new(work_dir) }
 }
 
@@ -55,7 +102,7 @@ pub async fn bed(tier: TierChoice) -> Option<Bed> {
     let probe = sandbox.probe_result();
     println!("asked for {tier:?}, got {} (cgroup {:?}, overlay {})", probe.tier, probe.cgroup, probe.overlay);
     if probe.tier == Tier::S0 {
-        if is_root() && std::env::var_os("SANDBOX_TESTS_MAY_SKIP").is_none() {
+        if std::env::var_os(MUST_RUN).is_some() || (is_root() && std::env::var_os("SANDBOX_TESTS_MAY_SKIP").is_none()) {
             panic!("tier {tier:?} does not work here: {}\n{:#?}", probe.reason, probe.findings);
         }
         println!("SKIPPED: tier {tier:?} does not work here: {}", probe.reason);
@@ -109,9 +156,13 @@ impl Bed {
 
     /// A Python program given as text.
     pub async fn python(&self, code: &str) -> Outcome {
+        self.run_spec(self.python_spec(code)).await
+    }
+
+    pub fn python_spec(&self, code: &str) -> Spec {
         let mut spec = self.spec("");
         spec.argv = vec!["/usr/bin/python3".into(), "-c".into(), code.into()];
-        self.run_spec(spec).await
+        spec
     }
 
     pub async fn run_spec(&self, spec: Spec) -> Outcome {
@@ -128,6 +179,13 @@ impl Bed {
         let text = |v: Vec<u8>| String::from_utf8_lossy(&v).into_owned();
         Outcome { finished, out: text(out), err: text(err) }
     }
+}
+
+/// The same Python program outside of any sandbox: the control.
+pub fn python_outside(code: &str) -> String {
+    let output = std::process::Command::new("/usr/bin/python3").args(["-c", code]).output().unwrap();
+    assert!(output.status.success(), "control: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Host processes whose command line contains `marker`, this one aside.

@@ -10,23 +10,30 @@ use wire::{
     jobs::{JobState, Progress},
 };
 
-use crate::world::{at, begin, commit, id, job, read, user, write};
+use crate::world::{at, begin, commit, id, job, job_in, read, user, write};
 
 async fn claim(db: &Db, now: Micros, lease_until: Micros, per_user: i64) -> Option<jobs::JobRow> {
-    write!(db, tx => jobs::claim(&mut tx, "worker", now, lease_until, per_user))
+    claim_in(db, "work", now, lease_until, per_user, 0).await
+}
+
+async fn claim_in(db: &Db, lane: &str, now: Micros, lease_until: Micros, per_user: i64, in_all: i64) -> Option<jobs::JobRow> {
+    let claim = jobs::Claim { worker: "worker", lane, now, lease_until, per_user, in_all };
+    write!(db, tx => jobs::claim(&mut tx, &claim))
 }
 
 async fn finish(db: &Db, row: &jobs::JobRow) -> bool {
     write!(db, tx => jobs::finish(&mut tx, row.id, row.fence, JobState::Succeeded, None, at(60)))
 }
 
-/// Many workers claim until nothing is left; answers what was claimed and how many of one user were seen running at most.
-async fn work_off(db: &Db, per_user: i64) -> (Vec<JobId>, HashMap<UserId, i64>) {
+/// Many workers claim until nothing is left; answers what was claimed, and how many were seen running at most: of one user, in all.
+async fn work_off(db: &Db, per_user: i64, in_all: i64) -> (Vec<JobId>, HashMap<UserId, i64>, i64) {
     #[derive(Default)]
     struct Seen {
         claimed: Vec<JobId>,
         running: HashMap<UserId, i64>,
         most: HashMap<UserId, i64>,
+        running_in_all: i64,
+        most_in_all: i64,
     }
     let seen = Arc::new(Mutex::new(Seen::default()));
     let workers: Vec<_> = (0..8)
@@ -34,7 +41,7 @@ async fn work_off(db: &Db, per_user: i64) -> (Vec<JobId>, HashMap<UserId, i64>) 
             let (db, seen) = (db.clone(), seen.clone());
             tokio::spawn(async move {
                 loop {
-                    let Some(row) = claim(&db, at(10), at(40), per_user).await else {
+                    let Some(row) = claim_in(&db, "work", at(10), at(40), per_user, in_all).await else {
                         if jobs::summary(&mut read(&db).await, at(10)).await.unwrap().queued == 0 {
                             return;
                         }
@@ -50,9 +57,15 @@ async fn work_off(db: &Db, per_user: i64) -> (Vec<JobId>, HashMap<UserId, i64>) 
                         let running = *running;
                         let most = seen.most.entry(user).or_default();
                         *most = running.max(*most);
+                        seen.running_in_all += 1;
+                        seen.most_in_all = seen.most_in_all.max(seen.running_in_all);
                     }
                     tokio::time::sleep(Duration::from_millis(2)).await;
-                    *seen.lock().unwrap().running.get_mut(&user).unwrap() -= 1;
+                    {
+                        let mut seen = seen.lock().unwrap();
+                        *seen.running.get_mut(&user).unwrap() -= 1;
+                        seen.running_in_all -= 1;
+                    }
                     assert!(finish(&db, &row).await);
                 }
             })
@@ -62,7 +75,7 @@ async fn work_off(db: &Db, per_user: i64) -> (Vec<JobId>, HashMap<UserId, i64>) 
         worker.await.unwrap();
     }
     let mut seen = seen.lock().unwrap();
-    (std::mem::take(&mut seen.claimed), std::mem::take(&mut seen.most))
+    (std::mem::take(&mut seen.claimed), std::mem::take(&mut seen.most), seen.most_in_all)
 }
 
 pub async fn each_job_is_claimed_once(db: Db) {
@@ -73,7 +86,7 @@ pub async fn each_job_is_claimed_once(db: Db) {
             queued.push(job(&db, Some(user), at(n % 5)).await);
         }
     }
-    let (mut claimed, _) = work_off(&db, 100).await;
+    let (mut claimed, ..) = work_off(&db, 100, 0).await;
     claimed.sort_unstable();
     queued.sort_unstable();
     assert_eq!(claimed, queued);
@@ -88,7 +101,7 @@ pub async fn a_user_has_at_most_the_agreed_number_running(db: Db) {
         job(&db, Some(ada), at(0)).await;
         job(&db, Some(bob), at(0)).await;
     }
-    let (claimed, most) = work_off(&db, 2).await;
+    let (claimed, most, _) = work_off(&db, 2, 0).await;
     assert_eq!(claimed.len(), 80);
     assert!(most.values().all(|most| *most <= 2), "{most:?}");
 
@@ -99,6 +112,17 @@ pub async fn a_user_has_at_most_the_agreed_number_running(db: Db) {
     for _ in 0..3 {
         assert!(claim(&db, at(1), at(40), 1).await.is_some());
     }
+}
+
+pub async fn all_users_together_have_at_most_the_agreed_number_running(db: Db) {
+    for name in ["ada", "bob", "cyd"] {
+        let user = user(&db, name).await;
+        for _ in 0..20 {
+            job(&db, Some(user), at(0)).await;
+        }
+    }
+    let (claimed, _, most) = work_off(&db, 100, 3).await;
+    assert_eq!((claimed.len(), most), (60, 3));
 }
 
 pub async fn many_jobs_of_one_user_do_not_starve_another(db: Db) {
@@ -114,12 +138,77 @@ pub async fn many_jobs_of_one_user_do_not_starve_another(db: Db) {
     assert_eq!(claim(&db, at(10), at(40), 100).await.unwrap().user_id, Some(ada), "{later} is not due");
 }
 
+/// One place only, so that nobody ever has fewer running than another: turns alone decide.
+pub async fn one_slot_serves_users_in_turn(db: Db) {
+    let (ada, bob, cyd) = (user(&db, "ada").await, user(&db, "bob").await, user(&db, "cyd").await);
+    for _ in 0..100 {
+        job(&db, Some(ada), at(0)).await;
+    }
+    let mut now = 10;
+    let mut next = async |count: usize| {
+        let mut served = Vec::new();
+        for _ in 0..count {
+            now += 1;
+            let row = claim_in(&db, "work", at(now), at(now + 30), 2, 1).await.unwrap();
+            assert!(claim_in(&db, "work", at(now), at(now + 30), 2, 1).await.is_none(), "the only place is taken");
+            served.push(row.user_id.unwrap());
+            assert!(finish(&db, &row).await);
+        }
+        served
+    };
+    assert_eq!(next(3).await, [ada, ada, ada]);
+    job(&db, Some(bob), at(5)).await;
+    assert_eq!(next(2).await, [bob, ada], "the one does not wait for the hundred");
+    for _ in 0..3 {
+        job(&db, Some(bob), at(6)).await;
+        job(&db, Some(cyd), at(7)).await;
+    }
+    assert_eq!(next(7).await, [cyd, bob, ada, cyd, bob, ada, cyd]);
+    assert_eq!(next(4).await, [bob, ada, ada, ada]);
+}
+
+pub async fn priorities_decide_between_the_jobs_of_one_user_only(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let low = job_in(&db, Some(ada), at(0), "work", 0).await;
+    let old = job_in(&db, Some(ada), at(1), "work", 10).await;
+    let young = job_in(&db, Some(ada), at(2), "work", 10).await;
+    let first = claim(&db, at(10), at(40), 9).await.unwrap();
+    assert_eq!(first.id, old);
+    let humble = job_in(&db, Some(bob), at(3), "work", -5).await;
+    assert_eq!(claim(&db, at(11), at(40), 9).await.unwrap().id, humble, "nobody gets ahead of another by asking for important things");
+    assert_eq!(claim(&db, at(12), at(40), 9).await.unwrap().id, young);
+    assert_eq!(claim(&db, at(13), at(40), 9).await.unwrap().id, low);
+}
+
+pub async fn lanes_do_not_wait_for_each_other(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (work, terminal) = (job(&db, Some(ada), at(0)).await, job_in(&db, Some(ada), at(0), "terminal", 0).await);
+    job_in(&db, Some(ada), at(0), "terminal", 0).await;
+    assert!(jobs::is_due(&mut read(&db).await, "terminal", at(1)).await.unwrap());
+    assert!(!jobs::is_due(&mut read(&db).await, "other", at(1)).await.unwrap());
+    let row = claim_in(&db, "terminal", at(1), at(40), 1, 1).await.unwrap();
+    assert_eq!((row.id, row.lane.as_str()), (terminal, "terminal"));
+    assert!(claim_in(&db, "terminal", at(1), at(40), 1, 0).await.is_none(), "one terminal each");
+    assert_eq!(claim_in(&db, "work", at(1), at(40), 1, 1).await.unwrap().id, work, "which takes no place from work");
+    assert!(!jobs::is_due(&mut read(&db).await, "work", at(1)).await.unwrap());
+}
+
 pub async fn a_lost_lease_can_no_longer_write(db: Db) {
     let queued = job(&db, None, at(0)).await;
     let mut tx = begin(&db).await;
     jobs::insert(
         &mut tx,
-        &jobs::NewJob { id: id(), kind: "late", payload: "{}", user_id: None, project_id: None, max_attempts: 1, at: at(900) },
+        &jobs::NewJob {
+            id: id(),
+            kind: "late",
+            lane: "work",
+            priority: 0,
+            payload: "{}",
+            user_id: None,
+            project_id: None,
+            max_attempts: 1,
+            at: at(900),
+        },
     )
     .await
     .unwrap();
@@ -155,12 +244,48 @@ pub async fn expired_leases_are_found(db: Db) {
     job(&db, None, at(3)).await;
     let ids = |rows: Vec<jobs::JobRow>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
     let mut c = read(&db).await;
-    assert_eq!(ids(jobs::abandoned(&mut c, at(10), false).await.unwrap()), []);
-    assert_eq!(ids(jobs::abandoned(&mut c, at(11), false).await.unwrap()), [short]);
-    assert_eq!(ids(jobs::abandoned(&mut c, at(5), true).await.unwrap()), [short, long]);
+    assert_eq!(ids(jobs::abandoned(&mut c, at(10), None, false).await.unwrap()), []);
+    assert_eq!(ids(jobs::abandoned(&mut c, at(11), None, false).await.unwrap()), [short]);
+    assert_eq!(ids(jobs::abandoned(&mut c, at(5), None, true).await.unwrap()), [short, long]);
+    assert_eq!(ids(jobs::abandoned(&mut c, at(5), Some("worker"), false).await.unwrap()), [short, long]);
+    assert_eq!(ids(jobs::abandoned(&mut c, at(5), Some("another"), false).await.unwrap()), []);
     let summary = jobs::summary(&mut c, at(4)).await.unwrap();
     assert_eq!((summary.queued, summary.running, summary.dead, summary.oldest_due), (1, 2, 0, Some(at(3))));
     assert_eq!(jobs::summary(&mut c, at(2)).await.unwrap().oldest_due, None);
+}
+
+pub async fn one_of_many_reapers_gets_a_lost_job(db: Db) {
+    let queued = job(&db, None, at(0)).await;
+    let row = claim(&db, at(1), at(10), 1).await.unwrap();
+    let reapers: Vec<_> = (0..8)
+        .map(|n| {
+            let (db, fence) = (db.clone(), row.fence);
+            tokio::spawn(async move { write!(&db, tx => jobs::take_over(&mut tx, queued, fence, &format!("reaper {n}"), at(50))) })
+        })
+        .collect();
+    let mut taken = Vec::new();
+    for reaper in reapers {
+        taken.extend(reaper.await.unwrap());
+    }
+    assert_eq!(taken.len(), 1);
+    assert_eq!((taken[0].fence, taken[0].lease_until, taken[0].attempts), (2, Some(at(50)), 1));
+    assert!(!finish(&db, &row).await, "the worker that came back has nothing to say");
+    assert!(finish(&db, &taken[0]).await);
+}
+
+pub async fn a_worker_asks_for_all_its_cancels_at_once(db: Db) {
+    let (one, two, three) = (job(&db, None, at(0)).await, job(&db, None, at(1)).await, job(&db, None, at(2)).await);
+    for expected in [one, two] {
+        assert_eq!(claim(&db, at(3), at(30), 1).await.unwrap().id, expected);
+    }
+    write!(&db, tx => jobs::request_cancel(&mut tx, two, at(4)));
+    write!(&db, tx => jobs::ask_to_stop(&mut tx, one));
+    write!(&db, tx => jobs::ask_to_stop(&mut tx, three));
+    let mut cancelled = jobs::cancelled_of(&mut read(&db).await, "worker").await.unwrap();
+    cancelled.sort_unstable();
+    assert_eq!(cancelled, [one, two]);
+    assert!(jobs::cancelled_of(&mut read(&db).await, "another").await.unwrap().is_empty());
+    assert_eq!(claim(&db, at(5), at(30), 1).await.unwrap().id, three, "asking to stop leaves the queue alone");
 }
 
 pub async fn cancelling_and_dead_letters(db: Db) {

@@ -1,4 +1,4 @@
-use store::{Db, Error, events, users};
+use store::{Db, Error, InProcessBus, LiveBus, Signal, events, users, watch_log};
 use wire::{
     UserId,
     event::{EventKind, OutputChannel, Stream},
@@ -46,6 +46,45 @@ pub async fn appended_events_have_no_gaps(db: Db) {
     assert!(seen.iter().all(|event| event.stream == stream && event.kind != delta("undone")));
     assert_eq!(events::last_seq(&mut read(&db).await, stream).await.unwrap(), total as i64);
     assert_eq!(events::after(&mut read(&db).await, Stream::Admin, 0, 10).await.unwrap(), []);
+}
+
+pub async fn other_processes_events_are_found_in_the_log(db: Db) {
+    let (followed, quiet, new): (Stream, Stream, Stream) = (Stream::Turn(id()), Stream::Turn(id()), Stream::Turn(id()));
+    let append = async |stream, text: &str| {
+        let mut tx = begin(&db).await;
+        events::append(&mut tx, stream, at(0), vec![delta(text)]).await.unwrap();
+        commit(tx).await.events
+    };
+    append(quiet, "old").await;
+    append(followed, "old").await;
+    let mut found = events::last_seqs(&mut read(&db).await, &[followed, quiet, new]).await.unwrap();
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        {
+            let mut both = [(followed, 1), (quiet, 1)];
+            both.sort_unstable();
+            both
+        },
+        "and nothing of what never happened"
+    );
+
+    let bus = InProcessBus::new();
+    let mut reader = bus.subscribe(&[followed]).await;
+    let mut reader_of_quiet = bus.subscribe(&[quiet]).await;
+    let watching = tokio::spawn(watch_log(db.clone(), bus.clone(), || true));
+    // What was there before the first look may be new to its reader.
+    assert!(matches!(reader.next().await, Some(Signal::Lagged)));
+    assert!(matches!(reader_of_quiet.next().await, Some(Signal::Lagged)));
+    append(followed, "by another process").await;
+    assert!(matches!(reader.next().await, Some(Signal::Lagged)));
+    bus.publish(append(followed, "by this one").await).await;
+    assert!(matches!(reader.next().await, Some(Signal::Event(event)) if event.seq == 3));
+    append(followed, "by another process again").await;
+    assert!(matches!(reader.next().await, Some(Signal::Lagged)), "only now");
+    let nothing = tokio::time::timeout(std::time::Duration::from_millis(50), reader_of_quiet.next()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+    watching.abort();
 }
 
 pub async fn a_dropped_transaction_leaves_nothing(db: Db) {
@@ -105,7 +144,13 @@ pub async fn output_is_found_by_its_bytes(db: Db) {
     let stream = Stream::Run(id());
     let piece = |offset, data: &str| EventKind::Output { channel: OutputChannel::Stdout, offset, data: data.to_owned() };
     // "hello", " you", then something else, then "!".
-    let kinds = vec![EventKind::RunQueued {}, piece(0, "aGVsbG8="), piece(5, "IHlvdQ=="), EventKind::RunNoted { text: "x".to_owned() }, piece(9, "IQ==")];
+    let kinds = vec![
+        EventKind::RunQueued {},
+        piece(0, "aGVsbG8="),
+        piece(5, "IHlvdQ=="),
+        EventKind::RunNoted { text: "x".to_owned() },
+        piece(9, "IQ=="),
+    ];
     write!(&db, tx => events::append(&mut tx, stream, at(0), kinds));
     let mut c = read(&db).await;
     let seqs = |events: Vec<wire::event::Event>| events.iter().map(|event| event.seq).collect::<Vec<_>>();

@@ -40,6 +40,9 @@ pub async fn the_egress_log_is_newest_first_and_pruned_by_project(db: Db) {
     let log = async |project: ProjectId, limit: i64| network::log(&mut read(&db).await, project, limit).await.unwrap();
     assert_eq!(log(one, 2).await, [entry(5, false), entry(4, true)]);
 
+    assert_eq!(network::count_log(&mut read(&db).await, one, run).await.unwrap(), 5);
+    assert_eq!(network::count_log(&mut read(&db).await, one, id()).await.unwrap(), 0);
+
     // Fewer than there may be: nothing goes.
     write!(&db, tx => network::prune_log(&mut tx, one, 6));
     assert_eq!(log(one, 10).await.len(), 5);

@@ -21,7 +21,6 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
 
     assert!(write!(&db, tx => runs::mark_started(&mut tx, new, "S3", at(2))));
     assert!(write!(&db, tx => runs::set_ports(&mut tx, new, &ports)));
-    write!(&db, tx => runs::set_command(&mut tx, new, "make all"));
     let running = runs::get(&mut read(&db).await, new).await.unwrap().unwrap().into_run();
     assert_eq!((running.network, running.only.as_slice(), running.env_names.as_slice()), (RunNetwork::AllowList, &["a::b".to_owned()][..], &["LANG".to_owned()][..]));
     assert_eq!((running.ports.as_slice(), running.tests), (&ports[..], None));
@@ -39,7 +38,7 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
         (RunState::Failed, Some("S3"), Some(at(2)), Some(at(4)))
     );
     assert_eq!((shown.exit, shown.usage, shown.changes.as_slice()), (Some(exit), Some(usage), &changes[..]));
-    assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make all", "src", 64, "ada"));
+    assert_eq!((shown.command.as_str(), shown.cwd.as_str(), shown.limits.pids, shown.started_by.name.as_str()), ("make", "src", 64, "ada"));
     assert_eq!(shown.ports, [], "nothing listens after the end");
 }
 

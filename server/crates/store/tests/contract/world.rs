@@ -145,9 +145,13 @@ pub async fn run(db: &Db, project: ProjectId, user: UserId, turn: Option<TurnId>
 }
 
 pub async fn job(db: &Db, user: Option<UserId>, run_at: Micros) -> JobId {
+    job_in(db, user, run_at, "work", 0).await
+}
+
+pub async fn job_in(db: &Db, user: Option<UserId>, run_at: Micros, lane: &str, priority: i64) -> JobId {
     let new = id();
     write!(db, tx => jobs::insert(&mut tx, &jobs::NewJob {
-        id: new, kind: "test", payload: "{}", user_id: user, project_id: None, max_attempts: 3, at: run_at,
+        id: new, kind: "test", lane, priority, payload: "{}", user_id: user, project_id: None, max_attempts: 3, at: run_at,
     }));
     new
 }

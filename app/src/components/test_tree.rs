@@ -1,0 +1,290 @@
+//! The cases of a report as a tree; only the rows in view are on the page.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+
+use leptos::{attr::custom::custom_attribute, ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use wire::test_reports::CaseState;
+
+use super::{
+    test_detail::open_case,
+    test_model::{Row, parent_key, state_word},
+    test_panel::TestView,
+};
+use crate::ui::{Icon, format};
+
+/// Height before a row could be measured.
+const ROW: f64 = 24.0;
+/// Rows kept beyond each edge of the view.
+const OVERSCAN: usize = 12;
+
+/// Icon and colour of a state; the word beside it says the same.
+pub fn state_icon(state: CaseState) -> (&'static str, &'static str) {
+    match state {
+        CaseState::Failed => ("circle-x", "c-bad"),
+        CaseState::Passed => ("check", "c-ok"),
+        CaseState::Skipped => ("circle-minus", "t3"),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct List {
+    view: TestView,
+    node: NodeRef<html::Ul>,
+    row_height: RwSignal<f64>,
+    /// How far it is scrolled, and how much of it is seen, in pixels.
+    scroll: RwSignal<(f64, f64)>,
+    /// The key of the row that Tab reaches.
+    stop: Memo<Option<String>>,
+}
+
+impl List {
+    fn new(view: TestView) -> Self {
+        let stop = Memo::new(move |_| {
+            let current = view.current.get();
+            view.rows.with(|rows| rows.iter().find(|row| Some(&row.key) == current.as_ref()).or(rows.first()).map(|row| row.key.clone()))
+        });
+        Self { view, node: NodeRef::new(), row_height: RwSignal::new(ROW), scroll: RwSignal::new((0.0, 480.0)), stop }
+    }
+
+    fn measure(self) {
+        let Some(list) = self.node.try_get_untracked().flatten() else { return };
+        self.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
+        let row = list.query_selector("[role=treeitem]").ok().flatten();
+        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
+            self.row_height.set(height);
+        }
+    }
+
+    fn row(self, key: &str) -> Option<(usize, Row)> {
+        self.view.rows.with_untracked(|rows| rows.iter().position(|row| row.key == key).map(|at| (at, rows[at].clone())))
+    }
+
+    /// Moves the keyboard to a row: scrolls it into view and focuses it once it is drawn.
+    fn go_to(self, at: usize) {
+        let Some(key) = self.view.rows.with_untracked(|rows| rows.get(at).map(|row| row.key.clone())) else { return };
+        self.view.current.set(Some(key.clone()));
+        if let Some(list) = self.node.get_untracked() {
+            let height = self.row_height.get_untracked();
+            let (top, seen) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
+            let place = at as f64 * height;
+            if place < top {
+                list.set_scroll_top(place as i32);
+            } else if place + height > top + seen {
+                list.set_scroll_top((place + height - seen).ceil() as i32);
+            }
+            self.scroll.set((f64::from(list.scroll_top()), seen));
+        }
+        request_animation_frame(move || {
+            let row = document().get_element_by_id(&row_id(&key)).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
+            if let Some(row) = row {
+                let _ = row.focus();
+            }
+        });
+    }
+
+    fn set_open(self, row: &Row, open: bool) {
+        self.view.wish.update(|wish| {
+            wish.folds.insert(row.key.clone(), open);
+        });
+    }
+
+    /// A suite folds, a case opens in the editor; on a phone, where the editor would cover it, its detail shows first.
+    fn activate(self, row: &Row) {
+        self.view.current.set(Some(row.key.clone()));
+        if let Some(open) = row.expanded {
+            self.set_open(row, !open);
+            return;
+        }
+        let case = row.case.and_then(|at| {
+            self.view.report.with_untracked(|report| report.as_ref().and_then(|report| report.cases.get(at).cloned()))
+        });
+        if let Some(case) = case.filter(|_| !is_phone()) {
+            open_case(self.view.ide, &case);
+        }
+    }
+}
+
+fn is_phone() -> bool {
+    window().match_media("(max-width: 640px)").ok().flatten().is_some_and(|query| query.matches())
+}
+
+/// An id for a row's element; keys may hold anything.
+fn row_id(key: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    format!("test-{:x}", hasher.finish())
+}
+
+#[component]
+pub fn TestTree(view: TestView) -> impl IntoView {
+    let list = List::new(view);
+    let seen = Memo::new(move |_| {
+        let (top, height) = list.scroll.get();
+        let row = list.row_height.get();
+        let count = view.rows.with(Vec::len);
+        let first = ((top / row) as usize).saturating_sub(OVERSCAN).min(count);
+        let last = ((top + height) / row) as usize + OVERSCAN;
+        (first, last.min(count), count)
+    });
+    Effect::new(move |_| {
+        // Once drawn, when the number of rows changes, and when the tab is seen again.
+        view.rows.with(Vec::len);
+        view.ide.console_tab.track();
+        view.ide.console_open.track();
+        view.ide.console_max.track();
+        view.ide.phone_pane.track();
+        request_animation_frame(move || list.measure());
+    });
+    let resized = StoredValue::new(None::<WindowListenerHandle>);
+    Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| list.measure()))));
+    on_cleanup(move || {
+        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
+            listener.remove();
+        }
+    });
+    let rows = move || {
+        let (first, last, _) = seen.get();
+        view.rows.with(|rows| rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec())
+    };
+    let above = move || format!("{}px", seen.get().0 as f64 * list.row_height.get());
+    let below = move || {
+        let (_, last, count) = seen.get();
+        format!("{}px", (count - last) as f64 * list.row_height.get())
+    };
+    // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
+    let stop_hidden = Memo::new(move |_| {
+        let (first, last, _) = seen.get();
+        let at = list.stop.with(|stop| view.rows.with(|rows| rows.iter().position(|row| Some(&row.key) == stop.as_ref())));
+        at.is_some_and(|at| !(first..last).contains(&at))
+    });
+    let on_focus = move |_| {
+        if stop_hidden.get_untracked()
+            && let Some((at, _)) = list.stop.get_untracked().and_then(|key| list.row(&key))
+        {
+            list.go_to(at);
+        }
+    };
+    view! {
+        <div class="tests-list">
+            <ul
+                class="tree scroll"
+                role="tree"
+                aria-label="Tests"
+                tabindex=move || stop_hidden.get().then_some("0")
+                node_ref=list.node
+                on:focus=on_focus
+                on:scroll=move |_| list.measure()
+                on:keydown=move |event| on_key(list, &event)
+            >
+                <li role="presentation" class="tree-pad" style:height=above></li>
+                <For each=rows key=|row| row.clone() let:row>
+                    <TestRow list=list row=row />
+                </For>
+                <li role="presentation" class="tree-pad" style:height=below></li>
+            </ul>
+            <Show when=move || view.rows.with(Vec::is_empty)>
+                <p class="t3 fs12 inset">
+                    {move || if view.wish.with(|wish| wish.filter.trim().is_empty()) { "The run had no cases." } else { "No test holds this text." }}
+                </p>
+            </Show>
+        </div>
+    }
+}
+
+#[component]
+fn TestRow(list: List, row: Row) -> impl IntoView {
+    let (icon, class) = state_icon(row.state);
+    let word = match (row.state, row.case) {
+        (CaseState::Skipped, None) => "has skipped ones: ".to_owned(),
+        (state, _) => format!("{}: ", state_word(state)),
+    };
+    let key = StoredValue::new(row.key.clone());
+    let is_current = move || list.view.current.with(|current| key.with_value(|key| current.as_ref() == Some(key)));
+    let is_stop = move || list.stop.with(|stop| key.with_value(|key| stop.as_ref() == Some(key)));
+    let twist = match row.expanded {
+        Some(true) => view! { <Icon name="chevron-down" class="tw" /> }.into_any(),
+        Some(false) => view! { <Icon name="chevron-right" class="tw" /> }.into_any(),
+        None => view! { <span class="pad"></span> }.into_any(),
+    };
+    let (chosen, title) = (row.clone(), row.name.clone());
+    view! {
+        <li
+            role="treeitem"
+            id=row_id(&row.key)
+            {..custom_attribute("aria-level", row.level.to_string())}
+            aria-expanded=row.expanded.map(|open| if open { "true" } else { "false" })
+            aria-selected=move || if is_current() { "true" } else { "false" }
+            aria-posinset=row.place.0.to_string()
+            aria-setsize=row.place.1.to_string()
+            tabindex=move || if is_stop() { "0" } else { "-1" }
+            style:--d=row.level.saturating_sub(1).to_string()
+            title=title
+            on:click=move |_| list.activate(&chosen)
+        >
+            {twist}
+            <span class=format!("mark-icon {class}")>
+                <Icon name=icon small=true />
+            </span>
+            <span class="sr">{word}</span>
+            <span class="clip">{row.name}</span>
+            {(!row.summary.is_empty()).then(|| view! { <span class="t3 fs12 clip">{row.summary}</span> })}
+            {row.duration_ms.map(|ms| view! { <span class="m t3 num tests-time">{format::duration_ms(ms)}</span> })}
+        </li>
+    }
+}
+
+/// The keys of the tree: arrows, Home and End, letters; Enter folds a suite or opens a case.
+fn on_key(list: List, event: &ev::KeyboardEvent) {
+    let count = list.view.rows.with_untracked(Vec::len);
+    if count == 0 || event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return;
+    }
+    let Some((at, row)) = list.stop.get_untracked().and_then(|key| list.row(&key)) else { return };
+    let page = ((list.scroll.get_untracked().1 / list.row_height.get_untracked()) as usize).max(1);
+    let key = event.key();
+    match key.as_str() {
+        "ArrowDown" => list.go_to((at + 1).min(count - 1)),
+        "ArrowUp" => list.go_to(at.saturating_sub(1)),
+        "PageDown" => list.go_to((at + page).min(count - 1)),
+        "PageUp" => list.go_to(at.saturating_sub(page)),
+        "Home" => list.go_to(0),
+        "End" => list.go_to(count - 1),
+        "ArrowRight" if row.expanded == Some(false) => refold(list, &row, true),
+        "ArrowRight" if row.expanded == Some(true) => list.go_to((at + 1).min(count - 1)),
+        "ArrowLeft" if row.expanded == Some(true) => refold(list, &row, false),
+        "ArrowLeft" => {
+            if let Some((above, _)) = list.row(parent_key(&row.key)) {
+                list.go_to(above);
+            }
+        }
+        "Enter" | " " => {
+            list.activate(&row);
+            if row.expanded.is_some() {
+                list.go_to(at);
+            }
+        }
+        _ if key.chars().count() == 1 => {
+            let letter = key.to_lowercase();
+            let next = list.view.rows.with_untracked(|rows| {
+                (1..=count).map(|step| (at + step) % count).find(|i| rows[*i].name.to_lowercase().starts_with(&letter))
+            });
+            if let Some(next) = next {
+                list.go_to(next);
+            }
+        }
+        _ => return,
+    }
+    event.prevent_default();
+    event.stop_propagation();
+}
+
+/// Folds a row by key; it is drawn anew then and has to get the focus back.
+fn refold(list: List, row: &Row, open: bool) {
+    list.set_open(row, open);
+    if let Some((at, _)) = list.row(&row.key) {
+        list.go_to(at);
+    }
+}

@@ -1,0 +1,49 @@
+//! The real program, to be killed hard and started again.
+
+use std::{
+    path::Path,
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use super::{Caller, SECRET};
+
+pub struct Program {
+    process: Child,
+    base: String,
+}
+
+impl Program {
+    /// Serves from `data`, with its worker, and waits until it answers.
+    pub async fn start(data: &Path, port: u16) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloudxdevai"));
+        command.arg("serve").current_dir(data).env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env("APP_PORT", port.to_string()).env("DATA_DIR", data.join("data")).env("JWT_SECRET_KEY", SECRET).env("LOG_LEVEL", "warn");
+        let process = command.spawn().unwrap();
+        let base = format!("http://127.0.0.1:{port}");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while reqwest::get(format!("{base}/healthz")).await.is_err() {
+            assert!(Instant::now() < deadline, "the program did not start");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Self { process, base }
+    }
+
+    pub fn caller(&self) -> Caller {
+        Caller::new(&self.base, reqwest::Client::new())
+    }
+
+    /// As SIGTERM would, and waits for the end.
+    pub fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
