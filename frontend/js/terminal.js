@@ -247,8 +247,8 @@ export function watch(handle, onEvent) {
     const now = term.buffer.active.viewportY < term.buffer.active.baseY;
     if (now !== away) emit({ type: 'scrolled', away: (away = now) });
   };
-  term.onScroll(follow);
-  term.onWriteParsed(follow);
+  // What was drawn counts: while much is written, or the size changes, the view is behind for a moment.
+  term.onRender(follow);
   searchAddon.onDidChangeResults(({ resultIndex, resultCount }) => emit({ type: 'results', index: resultIndex, count: resultCount }));
 }
 

@@ -73,9 +73,13 @@ async fn settle(socket: &mut Socket) {
 async fn wait_for_output(socket: &mut Socket) -> Result<(), Failure> {
     loop {
         let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await?.ok_or("the socket ended")??;
-        if message.is_binary() {
-            acknowledge(socket, &message).await;
-            return Ok(());
+        match &message {
+            Message::Binary(_) => {
+                acknowledge(socket, &message).await;
+                return Ok(());
+            }
+            Message::Text(text) if text.contains("\"closed\"") => return Err(text.as_str().into()),
+            _ => {}
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod http;
 pub mod logging;
 pub mod preview;
 pub mod relay;
+pub mod replace;
 pub mod serve;
 pub mod wiring;
 pub mod worker;

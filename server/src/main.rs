@@ -3,7 +3,7 @@ use std::{io::Write, process::ExitCode, sync::Arc};
 use clap::{Parser, Subcommand};
 use server::{
     config::{Config, LogConfig},
-    doctor, logging, serve, wiring,
+    doctor, logging, replace, serve, wiring,
     worker::Ended,
 };
 
@@ -83,7 +83,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match outcome? {
         End::Exit(code) => Ok(code),
-        End::Replace => Err(replace_process().into()),
+        End::Replace => Err(replace::replace_process().into()),
     }
 }
 
@@ -97,20 +97,6 @@ enum End {
 fn log_config(command: &Command, config: &Config) -> LogConfig {
     let of_worker = config.worker.log_filter.clone().filter(|_| matches!(command, Command::Worker));
     LogConfig { filter: of_worker.unwrap_or_else(|| config.log.filter.clone()), ..config.log.clone() }
-}
-
-/// Returns only when it fails. A program that was put in this one's place meanwhile, as an upgrade does, is the one that starts.
-fn replace_process() -> std::io::Error {
-    use std::os::unix::{ffi::OsStrExt, process::CommandExt};
-    let replace = |program: &std::path::Path| std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
-    let named = std::fs::read_link("/proc/self/exe").ok().map(|path| {
-        let name = path.as_os_str().as_bytes();
-        std::path::PathBuf::from(std::ffi::OsStr::from_bytes(name.strip_suffix(b" (deleted)").unwrap_or(name)))
-    });
-    if let Some(program) = named.filter(|program| program.exists()) {
-        return replace(&program);
-    }
-    replace("/proc/self/exe".as_ref())
 }
 
 async fn dispatch(command: Command, config: Arc<Config>) -> Result<End, Failure> {

@@ -183,6 +183,7 @@ async fn fifty_kills_at_random_moments_leave_nothing_behind() {
         sleep(Duration::from_millis(away)).await;
         process.start();
     }
+    println!("the kills are over");
     for server in &cluster.servers {
         server.ready().await;
     }

@@ -148,3 +148,21 @@ async fn two_runs_share_a_checkout() {
     let third = fixture::run(&ada, &id, "ls -d by-long by-short end hollow/inner").await;
     assert_eq!(third.state, RunState::Succeeded, "{}", fixture::output(&ada, &third).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_of_turns_that_are_over_go() {
+    let app = TestApp::start().await;
+    let folder = support::data_folder();
+    let workspaces = sandbox::Workspaces::open(&folder.path().join("work"), None, true).unwrap();
+    let ada = app.user("ada").await;
+    let id: wire::ProjectId = fixture::project(&ada, "P").await.parse().unwrap();
+    let as_ada = domain::Ctx::for_job(&app.services, ada.user.clone().unwrap(), uuid::Uuid::now_v7().into());
+    agent::ensure_checkout(&as_ada, &workspaces, id).await.unwrap();
+    workspaces.create_branch(id.0, uuid::Uuid::now_v7()).await.unwrap();
+    let system = domain::Ctx::system(&app.services);
+    let long = Duration::from_secs(3600);
+    let cleaned = agent::clean_workspaces(&system, &workspaces, long, u64::MAX).await.unwrap();
+    assert_eq!((cleaned.branches, cleaned.checkouts), (1, 0), "no turn has that branch, and the checkout is young");
+    assert_eq!(agent::clean_workspaces(&system, &workspaces, Duration::ZERO, u64::MAX).await.unwrap().checkouts, 1);
+    assert!(workspaces.revision(id.0).is_none());
+}

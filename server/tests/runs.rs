@@ -268,7 +268,7 @@ async fn a_test_run_brings_a_report() {
     let run = fixture::finished(&ada, &run).await;
     let output = fixture::output(&ada, &run).await;
     let report = run.tests.unwrap_or_else(|| panic!("no report: {output}"));
-    assert_eq!((run.state, report.passed, report.failed, report.cases.len()), (RunState::Failed, 1, 1, 2), "{output}");
+    assert_eq!((run.state, report.passed, report.failed, report.cases.len()), (RunState::Failed, 1, 1, 2), "{:?} {output}", run.exit);
     let listed: wire::Page<Run> = ada.get(&format!("/api/projects/{id}/runs")).await.expect(200).json();
     let listed = listed.items[0].tests.clone().unwrap();
     assert_eq!((listed.passed, listed.failed, listed.cases.len()), (1, 1, 0), "lists come without cases");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::{
     Caller, PASSWORD, TestApp, data_folder, fixture,
-    program::Program,
+    program::{Program, free_port},
     terminal::{self, Reader},
 };
 use wire::{
@@ -85,19 +85,22 @@ async fn what_is_typed_at_once_waits_for_the_prompt() {
 async fn jobs_are_controlled_from_the_keyboard() {
     let Some((_app, ada, _, terminal)) = desk().await else { return };
     let mut reader = Reader::join(&ada, terminal.id, None).await.unwrap();
-    reader.run("sleep 300", "sleep 300\r\n").await;
+    // The shell itself must not be what is interrupted.
+    let sleeping = "sh -c 'echo as''leep; exec sleep 300'";
+    reader.run(sleeping, "asleep\r\n").await;
     reader.type_in("\u{3}").await;
     reader.until("$ ").await;
     reader.run("echo ended-$?", "ended-130").await;
-    reader.run("sleep 301", "sleep 301\r\n").await;
+    reader.run(sleeping, "asleep\r\n").await;
     reader.type_in("\u{1a}").await;
     reader.until("Stopped").await;
     reader.until("$ ").await;
-    reader.run("fg", "\r\nsleep 301\r\n").await;
+    reader.run("fg", "fg\r\n").await;
+    reader.until("exec sleep 300'\r\n").await;
     reader.type_in("\u{3}").await;
     reader.until("$ ").await;
     reader.run("echo again-$?", "again-130").await;
-    reader.run("cat > /dev/null", "null\r\n").await;
+    reader.run("sh -c 'echo op''en; exec cat'", "open\r\n").await;
     reader.type_in("\u{4}").await;
     reader.until("$ ").await;
     reader.run("echo eof-$?", "eof-0").await;
@@ -257,6 +260,13 @@ async fn close_answers_when_nothing_is_left_alive() {
     assert!(runs.items.is_empty(), "terminals are listed as terminals");
 }
 
+/// How a terminal stood, by the project's stream.
+async fn events_until(caller: &Caller, project: &str, id: wire::RunId) -> Vec<TerminalState> {
+    let mut events = caller.follow(&format!("/api/live/project:{project}")).await.unwrap();
+    let last = events.until(|event| matches!(event.kind, EventKind::TerminalChanged { run_id, .. } if run_id == id)).await;
+    if let EventKind::TerminalChanged { state, .. } = last.kind { vec![state] } else { Vec::new() }
+}
+
 async fn events_until_end(events: &mut support::Events) -> Vec<EventKind> {
     let mut kinds = Vec::new();
     while let Some(frame) = events.next().await {
@@ -342,17 +352,22 @@ async fn wrong_requests_are_refused_and_change_nothing() {
     assert_eq!(Reader::join(&ada, &ids[0], None).await.err(), Some(503), "no worker here, and it is said");
     let closed: Terminal = ada.delete(&format!("/api/terminals/{}", ids[2])).await.expect(200).json();
     assert_eq!((closed.state, closed.exit.unwrap().sentence.as_str()), (TerminalState::Closed, "Closed before it started."));
+    // As a run it can be stopped too.
+    ada.post(&format!("/api/runs/{}/cancel", ids[3]), &json!({})).await.expect(200);
+    assert_eq!(ada.get(&path).await.json::<Page<Terminal>>().items[3].state, TerminalState::Closed);
     let renamed: Terminal = ada.patch(&format!("/api/terminals/{}", ids[0]), &json!({ "title": " logs " })).await.expect(200).json();
     assert_eq!(renamed.title, "logs");
     let next: Terminal = ada.post(&path, &json!({ "cols": 80, "rows": 24 })).await.expect(202).json();
     assert_eq!(next.title, "Terminal 1", "the lowest free number");
+    let events = events_until(&ada, &project, next.id).await;
+    assert_eq!(events, [TerminalState::Starting], "the project's people are told");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_says_plainly_that_it_did_not_survive_the_server() {
     llm::install_crypto();
     let data = data_folder();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let first = Program::start(data.path(), port).await;
     let body = json!({ "email": "ada@example.org", "username": "ada", "password": PASSWORD });
     first.caller().post("/api/auth/register", &body).await.expect(201);

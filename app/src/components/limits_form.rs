@@ -99,6 +99,9 @@ pub fn read_all(texts: &Texts, hosts: &str) -> Result<RunSettings, Vec<FieldErro
         }
     }
     if !wrong.is_empty() {
+        // What can be read is checked too, so that everything wrong shows at once.
+        let rest = RunSettings { egress: read_hosts(hosts), ..RunSettings::default() };
+        wrong.extend(rest.validate());
         return Err(wrong);
     }
     let mut settings: RunSettings =
@@ -223,6 +226,7 @@ mod tests {
         texts.insert("codegen.pids".into(), "many".into());
         let wrong = read_all(&texts, "").unwrap_err();
         assert_eq!(wrong.iter().map(|field| field.field.as_str()).collect::<Vec<_>>(), ["codegen.pids"]);
+        assert_eq!(read_all(&texts, "127.0.0.1").unwrap_err().len(), 2);
         texts.insert("codegen.pids".into(), "1".into());
         assert_eq!(
             read_all(&texts, "127.0.0.1").unwrap_err().iter().map(|f| f.field.as_str()).collect::<Vec<_>>(),

@@ -60,7 +60,7 @@ pub fn TerminalPanel() -> impl IntoView {
                         }
                     })
             }}
-            <div class="tm-views">
+            <div class="tm-views" hidden=move || ids.with(Vec::is_empty)>
                 <For each=move || mounted.get() key=|id| *id let:id>
                     {
                         let shown = Memo::new(move |_| terminals.selected.get() == Some(id) && in_front.get());
@@ -298,7 +298,7 @@ fn StateNote(ide: Ide, id: RunId) -> impl IntoView {
                                     "Remove"
                                 </Button>
                                 <Show when=move || ide.can_edit()>
-                                    <Button size=ButtonSize::Small icon="plus" on:click=move |_| terminal_state::open(ide)>
+                                    <Button size=ButtonSize::Small icon="plus" on:click=move |_| terminal_state::replace(ide, id)>
                                         "New terminal"
                                     </Button>
                                 </Show>
@@ -344,6 +344,7 @@ fn DeniedNote(ide: Ide, id: RunId) -> impl IntoView {
                 Err(error) => format!("Not allowed: {}", error.field("allow").unwrap_or_else(|| error.to_string())),
             };
             answer.try_set(Some(text));
+            terminal_state::request_focus(ide);
         });
     };
     move || {
@@ -364,7 +365,15 @@ fn DeniedNote(ide: Ide, id: RunId) -> impl IntoView {
                             {label.get_value()}
                         </Button>
                     </Show>
-                    <IconButton icon="x" label="Dismiss" small=true on:click=move |_| denied.set(None) />
+                    <IconButton
+                        icon="x"
+                        label="Dismiss"
+                        small=true
+                        on:click=move |_| {
+                            denied.set(None);
+                            terminal_state::request_focus(ide);
+                        }
+                    />
                 </div>
             }
         })

@@ -165,10 +165,21 @@ pub fn focus(ide: Ide) {
     ide.show_console(ConsoleTab::Terminal);
     let any = ide.terminals.list.with_untracked(|list| list.iter().any(|t| t.state != TerminalState::Closed));
     if any || !untrack(|| ide.can_edit()) {
-        ide.terminals.focus_requests.update(|count| *count += 1);
+        request_focus(ide);
     } else {
         open(ide);
     }
+}
+
+/// Gives the terminal on top the keyboard, once it can take it.
+pub fn request_focus(ide: Ide) {
+    ide.terminals.focus_requests.update(|count| *count += 1);
+}
+
+/// Takes away the tab of a terminal that has ended and opens another one.
+pub fn replace(ide: Ide, ended: RunId) {
+    dismiss(ide, ended);
+    open(ide);
 }
 
 /// Opens a terminal in the size of the panel, and gives it the keyboard.
@@ -196,7 +207,7 @@ pub fn open(ide: Ide) {
                 let id = terminal.id;
                 terminals.put(terminal);
                 select(ide, id);
-                terminals.focus_requests.update(|count| *count += 1);
+                request_focus(ide);
             }
             Err(error) => {
                 ide.announcement.set(error.to_string());

@@ -345,6 +345,7 @@ fn IdleBar(session: Session) -> impl IntoView {
             link.keep_open();
         }
         session.closes_at.set(None);
+        terminal_state::request_focus(session.ide);
     };
     Effect::new(move |_| {
         if waits.get() {

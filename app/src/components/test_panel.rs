@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use leptos::prelude::*;
 use wire::{
     Micros,
-    runs::{Run, RunState},
+    runs::{ExitKind, Run, RunState},
     test_reports::{CaseState, TestCase, TestReport},
 };
 
@@ -318,10 +318,17 @@ fn NoReport(ide: Ide) -> impl IntoView {
         }
         .into_any(),
         Some(last) => {
-            let sentence = last.exit.map(|exit| exit.sentence).filter(|text| !text.is_empty()).unwrap_or_default();
+            let refused = last.exit.as_ref().is_some_and(|exit| exit.kind == ExitKind::Refused);
+            let sentence = last.exit.map(|exit| exit.sentence).unwrap_or_default();
+            let (title, text) = if refused {
+                ("The tests were not started", sentence)
+            } else {
+                let hint = "Its output says what happened; or the command prints its results in a form that is not known.";
+                ("The last test run found no cases", format!("{sentence} {hint}"))
+            };
             view! {
-                <b>"The last test run found no cases"</b>
-                <p>{format!("{sentence} Its output says what happened; or the command prints its results in a form that is not known.")}</p>
+                <b>{title}</b>
+                <p>{text}</p>
                 <div class="acts">
                     <Button kind=ButtonKind::Primary on:click=move |_| ide.show_run(last.id)>
                         "Show the output"

@@ -24,6 +24,8 @@ use wire::{
 const AT_ONCE: usize = 4;
 /// Nobody waits longer for the end of a run, whatever happens.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A server that says nothing for so long hangs.
+const ANSWER: Duration = Duration::from_secs(10);
 const LINES: usize = 15;
 
 /// Prints who it is, fifteen lines and an end; takes about a second.
@@ -50,7 +52,7 @@ impl Person {
     pub async fn start_run(&self, base: &str, command: &str) -> Option<Run> {
         let url = format!("{base}/api/projects/{}/runs", self.project);
         let request = self.client.post(url).bearer_auth(&self.token).json(&json!({ "kind": "sandbox_exec", "command": command }));
-        let response = request.timeout(Duration::from_secs(10)).send().await.ok()?;
+        let response = request.timeout(ANSWER).send().await.ok()?;
         if response.status() != 202 {
             assert!(response.status().is_server_error(), "{}: {:?}", response.status(), response.text().await);
             return None;
@@ -59,12 +61,13 @@ impl Person {
     }
 
     pub async fn get_run(&self, base: &str, run: RunId) -> Option<Run> {
-        let response = self.client.get(format!("{base}/api/runs/{run}")).bearer_auth(&self.token).send().await.ok()?;
+        let response = self.client.get(format!("{base}/api/runs/{run}")).bearer_auth(&self.token).timeout(ANSWER).send().await.ok()?;
         response.json().await.ok()
     }
 
     pub async fn cancel(&self, base: &str, run: RunId) -> Run {
-        let response = self.client.post(format!("{base}/api/runs/{run}/cancel")).bearer_auth(&self.token).send().await.unwrap();
+        let request = self.client.post(format!("{base}/api/runs/{run}/cancel")).bearer_auth(&self.token).timeout(ANSWER);
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         response.json().await.unwrap()
     }
@@ -77,7 +80,7 @@ impl Person {
             assert!(Instant::now() < deadline, "run {run} did not end for its reader, who saw {events:#?}");
             let after = events.last().map_or(0, |event| event.seq);
             let request = self.client.get(format!("{base}/api/live/run:{run}?after={after}")).bearer_auth(&self.token).send();
-            match request.await {
+            match tokio::time::timeout(ANSWER, request).await.unwrap_or_else(|_| panic!("{base} accepts and says nothing")) {
                 Ok(response) if response.status() == 200 => read_events(response, deadline, &mut events).await,
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }

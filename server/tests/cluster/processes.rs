@@ -119,7 +119,8 @@ impl Process {
     /// Until a server answers.
     pub async fn ready(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while reqwest::get(format!("{}/healthz", self.base)).await.is_err() {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+        while client.get(format!("{}/healthz", self.base)).send().await.is_err() {
             assert!(Instant::now() < deadline, "{} did not start:\n{}", self.name, self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

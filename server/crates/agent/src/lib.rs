@@ -3,6 +3,7 @@
 
 mod ask;
 mod branch;
+mod cleanup;
 mod context;
 mod driver;
 mod exec;
@@ -18,6 +19,7 @@ pub mod tools;
 mod workspace;
 
 pub use branch::Branch;
+pub use cleanup::{CleanedUp, clean_workspaces};
 pub use driver::{Deps, Outcome, run_turn};
 pub use exec::{Bench, Executed, Order, execute, run_in_checkout};
 pub use keeper::{Hold, Keeper};

@@ -57,6 +57,11 @@ impl Ctx {
         Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default() }
     }
 
+    /// The server's own rights, for what the caller has just been found to be allowed without being in the project.
+    pub(crate) fn with_system_rights(&self) -> Self {
+        Self::system(&self.services)
+    }
+
     /// The same user's rights, in the agent's hands.
     pub fn as_agent(&self, turn: TurnId) -> Self {
         let actor = match &self.actor {

@@ -494,7 +494,7 @@ pub async fn cancel(ctx: &Ctx, id: JobId) -> Result<Job> {
         return Err(Error::conflict("This job has ended already."));
     }
     // What somebody began they may stop, even when they have left the project since; an administrator need not be in it.
-    let system = Ctx::system(services);
+    let system = ctx.with_system_rights();
     let kind = JobKind::parse(&row.kind);
     match kind {
         Some(kind) if kind.is_run() => drop(runs::cancel(&system, read::<RunJob>(&row)?.run_id).await?),

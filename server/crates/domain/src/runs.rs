@@ -11,7 +11,7 @@ use wire::{
     JobId, Page, ProjectId, RunId, TurnId,
     event::{EventKind, Stream},
     projects::ProjectRole,
-    runs::{Exit, ExitKind, Run, RunChange, RunState, RunUsage},
+    runs::{Exit, ExitKind, Run, RunChange, RunKind, RunState, RunUsage},
 };
 
 pub use self::{
@@ -89,6 +89,10 @@ fn stopped_before_it_started() -> Exit {
 /// Stops a run. Answers when nothing of it is left alive, or after five seconds with its state then.
 pub async fn cancel(ctx: &Ctx, id: RunId) -> Result<Run> {
     let run = row(ctx, id, ProjectRole::Editor).await?;
+    if run.kind.0 == RunKind::Terminal {
+        crate::terminals::close(ctx, id).await?;
+        return get(ctx, id).await;
+    }
     if run.state.0.is_finished() {
         return get(ctx, id).await;
     }

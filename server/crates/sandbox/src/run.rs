@@ -106,6 +106,11 @@ impl Sandbox {
             let reason = format!("Commands cannot be run on this machine: {}", self.probe.reason);
             return Err(Refused::new(RefusedKind::NoSandbox, reason));
         }
+        // Asked here and not by the probe: a disk that is full when the server starts says nothing about the tier.
+        if workspace::free_share(&self.engine.work_dir).is_some_and(|free| free < LOWEST_FREE_SHARE) {
+            let reason = "Less than 5 % of the disk is free, so no new command is started.";
+            return Err(Refused::new(RefusedKind::LowDisk, reason));
+        }
         self.engine.start(spec).await
     }
 }
@@ -116,10 +121,6 @@ impl Engine {
         if self.tier == Tier::S1 && spec.network != Network::None {
             let reason = "In tier S1 commands have no network of their own, so none can be given to them. Nothing was run.";
             return Err(Refused::new(RefusedKind::NoSandbox, reason));
-        }
-        if workspace::free_share(&self.work_dir).is_some_and(|free| free < LOWEST_FREE_SHARE) {
-            let reason = "Less than 5 % of the disk is free, so no new command is started.";
-            return Err(Refused::new(RefusedKind::LowDisk, reason));
         }
         let place = self.workspaces.place(&spec.dir).await?;
         let started = Instant::now();

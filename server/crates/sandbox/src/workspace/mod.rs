@@ -227,6 +227,10 @@ impl Workspaces {
                 continue;
             };
             let (dir, owner) = (entry.path(), self.owner(project)?);
+            for unfinished in fs::read_dir(&dir)?.flatten().filter(|e| e.file_name().to_string_lossy().contains(".new-")) {
+                fs::remove_file(unfinished.path())?;
+                removed += 1;
+            }
             for name in ["tmp", "scratch"] {
                 removed += fs::read_dir(dir.join(name)).map_or(0, |d| d.count() as u32);
                 empty_as_owner(&dir.join(name), owner)?;

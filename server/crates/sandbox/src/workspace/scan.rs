@@ -105,12 +105,7 @@ struct Found {
 }
 
 /// Also used for branches that are copies, against the state taken when they were made.
-pub(super) fn compare(
-    state: &mut State,
-    top: &OwnedFd,
-    owner: Option<u32>,
-    watching: Option<&Watching>,
-) -> Result<(Vec<Change>, usize)> {
+pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>, watching: Option<&Watching>) -> Result<(Vec<Change>, usize)> {
     let scanner = Scanner { top, state, owner, watching };
     let threads = if state.len() < WORTH_A_CREW { 1 } else { crew::processors() };
     let first = Task { parent: None, path: String::new(), ignores: Ignores::default() };
@@ -198,7 +193,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// False if it is of no concern, or gone.
+    /// Whether it is one of the known ones.
     fn visit_file(
         &self,
         found: &mut Found,
@@ -217,7 +212,7 @@ impl Scanner<'_> {
             return Ok(false);
         };
         self.look(found, dir, || join(parent, name), name, &stat, record);
-        Ok(true)
+        Ok(record.is_some())
     }
 
     fn look(&self, found: &mut Found, dir: &OwnedFd, path: impl Fn() -> String, name: &str, stat: &Stat, record: Option<&Record>) {

@@ -129,14 +129,7 @@ impl Record {
 impl State {
     /// Nothing is known: the next sync has to be a full one.
     pub fn unknown() -> State {
-        State {
-            revision: None,
-            known: false,
-            interrupted: false,
-            dirs: HashMap::new(),
-            laid_out: BTreeSet::new(),
-            used_at: Instant::now(),
-        }
+        State { revision: None, known: false, interrupted: false, dirs: HashMap::new(), laid_out: BTreeSet::new(), used_at: Instant::now() }
     }
 
     /// The state of a checkout. After a crash of the machine what the files hold is anybody's guess, so it counts as unknown.

@@ -51,13 +51,7 @@ impl Workspaces {
     ///
     /// What was written there and not yet saved stays: files the revision does not touch are left alone, and the others are put
     /// aside under a name of their own before the revision's content takes their place.
-    pub async fn sync(
-        &self,
-        project: Uuid,
-        to_revision: i64,
-        changes: Changes,
-        source: Arc<dyn BytesSource>,
-    ) -> Result<Vec<Collision>> {
+    pub async fn sync(&self, project: Uuid, to_revision: i64, changes: Changes, source: Arc<dyn BytesSource>) -> Result<Vec<Collision>> {
         self.sync_within(None, project, to_revision, changes, source).await
     }
 

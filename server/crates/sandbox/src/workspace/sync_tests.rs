@@ -12,8 +12,7 @@ fn read(bed: &Bed, path: &str) -> String {
 
 /// Names in a directory of the checkout.
 fn names(bed: &Bed, dir: &str) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(bed.tree().join(dir)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(bed.tree().join(dir)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -119,6 +118,25 @@ async fn directories_files_and_links_in_each_others_way() {
     assert_eq!(read(&bed, &format!("{}/sub/work", beside("a.txt"))), "work");
     assert_eq!(read(&bed, &beside("d/e")), "a file now");
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_comes_does_not_hide_one_that_goes() {
+    let bed = Bed::three_files(true).await;
+    bed.as_job(|at| {
+        fs::rename(at.join("a.txt"), at.join("b.txt")).unwrap();
+        fs::remove_file(at.join("d/e/c.txt")).unwrap();
+        fs::write(at.join("d/e/x.txt"), "x").unwrap();
+    });
+    let expected = [
+        ("a.txt", ChangeAction::Deleted),
+        ("b.txt", ChangeAction::Added),
+        ("d/e/c.txt", ChangeAction::Deleted),
+        ("d/e/x.txt", ChangeAction::Added),
+    ];
+    for _ in 0..2 {
+        assert_eq!(brief(&bed.workspaces.scan(bed.project).await.unwrap()), expected);
+    }
 }
 
 #[tokio::test]
