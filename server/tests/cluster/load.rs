@@ -23,7 +23,7 @@ use wire::{
 /// Runs of one person that are not over.
 const AT_ONCE: usize = 4;
 /// Nobody waits longer for the end of a run, whatever happens.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 /// A server that says nothing for so long hangs.
 const ANSWER: Duration = Duration::from_secs(10);
 const LINES: usize = 15;
