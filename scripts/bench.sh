@@ -6,8 +6,9 @@ cd "$ROOT"
 
 scripts/setup.sh test
 scripts/build.sh
-cargo build --release $LOCKED -p server -p sandbox --example model_server --example overhead
+cargo build --release $LOCKED -p server -p sandbox --example model_server --example overhead --example workspace --example terminal_echo
 examples=$CARGO_TARGET_DIR/release/examples
-export MODEL_SERVER_BIN=$examples/model_server OVERHEAD_BIN=$examples/overhead CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)}
+export MODEL_SERVER_BIN=$examples/model_server OVERHEAD_BIN=$examples/overhead WORKSPACE_BIN=$examples/workspace \
+  TERMINAL_ECHO_BIN=$examples/terminal_echo CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)}
 node end2end/bench/run.mjs
 node scripts/bench.mjs

@@ -6,12 +6,12 @@ import path from 'node:path';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
 import { sdist } from '../support/archives.mjs';
-import { artefacts, ModelServer, modelBinary, Server, stopAll } from '../support/processes.mjs';
+import { artefacts, ModelServer, modelBinary, Server, serverBinary, stopAll } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 import { Report } from './figures.mjs';
-import { atRest, withSessions } from './memory.mjs';
+import { atRest, duringOutput, withSessions } from './memory.mjs';
 import { firstByte, inBrowser } from './pages.mjs';
-import { firstToken, queueToStart, sandboxOverhead } from './work.mjs';
+import { firstToken, ownMeasurement, queueToStart, sandboxOverhead } from './work.mjs';
 
 const QUIET = { LOG_LEVEL: 'warn' };
 const report = new Report();
@@ -41,7 +41,10 @@ try {
   const project = await rest.importArchive('six', 'six.tar.gz', readFileSync(sdist()));
   await measure('time to first byte', () => firstByte(server, rest, report));
   await measure('queue to process start', () => queueToStart(rest, project, report));
+  await measure('memory during output', () => duringOutput(server, rest, project, report));
   await measure('sandbox overhead', () => sandboxOverhead(process.env.OVERHEAD_BIN, report));
+  await measure('50 000 files', () => ownMeasurement('workspace', process.env.WORKSPACE_BIN));
+  await measure('terminal echo', () => ownMeasurement('terminal_echo', process.env.TERMINAL_ECHO_BIN, [serverBinary]));
   if (model) await measure('added to the first token', () => firstToken(rest, model, project, report));
   else report.skip('added to the first token', 'the example `model_server` is not built');
 

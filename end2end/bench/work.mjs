@@ -1,6 +1,7 @@
 // Work: from queue to process, what the sandbox adds, and what the server adds to a model's first token.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import process from 'node:process';
 import { median, milliseconds } from './figures.mjs';
 
 const RUNS = 20;
@@ -30,6 +31,14 @@ export function sandboxOverhead(program, report) {
   for (const [, where, added] of said.matchAll(/^(checkout|branch) .*adds (-?[\d.]+) ms$/gm)) {
     report.add(`${name}, ${where}`, Number(added), 30, milliseconds);
   }
+}
+
+/** An example program that prints its own figures and bars. */
+export function ownMeasurement(example, program, args = []) {
+  if (!program || !existsSync(program)) throw new Error(`the example \`${example}\` is not built`);
+  const { stdout, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 180_000 });
+  if (error) throw error;
+  process.stdout.write(stdout);
 }
 
 /** The same scripted answer asked for directly and through a turn, in alternation. */

@@ -183,7 +183,7 @@ impl BarePty {
         };
         let shell = command.spawn()?;
         let mut bare = Self { shell, master: std::fs::File::from(master) };
-        bare.master.read(&mut [0; 1024])?;
+        bare.wait_for_output()?;
         std::thread::sleep(Duration::from_millis(200));
         Ok(bare)
     }
@@ -191,8 +191,15 @@ impl BarePty {
     fn echo(&mut self) -> Result<Duration, Failure> {
         let started = Instant::now();
         self.master.write_all(b"a")?;
-        self.master.read(&mut [0; 1024])?;
+        self.wait_for_output()?;
         Ok(started.elapsed())
+    }
+
+    fn wait_for_output(&mut self) -> Result<(), Failure> {
+        match self.master.read(&mut [0; 1024])? {
+            0 => Err("the shell ended".into()),
+            _ => Ok(()),
+        }
     }
 }
 

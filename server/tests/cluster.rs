@@ -68,7 +68,7 @@ impl Cluster {
         }
         let db = self.installation.database().await;
         let tally = check_all(&db, marker).await;
-        println!("{} followed; {tally:?}", followed.len());
+        eprintln!("{} followed; {tally:?}", followed.len());
         for (run, events) in &followed {
             check_numbers(*run, events);
             assert_eq!(*events, events_of(&db, *run).await, "a reader saw something else than what happened");
@@ -125,7 +125,7 @@ async fn cancel_elsewhere(cluster: &Cluster) -> Duration {
     let took = asked.elapsed();
     let exit = cancelled.exit.unwrap_or_else(|| panic!("it goes on after {took:?}"));
     assert_eq!((cancelled.state, exit.kind, exit.left_alive), (RunState::Cancelled, ExitKind::Cancelled, 0));
-    println!("a cancel from another server took {took:?}");
+    eprintln!("a cancel from another server took {took:?}");
     took
 }
 
@@ -183,7 +183,6 @@ async fn fifty_kills_at_random_moments_leave_nothing_behind() {
         sleep(Duration::from_millis(away)).await;
         process.start();
     }
-    println!("the kills are over");
     for server in &cluster.servers {
         server.ready().await;
     }

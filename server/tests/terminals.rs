@@ -196,7 +196,7 @@ async fn a_hundred_megabytes_leave_the_memory_flat() {
     assert!(printed > 100_000_000, "{printed}");
     let allowed = 2 * sent + (24 << 20);
     assert!(grown < allowed, "grew by {grown} bytes, of which the test itself holds {sent}");
-    println!("printed {printed} bytes, sent {sent}, memory grew by {grown}");
+    eprintln!("printed {printed} bytes, sent {sent}, memory grew by {grown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ async fn a_terminal_of_another_process_is_as_near_as_ones_own() {
         one.drain(Duration::from_millis(40)).await;
     }
     times.sort_unstable();
-    println!("echo through Redis: median {:?}, most {:?}", times[20], times[39]);
+    eprintln!("echo through Redis: median {:?}, most {:?}", times[20], times[39]);
     assert!(times[20] < Duration::from_millis(25), "{:?}", times[20]);
     one.type_in("\u{3}").await;
     one.until("$ ").await;

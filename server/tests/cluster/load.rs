@@ -119,10 +119,13 @@ async fn read_events(response: reqwest::Response, deadline: Instant, events: &mu
     }
 }
 
+/// What a follower saw of a run, to its end.
+pub type Followed = (RunId, Vec<Event>);
+
 /// Somebody at work: keeps a few runs going until told to stop.
 pub struct Load {
     stop: Arc<AtomicBool>,
-    followed: Arc<Mutex<Vec<(RunId, Vec<Event>)>>>,
+    followed: Arc<Mutex<Vec<Followed>>>,
     task: JoinHandle<()>,
 }
 
@@ -160,7 +163,7 @@ impl Load {
     }
 
     /// Starts nothing more; answers what each follower saw once all of them have seen the end.
-    pub async fn end(self) -> Vec<(RunId, Vec<Event>)> {
+    pub async fn end(self) -> Vec<Followed> {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap();
         std::mem::take(&mut *self.followed.lock().unwrap())

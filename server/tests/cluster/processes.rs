@@ -1,7 +1,7 @@
 //! Real processes of the built program, killed as `kill -9` does and started again.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -92,7 +92,7 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloudxdevai"));
         command.args(&self.arguments).current_dir(&self.folder).env_clear().envs(self.settings.iter().map(|(k, v)| (k, v)));
-        self.running = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::from(log)).spawn().unwrap());
+        self.running = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
     /// Without a warning, as the kernel does when memory runs out.
