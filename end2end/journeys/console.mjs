@@ -122,7 +122,8 @@ export default async function (journey) {
   await journey.step('finished runs are hidden here, deleted ones are gone for everyone', async () => {
     const runs = page.locator('article.run');
     const before = await runs.count();
-    await runs.last().locator('.run-fold').click();
+    const fold = runs.last().locator('.run-fold');
+    if ((await fold.getAttribute('aria-expanded')) === 'false') await fold.click();
     await runs.last().getByRole('button', { name: 'Delete this run' }).click();
     await page.getByRole('dialog', { name: 'Delete this run?' }).getByRole('button', { name: 'Delete the run' }).click();
     await until(async () => (await runs.count()) === before - 1, 'the run to be gone');

@@ -121,9 +121,12 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
     });
     let resized = window_event_listener(ev::resize, move |_| measure());
     on_cleanup(move || resized.remove());
+    // The rows are asked before what is made of them: else a change that leaves their number the same could be missed.
     let rows = move || {
-        let (first, last, _) = window.get();
-        explorer.rows.with(|rows| rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec())
+        explorer.rows.with(|rows| {
+            let (first, last, _) = window.get();
+            rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
+        })
     };
     let above = move || format!("{}px", window.get().0 as f64 * explorer.row_height.get());
     let below = move || {
@@ -132,8 +135,8 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
     };
     // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
     let stop_hidden = Memo::new(move |_| {
+        let at = explorer.rows.with(|rows| explorer.stop.with(|stop| rows.iter().position(|row| Some(&row.path) == stop.as_ref())));
         let (first, last, _) = window.get();
-        let at = explorer.stop.with(|stop| explorer.rows.with(|rows| rows.iter().position(|row| Some(&row.path) == stop.as_ref())));
         at.is_some_and(|at| !(first..last).contains(&at))
     });
     let on_focus = move |_| {

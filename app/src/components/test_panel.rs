@@ -78,9 +78,11 @@ impl TestView {
 
     /// The case of the current row.
     pub fn case(self) -> Option<TestCase> {
+        // The report first: rows may stay the same while messages change.
+        let report = self.report.get()?;
         let current = self.current.get()?;
         let at = self.rows.with(|rows| rows.iter().find(|row| row.key == current).and_then(|row| row.case))?;
-        self.report.with(|report| report.as_ref().and_then(|report| report.cases.get(at).cloned()))
+        report.cases.get(at).cloned()
     }
 }
 

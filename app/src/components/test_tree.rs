@@ -149,9 +149,13 @@ pub fn TestTree(view: TestView) -> impl IntoView {
             listener.remove();
         }
     });
+    // The rows are asked before what is made of them. The other way round, rows that change while their number stays the same are
+    // found to be new on behalf of `seen`, and whoever asks both is not told.
     let rows = move || {
-        let (first, last, _) = seen.get();
-        view.rows.with(|rows| rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec())
+        view.rows.with(|rows| {
+            let (first, last, _) = seen.get();
+            rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
+        })
     };
     let above = move || format!("{}px", seen.get().0 as f64 * list.row_height.get());
     let below = move || {
@@ -160,8 +164,8 @@ pub fn TestTree(view: TestView) -> impl IntoView {
     };
     // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
     let stop_hidden = Memo::new(move |_| {
+        let at = view.rows.with(|rows| list.stop.with(|stop| rows.iter().position(|row| Some(&row.key) == stop.as_ref())));
         let (first, last, _) = seen.get();
-        let at = list.stop.with(|stop| view.rows.with(|rows| rows.iter().position(|row| Some(&row.key) == stop.as_ref())));
         at.is_some_and(|at| !(first..last).contains(&at))
     });
     let on_focus = move |_| {

@@ -53,6 +53,11 @@ impl Ctx {
         Self { services: services.clone(), actor, trace: format!("job:{job}").into(), client: Arc::default() }
     }
 
+    /// Somebody who looks at a preview, by a ticket that was just found to be of a live session.
+    pub(crate) fn for_visitor(services: &Arc<Services>, user: User, session: SessionId) -> Self {
+        Self::nobody(services, "preview", Client::default()).signed_in(user, session)
+    }
+
     pub fn system(services: &Arc<Services>) -> Self {
         Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default() }
     }
