@@ -108,6 +108,8 @@ pub struct WorkerConfig {
     pub concurrency: usize,
     /// How long a job without limits of its own may go without progress.
     pub timeout: Duration,
+    /// Bytes of checkouts that stay for the next run.
+    pub work_dir_size: u64,
     /// After so many jobs a worker process replaces itself.
     pub max_jobs: Option<u64>,
     /// What a worker process logs, where that differs.
@@ -301,6 +303,7 @@ fn read_worker(read: &mut Reader) -> WorkerConfig {
         max_jobs: Some(u64::from(read.number("WORKER_MAX_JOBS", 0, 1_000_000_000))).filter(|most| *most > 0),
         log_filter: read.optional("WORKER_LOG_LEVEL").map(|_| read_filter(read, "WORKER_LOG_LEVEL")),
         work_dir: read.optional("WORK_DIR").map(PathBuf::from),
+        work_dir_size: read.size("WORK_DIR_SIZE", 1 << 20, 1 << 50),
         sandbox_tier: read.one_of("SANDBOX_TIER", &[("auto", Auto), ("S3", S3), ("S3r", S3r), ("S2", S2), ("S1", S1)]),
         sandbox_paths: read.list("SANDBOX_PATHS").into_iter().map(PathBuf::from).collect(),
         sandbox_open_addresses: read_open_addresses(read),

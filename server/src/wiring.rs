@@ -105,6 +105,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         ports: Arc::new(previews.clone()),
         concurrency: config.worker.concurrency,
         timeout: config.worker.timeout,
+        work_dir_size: config.worker.work_dir_size,
         max_jobs: config.worker.max_jobs,
         // A SQLite file belongs to one machine, and its worker has just started: whatever runs there is nobody's.
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),

@@ -323,7 +323,10 @@ async fn readers_who_never_read_hold_nothing_up() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let grown = most.saturating_sub(before) >> 20;
-    eprintln!("60 MB of output in {:?}, memory grew by {grown} MiB, slowest other request {slowest:?}, save {slowest_save:?}", began.elapsed());
+    eprintln!(
+        "60 MB of output in {:?}, memory grew by {grown} MiB, slowest other request {slowest:?}, save {slowest_save:?}",
+        began.elapsed()
+    );
     assert!(grown < 64, "memory grew by {grown} MiB");
     // A late reader, and one who comes to read at last, get the end of it.
     for reader in [ada.follow(&address).await.unwrap(), idle.pop().unwrap()] {

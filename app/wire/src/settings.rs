@@ -68,7 +68,7 @@ impl RunSettings {
         for (kind, limits) in kinds {
             let mut check = |name: &str, value: i64, least: i64, most: i64, what: &str| {
                 if !(least..=most).contains(&value) {
-                    fields.push(FieldError::new(&format!("{kind}.{name}"), format!("Choose {what}.")));
+                    fields.push(FieldError::new(format!("{kind}.{name}"), format!("Choose {what}.")));
                 }
             };
             check("wall_s", i64::from(limits.wall_s), 1, 7 * 24 * 3600, "1 second to 7 days");

@@ -34,6 +34,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("AI_DEFAULT_MODEL", "", "model to use when nobody picks one"),
     ("AI_REQUEST_TIMEOUT", "30", "seconds to the first byte of an answer"),
     ("WORK_DIR", "", "folder for checkouts, of one worker process alone; empty for one that belongs to DATA_DIR"),
+    ("WORK_DIR_SIZE", "20GB", "checkouts that are kept for the next run, in all; those unused for longest go first"),
     ("WORKER_CONCURRENCY", "4", "jobs worked on at once; terminals have places of their own"),
     ("WORKER_TIMEOUT", "300", "seconds without progress after which an import is stopped and tried again; runs have limits of their own"),
     ("WORKER_MAX_JOBS", "1000", "jobs after which a worker process replaces itself, once no terminal is open in it; 0 for never"),

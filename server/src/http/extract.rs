@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(plain(unknown), r#"There is no "shell" here. Choose sandbox_exec, test_runner."#);
         let missing = "Failed to deserialize the JSON body into the target type: missing field `name` at line 1 column 2";
         assert_eq!((named_field(missing).as_str(), plain(missing).as_str()), ("name", missing));
-        let wrong = "Failed to deserialize the JSON body into the target type: timeout_s: invalid type: string \"x\", expected u32 at line 1";
+        let wrong =
+            "Failed to deserialize the JSON body into the target type: timeout_s: invalid type: string \"x\", expected u32 at line 1";
         assert_eq!(named_field(wrong), "timeout_s");
     }
 }

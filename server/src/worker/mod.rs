@@ -29,6 +29,8 @@ pub struct Work {
     pub concurrency: usize,
     /// A job without limits of its own is stopped and tried again after so long without progress.
     pub timeout: Duration,
+    /// Bytes of checkouts that stay for the next run.
+    pub work_dir_size: u64,
     /// After so many jobs the worker asks to be replaced.
     pub max_jobs: Option<u64>,
     /// No other process can be working on this database's jobs.

@@ -31,6 +31,10 @@ const LEASE: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(1);
 /// Progress is told at most this often.
 const TELL_EVERY: Duration = Duration::from_millis(300);
+/// How often unused checkouts are looked for; it reads every directory of every checkout.
+const CLEAN_EVERY: Duration = Duration::from_secs(3600);
+/// A checkout that nothing has used for so long is made again when it is needed.
+const KEEP_UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
 const REAP_EVERY: Duration = Duration::from_secs(5);
 /// How often running jobs are asked whether another process wants them to stop.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -103,6 +107,7 @@ impl Worker {
             () = lanes => {}
             never = self.reap_now_and_then() => match never {},
             never = self.ask_for_cancels(&pool) => match never {},
+            never = self.clean_now_and_then() => match never {},
             never = self.count_jobs(&pool) => match never {},
         }
         if !stop.is_cancelled() {
@@ -152,6 +157,18 @@ impl Worker {
         loop {
             sleep(REAP_EVERY).await;
             reap(&self.work, Gone::Expired).await;
+        }
+    }
+
+    /// Removes checkouts and branches that nobody uses any more.
+    async fn clean_now_and_then(&self) -> Infallible {
+        loop {
+            sleep(CLEAN_EVERY).await;
+            let system = Ctx::system(&self.work.services);
+            match agent::clean_workspaces(&system, self.work.sandbox.workspaces(), KEEP_UNUSED, self.work.work_dir_size).await {
+                Ok(cleaned) => tracing::info!(?cleaned, "unused checkouts were removed"),
+                Err(error) => tracing::warn!(%error, "unused checkouts could not be removed"),
+            }
         }
     }
 

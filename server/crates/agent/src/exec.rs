@@ -100,7 +100,7 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
     };
     let ports = order.ports.map(|forward| OfferedPorts::new(forward, run.id, run.project_id, running.net.clone()));
     let follow = Follow { ctx, run: run.id, ports, notices: order.notices };
-    let (finished, output) = follow.to_the_end(running, cancel, &known.token).await?;
+    let (finished, output) = follow.see_through(running, cancel, &known.token).await?;
     Ok(describe(run.id, &finished, output))
 }
 
@@ -154,7 +154,10 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
         }
         Err(error) => {
             tracing::warn!(run.id = %run.id, %error, "what a run changed could not be saved");
-            executed.exit.sentence.push_str(&format!(" What it changed last in the project's files could not be saved: {}", error.sentence()));
+            executed
+                .exit
+                .sentence
+                .push_str(&format!(" What it changed last in the project's files could not be saved: {}", error.sentence()));
             hold.changes()
         }
     };

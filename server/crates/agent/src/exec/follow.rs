@@ -44,7 +44,7 @@ pub(super) struct Follow<'a> {
 
 impl Follow<'_> {
     /// Reads the output to its end. Stops the run when asked to; on an error it is dropped, which kills it.
-    pub async fn to_the_end(
+    pub async fn see_through(
         mut self,
         mut running: Running,
         cancel: &CancellationToken,

@@ -22,7 +22,10 @@ pub async fn a_run_starts_and_ends_once(db: Db) {
     assert!(write!(&db, tx => runs::mark_started(&mut tx, new, "S3", at(2))));
     assert!(write!(&db, tx => runs::set_ports(&mut tx, new, &ports)));
     let running = runs::get(&mut read(&db).await, new).await.unwrap().unwrap().into_run();
-    assert_eq!((running.network, running.only.as_slice(), running.env_names.as_slice()), (RunNetwork::AllowList, &["a::b".to_owned()][..], &["LANG".to_owned()][..]));
+    assert_eq!(
+        (running.network, running.only.as_slice(), running.env_names.as_slice()),
+        (RunNetwork::AllowList, &["a::b".to_owned()][..], &["LANG".to_owned()][..])
+    );
     assert_eq!((running.ports.as_slice(), running.tests), (&ports[..], None));
     assert_eq!(runs::state(&mut read(&db).await, new).await.unwrap(), Some(RunState::Running));
     assert!(!write!(&db, tx => runs::mark_started(&mut tx, new, "S1", at(3))));
