@@ -132,7 +132,7 @@ mod tests {
     fn checks_what_is_asked_for() {
         assert_eq!(request(args("ls", Some("./"), None)).unwrap().cwd, None);
         assert_eq!(request(args("ls", Some("src/"), Some(5))).unwrap().cwd.as_deref(), Some("src"));
-        for wrong in [args(" ", None, None), args("ls", Some("../x"), None), args("ls", None, Some(0)), args("ls", None, Some(u64::MAX))] {
+        for wrong in [args(" ", None, None), args("ls", Some("../x"), None), args("ls", None, Some(0))] {
             assert!(request(wrong).unwrap_err().to_string().starts_with("Not run. "));
         }
     }
