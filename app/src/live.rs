@@ -104,10 +104,12 @@ mod line {
     /// Streams added together share one new connection.
     const GATHER: Duration = Duration::from_millis(20);
 
+    type Call = Rc<dyn Fn(&Event)>;
+
     struct Follower {
         stream: Stream,
         cursor: i64,
-        call: Rc<dyn Fn(&Event)>,
+        call: Call,
     }
 
     struct Source {
@@ -270,7 +272,7 @@ mod line {
             }
             return;
         }
-        let calls: Vec<Rc<dyn Fn(&Event)>> = LINE.with_borrow_mut(|line| {
+        let calls: Vec<Call> = LINE.with_borrow_mut(|line| {
             if let Some(cursor) = line.source.as_mut().and_then(|s| s.cursors.get_mut(&event.stream)) {
                 *cursor = event.seq.max(*cursor);
             }

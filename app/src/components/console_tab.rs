@@ -34,4 +34,3 @@ impl ConsoleTab {
         Self::ALL.into_iter().find(|tab| tab.name() == name)
     }
 }
-

@@ -216,7 +216,8 @@ impl Ide {
         let side = use_panel(format!("side:{}", project.id), 180.0, 520.0, true);
         let chat = use_panel(format!("chat:{}", project.id), 300.0, 760.0, true);
         let console = use_panel(format!("console:{}", project.id), 120.0, 640.0, true);
-        let last_command = runs.iter()
+        let last_command = runs
+            .iter()
             .find(|run| run.turn_id.is_none() && run.kind == RunKind::SandboxExec)
             .map(|run| run.command.clone())
             .unwrap_or_default();

@@ -217,10 +217,8 @@ fn Facts(run: Memo<Option<Run>>, feed: RunFeed) -> impl IntoView {
                 RunNetwork::None => ("shield-check", "No network"),
                 RunNetwork::AllowList => ("link", "Allowed hosts only"),
             };
-            let changed = run
-                .state
-                .is_finished()
-                .then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
+            let changed =
+                run.state.is_finished().then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
             let tier = run.tier.clone();
             Some(view! {
                 <span>

@@ -34,7 +34,10 @@ pub fn CommandLine() -> impl IntoView {
         let known = stored.unwrap_or_else(|| {
             let mut known = Vec::new();
             ide.runs.with_untracked(|runs| {
-                runs.iter().rev().filter(|run| run.turn_id.is_none() && !run.command.is_empty()).for_each(|run| remember(&mut known, &run.command));
+                runs.iter()
+                    .rev()
+                    .filter(|run| run.turn_id.is_none() && !run.command.is_empty())
+                    .for_each(|run| remember(&mut known, &run.command));
             });
             known
         });

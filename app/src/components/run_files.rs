@@ -28,7 +28,8 @@ pub fn RunFiles(run: Memo<Option<Run>>) -> impl IntoView {
     let all = RwSignal::new(false);
     let chosen = RwSignal::new(None::<RunChange>);
     let open = RwSignal::new(false);
-    let shown = move || changes.with(|changes| changes.iter().take(if all.get() { usize::MAX } else { FILES_MAX }).cloned().collect::<Vec<_>>());
+    let shown =
+        move || changes.with(|changes| changes.iter().take(if all.get() { usize::MAX } else { FILES_MAX }).cloned().collect::<Vec<_>>());
     let show = move |change: RunChange| {
         // What the agent's commands change is on its branch, and judged in the review.
         if let Some(turn) = run.with_untracked(|run| run.as_ref().and_then(|run| run.turn_id)) {

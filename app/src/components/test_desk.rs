@@ -95,7 +95,10 @@ pub fn follow(ide: Ide, wanted: Signal<bool>) {
         if !wanted.get() {
             return None;
         }
-        ide.tests.chosen.get().or_else(|| ide.runs.with(|runs| runs.iter().find(|run| is_own(run) && run.state.is_finished()).map(|run| run.id)))
+        ide.tests
+            .chosen
+            .get()
+            .or_else(|| ide.runs.with(|runs| runs.iter().find(|run| is_own(run) && run.state.is_finished()).map(|run| run.id)))
     });
     Effect::new(move |_| {
         if let Some(id) = target.get() {

@@ -146,7 +146,10 @@ mod tests {
             line: Some(4),
         };
         let text = question(&case);
-        assert!(text.starts_with("This test fails: `tests › a.py › one`, in `tests/a.py`, line 4\n\n```\nAssertionError: 1 != 2\n```\n"), "{text}");
+        assert!(
+            text.starts_with("This test fails: `tests › a.py › one`, in `tests/a.py`, line 4\n\n```\nAssertionError: 1 != 2\n```\n"),
+            "{text}"
+        );
         assert_eq!(capitalised("failed"), "Failed");
     }
 }

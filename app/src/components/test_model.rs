@@ -309,7 +309,10 @@ mod tests {
         let index = TestIndex::new(&sample());
         let rows = index.rows(&Wish::default());
         assert_eq!(names(&rows), ["tests", " a.py", "  one", "  two", " b.py", "  one", "  off"]);
-        assert_eq!((rows[0].summary.as_str(), rows[0].state, rows[0].duration_ms), ("2 passed, 1 failed, 1 skipped", CaseState::Failed, Some(8)));
+        assert_eq!(
+            (rows[0].summary.as_str(), rows[0].state, rows[0].duration_ms),
+            ("2 passed, 1 failed, 1 skipped", CaseState::Failed, Some(8))
+        );
         assert_eq!((rows[4].place, rows[5].place, rows[5].case), ((2, 2), (1, 2), Some(2)));
         assert_eq!(parent_key(&rows[5].key), rows[4].key);
         assert_eq!(parent_key(&rows[4].key), rows[0].key);

@@ -47,7 +47,8 @@ impl TestView {
             // Made again only with another report.
             |_, _| true,
         );
-        let rows = Memo::new(move |_| index.with(|index| index.as_ref().map(|index| wish.with(|wish| index.rows(wish))).unwrap_or_default()));
+        let rows =
+            Memo::new(move |_| index.with(|index| index.as_ref().map(|index| wish.with(|wish| index.rows(wish))).unwrap_or_default()));
         let view = Self { ide, report, rows, wish, current: RwSignal::new(None) };
         view.remember();
         view
@@ -58,7 +59,8 @@ impl TestView {
         let key = StoredValue::new(self.ide.storage_key("tests-view"));
         Effect::new(move |_| {
             let stored = key.with_value(|key| storage::read(key));
-            if let Some((failed_first, folds)) = stored.and_then(|text| serde_json::from_str::<(bool, BTreeMap<String, bool>)>(&text).ok()) {
+            if let Some((failed_first, folds)) = stored.and_then(|text| serde_json::from_str::<(bool, BTreeMap<String, bool>)>(&text).ok())
+            {
                 self.wish.update(|wish| {
                     wish.failed_first = failed_first;
                     wish.folds = folds;

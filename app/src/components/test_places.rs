@@ -45,7 +45,8 @@ fn take(rest: &str, near: Option<&str>, exists: &impl Fn(&str) -> bool) -> (usiz
     if let Some(found) = python_place(rest, near, exists) {
         return found;
     }
-    let separates = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | ',' | ';' | '│');
+    let separates =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | ',' | ';' | '│');
     let Some(first) = rest.chars().next() else { return (0, None) };
     if separates(first) {
         return (first.len_utf8(), None);
@@ -135,7 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_project_stays_text() {
-        for message in ["/usr/lib/python3/unittest/case.py:5", "at 12:30:01", "http://x.org:80/", "nothing.py:3", "a:99999999999", "größe:1 „ü“:2"] {
+        for message in
+            ["/usr/lib/python3/unittest/case.py:5", "at 12:30:01", "http://x.org:80/", "nothing.py:3", "a:99999999999", "größe:1 „ü“:2"]
+        {
             assert_eq!(places(message, Some("src/retry.py")), [], "{message}");
         }
     }

@@ -43,7 +43,8 @@ fn SettingsForm(open: RwSignal<bool>) -> impl IntoView {
             report.set(settings.report.unwrap_or_default());
         }
     });
-    let recognised = move || match ide.tests.settings.with(|settings| settings.as_ref().map(|settings| settings.recognised.clone())) {
+    let recognised = move || {
+        match ide.tests.settings.with(|settings| settings.as_ref().map(|settings| settings.recognised.clone())) {
         None => ().into_any(),
         Some(Some(found)) => view! {
             <p class="t2">
@@ -56,6 +57,7 @@ fn SettingsForm(open: RwSignal<bool>) -> impl IntoView {
             <p class="t2">"Nothing in the project's files says how its tests are run. Set a command here."</p>
         }
         .into_any(),
+    }
     };
     let field = move |name: &'static str| {
         Signal::derive(move || problem.with(|problem| problem.as_ref().and_then(|problem| problem.field(name).map(str::to_owned))))

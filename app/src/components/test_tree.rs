@@ -50,7 +50,14 @@ impl List {
             let current = view.current.get();
             view.rows.with(|rows| rows.iter().find(|row| Some(&row.key) == current.as_ref()).or(rows.first()).map(|row| row.key.clone()))
         });
-        Self { view, node: NodeRef::new(), row_height: RwSignal::new(ROW), scroll: RwSignal::new((0.0, 480.0)), stop, typed: StoredValue::default() }
+        Self {
+            view,
+            node: NodeRef::new(),
+            row_height: RwSignal::new(ROW),
+            scroll: RwSignal::new((0.0, 480.0)),
+            stop,
+            typed: StoredValue::default(),
+        }
     }
 
     fn measure(self) {
@@ -70,23 +77,26 @@ impl List {
     fn go_to(self, at: usize) {
         let Some(key) = self.view.rows.with_untracked(|rows| rows.get(at).map(|row| row.key.clone())) else { return };
         self.view.current.set(Some(key.clone()));
-        if let Some(list) = self.node.get_untracked() {
-            let height = self.row_height.get_untracked();
-            let (top, seen) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
-            let place = at as f64 * height;
-            if place < top {
-                list.set_scroll_top(place as i32);
-            } else if place + height > top + seen {
-                list.set_scroll_top((place + height - seen).ceil() as i32);
-            }
-            self.scroll.set((f64::from(list.scroll_top()), seen));
-        }
+        self.scroll_to(at);
         request_animation_frame(move || {
             let row = document().get_element_by_id(&row_id(&key)).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
             if let Some(row) = row {
                 let _ = row.focus();
             }
         });
+    }
+
+    fn scroll_to(self, at: usize) {
+        let Some(list) = self.node.try_get_untracked().flatten() else { return };
+        let height = self.row_height.get_untracked();
+        let (top, seen) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
+        let place = at as f64 * height;
+        if place < top {
+            list.set_scroll_top(place as i32);
+        } else if place + height > top + seen {
+            list.set_scroll_top((place + height - seen).ceil() as i32);
+        }
+        self.scroll.set((f64::from(list.scroll_top()), seen));
     }
 
     fn set_open(self, row: &Row, open: bool) {
@@ -102,9 +112,9 @@ impl List {
             self.set_open(row, !open);
             return;
         }
-        let case = row.case.and_then(|at| {
-            self.view.report.with_untracked(|report| report.as_ref().and_then(|report| report.cases.get(at).cloned()))
-        });
+        let case = row
+            .case
+            .and_then(|at| self.view.report.with_untracked(|report| report.as_ref().and_then(|report| report.cases.get(at).cloned())));
         if let Some(case) = case.filter(|_| !is_phone()) {
             open_case(self.view.ide, &case);
         }
@@ -141,6 +151,17 @@ pub fn TestTree(view: TestView) -> impl IntoView {
         view.ide.console_max.track();
         view.ide.phone_pane.track();
         request_animation_frame(move || list.measure());
+    });
+    // The detail that opens may take the place where the row was.
+    Effect::new(move |_| {
+        let Some(current) = view.current.get() else { return };
+        request_animation_frame(move || {
+            if list.node.try_get_untracked().flatten().is_some()
+                && let Some((at, _)) = list.row(&current)
+            {
+                list.scroll_to(at);
+            }
+        });
     });
     let resized = StoredValue::new(None::<WindowListenerHandle>);
     Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| list.measure()))));

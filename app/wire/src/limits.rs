@@ -27,5 +27,4 @@ pub const PROMPT_MAX_CHARS: usize = 100_000;
 pub const COMMAND_MAX: usize = 32 * 1024;
 pub const ENV_MAX_ENTRIES: usize = 64;
 pub const RUN_TIMEOUT_DEFAULT_S: u32 = 600;
-pub const RUN_TIMEOUT_MAX_S: u32 = 3600;
 pub const TURN_STEPS_DEFAULT: u32 = 40;

@@ -34,8 +34,8 @@ pub use bus_mail::{RedisMail, To};
 pub use bus_poll::watch_log;
 pub use bus_redis::RedisBus;
 pub use bus_signals::{JobSignal, RedisSignals, SignalsLink};
-pub use redis::RedisError;
 pub use db::{Committed, Conn, Db, PgHandle, SqliteHandle, Tx};
+pub use redis::RedisError;
 pub use sqlx::Error as SqlxError;
 pub use word::{Doc, Word};
 

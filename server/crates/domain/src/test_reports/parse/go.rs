@@ -33,10 +33,7 @@ pub fn parse(output: &str) -> Vec<TestCase> {
     }
     finish(&mut cases[first..], "", &mut logs);
     // A test with subtests is their sum.
-    let parents: HashSet<String> = cases
-        .iter()
-        .filter_map(|case| case.id.rsplit_once('/').map(|(parent, _)| parent.to_owned()))
-        .collect();
+    let parents: HashSet<String> = cases.iter().filter_map(|case| case.id.rsplit_once('/').map(|(parent, _)| parent.to_owned())).collect();
     cases.retain(|case| !parents.contains(&case.id));
     cases
 }

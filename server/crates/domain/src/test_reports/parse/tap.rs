@@ -94,7 +94,11 @@ fn diagnose(case: &mut TestCase, line: &str) {
             case.file = Some(file);
             case.line = Some(number);
         }
-    } else if case.state == CaseState::Failed && !text.starts_with("failureType:") && !text.starts_with("type:") && case.message.len() < 64 * 1024 {
+    } else if case.state == CaseState::Failed
+        && !text.starts_with("failureType:")
+        && !text.starts_with("type:")
+        && case.message.len() < 64 * 1024
+    {
         case.message.push_str(line);
         case.message.push('\n');
     }
