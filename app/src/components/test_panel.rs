@@ -41,7 +41,7 @@ impl TestView {
                 _ => true,
             },
         );
-        let wish = RwSignal::new(Wish::default());
+        let wish = RwSignal::new(Wish { failed_first: true, ..Wish::default() });
         let index = Memo::new_with_compare(
             move |_| report.with(|report| report.as_ref().map(|report| Arc::new(TestIndex::new(&report.cases)))),
             // Made again only with another report.

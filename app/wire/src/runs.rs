@@ -11,6 +11,7 @@ use crate::{
 pub enum RunKind {
     SandboxExec,
     TestRunner,
+    /// What the agent asked for.
     Codegen,
     /// Has a keyboard; opened and listed as a terminal.
     Terminal,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wire::{
     ProjectId, TurnId,
     event::EventKind,
-    runs::{ExitKind, Run, RunState, StartRun},
+    runs::{ExitKind, Run, RunKind, RunState, StartRun},
 };
 
 use super::{Output, Tool, ToolCtx, ToolError, args};
@@ -60,7 +60,7 @@ pub struct Runner {
 fn request(args: Args) -> Result<StartRun, ToolError> {
     let cwd = args.cwd.map(|cwd| cwd.trim_start_matches("./").trim_end_matches('/').to_owned()).filter(|cwd| !cwd.is_empty() && cwd != ".");
     let timeout_s = args.timeout_s.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
-    let request = StartRun { cwd, timeout_s, ..StartRun::command(args.command) };
+    let request = StartRun { command: args.command, cwd, timeout_s, ..StartRun::of_kind(RunKind::Codegen) };
     let wrong: Vec<String> = request.validate().into_iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
     if wrong.is_empty() { Ok(request) } else { Err(ToolError::refused(format!("Not run. {}", wrong.join(" ")), "Not run")) }
 }

@@ -91,7 +91,7 @@ fn kind_words(kind: RunKind) -> &'static str {
     match kind {
         RunKind::SandboxExec => "commands",
         RunKind::TestRunner => "test runs",
-        RunKind::Codegen => "generated code",
+        RunKind::Codegen => "commands of the agent",
         RunKind::Terminal => "terminals",
     }
 }
