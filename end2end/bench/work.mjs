@@ -31,6 +31,7 @@ export function sandboxOverhead(program, report) {
   for (const [, where, added] of said.matchAll(/^(checkout|branch) .*adds (-?[\d.]+) ms$/gm)) {
     report.add(`${name}, ${where}`, Number(added), 30, milliseconds);
   }
+  for (const [line] of said.matchAll(/^.*(ratio|at once|terminal|99 of 100).*$/gm)) console.log(`  ${line}`);
 }
 
 /** An example program that prints its own figures and bars. */

@@ -70,7 +70,7 @@ pub struct TestSettings {
     /// The project's own command; `None` takes what was recognised.
     #[serde(default)]
     pub command: Option<String>,
-    /// Where that command leaves JUnit XML or TAP, relative to the project; `None` reads its output.
+    /// Where that command leaves JUnit XML or TAP, relative to where it runs; `None` reads its output.
     #[serde(default)]
     pub report: Option<String>,
     /// What the project's files look like; never written.

@@ -43,6 +43,7 @@ async fn try_report(ctx: &Ctx, workspaces: &Workspaces, run: &Run, planned: &Pla
     let output = runs::stored_output(ctx, run.id, OUTPUT_MOST).await?;
     let framework = planned.plan.framework;
     let (workspaces, project, path, since) = (workspaces.clone(), run.project_id.0, planned.plan.report.clone(), planned.at);
+    let path = path.map(|path| if run.cwd.is_empty() { path } else { format!("{}/{path}", run.cwd) });
     let reading = tokio::task::spawn_blocking(move || {
         let file = path.and_then(|path| read_file(&workspaces, project, &path, since));
         test_reports::parse(framework, &output, file.as_deref())

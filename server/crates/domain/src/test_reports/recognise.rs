@@ -13,7 +13,7 @@ pub struct TestPlan {
     pub framework: Framework,
     pub command: String,
     pub env: Vec<(String, String)>,
-    /// A file below the project; `None` reads the output.
+    /// A file, relative to where the command runs; `None` reads the output.
     pub report: Option<String>,
 }
 
