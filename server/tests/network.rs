@@ -5,7 +5,7 @@ mod support;
 use reqwest::Method;
 use serde_json::json;
 use support::{Caller, PASSWORD, TestApp, fixture};
-use wire::network::NetworkPolicy;
+use wire::{event::EventKind, network::NetworkPolicy, runs::RunState};
 
 async fn put(caller: &Caller, path: &str, body: serde_json::Value) -> support::Reply {
     caller.send(caller.request(Method::PUT, path).json(&body)).await
@@ -34,6 +34,41 @@ async fn an_owner_allows_what_the_administrator_opened() {
     put(&cleo, &path, json!({ "allow": [] })).await.expect(404);
     cleo.get(&path).await.expect(404);
     put(&ben, &path, json!({ "allow": "pypi.org" })).await.expect(422);
+}
+
+/// Asks the proxy again and again, until it is no longer refused.
+const KNOCK: &str = r#"
+import socket, time
+while True:
+    s = socket.create_connection(("127.0.0.1", 3128))
+    s.sendall(b"CONNECT nothing.invalid:443 HTTP/1.1\r\n\r\n")
+    answer = s.recv(400).decode().splitlines()[0]
+    print(answer, flush=True)
+    if " 403 " not in answer: break
+    time.sleep(0.2)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_allowed_is_open_to_the_run_that_asked_for_it() {
+    let app = TestApp::with_worker().await;
+    if !fixture::can_run(&app).await {
+        return;
+    }
+    let (ada, ben) = (app.user("ada").await, app.user("ben").await);
+    put(&ada, "/api/admin/settings/runs", json!({ "egress": ["*.invalid"] })).await.expect(200);
+    let id = fixture::project(&ben, "P").await;
+    fixture::file(&ben, &id, "knock.py", KNOCK).await;
+    let run = fixture::start_run(&ben, &id, "python3 knock.py").await;
+    let mut events = ben.follow(&format!("/api/live/run:{}", run.id)).await.unwrap();
+    let asked = events.until(|event| matches!(event.kind, EventKind::EgressAsked { .. })).await;
+    let EventKind::EgressAsked { host, port, allowed, reason } = &asked.kind else { unreachable!() };
+    assert_eq!((host.as_str(), *port, *allowed), ("nothing.invalid", 443, false), "{reason}");
+
+    put(&ben, &format!("/api/projects/{id}/network"), json!({ "allow": ["nothing.invalid"] })).await.expect(200);
+    let ended = fixture::finished(&ben, &run).await;
+    let output = fixture::output(&ben, &run).await;
+    assert_eq!(ended.state, RunState::Succeeded, "{output}");
+    assert!(output.lines().next().unwrap().contains(" 403 ") && !output.lines().last().unwrap().contains(" 403 "), "{output}");
 }
 
 /// A preview's page is on the same host: browsers send our cookie along, so the origin has to count.

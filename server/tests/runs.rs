@@ -132,7 +132,7 @@ async fn a_wrong_request_is_refused_by_field() {
         ("env", "BAD NAME", json!({ "command": "true", "env": { "BAD NAME": "1" } })),
         ("timeout_s", "600 seconds", json!({ "command": "true", "timeout_s": 601 })),
         ("timeout_s", "u32", json!({ "command": "true", "timeout_s": "soon" })),
-        ("network", "allow", json!({ "command": "true", "network": "allow_list" })),
+        ("network", "administrator", json!({ "command": "true", "network": "allow_list" })),
         ("network", "allow_list", json!({ "command": "true", "network": "all" })),
     ] {
         let fields = refused(&ada, &id, &body).await;

@@ -1,6 +1,7 @@
 //! Runs a command of a run row in the sandbox and writes down what it prints and how it ends.
 
 mod follow;
+mod rules;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,8 +15,8 @@ use wire::{
     runs::{Exit, ExitKind, Run, RunChange, RunKind, RunNetwork, RunState, RunUsage},
 };
 
-pub(crate) use self::follow::Asked;
 use self::follow::{Follow, either, signed};
+pub(crate) use self::{follow::Asked, rules::keep_rules};
 use crate::{Keeper, OfferedPorts, PortForward, sample::Sample, test_run, text::cut_end};
 
 /// Characters of a planned command that are told.
@@ -91,7 +92,7 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
     if let Some(planned) = order.plan.filter(|planned| planned.plan.command != run.command) {
         runs::noted(ctx, run.id, format!("Runs {}", cut_end(&planned.plan.command, COMMAND_SHOWN))).await?;
     }
-    let running = tokio::select! {
+    let mut running = tokio::select! {
         started = sandbox.start(spec) => match started {
             Ok(running) => running,
             Err(Refused { reason, .. }) => return Ok(Executed::refused(run.id, reason)),
@@ -99,6 +100,7 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
         () = either(cancel, &known.token) => return Ok(Executed::never_started(run.id)),
     };
     let ports = order.ports.map(|forward| OfferedPorts::new(forward, run.id, run.project_id, running.net.clone()));
+    let _rules = keep_rules(ctx, run.project_id, running.rules.take());
     let follow = Follow { ctx, run: run.id, ports, notices: order.notices };
     let (finished, output) = follow.see_through(running, cancel, &known.token).await?;
     Ok(describe(run.id, &finished, output))

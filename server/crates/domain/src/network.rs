@@ -32,6 +32,12 @@ pub async fn policy(ctx: &Ctx, project: ProjectId) -> Result<NetworkPolicy> {
     Ok(NetworkPolicy { allow, available, unavailable, log })
 }
 
+/// Why runs get no proxy on this server; `None` where they do.
+pub(crate) async fn why_closed(ctx: &Ctx) -> Result<Option<String>> {
+    let available = settings::load(&mut ctx.services().db.read().await?).await?.egress;
+    Ok(why_unavailable(ctx, &available))
+}
+
 fn why_unavailable(ctx: &Ctx, available: &[HostRule]) -> Option<String> {
     if let Some(reason) = &ctx.services().settings.no_network {
         return Some(reason.clone());

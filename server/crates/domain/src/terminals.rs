@@ -34,7 +34,7 @@ pub async fn open(ctx: &Ctx, project: ProjectId, request: OpenTerminal) -> Resul
     let user = ctx.require_user()?.id;
     check_size(&request)?;
     let title = request.title.as_deref().map(check_title).transpose()?;
-    let network = network_for(ctx, project).await?;
+    let network = network_for(ctx).await?;
     let mut tx = ctx.services().db.begin().await?;
     projects::require(ctx, &mut tx, project, ProjectRole::Editor).await?;
     let settings = settings::load(&mut tx).await?;
@@ -72,10 +72,9 @@ pub async fn open(ctx: &Ctx, project: ProjectId, request: OpenTerminal) -> Resul
     Ok(row.into_terminal())
 }
 
-/// What the project allows, where this server has a network for runs at all.
-async fn network_for(ctx: &Ctx, project: ProjectId) -> Result<RunNetwork> {
-    let open = ctx.services().settings.no_network.is_none() && !network::rules(ctx, project).await?.is_empty();
-    Ok(if open { RunNetwork::AllowList } else { RunNetwork::None })
+/// The project's list, which may be empty and may change meanwhile, where this server has a network for runs at all.
+async fn network_for(ctx: &Ctx) -> Result<RunNetwork> {
+    Ok(if network::why_closed(ctx).await?.is_none() { RunNetwork::AllowList } else { RunNetwork::None })
 }
 
 fn check_size(request: &OpenTerminal) -> Result<()> {

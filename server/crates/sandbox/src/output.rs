@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,8 @@ pub(crate) struct Meter {
     pub total: AtomicU64,
     /// The limit was reached: end the run.
     pub over: Notify,
+    /// It was, whoever heard of it: a job that is told by a broken pipe ends before anybody has ended it.
+    pub is_over: AtomicBool,
     /// Everything in the jail is dead: what can still be read is already in the pipe.
     pub ended: Notify,
 }
@@ -112,6 +114,7 @@ impl Pump {
         }
         self.meter.total.store(offset + data.len() as u64, Ordering::Relaxed);
         if over {
+            self.meter.is_over.store(true, Ordering::Relaxed);
             self.meter.over.notify_one();
         }
         if let Some(sink) = &self.sink

@@ -85,6 +85,7 @@ pub(crate) async fn supervise(mut live: Live, mut asked: watch::Receiver<Asked>,
     // The lock on the branch's lower directory is free from here on, whether or not anyone reads the output.
     drop(place);
     let _ = pump.await;
+    let cause = cause.or(meter.is_over.load(Ordering::Relaxed).then_some(Cause::Output));
     let exit = decide(cause, &status, counters.as_ref(), &limits);
     let usage = Usage {
         wall_ms: wall.as_millis() as u64,

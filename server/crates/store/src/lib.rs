@@ -10,6 +10,7 @@ mod bus;
 mod bus_link;
 mod bus_mail;
 mod bus_poll;
+mod bus_post;
 mod bus_redis;
 mod bus_signals;
 pub mod changes;

@@ -107,6 +107,7 @@ async fn live(
         Err(refused) => return Ok(Ended::early(ExitKind::Refused, RunState::Failed, refused.reason)),
     };
     let offered = OfferedPorts::new(bench.ports, id, plan.run.project_id, running.net.clone());
+    let _rules = exec::keep_rules(ctx, plan.run.project_id, running.rules.take());
     let mut aside = Aside::new(ctx, id, offered, &mut running);
     let (finished, why) = follow(session, keyboard, running, &mut files, &mut aside, plan.idle, cancel).await;
     aside.finish().await;

@@ -4,7 +4,6 @@ use store::{Conn, runs as table};
 use wire::{
     FieldError, ProjectId, RunId, TurnId,
     event::{EventKind, Stream},
-    network::HostRule,
     projects::ProjectRole,
     runs::{Run, RunKind, RunLimits, RunNetwork, RunState, StartRun},
 };
@@ -38,7 +37,7 @@ async fn insert(ctx: &Ctx, project: ProjectId, request: StartRun, turn: Option<T
         // Nothing to run is told at once, by the name of the field that would help.
         test_reports::plan(ctx, project, "", &request.only).await?;
     }
-    let network = network_for(ctx, &request, &network::rules(ctx, project).await?, &mut fields);
+    let network = network_for(ctx, &request, &mut fields).await?;
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
@@ -109,22 +108,17 @@ async fn check_directory(conn: &mut Conn, project: ProjectId, cwd: &str) -> Resu
     Ok(Some(FieldError::new("cwd", text)))
 }
 
-fn network_for(ctx: &Ctx, request: &StartRun, allowed: &[HostRule], fields: &mut Vec<FieldError>) -> RunNetwork {
-    if let Some(reason) = &ctx.services().settings.no_network {
-        if request.network == Some(RunNetwork::AllowList) {
-            fields.push(FieldError::new("network", reason.clone()));
-        }
-        return RunNetwork::None;
-    }
-    match request.network {
-        Some(RunNetwork::AllowList) if allowed.is_empty() => {
-            let text = "No host is allowed for this project. Its owner allows hosts in the project's settings, under Network, from those \
-                        that an administrator has opened.";
-            fields.push(FieldError::new("network", text));
+/// A run gets the proxy wherever an administrator has opened some host, even with an empty list: what it asks for in vain is told, and
+/// can be allowed while it goes on.
+async fn network_for(ctx: &Ctx, request: &StartRun, fields: &mut Vec<FieldError>) -> Result<RunNetwork> {
+    let unavailable = network::why_closed(ctx).await?;
+    Ok(match (request.network, unavailable) {
+        (Some(RunNetwork::AllowList), Some(reason)) => {
+            fields.push(FieldError::new("network", reason));
             RunNetwork::None
         }
-        Some(asked) => asked,
-        None if allowed.is_empty() => RunNetwork::None,
-        None => RunNetwork::AllowList,
-    }
+        (Some(asked), None) => asked,
+        (None, None) => RunNetwork::AllowList,
+        (_, Some(_)) => RunNetwork::None,
+    })
 }
