@@ -41,7 +41,7 @@ const KNOCK: &str = r#"
 import socket, time
 while True:
     s = socket.create_connection(("127.0.0.1", 3128))
-    s.sendall(b"CONNECT nothing.invalid:443 HTTP/1.1\r\n\r\n")
+    s.sendall(b"CONNECT nothing.example.invalid:443 HTTP/1.1\r\n\r\n")
     answer = s.recv(400).decode().splitlines()[0]
     print(answer, flush=True)
     if " 403 " not in answer: break
@@ -55,16 +55,16 @@ async fn a_host_that_is_allowed_is_open_to_the_run_that_asked_for_it() {
         return;
     }
     let (ada, ben) = (app.user("ada").await, app.user("ben").await);
-    put(&ada, "/api/admin/settings/runs", json!({ "egress": ["*.invalid"] })).await.expect(200);
+    put(&ada, "/api/admin/settings/runs", json!({ "egress": ["*.example.invalid"] })).await.expect(200);
     let id = fixture::project(&ben, "P").await;
     fixture::file(&ben, &id, "knock.py", KNOCK).await;
     let run = fixture::start_run(&ben, &id, "python3 knock.py").await;
     let mut events = ben.follow(&format!("/api/live/run:{}", run.id)).await.unwrap();
     let asked = events.until(|event| matches!(event.kind, EventKind::EgressAsked { .. })).await;
     let EventKind::EgressAsked { host, port, allowed, reason } = &asked.kind else { unreachable!() };
-    assert_eq!((host.as_str(), *port, *allowed), ("nothing.invalid", 443, false), "{reason}");
+    assert_eq!((host.as_str(), *port, *allowed), ("nothing.example.invalid", 443, false), "{reason}");
 
-    put(&ben, &format!("/api/projects/{id}/network"), json!({ "allow": ["nothing.invalid"] })).await.expect(200);
+    put(&ben, &format!("/api/projects/{id}/network"), json!({ "allow": ["nothing.example.invalid"] })).await.expect(200);
     let ended = fixture::finished(&ben, &run).await;
     let output = fixture::output(&ben, &run).await;
     assert_eq!(ended.state, RunState::Succeeded, "{output}");
