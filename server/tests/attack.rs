@@ -83,11 +83,11 @@ async fn attacks_of_two_people_hold_nobody_else_up() {
         for (attacker, run, _) in &started {
             ended.push(fixture::finished(attacker, run).await);
         }
-        println!("the quiet person's run took {} ms among eight attacks", waited.as_millis());
+        eprintln!("the quiet person's run took {} ms among eight attacks", waited.as_millis());
         ended
     };
     let (ended, slowest) = watch(&ben, &quiet, work).await;
-    println!("the slowest answer took {} ms", slowest.as_millis());
+    eprintln!("the slowest answer took {} ms", slowest.as_millis());
     for (run, (_, _, ends)) in ended.iter().zip(&started) {
         let exit = run.exit.as_ref().unwrap();
         assert!(ends.contains(&exit.kind), "{} ended as {exit:?}", run.command);
