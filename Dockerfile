@@ -35,7 +35,8 @@ USER 10001
 WORKDIR /data
 ENV APP_ENV=production APP_HOST=0.0.0.0 APP_PORT=8000 DATA_DIR=/data
 VOLUME /data
-EXPOSE 8000
+# The site, and the ports that previews get.
+EXPOSE 8000 8100-8131
 HEALTHCHECK --interval=15s --timeout=3s --start-period=20s --retries=3 \
     CMD ["sh", "-c", "exec curl -fsS http://127.0.0.1:$APP_PORT/healthz -o /dev/null"]
 ENTRYPOINT ["tini", "--", "cloudxdevai"]
