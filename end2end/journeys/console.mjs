@@ -27,6 +27,17 @@ export default async function (journey) {
   await openProject(page, project);
   const tab = (name) => page.getByRole('tablist', { name: 'Run console' }).getByRole('tab', { name: new RegExp(`^${name}`) });
 
+  await journey.step('what was scrolled away is found again', async () => {
+    const long = await runCommand(page, 'seq 1 400');
+    await long.getByText('Exit 0').waitFor();
+    await until(async () => (await terminalText(long)).includes('400'), 'the last line');
+    await long.locator('.run-term').hover();
+    await page.mouse.wheel(0, -800);
+    await long.getByRole('button', { name: 'Jump to latest' }).click();
+    await until(async () => (await terminalText(long)).includes('400'), 'the last line again');
+    await long.getByRole('button', { name: 'Jump to latest' }).waitFor({ state: 'detached' });
+  });
+
   let block;
   await journey.step('processor and memory are drawn while it runs, and stay', async () => {
     block = await runCommand(page, 'python3 busy.py');
@@ -60,17 +71,6 @@ export default async function (journey) {
     const [download] = await Promise.all([page.waitForEvent('download'), block.getByRole('link', { name: 'Download the output' }).click()]);
     const text = await readFile(await download.path(), 'utf8');
     assert.match(text, /^needle 200000\n[^]*done\n$/);
-  });
-
-  await journey.step('what was scrolled away is found again', async () => {
-    const long = await runCommand(page, 'seq 1 400');
-    await long.getByText('Exit 0').waitFor();
-    await until(async () => (await terminalText(long)).includes('400'), 'the last line');
-    await long.locator('.run-term').hover();
-    await page.mouse.wheel(0, -800);
-    await long.getByRole('button', { name: 'Jump to latest' }).click();
-    await until(async () => (await terminalText(long)).includes('400'), 'the last line again');
-    await long.getByRole('button', { name: 'Jump to latest' }).waitFor({ state: 'detached' });
   });
 
   await journey.step('a file that it changed is shown as it was before and after', async () => {

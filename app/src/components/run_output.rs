@@ -15,6 +15,8 @@ use crate::{
 };
 
 const TAIL_MAX: usize = 8 * 1024;
+/// Pixels, less than a row.
+const SLACK: f64 = 4.0;
 const ROWS_MIN: u32 = 2;
 const ROWS_MAX: u32 = 18;
 /// Height before the terminal is there to be asked, in pixels.
@@ -130,7 +132,8 @@ pub fn RunOutput(id: RunId, label: String, tail: Tail, feed: RunFeed, screen: Sc
         let Some(term) = shown() else { return };
         term.fit();
         let wanted = term.content_height(ROWS_MIN, ROWS_MAX);
-        if let Some(wanted) = wanted.filter(|wanted| height.try_get_untracked().is_some_and(|shown| shown != *wanted)) {
+        // A row's height is known to a fraction of a pixel only: without slack two sizes could follow each other for ever.
+        if let Some(wanted) = wanted.filter(|wanted| height.try_get_untracked().is_some_and(|shown| (shown - wanted).abs() >= SLACK)) {
             height.set(wanted);
         }
     };
