@@ -199,11 +199,14 @@ export function press(handle, key) {
 /** Pixels that what was printed takes, wrapped lines included, within `min` and `max` rows; undefined while hidden. */
 export function contentHeight(handle, min, max) {
   const term = terminals.get(handle)?.term;
-  const screen = term?.element?.querySelector('.xterm-screen');
-  if (!screen?.clientHeight) return undefined;
+  if (!term?.element?.clientHeight) return undefined;
+  // As the terminal measured its font, not as its screen is drawn: a terminal out of view is drawn later, and then the height and the
+  // rows of different moments would be divided.
+  const cell = term.dimensions?.css.cell.height ?? term._core._renderService.dimensions.css.cell.height;
+  if (!cell) return undefined;
   // With the row of the cursor: without it the first line would scroll away.
   const used = term.buffer.active.baseY + term.buffer.active.cursorY + 1;
-  return Math.min(Math.max(used, min), max) * (screen.clientHeight / term.rows);
+  return Math.min(Math.max(used, min), max) * cell;
 }
 
 export function focus(handle) {
