@@ -172,12 +172,12 @@ pub fn TestTree(view: TestView) -> impl IntoView {
     });
     // The rows are asked before what is made of them. The other way round, rows that change while their number stays the same are
     // found to be new on behalf of `seen`, and whoever asks both is not told.
-    let rows = move || {
+    let rows = Memo::new(move |_| {
         view.rows.with(|rows| {
             let (first, last, _) = seen.get();
             rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
         })
-    };
+    });
     let above = move || format!("{}px", seen.get().0 as f64 * list.row_height.get());
     let below = move || {
         let (_, last, count) = seen.get();
@@ -209,8 +209,8 @@ pub fn TestTree(view: TestView) -> impl IntoView {
                 on:keydown=move |event| on_key(list, &event)
             >
                 <li role="presentation" class="tree-pad" style:height=above></li>
-                <For each=rows key=|row| row.clone() let:row>
-                    <TestRow list=list row=row />
+                <For each=move || rows.get() key=|row| row.key.clone() let:row>
+                    <TestRow list=list rows=rows row=row />
                 </For>
                 <li role="presentation" class="tree-pad" style:height=below></li>
             </ul>
@@ -223,44 +223,61 @@ pub fn TestTree(view: TestView) -> impl IntoView {
     }
 }
 
+/// One element for as long as the row is listed, so that it keeps the focus when it folds or its state changes.
 #[component]
-fn TestRow(list: List, row: Row) -> impl IntoView {
-    let (icon, class) = state_icon(row.state);
-    let word = match (row.state, row.case) {
-        (CaseState::Skipped, None) => "has skipped ones: ".to_owned(),
-        (state, _) => format!("{}: ", state_word(state)),
-    };
+fn TestRow(list: List, rows: Memo<Vec<Row>>, row: Row) -> impl IntoView {
     let key = StoredValue::new(row.key.clone());
+    let row = Memo::new(move |before: Option<&Row>| {
+        let now = rows.with(|rows| key.with_value(|key| rows.iter().find(|row| row.key == *key).cloned()));
+        now.or_else(|| before.cloned()).unwrap_or_else(|| row.clone())
+    });
+    let word = move || {
+        row.with(|row| match (row.state, row.case) {
+            (CaseState::Skipped, None) => "has skipped ones: ".to_owned(),
+            (state, _) => format!("{}: ", state_word(state)),
+        })
+    };
+    let expanded = Memo::new(move |_| row.with(|row| row.expanded));
+    let state = Memo::new(move |_| row.with(|row| row.state));
     let is_current = move || list.view.current.with(|current| key.with_value(|key| current.as_ref() == Some(key)));
     let is_stop = move || list.stop.with(|stop| key.with_value(|key| stop.as_ref() == Some(key)));
-    let twist = match row.expanded {
+    let twist = move || match expanded.get() {
         Some(true) => view! { <Icon name="chevron-down" class="tw" /> }.into_any(),
         Some(false) => view! { <Icon name="chevron-right" class="tw" /> }.into_any(),
         None => view! { <span class="pad"></span> }.into_any(),
     };
-    let (chosen, title) = (row.clone(), row.name.clone());
-    view! {
-        <li
-            role="treeitem"
-            id=row_id(&row.key)
-            {..custom_attribute("aria-level", row.level.to_string())}
-            aria-expanded=row.expanded.map(|open| if open { "true" } else { "false" })
-            aria-selected=move || if is_current() { "true" } else { "false" }
-            aria-posinset=row.place.0.to_string()
-            aria-setsize=row.place.1.to_string()
-            tabindex=move || if is_stop() { "0" } else { "-1" }
-            style:--d=row.level.saturating_sub(1).to_string()
-            title=title
-            on:click=move |_| list.activate(&chosen)
-        >
-            {twist}
+    let mark = move || {
+        let (icon, class) = state_icon(state.get());
+        view! {
             <span class=format!("mark-icon {class}")>
                 <Icon name=icon small=true />
             </span>
+        }
+    };
+    let summary =
+        move || row.with(|row| (!row.summary.is_empty()).then(|| view! { <span class="t3 fs12 clip">{row.summary.clone()}</span> }));
+    let time =
+        move || row.with(|row| row.duration_ms).map(|ms| view! { <span class="m t3 num tests-time">{format::duration_ms(ms)}</span> });
+    view! {
+        <li
+            role="treeitem"
+            id=key.with_value(|key| row_id(key))
+            {..custom_attribute("aria-level", move || row.with(|row| row.level.to_string()))}
+            aria-expanded=move || expanded.get().map(|open| if open { "true" } else { "false" })
+            aria-selected=move || if is_current() { "true" } else { "false" }
+            aria-posinset=move || row.with(|row| row.place.0.to_string())
+            aria-setsize=move || row.with(|row| row.place.1.to_string())
+            tabindex=move || if is_stop() { "0" } else { "-1" }
+            style:--d=move || row.with(|row| row.level.saturating_sub(1).to_string())
+            title=move || row.with(|row| row.name.clone())
+            on:click=move |_| list.activate(&row.get_untracked())
+        >
+            {twist}
+            {mark}
             <span class="sr">{word}</span>
-            <span class="clip">{row.name}</span>
-            {(!row.summary.is_empty()).then(|| view! { <span class="t3 fs12 clip">{row.summary}</span> })}
-            {row.duration_ms.map(|ms| view! { <span class="m t3 num tests-time">{format::duration_ms(ms)}</span> })}
+            <span class="clip">{move || row.with(|row| row.name.clone())}</span>
+            {summary}
+            {time}
         </li>
     }
 }
@@ -281,20 +298,15 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
         "PageUp" => list.go_to(at.saturating_sub(page)),
         "Home" => list.go_to(0),
         "End" => list.go_to(count - 1),
-        "ArrowRight" if row.expanded == Some(false) => refold(list, &row, true),
+        "ArrowRight" if row.expanded == Some(false) => list.set_open(&row, true),
         "ArrowRight" if row.expanded == Some(true) => list.go_to((at + 1).min(count - 1)),
-        "ArrowLeft" if row.expanded == Some(true) => refold(list, &row, false),
+        "ArrowLeft" if row.expanded == Some(true) => list.set_open(&row, false),
         "ArrowLeft" => {
             if let Some((above, _)) = list.row(parent_key(&row.key)) {
                 list.go_to(above);
             }
         }
-        "Enter" | " " => {
-            list.activate(&row);
-            if row.expanded.is_some() {
-                list.go_to(at);
-            }
-        }
+        "Enter" | " " => list.activate(&row),
         _ if key.chars().count() == 1 => {
             let now = format::now();
             let typed = list.typed.try_update_value(|(typed, before)| {
@@ -324,14 +336,6 @@ fn find_typed(rows: &[Row], at: usize, typed: &str) -> Option<usize> {
     let count = rows.len();
     let from = usize::from(repeated);
     (from..count + from).map(|step| (at + step) % count).find(|i| rows[*i].name.to_lowercase().starts_with(&wanted))
-}
-
-/// Folds a row by key; it is drawn anew then and has to get the focus back.
-fn refold(list: List, row: &Row, open: bool) {
-    list.set_open(row, open);
-    if let Some((at, _)) = list.row(&row.key) {
-        list.go_to(at);
-    }
 }
 
 #[cfg(test)]
