@@ -89,7 +89,7 @@ enum Sent {
 fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
     ide.update_tab(&path, |tab| tab.saving = true);
     spawn_local(async move {
-        let request = SaveText { path: path.clone(), base, text: text.clone() };
+        let request = SaveText { path: path.clone(), base, text: text.clone(), format: Default::default() };
         let answer = api::files::save(ide.project_id, request).await;
         if ide.is_gone() {
             return;

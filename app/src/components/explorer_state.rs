@@ -268,7 +268,7 @@ impl Explorer {
         let ide = self.ide;
         self.last_deleted.set_value(None);
         spawn_local(async move {
-            let request = RestorePath { path: path.clone(), version: None };
+            let request = RestorePath { path: path.clone(), version: None, base: None };
             match api::files::restore(ide.project_id, request).await {
                 _ if ide.is_gone() => {}
                 Ok(()) => project_feed::reload_tree_soon(ide),
@@ -279,7 +279,7 @@ impl Explorer {
 }
 
 async fn create_file(ide: Ide, path: &str) -> Result<(), String> {
-    let request = SaveText { path: path.to_owned(), base: Base::New, text: String::new() };
+    let request = SaveText { path: path.to_owned(), base: Base::New, text: String::new(), format: Default::default() };
     match api::files::save(ide.project_id, request).await {
         Ok(SaveOutcome::Saved { entry }) => {
             if !ide.is_gone() {
@@ -301,7 +301,7 @@ async fn create_directory(ide: Ide, path: &str) -> Result<(), String> {
 }
 
 async fn rename(ide: Ide, from: &str, to: &str) -> Result<(), String> {
-    let request = MovePath { from: from.to_owned(), to: to.to_owned() };
+    let request = MovePath { from: from.to_owned(), to: to.to_owned(), base: None };
     api::files::move_path(ide.project_id, request).await.map_err(|error| error.to_string())?;
     if !ide.is_gone() {
         documents::follow_move(ide, from, to);

@@ -216,6 +216,10 @@ mod tests {
             origin,
             size: 1,
             checksum: String::new(),
+            kind: wire::files::EntryKind::File,
+            mode: 0o644,
+            moved_from: None,
+            cause: None,
             created_at: Micros(second * Micros::SECOND),
             created_by: None,
         }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChangeSetId, ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
+    ChangeSetId, CheckpointId, ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
     changes::ChangeSetState,
     chat::{Approval, TurnReason, TurnState},
     files::{FileAction, Origin},
@@ -143,6 +143,17 @@ pub enum EventKind {
         conversation_id: ConversationId,
     },
     ProjectChanged {},
+    CheckpointCreated {
+        checkpoint_id: CheckpointId,
+        revision: i64,
+    },
+    /// Checkpoints were renamed or removed.
+    CheckpointsChanged {},
+    MembersChanged {},
+    /// Who has the project open now.
+    PresenceChanged {
+        people: Vec<UserRef>,
+    },
 
     // run:{id}
     RunQueued {},

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Micros, limits, users::UserRef};
+use crate::{Micros, UploadId, limits, users::UserRef};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +44,7 @@ pub enum Origin {
     Import,
     Restore,
     Sample,
+    Git,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,14 +73,50 @@ pub enum Base {
     New,
     /// The path must be at this version.
     Version(i64),
+    /// Nothing at the path or below it may have changed after this revision of the project: what a directory is based on.
+    Revision(i64),
+}
+
+/// How text stands in its bytes. Line ends are part of the text; both sides keep them as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextFormat {
+    /// A label of the WHATWG Encoding Standard in lower case: `utf-8`, `utf-16le`, `windows-1252`.
+    pub encoding: String,
+    /// The bytes begin with a byte order mark; the text does not hold it.
+    pub bom: bool,
+}
+
+impl Default for TextFormat {
+    fn default() -> Self {
+        Self { encoding: "utf-8".to_owned(), bom: false }
+    }
+}
+
+/// What the `.editorconfig` files of the project say about one file. Absent: nothing is said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EditorStyle {
+    pub insert_spaces: Option<bool>,
+    pub indent_size: Option<u8>,
+    pub tab_width: Option<u8>,
+    /// `\n`, `\r\n` or `\r`, for new lines in files that have none yet.
+    pub end_of_line: Option<String>,
+    pub trim_trailing_whitespace: Option<bool>,
+    pub insert_final_newline: Option<bool>,
+    pub max_line_length: Option<u32>,
 }
 
 /// A text file opened in the editor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenedFile {
     pub entry: Entry,
-    /// `None` when the file is not UTF-8 text or is too large for the editor.
+    /// `None` when the file is no text or is too large for the editor.
     pub text: Option<String>,
+    /// How the text is written; saving names it again.
+    #[serde(default)]
+    pub format: TextFormat,
+    #[serde(default)]
+    pub style: EditorStyle,
 }
 
 /// Saves text from the editor. Large and binary content goes over `PUT`.
@@ -88,6 +125,9 @@ pub struct SaveText {
     pub path: String,
     pub base: Base,
     pub text: String,
+    /// Characters that it does not have are refused, not replaced.
+    #[serde(default)]
+    pub format: TextFormat,
 }
 
 /// A save either happens or shows what is there now: a conflict is an answer, not a failure.
@@ -103,17 +143,136 @@ pub enum SaveOutcome {
     },
 }
 
+/// One step on files. Where a directory is meant, all that lies below it is. `base` says what the step is based on: the version of a
+/// file, the revision for a directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum FileStep {
+    Move {
+        from: String,
+        to: String,
+        base: Base,
+    },
+    Copy {
+        from: String,
+        to: String,
+        base: Base,
+    },
+    /// To the trash.
+    Delete {
+        path: String,
+        base: Base,
+    },
+    /// Without a version: what was deleted at the path, with all that went in the same step. With one: that version of a file, as a new
+    /// version. `base` is what is there now, [`Base::New`] where nothing is.
+    Restore {
+        path: String,
+        #[serde(default)]
+        version: Option<i64>,
+        base: Base,
+    },
+    CreateDirectory {
+        path: String,
+    },
+}
+
+/// As [`FileStep::Move`] and [`FileStep::Copy`], over REST. Without a base only what nobody else changed since the request began is safe,
+/// so clients that show files to people name it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MovePath {
     pub from: String,
     pub to: String,
+    #[serde(default)]
+    pub base: Option<Base>,
 }
 
+/// As [`FileStep::Restore`], over REST.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestorePath {
     pub path: String,
     #[serde(default)]
     pub version: Option<i64>,
+    #[serde(default)]
+    pub base: Option<Base>,
+}
+
+/// Several steps as one revision: all of them or none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeFiles {
+    pub steps: Vec<FileStep>,
+}
+
+/// A change either happens or names the paths that stand in its way: a conflict is an answer, not a failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum FilesChanged {
+    Changed {
+        revision: i64,
+        /// Takes the change back, if nobody touches these paths meanwhile.
+        undo: Vec<FileStep>,
+    },
+    /// Nothing was changed.
+    Conflict { paths: Vec<PathConflict> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PathConflict {
+    pub path: String,
+    /// What is in the way, in a sentence.
+    pub reason: String,
+    /// What is there now.
+    pub current: Option<Entry>,
+}
+
+/// Something that was deleted in one step and can be restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrashItem {
+    pub path: String,
+    pub kind: EntryKind,
+    /// Files that went with it, itself included; their bytes together.
+    pub files: i64,
+    pub size: i64,
+    /// The revision that deleted it.
+    pub revision: i64,
+    pub deleted_at: Micros,
+    pub deleted_by: Option<UserRef>,
+}
+
+/// An upload in pieces, which can be taken up again after a lost connection, a reload or a restart of the server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartUpload {
+    pub path: String,
+    /// Bytes in all.
+    pub size: i64,
+    pub base: Base,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Upload {
+    pub id: UploadId,
+    pub path: String,
+    pub size: i64,
+    /// Where the next piece begins.
+    pub received: i64,
+    pub expires_at: Micros,
+}
+
+/// What became of one file of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum BatchOutcome {
+    Saved {
+        entry: Entry,
+    },
+    /// Something is at the path that the file was not based on.
+    Conflict {
+        path: String,
+        current: Option<Entry>,
+    },
+    Refused {
+        path: String,
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,6 +284,15 @@ pub struct FileVersion {
     pub origin: Origin,
     pub size: i64,
     pub checksum: String,
+    pub kind: EntryKind,
+    #[serde(default)]
+    pub mode: i32,
+    /// Where it was before, when a move made it.
+    #[serde(default)]
+    pub moved_from: Option<String>,
+    /// The turn or the run that made it, as far as `origin` is one.
+    #[serde(default)]
+    pub cause: Option<uuid::Uuid>,
     pub created_at: Micros,
     pub created_by: Option<UserRef>,
 }

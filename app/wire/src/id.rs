@@ -45,4 +45,8 @@ id! {
     TurnId,
     ChangeSetId,
     HunkId,
+    UploadId,
+    CheckpointId,
+    InvitationId,
+    ExportId,
 }

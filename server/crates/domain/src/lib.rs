@@ -19,6 +19,7 @@ pub mod projects;
 pub mod runs;
 mod services;
 pub mod settings;
+pub mod storage;
 pub mod terminals;
 pub mod test_reports;
 pub mod users;

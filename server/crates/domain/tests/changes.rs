@@ -21,7 +21,9 @@ on_both!(
 
 async fn put(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
     let base = files::entry(ctx, project, path).await.map_or(Base::New, |entry| Base::Version(entry.version));
-    let saved = files::save_text(ctx, project, SaveText { path: path.to_owned(), base, text: text.to_owned() }).await.unwrap();
+    let saved = files::save_text(ctx, project, SaveText { path: path.to_owned(), base, text: text.to_owned(), format: Default::default() })
+        .await
+        .unwrap();
     assert!(matches!(saved, wire::files::SaveOutcome::Saved { .. }));
 }
 

@@ -23,7 +23,7 @@ on_both!(
 );
 
 async fn save(ctx: &Ctx, project: ProjectId, path: &str, base: Base, text: &str) -> Result<SaveOutcome, Error> {
-    files::save_text(ctx, project, SaveText { path: path.to_owned(), base, text: text.to_owned() }).await
+    files::save_text(ctx, project, SaveText { path: path.to_owned(), base, text: text.to_owned(), format: Default::default() }).await
 }
 
 async fn text(ctx: &Ctx, project: ProjectId, path: &str) -> String {
@@ -72,19 +72,19 @@ async fn moves_and_deletions_can_be_undone(home: Home) {
     save(&ctx, project, "src/a.txt", Base::New, "a").await.unwrap();
     save(&ctx, project, "src/deep/b.txt", Base::New, "b").await.unwrap();
     save(&ctx, project, "src2/c.txt", Base::New, "c").await.unwrap();
-    files::move_path(&ctx, project, MovePath { from: "src".into(), to: "lib".into() }).await.unwrap();
+    files::move_path(&ctx, project, MovePath { from: "src".into(), to: "lib".into(), base: None }).await.unwrap();
     assert_eq!(text(&ctx, project, "lib/deep/b.txt").await, "b");
     assert_eq!(text(&ctx, project, "src2/c.txt").await, "c", "a name that only begins alike stays");
     assert!(matches!(files::entry(&ctx, project, "src/a.txt").await, Err(Error::NotFound(_))));
 
-    let into_itself = files::move_path(&ctx, project, MovePath { from: "lib".into(), to: "lib/x".into() }).await;
+    let into_itself = files::move_path(&ctx, project, MovePath { from: "lib".into(), to: "lib/x".into(), base: None }).await;
     assert!(matches!(into_itself, Err(Error::Invalid(_))));
-    let taken = files::move_path(&ctx, project, MovePath { from: "lib/a.txt".into(), to: "src2/c.txt".into() }).await;
+    let taken = files::move_path(&ctx, project, MovePath { from: "lib/a.txt".into(), to: "src2/c.txt".into(), base: None }).await;
     assert!(matches!(taken, Err(Error::Invalid(_))));
 
     files::delete(&ctx, project, "lib", None).await.unwrap();
     assert!(matches!(files::entry(&ctx, project, "lib/a.txt").await, Err(Error::NotFound(_))));
-    files::restore(&ctx, project, RestorePath { path: "lib".into(), version: None }).await.unwrap();
+    files::restore(&ctx, project, RestorePath { path: "lib".into(), version: None, base: None }).await.unwrap();
     assert_eq!(text(&ctx, project, "lib/a.txt").await, "a");
     assert_eq!(text(&ctx, project, "lib/deep/b.txt").await, "b");
 
@@ -133,7 +133,7 @@ async fn paths_stay_inside(home: Home) {
     let project = home.project(&ctx).await.id;
     for bad in ["../x", "/etc/passwd", "a/../../x", "a\nb", ".git/config", "a//b", ""] {
         assert!(matches!(save(&ctx, project, bad, Base::New, "x").await, Err(Error::Invalid(_))), "{bad:?}");
-        let moved = files::move_path(&ctx, project, MovePath { from: "a".into(), to: bad.into() }).await;
+        let moved = files::move_path(&ctx, project, MovePath { from: "a".into(), to: bad.into(), base: None }).await;
         assert!(matches!(moved, Err(Error::Invalid(_))), "{bad:?}");
         assert!(matches!(files::open_text(&ctx, project, bad, None).await, Err(Error::Invalid(_))), "{bad:?}");
     }
@@ -178,7 +178,7 @@ async fn random_steps_match_a_model(home: Home) {
             }
             3 => {
                 let to = format!("moved/{step}.txt");
-                let result = files::move_path(&ctx, project, MovePath { from: path.clone(), to: to.clone() }).await;
+                let result = files::move_path(&ctx, project, MovePath { from: path.clone(), to: to.clone(), base: None }).await;
                 match model.remove(&path) {
                     Some(content) => {
                         result.unwrap();
@@ -194,7 +194,7 @@ async fn random_steps_match_a_model(home: Home) {
             _ => {
                 let before = model.get(&path).cloned();
                 if before.is_some() && files::delete(&ctx, project, &path, None).await.is_ok() {
-                    files::restore(&ctx, project, RestorePath { path: path.clone(), version: None }).await.unwrap();
+                    files::restore(&ctx, project, RestorePath { path: path.clone(), version: None, base: None }).await.unwrap();
                 }
             }
         }

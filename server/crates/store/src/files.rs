@@ -52,6 +52,10 @@ impl FileRow {
             origin: self.origin.0,
             size: self.size,
             checksum: self.checksum.unwrap_or_default(),
+            kind: self.kind.0,
+            mode: self.mode as i32,
+            moved_from: None,
+            cause: None,
             created_at: self.created_at,
             created_by: user_ref(self.created_by, self.username, self.full_name),
         }

@@ -116,7 +116,7 @@ pub async fn open_text(ctx: &Ctx, project: ProjectId, path: &str, version: Optio
     } else {
         None
     };
-    Ok(OpenedFile { entry, text })
+    Ok(OpenedFile { entry, text, format: Default::default(), style: Default::default() })
 }
 
 /// Bytes as text, if they are text.

@@ -224,6 +224,7 @@ pub async fn save_text(ctx: &Ctx, project: ProjectId, request: SaveText) -> Resu
     let precondition = match request.base {
         Base::New => Precondition::New,
         Base::Version(version) => Precondition::Version(version),
+        Base::Revision(_) => return Err(Error::invalid("base", "A file is based on its version.")),
     };
     let body: Reader = Box::pin(std::io::Cursor::new(request.text.into_bytes()));
     match put(ctx, project, &request.path, precondition, body, None).await {
