@@ -38,6 +38,25 @@ export default async function (journey) {
     await long.getByRole('button', { name: 'Jump to latest' }).waitFor({ state: 'detached' });
   });
 
+  await journey.step('a command keeps its lines', async () => {
+    const line = page.getByLabel('Command to run');
+    await line.fill('for word in red green; do');
+    await line.press('Shift+Enter');
+    await line.pressSequentially('echo "seen $word"');
+    await line.press('Shift+Enter');
+    await line.pressSequentially('done');
+    await line.press('Enter');
+    const run = await until(async () => (await rest.get(`/api/projects/${project}/runs`)).items.find((run) => run.command.includes('seen')), 'the run');
+    assert.equal(run.command.split('\n').length, 3);
+    const lines = page.locator('article.run').filter({ hasText: 'for word in' }).first();
+    await lines.getByText('Exit 0').waitFor();
+    await until(async () => (await terminalText(lines)).includes('seen green'), 'both words');
+    await line.press('ArrowUp');
+    assert.equal((await line.inputValue()).split('\n').length, 3);
+    await line.press('ArrowDown');
+    assert.equal(await line.inputValue(), '', 'from the last line the arrow goes on to what was being typed');
+  });
+
   let block;
   await journey.step('processor and memory are drawn while it runs, and stay', async () => {
     block = await runCommand(page, 'python3 busy.py');

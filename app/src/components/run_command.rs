@@ -17,11 +17,15 @@ fn remember(history: &mut Vec<String>, command: &str) {
     }
 }
 
-/// The line for a command. Enter or Ctrl+Enter runs it, the arrows walk through earlier ones.
+/// More lines than this scroll.
+const ROWS_MAX: usize = 6;
+
+/// The line for a command. Enter or Ctrl+Enter runs it, Shift+Enter begins another line, the arrows walk through earlier commands from the
+/// first and the last line.
 #[component]
 pub fn CommandLine() -> impl IntoView {
     let ide = use_ide();
-    let field = NodeRef::<html::Input>::new();
+    let field = NodeRef::<html::Textarea>::new();
     let text = RwSignal::new(String::new());
     let history = StoredValue::new(Vec::<String>::new());
     // Steps back from the end of the history; 0 is what is being typed.
@@ -73,9 +77,9 @@ pub fn CommandLine() -> impl IntoView {
     };
     let on_keydown = move |event: ev::KeyboardEvent| {
         match event.key().as_str() {
-            "Enter" if !event.is_composing() => start(),
-            "ArrowUp" => walk(true),
-            "ArrowDown" => walk(false),
+            "Enter" if !event.is_composing() && !event.shift_key() => start(),
+            "ArrowUp" if is_at_edge(field, true) => walk(true),
+            "ArrowDown" if is_at_edge(field, false) => walk(false),
             _ => return,
         }
         event.prevent_default();
@@ -93,9 +97,10 @@ pub fn CommandLine() -> impl IntoView {
     view! {
         <div class="run-bar">
             <Icon name="terminal" small=true />
-            <input
+            <textarea
                 class="run-input"
                 node_ref=field
+                rows=move || text.with(|text| text.split('\n').count().min(ROWS_MAX).to_string())
                 aria-label="Command to run"
                 placeholder="Command, runs in the sandbox"
                 autocomplete="off"
@@ -108,7 +113,7 @@ pub fn CommandLine() -> impl IntoView {
                     text.set(ev.target().value());
                 }
                 on:keydown=on_keydown
-            />
+            ></textarea>
             <Button size=ButtonSize::Small kind=ButtonKind::Primary icon="play" disabled=disabled title=Signal::derive(why) on:click=move |_| start()>
                 "Run"
             </Button>
@@ -123,6 +128,15 @@ pub fn CommandLine() -> impl IntoView {
             </Button>
         </div>
     }
+}
+
+/// Whether the caret is in the first or the last line, from where an arrow leaves the text.
+fn is_at_edge(field: NodeRef<html::Textarea>, first: bool) -> bool {
+    let Some(field) = field.get_untracked() else { return true };
+    let units: Vec<u16> = field.value().encode_utf16().collect();
+    let caret = field.selection_start().ok().flatten().map_or(0, |at| at as usize).min(units.len());
+    let beyond = if first { &units[..caret] } else { &units[caret..] };
+    !beyond.contains(&u16::from(b'\n'))
 }
 
 #[cfg(test)]
