@@ -56,8 +56,9 @@ run_journeys() {
   say "== browser journeys"
   rm -f "$result"
   # With the same crates as the tests, so that nothing is built twice.
-  cargo build --locked "${NATIVE_CRATES[@]}" --example model_server
-  CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} MODEL_SERVER_BIN=$CARGO_TARGET_DIR/debug/examples/model_server node end2end/run.mjs
+  cargo build --locked "${NATIVE_CRATES[@]}" --example model_server --example s3_server
+  CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} MODEL_SERVER_BIN=$CARGO_TARGET_DIR/debug/examples/model_server \
+    S3_SERVER_BIN=$CARGO_TARGET_DIR/debug/examples/s3_server node end2end/run.mjs
   status=$?
   if ! numbers=$(node -e 'const r = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")); console.log(Number(r.passed), Number(r.failed))' "$result"); then
     break_down "browser journeys (no result, exit $status)"

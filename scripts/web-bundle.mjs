@@ -29,8 +29,8 @@ const common = {
 
 const monaco = 'monaco-editor';
 const runs = [
-  // Editor and terminal share chunks and load grammars on demand.
-  { format: 'esm', splitting: true, entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js' } },
+  // They share chunks and load grammars on demand.
+  { format: 'esm', splitting: true, entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js', drafts: 'frontend/js/drafts.js' } },
   {
     format: 'iife',
     entryPoints: {
@@ -41,6 +41,8 @@ const runs = [
       'worker-ts': `${monaco}/language/typescript/ts.worker.js`,
     },
   },
+  // Goes into a frame as text.
+  { format: 'iife', entryPoints: { pdf: 'frontend/js/pdf.js' } },
   // The stylesheet keeps light-dark() and oklch() as written: scripts read the tokens at run time.
   { entryPoints: { style: 'style/main.css' }, target: ['chrome125', 'firefox128', 'safari18'] },
 ];
@@ -61,7 +63,7 @@ for (const run of runs) {
   }
 }
 
-const wanted = ['editor', 'editor_css', 'terminal', 'terminal_css', 'style', ...names(runs[1])];
+const wanted = ['editor', 'editor_css', 'terminal', 'terminal_css', 'drafts', 'pdf', 'style', ...names(runs[1])];
 const missing = wanted.filter((name) => !files[name]);
 if (missing.length > 0) throw new Error(`esbuild wrote no file for: ${missing.join(', ')}`);
 // Every lazy chunk gets a stylesheet that only repeats what editor.css already says.

@@ -41,6 +41,8 @@ const manifest = {
   editor_css: url(bundle.editor_css),
   terminal: url(bundle.terminal),
   terminal_css: url(bundle.terminal_css),
+  drafts: url(bundle.drafts),
+  pdf: url(bundle.pdf),
   workers: Object.fromEntries(['editor', 'json', 'css', 'html', 'ts'].map((name) => [name, url(bundle[`worker-${name}`])])),
 };
 await writeFile(path.join(staging, 'asset-manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);

@@ -272,6 +272,16 @@ mod line {
             }
             return;
         }
+        if matches!(event.kind, EventKind::AccessEnded {}) {
+            // Outside of the log, so that no cursor says who has seen it.
+            let calls: Vec<Call> =
+                LINE.with_borrow(|line| line.followers.values().filter(|f| f.stream == event.stream).map(|f| f.call.clone()).collect());
+            for call in calls {
+                call(event);
+            }
+            finish(event.stream);
+            return;
+        }
         let calls: Vec<Call> = LINE.with_borrow_mut(|line| {
             if let Some(cursor) = line.source.as_mut().and_then(|s| s.cursors.get_mut(&event.stream)) {
                 *cursor = event.seq.max(*cursor);

@@ -27,6 +27,10 @@ pub struct Assets {
     pub editor_css: String,
     pub terminal: String,
     pub terminal_css: String,
+    /// Keeps large unsaved texts.
+    pub drafts: String,
+    /// Draws documents, in a frame of its own.
+    pub pdf: String,
     /// Script addresses of the editor's workers, by the name of their language.
     pub workers: BTreeMap<String, String>,
 }

@@ -12,10 +12,19 @@ export const megabytes = (value) => `${(value / 1e6).toFixed(1)} MB`;
 export class Report {
   figures = [];
 
-  /** Prints a figure as soon as it is known. */
+  /** Prints a figure as soon as it is known; less is better. */
   add(name, value, bar, format) {
-    const verdict = value <= bar ? 'met' : `missed by ${format(value - bar)}`;
-    this.figures.push({ name, value, bar, met: value <= bar });
+    this.#print(name, value, bar, format, value <= bar);
+  }
+
+  /** As `add`, where more is better. */
+  addRate(name, value, bar, format) {
+    this.#print(name, value, bar, format, value >= bar);
+  }
+
+  #print(name, value, bar, format, met) {
+    const verdict = met ? 'met' : `missed by ${format(Math.abs(value - bar))}`;
+    this.figures.push({ name, value, bar, met });
     console.log(`${name.padEnd(44)} ${format(value).padStart(10)}   bar ${format(bar).padStart(9)}   ${verdict}`);
   }
 

@@ -94,14 +94,14 @@ export default async function (journey) {
     const bar = page.getByRole('alert').filter({ hasText: 'saved this file in another window' });
     await bar.waitFor();
     await editorShows(page, '# mine', 'what was typed to be still there');
-    await bar.getByRole('button', { name: 'Merge' }).click();
+    await bar.getByRole('button', { name: 'Compare' }).click();
     const diff = page.locator('.monaco-diff-editor');
     await until(async () => {
       const shown = await diff.innerText();
       return shown.includes('theirs') && shown.includes('mine');
     }, 'both sides to be shown');
-    await journey.shot(page, 'conflict-merge');
-    await bar.getByRole('button', { name: 'Back' }).click();
+    await journey.shot(page, 'conflict-compare');
+    await page.getByRole('button', { name: 'Close the comparison' }).click();
     await page.bringToFront();
     await bar.getByRole('button', { name: 'Keep mine' }).click();
     await isSaved(page, 'six.py');
@@ -129,14 +129,11 @@ export default async function (journey) {
     await rest.write(project, 'six.py', `# right\n${await rest.read(project, 'six.py')}`);
     const bar = page.getByRole('alert').filter({ hasText: 'saved this file in another window' });
     await bar.getByRole('button', { name: 'Merge' }).click();
-    const mine = page.locator('.monaco-diff-editor .editor.modified');
-    await mine.locator('.native-edit-context, textarea').first().focus();
-    await page.keyboard.press('Control+Home');
-    await page.keyboard.insertText('# right\n');
+    await page.getByRole('group', { name: 'Conflict 1 of 1' }).getByRole('button', { name: 'Take both' }).click();
     await bar.getByRole('button', { name: 'Save the merge' }).click();
     await isSaved(page, 'six.py');
     const stored = await rest.read(project, 'six.py');
-    assert.ok(stored.startsWith('# right\n# left\n# newer\n'), stored.slice(0, 80));
+    assert.ok(stored.startsWith('# left\n# right\n# newer\n'), stored.slice(0, 80));
   });
 
   await journey.step('files are made, renamed, deleted and brought back', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { artefacts, ModelServer, Server } from './processes.mjs';
+import { artefacts, ModelServer, S3Server, Server } from './processes.mjs';
 
 export const DESK = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
@@ -22,7 +22,7 @@ export class Journey {
     this.browser = browser;
     this.report = report;
     this.servers = [];
-    this.models = [];
+    this.helpers = [];
     this.contexts = [];
     this.problems = [];
   }
@@ -35,8 +35,14 @@ export class Journey {
 
   async model() {
     const model = await ModelServer.start();
-    this.models.push(model);
+    this.helpers.push(model);
     return model;
+  }
+
+  async s3() {
+    const s3 = await S3Server.start();
+    this.helpers.push(s3);
+    return s3;
   }
 
   /** Runs and counts one step; the first that fails ends the journey. */
@@ -102,6 +108,6 @@ export class Journey {
 
   async close() {
     await Promise.all(this.contexts.map((context) => context.close().catch(() => {})));
-    await Promise.all([...this.servers, ...this.models].map((started) => started.stop()));
+    await Promise.all([...this.servers, ...this.helpers].map((started) => started.stop()));
   }
 }

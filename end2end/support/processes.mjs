@@ -1,7 +1,7 @@
 // Everything a journey starts: the server under test, the scripted model server, and their end.
 import { spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -15,6 +15,7 @@ export const cacheDir = cache;
 
 export const serverBinary = path.resolve(process.env.CLOUDXDEVAI_BIN ?? path.join(root, 'bin/cloudxdevai'));
 const targetDir = process.env.CARGO_TARGET_DIR ?? path.join(cache, 'target/native');
+export const s3Binary = path.resolve(process.env.S3_SERVER_BIN ?? path.join(targetDir, 'debug/examples/s3_server'));
 export const modelBinary = path.resolve(process.env.MODEL_SERVER_BIN ?? path.join(targetDir, 'debug/examples/model_server'));
 
 const children = new Set();
@@ -127,10 +128,55 @@ export class Server {
     await end(this.child, signal);
   }
 
+  /** The most that was resident since `forgetPeak`. */
+  async peakBytes() {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/VmHWM:\s+(\d+)/.exec(status)[1]) * 1024;
+  }
+
+  async forgetPeak() {
+    await writeFile(`/proc/${this.pid}/clear_refs`, '5');
+  }
+
+  /** Seconds of processor time so far, of all threads. */
+  async cpuSeconds() {
+    const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+
   async residentBytes() {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024;
   }
+}
+
+/** An S3 server with an empty bucket; `env` is what makes a server able to use it. */
+export class S3Server {
+  static async start() {
+    const s3 = new S3Server();
+    s3.child = start(s3Binary, [], { stdio: ['ignore', 'pipe', 'inherit'] });
+    s3.url = await listening(s3.child, 'the S3 server');
+    s3.env = { AWS_S3_BUCKET: 'files', AWS_S3_ENDPOINT_URL: s3.url, AWS_ACCESS_KEY_ID: 'test-key', AWS_SECRET_ACCESS_KEY: 'test-secret' };
+    return s3;
+  }
+
+  async stop() {
+    await end(this.child);
+  }
+}
+
+/** The address that a program says it listens on. */
+function listening(child, what) {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    child.once('exit', (code) => reject(new Error(`${what} ended with ${code}`)));
+    child.stdout.on('data', (data) => {
+      text += data;
+      const found = /listening (\S+)/.exec(text);
+      if (found) resolve(found[1]);
+    });
+  });
 }
 
 /** The scripted model server; `env` is what makes a server use it. */
@@ -138,15 +184,7 @@ export class ModelServer {
   static async start() {
     const model = new ModelServer();
     model.child = start(modelBinary, ['--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    model.url = await new Promise((resolve, reject) => {
-      let text = '';
-      model.child.once('exit', (code) => reject(new Error(`the model server ended with ${code}`)));
-      model.child.stdout.on('data', (data) => {
-        text += data;
-        const found = /listening (\S+)/.exec(text);
-        if (found) resolve(found[1]);
-      });
-    });
+    model.url = await listening(model.child, 'the model server');
     model.env = { OPENAI_BASE_URL: `${model.url}/v1`, OPENAI_API_KEY: 'scripted-key', AI_DEFAULT_MODEL: 'scripted' };
     return model;
   }

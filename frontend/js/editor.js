@@ -5,17 +5,21 @@
 //   {type:'dirty', uri, dirty}        only when the answer changes
 //   {type:'save', uri}                Ctrl/Cmd+S
 //   {type:'cursor', uri, line, col, selected}   1-based; selected = characters selected
+//   {type:'focus'|'blur', uri}        the keyboard came to the editor with its widgets, or left it
 //   {type:'command', id, uri, text, startLine, endLine}   an entry added with addCommand; text = the selection
+//   {type:'merge', open, total}       conflicts of a merge that are not decided, and all of them
 import 'monaco-editor/features/register.all.js';
 import { editor, KeyCode, KeyMod, Range, Uri } from 'monaco-editor/editor/editor.api.js';
 import { quietLanguageServices } from './languages.js';
-import { createRecords, hasMixedEol, languageFor, plainBrackets } from './models.js';
+import { createMergeView } from './merge.js';
+import { createRecords, languageFor, plainBrackets } from './models.js';
 import { applyTheme } from './theme.js';
 import { loadStylesheet, openTokens } from './tokens.js';
 
 const editors = new Map();
 const diffs = new Map();
-const records = createRecords();
+const merges = new Map();
+const records = createRecords((event) => editors.values().next().value?.emit(event));
 let nextHandle = 1;
 let scheme = 'light';
 
@@ -53,10 +57,17 @@ function leaveKeysToThePage() {
     CtrlCmd | KeyCode.KeyL,
     CtrlCmd | KeyCode.Enter,
     CtrlCmd | KeyCode.Period,
+    CtrlCmd | KeyCode.Backslash,
+    CtrlCmd | Shift | KeyCode.KeyF,
+    CtrlCmd | Shift | KeyCode.KeyH,
+    CtrlCmd | Shift | KeyCode.KeyO,
+    KeyCode.F4,
+    Shift | KeyCode.F4,
     KeyCode.F6,
     Shift | KeyCode.F6,
     KeyCode.F7,
     Shift | KeyCode.F7,
+    KeyCode.F8,
   ];
   editor.addKeybindingRules(keys.map((keybinding) => ({ keybinding, command: null })));
 }
@@ -86,6 +97,28 @@ function baseOptions() {
   };
 }
 
+/** What an editor does while it shows this text. Large ones go without all that looks at the whole text. */
+function optionsFor({ readOnly, light, rulers, uri }) {
+  return {
+    readOnly: readOnly !== '',
+    readOnlyMessage: readOnly ? { value: readOnly } : undefined,
+    ariaLabel: `Editor, ${uri}`,
+    rulers,
+    wordWrap: 'off',
+    folding: !light,
+    links: !light,
+    colorDecorators: !light,
+    matchBrackets: light ? 'never' : 'always',
+    occurrencesHighlight: light ? 'off' : 'singleFile',
+    selectionHighlight: !light,
+    wordBasedSuggestions: light ? 'off' : 'currentDocument',
+    quickSuggestions: !light,
+    guides: { indentation: !light },
+    unicodeHighlight: { ambiguousCharacters: !light, invisibleCharacters: !light },
+    renderValidationDecorations: light ? 'off' : 'editable',
+  };
+}
+
 /** An empty editor inside `el`; returns its handle. */
 export function createEditor(el, onEvent) {
   applyTheme(scheme);
@@ -102,6 +135,11 @@ export function createEditor(el, onEvent) {
     run: () => entry.uri && entry.emit({ type: 'save', uri: entry.uri }),
   });
   view.onDidChangeCursorSelection(({ selection }) => tellCursor(entry, selection));
+  view.onDidFocusEditorWidget(() => {
+    entry.emit({ type: 'focus', uri: entry.uri ?? '' });
+    tellCursor(entry, view.getSelection());
+  });
+  view.onDidBlurEditorWidget(() => entry.uri && entry.emit({ type: 'blur', uri: entry.uri }));
   return handle;
 }
 
@@ -139,13 +177,11 @@ export function addCommand(handle, id, label) {
 }
 
 /**
- * Creates the model for `uri`, or leaves an open one as it is. `hint` is a Monaco language id or a path.
- * Returns JSON {created, language, eol: 'LF'|'CRLF', mixedEol}. With `mixedEol` the text stays byte-exact until the
- * first edit, which makes every line end the same: warn before that.
+ * Creates the model for `uri`, or leaves an open one as it is. `hint` is a Monaco language id or a path; `options` is
+ * JSON {readOnly: reason or '', style, light}. Returns JSON {created, language}, the language as people call it.
  */
-export function openModel(handle, uri, text, hint, readOnly) {
-  const entry = editors.get(handle);
-  return JSON.stringify(records.open(uri, text, hint, readOnly, (event) => entry?.emit(event)));
+export function openModel(uri, text, hint, options) {
+  return JSON.stringify(records.open(uri, text, hint, parse(options)));
 }
 
 /**
@@ -156,9 +192,16 @@ export function setModelText(uri, text, saved) {
   records.setText(uri, text, saved === true);
 }
 
-/** The text with its own line ends and byte order mark; undefined when the model is not open. */
+/** The text with one kind of line end; undefined when the model is not open. */
 export function getModelText(uri) {
   return records.getText(uri);
+}
+
+/** What is selected in the editor that has the keyboard; '' when nothing is. */
+export function selectedText() {
+  const view = [...editors.values()].map((entry) => entry.view).find((each) => each.hasTextFocus());
+  const selection = view?.getSelection();
+  return selection ? (view.getModel()?.getValueInRange(selection) ?? '') : '';
 }
 
 /** Names the present state of the text. Take it when a save is sent and give it to markSaved when the save is answered. */
@@ -169,6 +212,11 @@ export function getModelVersion(uri) {
 /** The state named by `version` counts as stored; without it, what is in the model now. */
 export function markSaved(uri, version) {
   records.markSaved(uri, version);
+}
+
+/** Does before a save what .editorconfig wants; `options` is JSON {trim, finalNewline}. */
+export function tidyModel(uri, options) {
+  records.tidy(uri, parse(options));
 }
 
 /** @returns {boolean} */
@@ -195,31 +243,56 @@ export function showModel(handle, uri) {
   if (!entry || !record) return false;
   if (entry.uri) entry.states.set(entry.uri, entry.view.saveViewState());
   entry.uri = uri;
-  record.emit = entry.emit;
+  entry.view.updateOptions(optionsFor(record));
   entry.view.setModel(record.model);
-  entry.view.updateOptions({ readOnly: record.readOnly, ariaLabel: `Editor, ${uri}` });
   const state = entry.states.get(uri);
   if (state) entry.view.restoreViewState(state);
   tellCursor(entry, entry.view.getSelection());
   return true;
 }
 
-/** @param {boolean} readOnly */
-export function setReadOnly(uri, readOnly) {
+/** @param {string} reason empty where the text may be edited */
+export function setReadOnly(uri, reason) {
   const record = records.get(uri);
-  if (!record) return;
-  record.readOnly = readOnly;
-  for (const entry of editors.values()) if (entry.uri === uri) entry.view.updateOptions({ readOnly });
+  if (!record || record.readOnly === reason) return;
+  record.readOnly = reason;
+  for (const entry of editors.values()) if (entry.uri === uri) entry.view.updateOptions(optionsFor(record));
+}
+
+/** Runs one of Monaco's own commands, such as `editor.action.gotoLine`. */
+export function trigger(handle, action) {
+  const view = editors.get(handle)?.view;
+  view?.focus();
+  view?.getAction(action)?.run();
 }
 
 /** A comparison inside `el`; `options` is {readOnly, inline} as an object or JSON. Returns a handle. */
 export function createDiff(el, originalText, modifiedText, path, options) {
-  applyTheme(scheme);
-  const { readOnly = true, inline = false } = parse(options ?? {});
+  const language = languageFor(path, originalText.slice(0, 200).split('\n', 1)[0]);
   const handle = nextHandle++;
-  const language = languageFor(path);
-  const model = (side, text) => plainBrackets(editor.createModel(text, language, Uri.from({ scheme: 'diff', authority: `${side}${handle}`, path: `/${path}` })));
-  const models = { original: model('a', originalText), modified: model('b', modifiedText) };
+  const models = {
+    original: sideModel(`a${handle}`, originalText, language, path),
+    modified: sideModel(`b${handle}`, modifiedText, language, path),
+  };
+  return showDiff(handle, el, models, Object.values(models), path, parse(options ?? {}));
+}
+
+/** As createDiff, with the open text of `uri` on the right: what is typed there is typed into the file. 0 when it is not open. */
+export function createComparison(el, originalText, uri, options) {
+  const record = records.get(uri);
+  if (!record) return 0;
+  const handle = nextHandle++;
+  const models = { original: sideModel(`a${handle}`, originalText, record.model.getLanguageId(), uri), modified: record.model };
+  return showDiff(handle, el, models, [models.original], uri, { readOnly: record.readOnly !== '', ...parse(options ?? {}) });
+}
+
+function sideModel(side, text, language, path) {
+  return plainBrackets(editor.createModel(text, language, Uri.from({ scheme: 'diff', authority: side, path: `/${path}` })));
+}
+
+/** `own` are the models that go when the comparison goes. */
+function showDiff(handle, el, models, own, path, { readOnly = true, inline = false, before = 'Before', after = 'After' }) {
+  applyTheme(scheme);
   const view = editor.createDiffEditor(el, {
     ...baseOptions(),
     readOnly,
@@ -231,17 +304,34 @@ export function createDiff(el, originalText, modifiedText, path, options) {
     renderOverviewRuler: false,
     lineDecorationsWidth: 18,
     hideUnchangedRegions: { enabled: true },
-    originalAriaLabel: `Before, ${path}`,
-    modifiedAriaLabel: `After, ${path}`,
+    originalAriaLabel: `${before}, ${path}`,
+    modifiedAriaLabel: `${after}, ${path}`,
   });
   view.setModel(models);
-  diffs.set(handle, { view, models });
+  diffs.set(handle, { view, own });
   return handle;
 }
 
-/** The right-hand text of a comparison, with its own line ends. */
-export function getModifiedText(handle) {
-  return diffs.get(handle)?.models.modified.getValue(undefined, true);
+/**
+ * A merge inside `el`: one text that can be edited, with each conflict and its choices in place. `pieces` is JSON, in the order of
+ * the text: {kind: 'same'|'mine'|'theirs', text} or {kind: 'conflict', base, mine, theirs}. `onEvent` gets `merge` events.
+ */
+export function createMerge(el, pieces, path, onEvent) {
+  applyTheme(scheme);
+  const handle = nextHandle++;
+  const emit = (event) => queueMicrotask(() => merges.has(handle) && onEvent(JSON.stringify(event)));
+  merges.set(handle, createMergeView(el, parse(pieces), path, { ...baseOptions(), ariaLabel: `Merged text, ${path}` }, emit));
+  return handle;
+}
+
+/** The text of a merge as it stands. */
+export function getMergedText(handle) {
+  return merges.get(handle)?.text();
+}
+
+/** Goes to the next conflict that is not decided. */
+export function nextConflict(handle) {
+  merges.get(handle)?.next();
 }
 
 /** @param {'light'|'dark'} name */
@@ -273,15 +363,14 @@ export function dispose(handle) {
   editors.delete(handle);
   const diff = diffs.get(handle);
   diff?.view.dispose();
-  diff?.models.original.dispose();
-  diff?.models.modified.dispose();
+  for (const model of diff?.own ?? []) model.dispose();
   diffs.delete(handle);
+  merges.get(handle)?.dispose();
+  merges.delete(handle);
 }
 
-export { hasMixedEol };
-
 function viewOf(handle) {
-  return editors.get(handle)?.view ?? diffs.get(handle)?.view;
+  return editors.get(handle)?.view ?? diffs.get(handle)?.view ?? merges.get(handle)?.view;
 }
 
 function parse(value) {

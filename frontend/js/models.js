@@ -1,18 +1,29 @@
-// Open texts: which language, which line ends, what counts as stored.
+// Open texts: which language, which style, what counts as stored. Line ends are the caller's: a model holds one kind of them only.
 import { editor, languages, Uri } from 'monaco-editor/editor/editor.api.js';
 
 const BOM = '\uFEFF';
 
-/** True when a text uses more than one kind of line end (LF, CRLF, lone CR), which Monaco cannot represent. */
-export function hasMixedEol(text) {
-  const crlf = (text.match(/\r\n/g) ?? []).length;
-  const lf = (text.match(/\n/g) ?? []).length - crlf;
-  const cr = (text.match(/\r/g) ?? []).length - crlf;
-  return cr > 0 || (crlf > 0 && lf > 0);
+/** Interpreters by the name in a shebang, versions cut off. */
+const SHELLS = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'ash', 'fish']);
+const INTERPRETERS = {
+  python: 'python', pypy: 'python', node: 'javascript', nodejs: 'javascript', deno: 'typescript', bun: 'typescript', 'ts-node': 'typescript',
+  tsx: 'typescript', ruby: 'ruby', perl: 'perl', php: 'php', lua: 'lua', luajit: 'lua', rscript: 'r', pwsh: 'powershell', tclsh: 'tcl',
+  wish: 'tcl', julia: 'julia', elixir: 'elixir', scala: 'scala', clojure: 'clojure', swift: 'swift',
+};
+
+/** The language that a first line such as `#!/usr/bin/env -S python3 -u` names; undefined when it names none. */
+export function languageOfFirstLine(line) {
+  if (/^<\?xml\b/.test(line)) return 'xml';
+  if (/^<!doctype html\b/i.test(line)) return 'html';
+  const words = /^#!\s*(.+)/.exec(line)?.[1].trim().split(/\s+/);
+  if (!words) return undefined;
+  const program = words.find((word, at) => !(at === 0 && /(^|\/)env$/.test(word)) && !word.startsWith('-') && !/^\w+=/.test(word)) ?? '';
+  const name = program.split('/').pop().toLowerCase().replace(/[\d.]+$/, '');
+  return SHELLS.has(name) ? 'shell' : INTERPRETERS[name];
 }
 
-/** A Monaco language id for a language id or a path; 'plaintext' when nothing fits. */
-export function languageFor(hint) {
+/** A Monaco language id for a language id or a path, then by the first line of the text; 'plaintext' when nothing fits. */
+export function languageFor(hint, firstLine = '') {
   const all = languages.getLanguages();
   if (all.some((l) => l.id === hint)) return hint;
   const name = (hint ?? '').split('/').pop().toLowerCase();
@@ -21,8 +32,14 @@ export function languageFor(hint) {
   if (/^(dockerfile|containerfile)(\.|$)/.test(name)) return 'dockerfile';
   if (/\.(toml|cfg|conf|env)$|^\.env(\.|$)|^\.(git|editor)config$/.test(name)) return 'ini';
   if (/\.(jsonc|json5|webmanifest)$/.test(name)) return 'json';
+  if (/^\.(bash|zsh)(rc|_profile|env)$|^\.profile$/.test(name)) return 'shell';
   const endings = all.flatMap((l) => (l.extensions ?? []).filter((e) => name.endsWith(e.toLowerCase())).map((e) => [e, l.id]));
-  return endings.sort((a, b) => b[0].length - a[0].length)[0]?.[1] ?? 'plaintext';
+  return endings.sort((a, b) => b[0].length - a[0].length)[0]?.[1] ?? languageOfFirstLine(firstLine) ?? 'plaintext';
+}
+
+/** What people call a language. */
+export function nameOfLanguage(id) {
+  return id === 'plaintext' ? 'Plain text' : (languages.getLanguages().find((l) => l.id === id)?.aliases?.[0] ?? id);
 }
 
 /** Monaco drops a byte order mark, so the record remembers it. */
@@ -30,8 +47,8 @@ function withoutBom(text) {
   return text.startsWith(BOM) ? text.slice(BOM.length) : text;
 }
 
-/** Line ends as the model will hold them, for comparing a new text with the old one. */
-function unifyEol(text, eol) {
+/** Line ends as the model holds them, for comparing a new text with the old one. */
+export function unifyEol(text, eol) {
   return text.replace(/\r\n|\r|\n/g, eol);
 }
 
@@ -41,29 +58,38 @@ export function plainBrackets(model) {
   return model;
 }
 
-/** The book of open models; one per page. */
-export function createRecords() {
+/** Indentation as the project's .editorconfig says it; what it does not say stays as found in the text. */
+function indentationOf({ insertSpaces, indentSize, tabWidth }) {
+  const options = {};
+  if (insertSpaces !== undefined) options.insertSpaces = insertSpaces;
+  if (tabWidth ?? indentSize) options.tabSize = tabWidth ?? indentSize;
+  if (indentSize ?? tabWidth) options.indentSize = indentSize ?? tabWidth;
+  return options;
+}
+
+/** The book of open models; one per page. `tellAll` takes their events. */
+export function createRecords(tellAll) {
   const byUri = new Map();
 
-  function open(uri, text, hint, readOnly, emit) {
+  /** `light` leaves out all that takes long on a large text; `readOnly` is the reason, empty where it may be edited. */
+  function open(uri, text, hint, { readOnly = '', style = {}, light = false }) {
     const known = byUri.get(uri);
     if (known) {
-      known.emit = emit;
-      known.readOnly = readOnly === true;
+      known.readOnly = readOnly;
       return describe(known, false);
     }
-    const model = plainBrackets(editor.createModel(withoutBom(text), languageFor(hint || uri), Uri.from({ scheme: 'project', path: `/${uri}` })));
-    const record = { uri, model, emit, readOnly: readOnly === true, bom: text.startsWith(BOM), dirty: false, exact: null };
+    const language = light ? 'plaintext' : languageFor(hint || uri, text.slice(0, 200).split(/[\r\n]/, 1)[0]);
+    const model = editor.createModel(withoutBom(text), language, Uri.from({ scheme: 'project', path: `/${uri}` }));
+    plainBrackets(model).updateOptions(indentationOf(style));
+    const record = { uri, model, readOnly, light, rulers: style.maxLineLength ? [style.maxLineLength] : [], bom: text.startsWith(BOM), dirty: false };
     byUri.set(uri, record);
-    settle(record, text);
+    settle(record);
     model.onDidChangeContent(() => tell(record));
     return describe(record, true);
   }
 
-  function settle(record, text) {
+  function settle(record) {
     record.saved = record.model.getAlternativeVersionId();
-    // A text Monaco had to normalise is kept, to be handed back unchanged as long as nobody edits.
-    record.exact = text !== undefined && hasMixedEol(text) ? { version: record.saved, text } : null;
     tell(record);
   }
 
@@ -72,47 +98,56 @@ export function createRecords() {
     const dirty = record.model.getAlternativeVersionId() !== record.saved;
     if (dirty === record.dirty) return;
     record.dirty = dirty;
-    record.emit({ type: 'dirty', uri: record.uri, dirty });
+    tellAll({ type: 'dirty', uri: record.uri, dirty });
   }
 
   function setText(uri, text, saved) {
     const record = byUri.get(uri);
     if (!record) return;
     record.quiet = saved;
-    if (text !== getText(uri)) replace(record.model, withoutBom(text));
+    replace(record.model, withoutBom(text));
     record.bom = text.startsWith(BOM);
     record.quiet = false;
-    if (saved) settle(record, text);
+    if (saved) settle(record);
     else tell(record);
   }
 
   function replace(model, text) {
-    const crlf = text.includes('\r\n');
-    const eol = crlf ? '\r\n' : '\n';
-    if (/[\r\n]/.test(text) && model.getEOL() !== eol) model.pushEOL(crlf ? editor.EndOfLineSequence.CRLF : editor.EndOfLineSequence.LF);
     const before = model.getValue();
     const after = unifyEol(text, model.getEOL());
+    if (before === after) return;
     const [start, end] = differingSpan(before, after);
     const from = model.getPositionAt(start);
     const to = model.getPositionAt(before.length - end);
     const range = { startLineNumber: from.lineNumber, startColumn: from.column, endLineNumber: to.lineNumber, endColumn: to.column };
-    model.pushStackElement();
-    model.pushEditOperations(null, [{ range, text: after.slice(start, after.length - end) }], () => null);
-    model.pushStackElement();
+    edit(model, [{ range, text: after.slice(start, after.length - end) }]);
   }
 
-  function getText(uri) {
-    const record = byUri.get(uri);
-    if (!record) return undefined;
-    const { model, exact, bom } = record;
-    if (exact && model.getAlternativeVersionId() === exact.version) return exact.text;
-    return (bom ? BOM : '') + model.getValue();
+  /** What .editorconfig wants done before a save, as one step that can be undone. */
+  function tidy(uri, { trim, finalNewline }) {
+    const model = byUri.get(uri)?.model;
+    if (!model) return;
+    const edits = [];
+    const last = model.getLineCount();
+    for (let line = 1; trim && line <= last; line++) {
+      const text = model.getLineContent(line);
+      const kept = text.replace(/[ \t]+$/, '').length;
+      if (kept < text.length) edits.push(spanOf(line, kept + 1, line, text.length + 1, ''));
+    }
+    const end = model.getLineMaxColumn(last);
+    const empty = trim ? model.getLineContent(last).trim() === '' : end === 1;
+    if (finalNewline && !empty) edits.push(spanOf(last, end, last, end, model.getEOL()));
+    if (edits.length > 0) edit(model, edits);
   }
 
   return {
     open,
     setText,
-    getText,
+    tidy,
+    getText(uri) {
+      const record = byUri.get(uri);
+      return record && (record.bom ? BOM : '') + record.model.getValue();
+    },
     get: (uri) => byUri.get(uri),
     isDirty: (uri) => byUri.get(uri)?.dirty ?? false,
     getVersion: (uri) => byUri.get(uri)?.model.getAlternativeVersionId(),
@@ -129,23 +164,29 @@ export function createRecords() {
   };
 }
 
+/** Edits a model as one step of its undo history. */
+export function edit(model, edits) {
+  model.pushStackElement();
+  model.pushEditOperations(null, edits, () => null);
+  model.pushStackElement();
+}
+
+export function spanOf(startLineNumber, startColumn, endLineNumber, endColumn, text) {
+  return { range: { startLineNumber, startColumn, endLineNumber, endColumn }, text };
+}
+
 /** Lengths of the common start and the common end, never splitting a CRLF or a surrogate pair. */
 function differingSpan(a, b) {
   const limit = Math.min(a.length, b.length);
   let start = 0;
-  while (start < limit && a[start] === b[start]) start++;
+  while (start < limit && a.charCodeAt(start) === b.charCodeAt(start)) start++;
   if (start > 0 && /[\r\uD800-\uDBFF]/.test(a[start - 1])) start--;
   let end = 0;
-  while (end < limit - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  while (end < limit - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end)) end++;
   if (end > 0 && /[\n\uDC00-\uDFFF]/.test(a[a.length - end])) end--;
   return [start, end];
 }
 
 function describe(record, created) {
-  return {
-    created,
-    language: record.model.getLanguageId(),
-    eol: record.model.getEOL() === '\r\n' ? 'CRLF' : 'LF',
-    mixedEol: record.exact !== null,
-  };
+  return { created, language: nameOfLanguage(record.model.getLanguageId()) };
 }

@@ -5,6 +5,7 @@ mod parse;
 mod previews;
 mod secrets;
 mod source;
+mod storage;
 
 use std::{
     fmt,
@@ -17,6 +18,7 @@ use parse::Reader;
 pub use parse::{Cidr, Wrong};
 use sandbox::TierChoice;
 pub use source::Sources;
+pub use storage::StorageConfig;
 use url::Url;
 
 use crate::preview::PreviewConfig;
@@ -133,8 +135,10 @@ pub struct Config {
     pub database_url: Secret,
     pub db_pool_size: u32,
     pub redis: RedisConfig,
-    pub blobs_dir: PathBuf,
+    pub storage: StorageConfig,
     pub file_size_limit: u64,
+    /// Earlier versions and deleted files are kept for so long, unless an administrator chooses otherwise.
+    pub retention_days: u32,
     pub http: HttpConfig,
     pub previews: PreviewConfig,
     pub auth: AuthConfig,
@@ -168,7 +172,7 @@ impl Config {
         let data_dir = read.path("DATA_DIR");
         let database_url = Secret::new(read_database(&mut read, &data_dir));
         let redis = read_redis(&mut read);
-        let blobs_dir = read.optional("STORAGE_LOCAL_PATH").map_or_else(|| data_dir.join("blobs"), PathBuf::from);
+        let storage = storage::read(&mut read, &data_dir);
         let http = read_http(&mut read, production);
         let previews = previews::read(&mut read, &http);
         let auth = read_auth(&mut read, production, &data_dir);
@@ -177,6 +181,7 @@ impl Config {
         let log = read_log(&mut read);
         let db_pool_size = read.number("DB_POOL_SIZE", 1, 200);
         let file_size_limit = read.size("STORAGE_FILE_SIZE_LIMIT", 1024, 5 << 30);
+        let retention_days = read.number("STORAGE_RETENTION_DAYS", 1, wire::quotas::RETENTION_DAYS_MAX);
         let dev_seed_data = read.switch("DEV_SEED_DATA");
         if production && dev_seed_data {
             read.refuse("DEV_SEED_DATA", "must be off in production: it offers a scripted demonstration and a sample project");
@@ -188,8 +193,9 @@ impl Config {
             database_url,
             db_pool_size,
             redis,
-            blobs_dir,
+            storage,
             file_size_limit,
+            retention_days,
             http,
             previews,
             auth,

@@ -21,6 +21,8 @@ use crate::{
 
 /// A client has this long to send a request's head, also on a connection that is kept open.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// What is sent to a client has to be acknowledged within this, in milliseconds.
+const UNHEARD_MS: u32 = 12_000;
 /// Requests in flight have this long to end once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -123,6 +125,8 @@ pub async fn listen(listener: TcpListener, router: Router, stop: CancellationTok
 fn answer(stream: TcpStream, peer: SocketAddr, router: &Router, open: &TaskTracker, stop: &CancellationToken) {
     // Events are small and must not wait for more; where it can't be set, they are only slower.
     let _ = stream.set_nodelay(true);
+    // Who has lost the network does not say so: what is sent to them must come to an end by itself.
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNHEARD_MS);
     let router = router.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddress(peer));

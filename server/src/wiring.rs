@@ -10,7 +10,7 @@ use std::{
 };
 
 use agent::{TerminalHub, TerminalRelay};
-use blobs::LocalBlobs;
+use blobs::{BlobError, Blobs, LocalBlobs, S3Blobs, Storage};
 use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds, previews::PreviewSettings};
 use llm::{ApiKey, ModelError, Models, ModelsConfig, OpenAiConfig};
 use sandbox::{Sandbox, Tier};
@@ -36,6 +36,8 @@ pub enum WiringError {
     Folder { folder: String, source: std::io::Error },
     #[error("the database can't be used: {0}. Check DATABASE_URL; nothing was started.")]
     Database(#[from] store::Error),
+    #[error("S3 storage can't be used: {0}. Check AWS_S3_BUCKET and AWS_S3_ENDPOINT_URL, and that DATA_DIR is writable.")]
+    Storage(#[from] BlobError),
     #[error("Redis can't be used: {0}. Check REDIS_URL and RQ_REDIS_URL.")]
     Redis(#[from] store::RedisError),
     #[error("the model provider can't be used: {}", .0.sentence())]
@@ -67,7 +69,7 @@ pub struct App {
 pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     make_folder(&config.data_dir)?;
     let db = open_database(&config).await?;
-    let blobs = LocalBlobs::open(&config.blobs_dir).await.map_err(|source| folder_error(&config.blobs_dir, source))?;
+    let storage = open_storage(&config).await?;
     let models = open_models(&config)?;
     let sandbox = match role {
         Role::Server => None,
@@ -77,7 +79,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     let lines = open_lines(&config, &db, role)?;
     let services = Arc::new(Services {
         db: db.clone(),
-        blobs: Arc::new(blobs),
+        storage,
         bus: lines.bus,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
@@ -85,6 +87,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         models: describe_models(&models, config.models.default_model.as_deref()),
         probes: probes::all(&config, role, sandbox.as_ref(), &models, lines.redis),
         signals: lines.signals,
+        presence: domain::presence::Presence::default(),
     });
     let hub = TerminalHub::new(role == Role::Worker);
     let terminals: Arc<dyn TerminalRelay> = match &config.redis.signals {
@@ -187,6 +190,17 @@ async fn examine_sandbox(config: &Config) -> Result<Arc<Sandbox>, WiringError> {
     Ok(sandbox)
 }
 
+/// A bucket that does not answer is no reason not to start: the projects elsewhere work, and the health page tells.
+async fn open_storage(config: &Config) -> Result<Storage, WiringError> {
+    let folder = &config.storage.local_dir;
+    let local: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(folder).await.map_err(|source| folder_error(folder, source))?);
+    let s3: Option<Arc<dyn Blobs>> = match &config.storage.s3 {
+        Some(s3) => Some(Arc::new(S3Blobs::open(s3.clone()).await?)),
+        None => None,
+    };
+    Ok(Storage { local, s3, default: config.storage.default })
+}
+
 /// Connects and brings the schema up to date.
 pub async fn open_database(config: &Config) -> Result<Db, WiringError> {
     Ok(Db::connect(config.database_url.expose(), config.db_pool_size).await?)
@@ -210,6 +224,7 @@ fn settings(config: &Config, sandbox: Option<&Sandbox>) -> Settings {
         registration: if config.auth.registration_open { Registration::Open } else { Registration::Closed },
         secure_cookies: config.http.is_secure(),
         file_size_limit: config.file_size_limit,
+        retention_days: config.retention_days,
         egress_open_addresses: config.worker.sandbox_open_addresses.clone(),
         sample: if config.dev_seed_data { llm::sample::SAMPLE_FILES } else { &[] },
         previews: PreviewSettings { domain: config.previews.domain.clone(), site: config.http.public_url.as_ref().and_then(authority) },

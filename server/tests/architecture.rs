@@ -132,6 +132,7 @@ fn sql_stays_in_the_store() {
 fn adapters_are_picked_in_one_place() {
     let adapters = [
         "LocalBlobs::open(",
+        "S3Blobs::open(",
         "InProcessBus::new(",
         "RedisBus::start(",
         "RedisSignals::start(",

@@ -17,19 +17,26 @@ struct World {
     owner: Caller,
     stranger: Caller,
     disabled: Caller,
+    /// An active account; a member where a row needs one.
+    member: Caller,
 }
 
 /// What one request of one row is about; made anew for each row, since some rows delete.
 struct Things {
     project: String,
+    checkpoint: String,
     conversation: String,
     turn: String,
     change_set: String,
     hunk: String,
     run: String,
     terminal: String,
+    upload: String,
+    export: String,
     job: String,
     user: String,
+    member: String,
+    invitation: String,
 }
 
 type Body = fn(&Things) -> Value;
@@ -80,7 +87,27 @@ fn rest() -> Vec<Row> {
         row!(PUT "/api/projects/{id}/files/{*path}" Member, t => format!("/api/projects/{}/files/b.txt", t.project)),
         row!(DELETE "/api/projects/{id}/files/{*path}" Member, t => format!("/api/projects/{}/files/a.txt", t.project)),
         row!(POST "/api/projects/{id}/files:move" Member, t => format!("/api/projects/{}/files:move", t.project), json!({ "from": "a.txt", "to": "c.txt" })),
+        row!(POST "/api/projects/{id}/files:copy" Member, t => format!("/api/projects/{}/files:copy", t.project), json!({ "from": "a.txt", "to": "d.txt" })),
+        row!(GET "/api/projects/{id}/archive" Member, t => format!("/api/projects/{}/archive", t.project)),
+        row!(GET "/api/projects/{id}/trash" Member, t => format!("/api/projects/{}/trash", t.project)),
         row!(POST "/api/projects/{id}/files:restore" Member, t => format!("/api/projects/{}/files:restore", t.project), json!({ "path": "a.txt", "version": 1 })),
+        row!(GET "/api/projects/{id}/checkpoints" Member, t => format!("/api/projects/{}/checkpoints", t.project)),
+        row!(POST "/api/projects/{id}/checkpoints" Member, t => format!("/api/projects/{}/checkpoints", t.project), json!({ "name": "Before it broke" })),
+        row!(PATCH "/api/projects/{id}/checkpoints/{cid}" Member, t => format!("/api/projects/{}/checkpoints/{}", t.project, t.checkpoint), json!({ "name": "Kept" })),
+        row!(DELETE "/api/projects/{id}/checkpoints/{cid}" Member, t => format!("/api/projects/{}/checkpoints/{}", t.project, t.checkpoint)),
+        row!(GET "/api/projects/{id}/checkpoints/{cid}/diff" Member, t => format!("/api/projects/{}/checkpoints/{}/diff", t.project, t.checkpoint)),
+        row!(POST "/api/projects/{id}/checkpoints/{cid}/restore" Member, t => format!("/api/projects/{}/checkpoints/{}/restore", t.project, t.checkpoint), json!({ "expected_revision": 1 })),
+        row!(POST "/api/projects/{id}/fork" Member, t => format!("/api/projects/{}/fork", t.project), json!({ "name": "Fork" })),
+        row!(POST "/api/projects/{id}/files:batch" Member, t => format!("/api/projects/{}/files:batch", t.project)),
+        row!(POST "/api/projects/{id}/uploads" Member, t => format!("/api/projects/{}/uploads", t.project), json!({ "path": "u.bin", "size": 3, "base": "new" })),
+        row!(GET "/api/uploads/{id}" Member, t => format!("/api/uploads/{}", t.upload)),
+        row!(PATCH "/api/uploads/{id}" Member, t => format!("/api/uploads/{}", t.upload)),
+        row!(DELETE "/api/uploads/{id}" Member, t => format!("/api/uploads/{}", t.upload)),
+        row!(POST "/api/projects/{id}/exports" Member, t => format!("/api/projects/{}/exports", t.project), json!({})),
+        row!(GET "/api/projects/{id}/exports" Member, t => format!("/api/projects/{}/exports", t.project)),
+        row!(GET "/api/exports/{id}" Member, t => format!("/api/exports/{}", t.export)),
+        row!(GET "/api/exports/{id}/archive" Member, t => format!("/api/exports/{}/archive", t.export)),
+        row!(DELETE "/api/exports/{id}" Member, t => format!("/api/exports/{}", t.export)),
         row!(GET "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project)),
         row!(POST "/api/projects/{id}/runs" Member, t => format!("/api/projects/{}/runs", t.project), json!({ "kind": "sandbox_exec", "command": "true" })),
         row!(GET "/api/runs/{id}" Member, t => format!("/api/runs/{}", t.run)),
@@ -96,8 +123,27 @@ fn rest() -> Vec<Row> {
         row!(PATCH "/api/terminals/{id}" Member, t => format!("/api/terminals/{}", t.terminal), json!({ "title": "T" })),
         row!(DELETE "/api/terminals/{id}" Member, t => format!("/api/terminals/{}", t.terminal)),
         row!(GET "/api/terminals/{id}/ws" Member, t => format!("/api/terminals/{}/ws", t.terminal)),
+        row!(GET "/api/projects/{id}/members" Member, t => format!("/api/projects/{}/members", t.project)),
+        row!(POST "/api/projects/{id}/members" Member, t => format!("/api/projects/{}/members", t.project), json!({ "who": "later@example.org", "role": "viewer" })),
+        row!(PUT "/api/projects/{id}/members/{user_id}" Member, t => format!("/api/projects/{}/members/{}", t.project, t.member), json!({ "role": "editor" })),
+        row!(DELETE "/api/projects/{id}/members/{user_id}" Member, t => format!("/api/projects/{}/members/{}", t.project, t.member)),
+        row!(DELETE "/api/projects/{id}/invitations/{invitation_id}" Member, t => format!("/api/projects/{}/invitations/{}", t.project, t.invitation)),
+        row!(POST "/api/projects/{id}/transfer" Member, t => format!("/api/projects/{}/transfer", t.project), json!({ "to": t.member })),
+        row!(GET "/api/projects/{id}/presence" Member, t => format!("/api/projects/{}/presence", t.project)),
+        row!(GET "/api/projects/{id}/quota" Member, t => format!("/api/projects/{}/quota", t.project)),
+        row!(GET "/api/users/me/quota" SignedIn, t => { let _ = t; "/api/users/me/quota" }),
+        row!(GET "/api/admin/users/{id}/quota" Admin, t => format!("/api/admin/users/{}/quota", t.user)),
+        row!(PUT "/api/admin/users/{id}/quota" Admin, t => format!("/api/admin/users/{}/quota", t.user), json!({})),
+        row!(GET "/api/admin/settings/storage" Admin, t => { let _ = t; "/api/admin/settings/storage" }),
+        row!(PUT "/api/admin/settings/storage" Admin, t => { let _ = t; "/api/admin/settings/storage" }, json!({})),
+        row!(GET "/api/storage" SignedIn, t => { let _ = t; "/api/storage" }),
+        row!(GET "/api/projects/{id}/storage" Member, t => format!("/api/projects/{}/storage", t.project)),
+        row!(POST "/api/projects/{id}/storage" Member, t => format!("/api/projects/{}/storage", t.project), json!({ "to": "s3" })),
         row!(GET "/api/projects/{id}/network" Member, t => format!("/api/projects/{}/network", t.project)),
         row!(PUT "/api/projects/{id}/network" Member, t => format!("/api/projects/{}/network", t.project), json!({ "allow": [] })),
+        row!(GET "/api/projects/{id}/search" Member, t => format!("/api/projects/{}/search?q=a", t.project)),
+        row!(POST "/api/projects/{id}/replace" Member, t => format!("/api/projects/{}/replace", t.project), json!({ "q": "a", "replacement": "b" })),
+        row!(POST "/api/projects/{id}/outline" Member, t => format!("/api/projects/{}/outline", t.project), json!({ "path": "a.txt" })),
         row!(GET "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project)),
         row!(POST "/api/projects/{id}/conversations" Member, t => format!("/api/projects/{}/conversations", t.project), json!({})),
         row!(GET "/api/conversations/{id}" Member, t => format!("/api/conversations/{}", t.conversation)),
@@ -136,6 +182,23 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/auth/register" Public, t => { let _ = t; "/fn/auth/register" }),
         row!(POST "/fn/users/update_me" SignedIn, t => { let _ = t; "/fn/users/update_me" }),
         row!(POST "/fn/projects/list" SignedIn, t => { let _ = t; "/fn/projects/list" }, json!({})),
+        row!(POST "/fn/projects/list_public" SignedIn, t => { let _ = t; "/fn/projects/list_public" }, json!({})),
+        row!(POST "/fn/members/list" Member, t => { let _ = t; "/fn/members/list" }, json!({ "project": t.project })),
+        row!(POST "/fn/members/invite" Member, t => { let _ = t; "/fn/members/invite" }, json!({ "project": t.project, "request": { "who": "later@example.org", "role": "viewer" } })),
+        row!(POST "/fn/members/change" Member, t => { let _ = t; "/fn/members/change" }, json!({ "project": t.project, "user": t.member, "request": { "role": "editor" } })),
+        row!(POST "/fn/members/remove" Member, t => { let _ = t; "/fn/members/remove" }, json!({ "project": t.project, "user": t.member })),
+        row!(POST "/fn/members/withdraw" Member, t => { let _ = t; "/fn/members/withdraw" }, json!({ "project": t.project, "invitation": t.invitation })),
+        row!(POST "/fn/members/transfer" Member, t => { let _ = t; "/fn/members/transfer" }, json!({ "project": t.project, "request": { "to": t.member } })),
+        row!(POST "/fn/members/present" Member, t => { let _ = t; "/fn/members/present" }, json!({ "project": t.project })),
+        row!(POST "/fn/quotas/of_project" Member, t => { let _ = t; "/fn/quotas/of_project" }, json!({ "project": t.project })),
+        row!(POST "/fn/quotas/mine" SignedIn, t => { let _ = t; "/fn/quotas/mine" }, json!({})),
+        row!(POST "/fn/quotas/of_user" Admin, t => { let _ = t; "/fn/quotas/of_user" }, json!({ "user": t.user })),
+        row!(POST "/fn/quotas/set_of_user" Admin, t => { let _ = t; "/fn/quotas/set_of_user" }, json!({ "user": t.user, "request": {} })),
+        row!(POST "/fn/quotas/settings" Admin, t => { let _ = t; "/fn/quotas/settings" }, json!({})),
+        row!(POST "/fn/quotas/update_settings" Admin, t => { let _ = t; "/fn/quotas/update_settings" }, json!({ "request": {} })),
+        row!(POST "/fn/storage/choices" SignedIn, t => { let _ = t; "/fn/storage/choices" }, json!({})),
+        row!(POST "/fn/storage/of_project" Member, t => { let _ = t; "/fn/storage/of_project" }, json!({ "project": t.project })),
+        row!(POST "/fn/storage/move" Member, t => { let _ = t; "/fn/storage/move" }, json!({ "project": t.project, "request": { "to": "s3" } })),
         row!(POST "/fn/projects/create" SignedIn, t => { let _ = t; "/fn/projects/create" }, json!({ "request": { "name": "X" } })),
         row!(POST "/fn/projects/get" Member, t => { let _ = t; "/fn/projects/get" }, json!({ "id": t.project })),
         row!(POST "/fn/projects/update" Member, t => { let _ = t; "/fn/projects/update" }, json!({ "id": t.project, "request": {} })),
@@ -147,7 +210,14 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/files/move" Member, t => { let _ = t; "/fn/files/move" }, json!({ "project": t.project, "request": { "from": "a.txt", "to": "b.txt" } })),
         row!(POST "/fn/files/delete" Member, t => { let _ = t; "/fn/files/delete" }, json!({ "project": t.project, "path": "a.txt" })),
         row!(POST "/fn/files/restore" Member, t => { let _ = t; "/fn/files/restore" }, json!({ "project": t.project, "request": { "path": "a.txt", "version": 1 } })),
+        row!(POST "/fn/files/change" Member, t => { let _ = t; "/fn/files/change" }, json!({ "project": t.project, "request": { "steps": [{ "change": "create_directory", "path": "e" }] } })),
+        row!(POST "/fn/files/trash" Member, t => { let _ = t; "/fn/files/trash" }, json!({ "project": t.project })),
         row!(POST "/fn/files/history" Member, t => { let _ = t; "/fn/files/history" }, json!({ "project": t.project, "path": "a.txt" })),
+        row!(POST "/fn/imports/git" SignedIn, t => { let _ = t; "/fn/imports/git" }, json!({ "request": { "url": "https://example.org/a" } })),
+        row!(POST "/fn/exports/start" Member, t => { let _ = t; "/fn/exports/start" }, json!({ "project": t.project, "request": {} })),
+        row!(POST "/fn/exports/list" Member, t => { let _ = t; "/fn/exports/list" }, json!({ "project": t.project })),
+        row!(POST "/fn/exports/delete" Member, t => { let _ = t; "/fn/exports/delete" }, json!({ "id": t.export })),
+        row!(POST "/fn/jobs/cancel" Member, t => { let _ = t; "/fn/jobs/cancel" }, json!({ "id": t.job })),
         row!(POST "/fn/runs/list" Member, t => { let _ = t; "/fn/runs/list" }, json!({ "project": t.project })),
         row!(POST "/fn/runs/get" Member, t => { let _ = t; "/fn/runs/get" }, json!({ "id": t.run })),
         row!(POST "/fn/runs/start" Member, t => { let _ = t; "/fn/runs/start" }, json!({ "project": t.project, "request": { "kind": "sandbox_exec", "command": "true" } })),
@@ -171,8 +241,18 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/chat/start_turn" Member, t => { let _ = t; "/fn/chat/start_turn" }, json!({ "conversation": t.conversation, "request": { "prompt": "Hi" } })),
         row!(POST "/fn/chat/stop_turn" Member, t => { let _ = t; "/fn/chat/stop_turn" }, json!({ "id": t.turn })),
         row!(POST "/fn/chat/decide_approval" Member, t => { let _ = t; "/fn/chat/decide_approval" }, json!({ "turn": t.turn, "call_id": "call-1", "request": { "decision": "approve" } })),
+        row!(POST "/fn/search/replace" Member, t => { let _ = t; "/fn/search/replace" }, json!({ "project": t.project, "request": { "q": "a", "replacement": "b" } })),
+        row!(POST "/fn/search/outline" Member, t => { let _ = t; "/fn/search/outline" }, json!({ "project": t.project, "of": { "path": "a.txt" } })),
+        row!(POST "/fn/changes/get" Member, t => { let _ = t; "/fn/changes/get" }, json!({ "id": t.change_set })),
         row!(POST "/fn/changes/of_turn" Member, t => { let _ = t; "/fn/changes/of_turn" }, json!({ "turn": t.turn })),
         row!(POST "/fn/changes/decide" Member, t => { let _ = t; "/fn/changes/decide" }, json!({ "id": t.change_set, "request": { "accept": [t.hunk] } })),
+        row!(POST "/fn/checkpoints/list" Member, t => { let _ = t; "/fn/checkpoints/list" }, json!({ "project": t.project })),
+        row!(POST "/fn/checkpoints/create" Member, t => { let _ = t; "/fn/checkpoints/create" }, json!({ "project": t.project, "request": { "name": "Kept" } })),
+        row!(POST "/fn/checkpoints/rename" Member, t => { let _ = t; "/fn/checkpoints/rename" }, json!({ "project": t.project, "id": t.checkpoint, "request": { "name": "Kept" } })),
+        row!(POST "/fn/checkpoints/delete" Member, t => { let _ = t; "/fn/checkpoints/delete" }, json!({ "project": t.project, "id": t.checkpoint })),
+        row!(POST "/fn/checkpoints/diff" Member, t => { let _ = t; "/fn/checkpoints/diff" }, json!({ "project": t.project, "id": t.checkpoint })),
+        row!(POST "/fn/checkpoints/restore" Member, t => { let _ = t; "/fn/checkpoints/restore" }, json!({ "project": t.project, "id": t.checkpoint, "request": { "expected_revision": 1 } })),
+        row!(POST "/fn/checkpoints/fork" Member, t => { let _ = t; "/fn/checkpoints/fork" }, json!({ "project": t.project, "request": { "name": "Fork" } })),
         row!(POST "/fn/admin/users" Admin, t => { let _ = t; "/fn/admin/users" }, json!({})),
         row!(POST "/fn/admin/update_user" Admin, t => { let _ = t; "/fn/admin/update_user" }, json!({ "id": t.user, "request": {} })),
         row!(POST "/fn/admin/jobs" Admin, t => { let _ = t; "/fn/admin/jobs" }, json!({})),
@@ -192,13 +272,15 @@ async fn world() -> World {
     let (admin, owner, stranger, disabled) = (app.user("ada").await, app.user("ben").await, app.user("cleo").await, app.user("dora").await);
     let id = disabled.user.as_ref().unwrap().id;
     admin.patch(&format!("/api/admin/users/{id}"), &json!({ "state": "disabled" })).await.expect(200);
-    World { app, admin, owner, stranger, disabled }
+    let member = app.user("eve").await;
+    World { app, admin, owner, stranger, disabled, member }
 }
 
 async fn things(world: &World) -> Things {
     let owner = &world.owner;
     let project = fixture::project(owner, "P").await;
     fixture::file(owner, &project, "a.txt", "a").await;
+    let checkpoint = owner.post(&format!("/api/projects/{project}/checkpoints"), &json!({ "name": "Begun" })).await.expect(201).id();
     let conversation = owner.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
     let other = owner.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
     let started = owner.post(&format!("/api/conversations/{other}/turns"), &json!({ "prompt": "Hi" })).await.expect(202);
@@ -208,10 +290,18 @@ async fn things(world: &World) -> Things {
     let run = fixture::start_run(owner, &project, "true").await.id.to_string();
     let size = json!({ "cols": 80, "rows": 24 });
     let terminal = owner.post(&format!("/api/projects/{project}/terminals"), &size).await.expect(202).id();
+    let upload = json!({ "path": "big.bin", "size": 3, "base": "new" });
+    let upload = owner.post(&format!("/api/projects/{project}/uploads"), &upload).await.expect(201).id();
+    let export = owner.post(&format!("/api/projects/{project}/exports"), &json!({})).await.expect(202).id();
     let import = owner.upload("a.zip", archives::zip(&[("a", b"a")])).await.expect(202);
     let job = import.field("job_id").as_str().unwrap().to_owned();
     let user = world.stranger.user.as_ref().unwrap().id.to_string();
-    Things { project, conversation, turn, change_set, hunk, run, terminal, job, user }
+    fixture::member(&world.app, &project, &world.member, wire::projects::ProjectRole::Viewer).await;
+    let member = world.member.user.as_ref().unwrap().id.to_string();
+    let waiting = json!({ "who": "waiting@example.org", "role": "viewer" });
+    let waiting = owner.post(&format!("/api/projects/{project}/members"), &waiting).await.expect(202);
+    let invitation = waiting.field("invitation")["id"].as_str().unwrap().to_owned();
+    Things { project, checkpoint, conversation, turn, change_set, hunk, run, terminal, upload, export, job, user, member, invitation }
 }
 
 /// A change set as the agent would leave it.
@@ -219,7 +309,7 @@ async fn propose(world: &World, turn: TurnId) -> ChangeSet {
     let services = &world.app.services;
     let user = world.owner.user.clone().unwrap();
     let ctx = domain::Ctx::for_job(services, user, wire::JobId(uuid::Uuid::now_v7())).as_agent(turn);
-    let stored = services.blobs.put_bytes(b"proposed\n".to_vec()).await.unwrap();
+    let stored = services.storage.local.put_bytes(b"proposed\n".to_vec()).await.unwrap();
     let file = domain::changes::ProposedFile {
         path: "p.txt".to_owned(),
         kind: wire::files::EntryKind::File,
@@ -282,7 +372,7 @@ async fn hold_to(world: &World, row: &Row, failures: &mut Vec<String>) {
         "an administrator",
         admin,
         match row.access {
-            Member if !row.path.starts_with("/api/jobs/") => admin == 404,
+            Member if !row.path.starts_with("/api/jobs/") && !row.path.starts_with("/fn/jobs/") => admin == 404,
             _ => !refused(admin),
         },
     );

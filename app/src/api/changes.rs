@@ -14,6 +14,13 @@ pub async fn of_turn(turn: TurnId) -> Result<Option<ChangeSet>, ApiError> {
     domain::changes::of_turn(&ctx, turn).await.map_err(super::ctx::refuse)
 }
 
+/// A change set, whoever made it.
+#[server(name = GetChangeSetFn, prefix = "/fn", endpoint = "changes/get", input = Json)]
+pub async fn get(id: ChangeSetId) -> Result<ChangeSet, ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::changes::get(&ctx, id).await.map_err(super::ctx::refuse)
+}
+
 /// Applies decisions by compare-and-swap; what no longer fits is reported, never forced.
 #[server(name = DecideFn, prefix = "/fn", endpoint = "changes/decide", input = Json)]
 pub async fn decide(id: ChangeSetId, request: Decide) -> Result<Decided, ApiError> {

@@ -5,15 +5,23 @@ pub mod admin;
 pub mod auth;
 pub mod changes;
 pub mod chat;
+pub mod checkpoints;
 #[cfg(feature = "ssr")]
 pub mod ctx;
 mod error;
+pub mod exports;
 pub mod files;
+pub mod imports;
+pub mod jobs;
+pub mod members;
 pub mod network;
 pub mod previews;
 pub mod projects;
+pub mod quotas;
 pub mod runs;
+pub mod search;
 pub mod settings;
+pub mod storage;
 pub mod terminals;
 pub mod test_reports;
 

@@ -14,6 +14,13 @@ pub async fn list() -> Result<Vec<Project>, ApiError> {
     domain::projects::list(&ctx).await.map_err(super::ctx::refuse)
 }
 
+/// Public projects of others that the caller is no member of.
+#[server(name = ListPublicFn, prefix = "/fn", endpoint = "projects/list_public", input = Json)]
+pub async fn list_public() -> Result<Vec<Project>, ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::projects::list_public(&ctx).await.map_err(super::ctx::refuse)
+}
+
 /// One project.
 #[server(name = GetFn, prefix = "/fn", endpoint = "projects/get", input = Json)]
 pub async fn get(id: ProjectId) -> Result<Project, ApiError> {

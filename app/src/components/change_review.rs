@@ -1,4 +1,4 @@
-//! The review gate: the agent's changes, decided hunk by hunk and applied in one go.
+//! The review gate: proposed changes, decided hunk by hunk and applied in one go.
 
 use super::{
     hunk::HunkView,
@@ -11,13 +11,13 @@ use super::{
 use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton, focus, format};
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
-/// The review of the turn in `ide.review`; nothing while there is none.
+/// The review of what `ide.review` names; nothing while there is none.
 #[component]
 pub fn ChangeReview() -> impl IntoView {
     let ide = use_ide();
     move || {
-        let turn = ide.review.get()?;
-        let desk = Desk::provide(ide, turn);
+        let what = ide.review.get()?;
+        let desk = Desk::provide(ide, what);
         Some(view! { <Review desk=desk /> })
     }
 }
@@ -137,6 +137,12 @@ fn Head(desk: Desk) -> impl IntoView {
         })
     };
     let created = move || desk.set.with(|set| set.as_ref().map(|set| set.created_at));
+    let told = move || {
+        desk.set.with(|set| {
+            let set = set.as_ref().filter(|set| !set.title.is_empty())?;
+            Some(set.created_by.as_ref().map_or_else(|| set.title.clone(), |by| format!("{}, by {}", set.title, by.name)))
+        })
+    };
     let moved_on = move || {
         let base = desk.set.with(|set| set.as_ref().map(|set| set.base_revision))?;
         let now = ide.tree.with(|tree| tree.revision);
@@ -147,27 +153,35 @@ fn Head(desk: Desk) -> impl IntoView {
             <div class="row">
                 <h1 class="clip">{title}</h1>
                 <span class="desk">
-                    <Badge kind=BadgeKind::Agent icon="sparkles">
-                        "On the agent's branch"
-                    </Badge>
+                    <Show
+                        when=move || desk.is_of_agent()
+                        fallback=|| view! { <Badge kind=BadgeKind::Neutral icon="search">"Search and replace"</Badge> }
+                    >
+                        <Badge kind=BadgeKind::Agent icon="sparkles">
+                            "On the agent's branch"
+                        </Badge>
+                    </Show>
                 </span>
                 <span class="grow"></span>
                 <IconButton icon="x" label="Leave the review; your marks are kept" on:click=move |_| ide.close_review() />
             </div>
             <div class="facts">
+                {move || told().map(|text| view! { <span class="clip">{text}</span> })}
                 {move || created().map(|at| view! { <span>"Proposed " <RelativeTime at=at class="" /></span> })}
                 {move || moved_on().map(|text| view! { <span class="desk">{text}</span> })}
-                <button
-                    type="button"
-                    class="link"
-                    on:click=move |_| {
-                        ide.close_review();
-                        ide.chat_open.set(true);
-                        ide.phone_pane.set(super::ide::PhonePane::Chat);
-                    }
-                >
-                    "Open the conversation"
-                </button>
+                <Show when=move || desk.is_of_agent()>
+                    <button
+                        type="button"
+                        class="link"
+                        on:click=move |_| {
+                            ide.close_review();
+                            ide.chat_open.set(true);
+                            ide.phone_pane.set(super::ide::PhonePane::Chat);
+                        }
+                    >
+                        "Open the conversation"
+                    </button>
+                </Show>
             </div>
         </div>
     }
@@ -193,7 +207,7 @@ fn Content(desk: Desk) -> impl IntoView {
                 <PanelError title="The changes did not load" text=desk.failure.get_untracked().unwrap_or_default()>
                     <Button on:click=move |_| {
                         desk.failure.set(None);
-                        desk.ide.load_changes(desk.turn);
+                        desk.ide.load_changes(desk.what);
                     }>"Try again"</Button>
                 </PanelError>
             </div>

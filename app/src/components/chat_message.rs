@@ -11,25 +11,44 @@ use wire::{
 
 use super::{
     chat_session::Chat,
-    chat_state::{Item, ItemBody, Step, TurnEnd},
+    chat_state::{Item, ItemBody, ItemKey, Step, TurnEnd},
     ide::use_ide,
     markdown::Markdown,
     tool_card::ToolCards,
 };
-use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, format};
+use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, format};
 
 /// One item of the transcript. Its place keeps its element while its content grows.
 #[component]
 pub fn ChatItem(item: Memo<Option<Item>>) -> impl IntoView {
     // What an item is never changes for its key; only what it holds does.
     item.with_untracked(|first| match first.as_ref().map(|item| &item.body) {
-        Some(ItemBody::Mine { text, attachments }) => view! { <Mine text=text.clone() attachments=attachments.clone() /> }.into_any(),
+        Some(ItemBody::Mine { text, attachments }) => {
+            let turn = first.as_ref().and_then(|item| match item.key {
+                ItemKey::Prompt(turn) => Some(turn),
+                _ => None,
+            });
+            view! { {turn.map(before_turn)} <Mine text=text.clone() attachments=attachments.clone() /> }.into_any()
+        }
         Some(ItemBody::Decision { hunks }) => view! { <Decision hunks=hunks.clone() /> }.into_any(),
         Some(ItemBody::Note { text }) => view! { <Note text=text.clone() /> }.into_any(),
         Some(ItemBody::Step { .. }) => view! { <Said item=item /> }.into_any(),
         Some(ItemBody::End(_)) => view! { <End item=item /> }.into_any(),
         Some(ItemBody::Live(_)) | None => ().into_any(),
     })
+}
+
+/// The checkpoint that the turn began with, and the way back to it.
+fn before_turn(turn: TurnId) -> impl IntoView {
+    let ide = use_ide();
+    view! {
+        <div class="turn-mark">
+            <Icon name="bookmark" small=true />
+            <span>"Checkpoint before this turn"</span>
+            <span class="grow"></span>
+            <IconButton icon="undo-2" label="Rewind to here" small=true on:click=move |_| ide.open_checkpoints(Some(turn)) />
+        </div>
+    }
 }
 
 #[component]
@@ -230,13 +249,13 @@ fn Finished(end: Arc<TurnEnd>, reason: TurnReason) -> impl IntoView {
 fn ReviewButton(turn: TurnId) -> impl IntoView {
     let ide = use_ide();
     Effect::new(move |_| {
-        if ide.proposals.with_untracked(|all| !all.contains_key(&turn)) {
+        if ide.proposals.with_untracked(|all| !all.contains_key(&turn.into())) {
             ide.load_changes(turn);
         }
     });
     let counts = Memo::new(move |_| {
         ide.proposals
-            .with(|all| all.get(&turn).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64)))
+            .with(|all| all.get(&turn.into()).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64)))
     });
     move || match counts.get() {
         Some((0, all)) => view! {

@@ -6,11 +6,16 @@ use wire::runs::RunKind;
 use crate::{
     api,
     components::{
-        documents,
+        checkpoint_state::Ask,
+        autosave::{self, Autosave},
+        compare, documents,
+        editor_groups::Groups,
         editor_pane::focus_editor,
-        ide::{ConsoleTab, Ide, PaletteKind, PhonePane},
-        terminal_state, test_desk,
+        editor_tabs, explorer_actions, files_desk,
+        ide::{Against, ConsoleTab, Ide, PaletteKind, PhonePane},
+        search_list, search_state, terminal_state, test_desk,
     },
+    editor::monaco,
     ui::focus,
 };
 
@@ -22,16 +27,39 @@ const FOCUSABLE: &str = "textarea, input:not([hidden]), [tabindex='0'], button:n
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     GoToFile,
+    GoToSymbol,
+    SearchProject,
+    ReplaceInProject,
+    NextFound,
+    PreviousFound,
     ShowCommands,
     Save,
     SaveAll,
     CloseFile,
+    GoToLine,
+    Find,
+    Replace,
+    SplitEditor,
+    MoveAcross,
+    JoinEditors,
+    CompareSaved,
+    CompareVersion,
+    ShowInFiles,
+    FileHistory,
+    ShowTrash,
+    UndoFiles,
+    AutosaveOff,
+    AutosaveDelay,
+    AutosaveFocus,
     RunAgain,
     StopRun,
     RunTests,
     RunFailedTests,
     SetUpTests,
     OpenReview,
+    ShowCheckpoints,
+    NewCheckpoint,
+    ForkProject,
     ToggleSide,
     ToggleConsole,
     MaximiseConsole,
@@ -49,18 +77,41 @@ pub enum Command {
 }
 
 impl Command {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 48] = [
         Self::GoToFile,
+        Self::GoToSymbol,
+        Self::SearchProject,
+        Self::ReplaceInProject,
+        Self::NextFound,
+        Self::PreviousFound,
         Self::ShowCommands,
         Self::Save,
         Self::SaveAll,
         Self::CloseFile,
+        Self::GoToLine,
+        Self::Find,
+        Self::Replace,
+        Self::SplitEditor,
+        Self::MoveAcross,
+        Self::JoinEditors,
+        Self::CompareSaved,
+        Self::CompareVersion,
+        Self::ShowInFiles,
+        Self::FileHistory,
+        Self::ShowTrash,
+        Self::UndoFiles,
+        Self::AutosaveOff,
+        Self::AutosaveDelay,
+        Self::AutosaveFocus,
         Self::RunAgain,
         Self::StopRun,
         Self::RunTests,
         Self::RunFailedTests,
         Self::SetUpTests,
         Self::OpenReview,
+        Self::ShowCheckpoints,
+        Self::NewCheckpoint,
+        Self::ForkProject,
         Self::ToggleSide,
         Self::ToggleConsole,
         Self::MaximiseConsole,
@@ -80,16 +131,39 @@ impl Command {
     pub fn label(self) -> &'static str {
         match self {
             Self::GoToFile => "Go to a file",
+            Self::GoToSymbol => "Go to a symbol of the file",
+            Self::SearchProject => "Search through all files",
+            Self::ReplaceInProject => "Replace in all files, by way of a review",
+            Self::NextFound => "Go to the next line found",
+            Self::PreviousFound => "Go to the line found before",
             Self::ShowCommands => "Show all commands",
             Self::Save => "Save the file",
             Self::SaveAll => "Save all files",
             Self::CloseFile => "Close the file",
+            Self::GoToLine => "Go to a line",
+            Self::Find => "Find in the file",
+            Self::Replace => "Find and replace in the file",
+            Self::SplitEditor => "Split the editor, or go to the other half",
+            Self::MoveAcross => "Move the file to the other half",
+            Self::JoinEditors => "Put both halves of the editor together",
+            Self::CompareSaved => "Compare the file with what is saved",
+            Self::CompareVersion => "Compare the file with a version",
+            Self::ShowInFiles => "Show the file in the tree",
+            Self::FileHistory => "Show the history of the file",
+            Self::ShowTrash => "Show the trash",
+            Self::UndoFiles => "Take back the last change of files",
+            Self::AutosaveOff => "Autosave: off",
+            Self::AutosaveDelay => "Autosave: after a second of rest",
+            Self::AutosaveFocus => "Autosave: when the keyboard leaves",
             Self::RunAgain => "Repeat the last run",
             Self::StopRun => "Stop the run",
             Self::RunTests => "Run the tests",
             Self::RunFailedTests => "Run the failed tests again",
             Self::SetUpTests => "Set up how the tests are run",
             Self::OpenReview => "Review what the agent proposes",
+            Self::ShowCheckpoints => "Restore a checkpoint",
+            Self::NewCheckpoint => "Make a checkpoint",
+            Self::ForkProject => "Fork the project",
             Self::ToggleSide => "Show or hide the files",
             Self::ToggleConsole => "Show or hide the runs",
             Self::MaximiseConsole => "Maximise the panel of the runs, or make it small again",
@@ -109,16 +183,35 @@ impl Command {
 
     pub fn icon(self) -> &'static str {
         match self {
-            Self::GoToFile => "search",
+            Self::GoToFile | Self::SearchProject => "search",
+            Self::GoToSymbol => "at-sign",
+            Self::ReplaceInProject => "pencil",
+            Self::NextFound => "arrow-down",
+            Self::PreviousFound => "arrow-up",
             Self::ShowCommands => "list-checks",
             Self::Save | Self::SaveAll => "check",
             Self::CloseFile => "x",
+            Self::GoToLine => "arrow-right",
+            Self::Find => "search",
+            Self::Replace => "pencil",
+            Self::SplitEditor | Self::MoveAcross => "columns-2",
+            Self::JoinEditors => "square",
+            Self::CompareSaved => "git-compare",
+            Self::CompareVersion => "history",
+            Self::ShowInFiles => "files",
+            Self::FileHistory => "history",
+            Self::ShowTrash => "trash-2",
+            Self::UndoFiles => "undo-2",
+            Self::AutosaveOff | Self::AutosaveDelay | Self::AutosaveFocus => "check",
             Self::RunAgain => "rotate-cw",
             Self::StopRun => "square",
             Self::RunTests | Self::ShowTests => "flask-conical",
             Self::RunFailedTests => "rotate-cw",
             Self::SetUpTests => "settings",
             Self::OpenReview => "git-compare",
+            Self::ShowCheckpoints => "history",
+            Self::NewCheckpoint => "bookmark",
+            Self::ForkProject => "git-branch",
             Self::ToggleSide => "files",
             Self::ToggleConsole => "panel-bottom",
             Self::MaximiseConsole => "maximize-2",
@@ -136,11 +229,21 @@ impl Command {
     pub fn keys(self) -> Vec<&'static str> {
         match self {
             Self::GoToFile => vec!["Ctrl", "P"],
+            Self::GoToSymbol => vec!["Ctrl", "Shift", "O"],
+            Self::SearchProject => vec!["Ctrl", "Shift", "F"],
+            Self::ReplaceInProject => vec!["Ctrl", "Shift", "H"],
+            Self::NextFound => vec!["F4"],
+            Self::PreviousFound => vec!["Shift", "F4"],
             Self::ShowCommands => vec!["Ctrl", "Shift", "P"],
             Self::Save => vec!["Ctrl", "S"],
+            Self::GoToLine => vec!["Ctrl", "G"],
+            Self::Find => vec!["Ctrl", "F"],
+            Self::Replace => vec!["Ctrl", "H"],
+            Self::SplitEditor => vec!["Ctrl", "\\"],
             Self::RunAgain => vec!["Ctrl", "⏎"],
             Self::StopRun => vec!["Ctrl", "."],
             Self::OpenReview => vec!["F7"],
+            Self::ShowCheckpoints => vec!["F8"],
             Self::ToggleSide => vec!["Ctrl", "B"],
             Self::ToggleConsole => vec!["Ctrl", "J"],
             Self::ToggleChat => vec!["Ctrl", "L"],
@@ -149,7 +252,20 @@ impl Command {
             Self::ShowTerminal => vec!["Ctrl", "`"],
             Self::NewTerminal => vec!["Ctrl", "Shift", "`"],
             Self::SaveAll
+            | Self::NewCheckpoint
+            | Self::ForkProject
             | Self::CloseFile
+            | Self::MoveAcross
+            | Self::JoinEditors
+            | Self::CompareSaved
+            | Self::CompareVersion
+            | Self::ShowInFiles
+            | Self::FileHistory
+            | Self::ShowTrash
+            | Self::UndoFiles
+            | Self::AutosaveOff
+            | Self::AutosaveDelay
+            | Self::AutosaveFocus
             | Self::AskAgent
             | Self::FocusEditor
             | Self::RunTests
@@ -166,10 +282,36 @@ impl Command {
     pub fn run(self, ide: Ide) {
         match self {
             Self::GoToFile => ide.palette.set(Some(PaletteKind::Files)),
+            Self::GoToSymbol => ide.palette.set(Some(PaletteKind::Symbols)),
+            Self::SearchProject => search_state::open(ide, &monaco::selected_text(), false),
+            Self::ReplaceInProject => search_state::open(ide, &monaco::selected_text(), true),
+            Self::NextFound => search_list::step(ide, true),
+            Self::PreviousFound => search_list::step(ide, false),
             Self::ShowCommands => ide.palette.set(Some(PaletteKind::Commands)),
             Self::Save => with_active(ide, documents::save),
             Self::SaveAll => documents::save_all(ide),
             Self::CloseFile => with_active(ide, documents::close),
+            Self::GoToLine => in_editor(ide, "editor.action.gotoLine"),
+            Self::Find => in_editor(ide, "actions.find"),
+            Self::Replace => in_editor(ide, "editor.action.startFindReplaceAction"),
+            Self::SplitEditor => {
+                ide.arrange(Groups::split);
+                request_animation_frame(focus_editor);
+            }
+            Self::MoveAcross => with_active(ide, |ide, path| {
+                let at = ide.groups.with_untracked(Groups::focused);
+                editor_tabs::move_across(ide, at, path);
+            }),
+            Self::JoinEditors => ide.arrange(Groups::join),
+            Self::CompareSaved => with_active(ide, |ide, path| compare::compare(ide, path, Against::Saved)),
+            Self::CompareVersion => with_active(ide, compare::compare_versions),
+            Self::ShowInFiles => with_active(ide, editor_tabs::show_in_tree),
+            Self::FileHistory => with_active(ide, files_desk::show_history),
+            Self::ShowTrash => files_desk::show_trash(ide),
+            Self::UndoFiles => explorer_actions::take_back(ide, None),
+            Self::AutosaveOff => autosave::choose(ide, Autosave::Off),
+            Self::AutosaveDelay => autosave::choose(ide, Autosave::AfterDelay),
+            Self::AutosaveFocus => autosave::choose(ide, Autosave::OnFocusChange),
             Self::RunAgain => run_again(ide),
             Self::StopRun => stop_run(ide),
             Self::RunTests => test_desk::start(ide, Vec::new()),
@@ -189,6 +331,10 @@ impl Command {
             Self::ProjectSettings => click("[data-goto='project-settings']"),
             Self::ShowPorts => show_tab(ide, ConsoleTab::Ports),
             Self::OpenReview => open_review(ide),
+            Self::ShowCheckpoints if ide.checkpoints.open.get_untracked() => ide.close_review(),
+            Self::ShowCheckpoints => ide.open_checkpoints(None),
+            Self::NewCheckpoint => ask_in_the_past(ide, Ask::New),
+            Self::ForkProject => ide.checkpoints.ask.set(Some(Ask::Fork(None))),
             Self::ToggleSide => toggle_side(ide),
             Self::ToggleConsole => {
                 ide.console_max.set(false);
@@ -217,6 +363,14 @@ impl Command {
 fn with_active(ide: Ide, act: fn(Ide, &str)) {
     if let Some(path) = ide.active.get_untracked() {
         act(ide, &path);
+    }
+}
+
+/// Runs one of the editor's own commands on the file on top.
+fn in_editor(ide: Ide, action: &'static str) {
+    if ide.active.with_untracked(Option::is_some) {
+        ide.close_review();
+        ide.editor_action.set(Some(action));
     }
 }
 
@@ -259,6 +413,14 @@ pub fn stop_run(ide: Ide) {
     });
 }
 
+fn ask_in_the_past(ide: Ide, ask: Ask) {
+    if untrack(|| ide.can_edit()) {
+        ide.checkpoints.ask.set(Some(ask));
+    } else {
+        ide.toast("Editors of the project can make checkpoints");
+    }
+}
+
 fn open_review(ide: Ide) {
     if ide.review.get_untracked().is_some() {
         return;
@@ -280,7 +442,7 @@ pub fn toggle_side(ide: Ide) {
     ide.phone_editor.set(false);
 }
 
-fn is_narrow() -> bool {
+pub fn is_narrow() -> bool {
     window().match_media("(max-width: 1180px)").ok().flatten().is_some_and(|query| query.matches())
 }
 
@@ -314,7 +476,7 @@ fn go_to_area(forward: bool) {
     let at = here.map_or(0, |here| (here + step) % areas.len());
     if areas[at].class_name().contains("main-pane") {
         focus_editor();
-    } else if areas[at].class_name().contains("rv-main") {
+    } else if areas[at].class_name().contains("rv-main") && areas[at].query_selector(".hunk--focus").is_ok_and(|found| found.is_some()) {
         focus_in(".rv-main .hunk--focus");
     } else if let Some(first) = focus::elements(&areas[at], FOCUSABLE).first() {
         let _ = first.focus();
@@ -337,12 +499,19 @@ pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
         (_, _, _) if event.alt_key() => return,
         (true, false, "p") => Command::GoToFile,
         (true, true, "p") => Command::ShowCommands,
+        (true, true, "o") => Command::GoToSymbol,
+        (true, true, "f") => Command::SearchProject,
+        (true, true, "h") => Command::ReplaceInProject,
+        (false, false, "f4") => Command::NextFound,
+        (false, true, "f4") => Command::PreviousFound,
         (true, false, "b") => Command::ToggleSide,
         (true, false, "j") => Command::ToggleConsole,
         (true, false, "l") => Command::ToggleChat,
         (true, false, "s") => Command::Save,
+        (true, false, "g") if ide.active.with_untracked(Option::is_some) => Command::GoToLine,
+        (true, false, "\\") => Command::SplitEditor,
         // With a review open and the focus nowhere in particular, these keys apply its decisions.
-        (true, false, "enter") if ide.review.get_untracked().is_some() && !is_inside(".console") => return,
+        (true, false, "enter") if untrack(|| ide.takes_main()) && !is_inside(".console") => return,
         (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
         // With Shift the key is another sign, and which one depends on the keyboard.
         (true, shift, _) if event.code() == "Backquote" => {
@@ -356,6 +525,7 @@ pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
         (false, false, "f6") => Command::NextArea,
         (false, true, "f6") => Command::PreviousArea,
         (false, false, "f7") if ide.review.get_untracked().is_none() => Command::OpenReview,
+        (false, false, "f8") => Command::ShowCheckpoints,
         (false, false, "escape") if ide.drawer.get_untracked() => {
             event.prevent_default();
             ide.drawer.set(false);

@@ -1,24 +1,27 @@
-//! What stands above the editor: a conflict to decide, a text kept from before, a file that is gone, or what the agent proposes.
+//! What stands above the editor: a conflict to decide, a text kept from before, a file that is gone, or what is proposed.
 //! One at a time, in this order.
 
-use leptos::{ev, html, prelude::*};
-use wire::TurnId;
+use leptos::{ev, prelude::*};
+use wire::{
+    Micros,
+    changes::{ChangeSet, ReviewKey},
+};
 
 use crate::{
     components::{
-        documents,
-        ide::{Conflict, Ide, Tab},
+        compare::{BesideKind, MergeState},
+        conflicts, documents, drafts,
+        ide::{Against, Beside, Conflict, Ide, Tab},
     },
-    editor::monaco,
-    ui::{Button, ButtonKind, ButtonSize, Icon},
+    ui::{Button, ButtonKind, ButtonSize, Icon, RelativeTime},
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ribbon {
     Conflict { by: String, deleted: bool, comparable: bool },
-    Draft,
+    Draft { based_on: Option<i64>, at: i64 },
     Deleted { by: String },
-    Proposal { hunks: usize, turn: TurnId },
+    Proposal { hunks: usize, review: ReviewKey },
 }
 
 fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
@@ -32,40 +35,41 @@ fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
             by.to_owned()
         }
     };
-    if let Some(Conflict { theirs, by }) = &tab.conflict {
+    if let Some(Conflict { theirs, by, .. }) = &tab.conflict {
         let comparable = theirs.as_ref().is_some_and(|theirs| theirs.text.is_some());
         return Some(Ribbon::Conflict { by: who(by), deleted: theirs.is_none(), comparable });
     }
-    if tab.draft.is_some() {
-        return Some(Ribbon::Draft);
+    if let Some(draft) = &tab.draft {
+        let based_on = Some(draft.version).filter(|version| *version > 0 && *version != tab.version);
+        return Some(Ribbon::Draft { based_on, at: draft.at as i64 });
     }
     if let Some(by) = &tab.deleted_by {
         return Some(Ribbon::Deleted { by: who(by) });
     }
     let hunks = ide.open_hunks_in(&tab.path);
-    let turn = ide.proposals.with(|all| {
+    let review = ide.proposals.with(|all| {
         let touching = all.values().filter(|set| set.files.iter().any(|f| f.path == tab.path && f.hunks.iter().any(|h| h.state.is_open())));
-        touching.max_by_key(|set| set.created_at).map(|set| set.turn_id)
+        touching.max_by_key(|set| set.created_at).map(ChangeSet::review_key)
     });
-    turn.filter(|_| hunks > 0).map(|turn| Ribbon::Proposal { hunks, turn })
+    review.filter(|_| hunks > 0).map(|review| Ribbon::Proposal { hunks, review })
 }
 
-/// The ribbon of the file on top. `comparing` is the path whose two sides are shown instead of the editor.
+/// The ribbon of the file on top of a group. `merge` is what its merge view works on.
 #[component]
-pub fn ConflictBar(ide: Ide, comparing: RwSignal<Option<String>>, diff: RwSignal<Option<monaco::Diff>>) -> impl IntoView {
+pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: RwSignal<Option<MergeState>>) -> impl IntoView {
     let shown = Memo::new(move |_| {
-        let active = ide.active.get()?;
+        let active = path.get()?;
         ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == active).and_then(|tab| Some((active.clone(), ribbon_of(ide, tab)?))))
     });
     move || match shown.get() {
         None => ().into_any(),
         Some((path, Ribbon::Conflict { by, deleted, comparable })) => {
-            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable comparing=comparing diff=diff /> }
+            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable merge=merge /> }
                 .into_any()
         }
-        Some((path, Ribbon::Draft)) => view! { <DraftRibbon ide=ide path=path /> }.into_any(),
+        Some((path, Ribbon::Draft { based_on, at })) => view! { <DraftRibbon ide=ide path=path based_on=based_on at=at /> }.into_any(),
         Some((path, Ribbon::Deleted { by })) => view! { <DeletedRibbon ide=ide path=path by=by /> }.into_any(),
-        Some((_, Ribbon::Proposal { hunks, turn })) => view! { <ProposalRibbon ide=ide hunks=hunks turn=turn /> }.into_any(),
+        Some((_, Ribbon::Proposal { hunks, review })) => view! { <ProposalRibbon ide=ide hunks=hunks review=review /> }.into_any(),
     }
 }
 
@@ -76,8 +80,7 @@ fn ConflictRibbon(
     by: String,
     deleted: bool,
     comparable: bool,
-    comparing: RwSignal<Option<String>>,
-    diff: RwSignal<Option<monaco::Diff>>,
+    merge: RwSignal<Option<MergeState>>,
 ) -> impl IntoView {
     let path = StoredValue::new(path);
     let sure = match (by.as_str(), deleted) {
@@ -86,21 +89,20 @@ fn ConflictRibbon(
         (by, true) => format!("{by} deleted this file."),
         (by, false) => format!("{by} saved this file first."),
     };
-    let is_comparing = move || comparing.with(|at| path.with_value(|path| at.as_deref() == Some(path)));
+    let beside = move |kind: BesideKind| ide.beside.set(Some(Beside { path: path.get_value(), kind }));
+    let is_merging = Memo::new(move |_| ide.beside.with(|beside| beside.as_ref().is_some_and(|b| b.is_merge() && path.with_value(|p| b.path == *p))));
     let busy = Signal::derive(move || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.saving && path.with_value(|path| tab.path == *path))));
     let take = move |_| {
-        comparing.set(None);
-        documents::take_theirs(ide, &path.get_value());
+        ide.beside.set(None);
+        conflicts::take_theirs(ide, &path.get_value());
     };
     let keep = move |_| {
-        comparing.set(None);
-        documents::keep_mine(ide, &path.get_value());
+        ide.beside.set(None);
+        conflicts::keep_mine(ide, &path.get_value());
     };
-    let save_merge = move |_| {
-        if let Some(text) = diff.get_untracked().and_then(monaco::Diff::modified_text) {
-            comparing.set(None);
-            documents::keep_merged(ide, &path.get_value(), text);
-        }
+    let hint = move || match merge.get() {
+        Some(merge) if is_merging.get() => merge.sentence(),
+        _ => "Your text is kept, unsaved.".to_owned(),
     };
     view! {
         <div class="ribbon ribbon--warn" role="alert">
@@ -108,44 +110,40 @@ fn ConflictRibbon(
             <span class="grow">
                 <b>{sure}</b>
                 " "
-                <span class="t2">
-                    {move || if is_comparing() { "Lines with − are theirs, lines with + yours, which you can edit." } else { "Your text is kept, unsaved." }}
-                </span>
+                <span class="t2">{hint}</span>
             </span>
-            <Button size=ButtonSize::Small disabled=busy on:click=take>
-                {if deleted { "Close without saving" } else { "Take theirs" }}
-            </Button>
-            <Button
-                size=ButtonSize::Small
-                kind=if comparable { ButtonKind::Default } else { ButtonKind::Primary }
-                busy=busy
-                disabled=busy
-                on:click=keep
-            >
-                {if deleted { "Save it again" } else { "Keep mine" }}
-            </Button>
             {move || {
-                if !comparable {
-                    ().into_any()
-                } else if is_comparing() {
-                    view! {
-                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| comparing.set(None)>
-                            "Back"
-                        </Button>
-                        <Button size=ButtonSize::Small kind=ButtonKind::Primary disabled=busy on:click=save_merge>
-                            "Save the merge"
-                        </Button>
-                    }
-                        .into_any()
+                if is_merging.get() {
+                    view! { <MergeButtons ide=ide path=path merge=merge busy=busy /> }.into_any()
                 } else {
                     view! {
+                        <Button size=ButtonSize::Small disabled=busy on:click=take>
+                            {if deleted { "Close without saving" } else { "Take theirs" }}
+                        </Button>
                         <Button
                             size=ButtonSize::Small
-                            kind=ButtonKind::Primary
-                            on:click=move |_: ev::MouseEvent| comparing.set(Some(path.get_value()))
+                            kind=if comparable { ButtonKind::Default } else { ButtonKind::Primary }
+                            busy=busy
+                            disabled=busy
+                            on:click=keep
                         >
-                            "Merge"
+                            {if deleted { "Save it again" } else { "Keep mine" }}
                         </Button>
+                        {comparable
+                            .then(|| {
+                                view! {
+                                    <Button size=ButtonSize::Small on:click=move |_| beside(BesideKind::Compare(Against::Theirs))>
+                                        "Compare"
+                                    </Button>
+                                    <Button
+                                        size=ButtonSize::Small
+                                        kind=ButtonKind::Primary
+                                        on:click=move |_: ev::MouseEvent| beside(BesideKind::Merge)
+                                    >
+                                        "Merge"
+                                    </Button>
+                                }
+                            })}
                     }
                         .into_any()
                 }
@@ -155,20 +153,56 @@ fn ConflictRibbon(
 }
 
 #[component]
-fn DraftRibbon(ide: Ide, path: String) -> impl IntoView {
+fn MergeButtons(ide: Ide, path: StoredValue<String>, merge: RwSignal<Option<MergeState>>, busy: Signal<bool>) -> impl IntoView {
+    let open = move || merge.with(|merge| merge.map_or(u32::MAX, |merge| merge.open));
+    let save = move |_| {
+        if let Some(merge) = merge.get_untracked() {
+            merge.save(ide, &path.get_value());
+        }
+    };
+    let next = move |_| {
+        if let Some(merge) = merge.get_untracked() {
+            merge.next_conflict();
+        }
+    };
+    let waits = Signal::derive(move || busy.get() || open() > 0);
+    let why = move || (open() > 0).then(|| "Decide every conflict first".to_owned());
+    view! {
+        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| ide.beside.set(None)>
+            "Back"
+        </Button>
+        <Show when=move || { open() > 0 }>
+            <Button size=ButtonSize::Small on:click=next>
+                "Next conflict"
+            </Button>
+        </Show>
+        <Button size=ButtonSize::Small kind=ButtonKind::Primary busy=busy disabled=waits title=MaybeProp::derive(why) on:click=save>
+            "Save the merge"
+        </Button>
+    }
+}
+
+#[component]
+fn DraftRibbon(ide: Ide, path: String, based_on: Option<i64>, at: i64) -> impl IntoView {
     let path = StoredValue::new(path);
+    let hint = match based_on {
+        Some(version) => format!("It was typed over version {version}; the file has been saved since. You can merge both."),
+        None => "Restoring it does not save it yet.".to_owned(),
+    };
     view! {
         <div class="ribbon ribbon--warn" role="status">
             <Icon name="history" />
             <span class="grow">
-                <b>"This browser kept unsaved text of this file."</b>
+                <b>"This browser kept unsaved text of this file"</b>
+                {(at > 0).then(|| view! { <b>", " <RelativeTime at=Micros(at * 1000) /></b> })}
+                <b>"."</b>
                 " "
-                <span class="t2">"Restoring it does not save it yet."</span>
+                <span class="t2">{hint}</span>
             </span>
-            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| documents::discard_draft(ide, &path.get_value())>
+            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| drafts::discard(ide, &path.get_value())>
                 "Discard"
             </Button>
-            <Button size=ButtonSize::Small kind=ButtonKind::Primary on:click=move |_| documents::restore_draft(ide, &path.get_value())>
+            <Button size=ButtonSize::Small kind=ButtonKind::Primary on:click=move |_| drafts::restore(ide, &path.get_value())>
                 "Restore"
             </Button>
         </div>
@@ -186,7 +220,7 @@ fn DeletedRibbon(ide: Ide, path: String, by: String) -> impl IntoView {
                 " "
                 <span class="t2">"Its last text is still shown here."</span>
             </span>
-            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| documents::close(ide, &path.get_value())>
+            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| documents::close_everywhere(ide, &path.get_value())>
                 "Close"
             </Button>
             {ide
@@ -203,40 +237,19 @@ fn DeletedRibbon(ide: Ide, path: String, by: String) -> impl IntoView {
 }
 
 #[component]
-fn ProposalRibbon(ide: Ide, hunks: usize, turn: TurnId) -> impl IntoView {
+fn ProposalRibbon(ide: Ide, hunks: usize, review: ReviewKey) -> impl IntoView {
     let count = if hunks == 1 { "1 change".to_owned() } else { format!("{hunks} changes") };
+    let is_of_agent = matches!(review, ReviewKey::Turn(_));
+    let (class, icon) = if is_of_agent { ("ribbon ribbon--agent", "sparkles") } else { ("ribbon", "search") };
+    let (before, after) = if is_of_agent { ("The agent proposes ", " in this file") } else { ("A replacement proposes ", " in this file") };
     view! {
-        <div class="ribbon ribbon--agent">
-            <Icon name="sparkles" />
-            <span class="grow clip">"The agent proposes " <b>{count}</b> " in this file"</span>
-            <Button size=ButtonSize::Small on:click=move |_| ide.open_review(turn)>
+        <div class=class>
+            <Icon name=icon />
+            <span class="grow clip">{before} <b>{count}</b> {after}</span>
+            <Button size=ButtonSize::Small on:click=move |_| ide.open_review(review)>
                 "Review "
                 <kbd>"F7"</kbd>
             </Button>
         </div>
     }
-}
-
-/// Both sides of a conflict in the place of the editor; the right side can be edited.
-#[component]
-pub fn CompareView(ide: Ide, path: String, diff: RwSignal<Option<monaco::Diff>>) -> impl IntoView {
-    let node = NodeRef::<html::Div>::new();
-    Effect::new(move |_| {
-        let Some(host) = node.get() else { return };
-        let theirs = ide.tab(&path).and_then(|tab| tab.conflict?.theirs?.text);
-        if let (Some(theirs), Some(mine)) = (theirs, monaco::model_text(&path)) {
-            let made = monaco::Diff::create(&host, &theirs, &mine, &path, false, false);
-            diff.set(made);
-            if let Some(made) = made {
-                made.focus();
-            }
-        }
-    });
-    on_cleanup(move || {
-        if let Some(made) = diff.try_get_untracked().flatten() {
-            made.dispose();
-            diff.set(None);
-        }
-    });
-    view! { <div class="ed-host" node_ref=node></div> }
 }

@@ -1,4 +1,4 @@
-//! The life of an open file: load, edit, save by compare-and-swap, follow what others do, keep what is unsaved.
+//! The life of an open file: load, edit, save by compare-and-swap, follow what others do.
 
 use std::sync::Arc;
 
@@ -6,66 +6,134 @@ use leptos::{prelude::*, task::spawn_local};
 use wire::{
     ErrorCode,
     files::{Base, Entry, FileAction, OpenedFile, SaveOutcome, SaveText},
-    limits,
+    projects::ProjectRole,
 };
 
 use crate::{
     api,
-    components::ide::{Conflict, Draft, Ide, TabBody},
-    editor::monaco,
-    ui::storage,
+    components::{
+        conflicts, drafts,
+        ide::{Conflict, Ide, Tab, TabBody},
+        save_large,
+    },
+    editor::monaco::{self, ModelOptions, ModelStyle},
 };
 
-/// Larger drafts would push everything else out of the browser's storage.
-const DRAFT_MAX: usize = 1024 * 1024;
-/// The version of a draft that came along with a move: the new path counts its own versions.
-const MOVED: i64 = -1;
-
-/// Reads a file into its tab.
+/// Reads a file into its tab, with what this browser has kept of it.
 pub fn load(ide: Ide, path: String) {
     spawn_local(async move {
         let answer = api::files::open(ide.project_id, path.clone(), None).await;
         if ide.is_gone() {
             return;
         }
+        let draft = drafts::read(ide, &path).await;
+        if ide.is_gone() {
+            return;
+        }
         match answer {
-            Ok(file) => put_loaded(ide, &path, file),
+            Ok(file) => {
+                let text = file.text.clone();
+                put_loaded(ide, &path, file);
+                match draft {
+                    Some(draft) if text.is_some_and(|text| text != draft.text) => ide.update_tab(&path, |tab| tab.draft = Some(draft)),
+                    Some(_) => drafts::forget_any(ide, &path),
+                    None => {}
+                }
+            }
+            // The file is gone, what was typed is not.
+            Err(error) if error.code() == ErrorCode::NotFound && draft.is_some() => ide.update_tab(&path, |tab| {
+                tab.body = TabBody::text("");
+                tab.draft = draft;
+            }),
             Err(error) => ide.update_tab(&path, |tab| tab.body = TabBody::Failed(error.0)),
         }
     });
 }
 
-fn put_loaded(ide: Ide, path: &str, file: OpenedFile) {
-    let draft = read_draft(ide, path);
+/// Takes over a file as it is stored now.
+pub fn put_loaded(ide: Ide, path: &str, file: OpenedFile) {
     ide.update_tab(path, |tab| {
         tab.version = file.entry.version;
+        tab.checksum.clone_from(&file.entry.checksum);
         tab.deleted_by = None;
         tab.conflict = None;
-        let read_only = file.entry.size > i64::try_from(limits::EDITOR_MAX).unwrap_or(i64::MAX);
+        tab.refused_at = None;
+        tab.style = file.style;
         tab.body = match file.text {
-            Some(text) => {
-                tab.draft = draft.filter(|draft| draft.text != text);
-                TabBody::Text { stored: text.into(), read_only }
-            }
+            Some(text) => TabBody::text(text),
             None => TabBody::Plain(file.entry),
         };
+        tab.typed = monaco::is_dirty(&tab.path);
+        tab.take_format(file.format);
     });
-    if ide.tab(path).is_some_and(|tab| tab.draft.is_none()) {
-        forget_draft(ide, path);
+}
+
+/// Puts the text of a tab into the editor, where it stays until the tab is closed.
+pub fn open_model(ide: Ide, path: &str) {
+    let Some(tab) = ide.tab(path) else { return };
+    let Some(stored) = tab.stored().cloned() else { return };
+    let style = ModelStyle {
+        insert_spaces: tab.style.insert_spaces,
+        indent_size: tab.style.indent_size,
+        tab_width: tab.style.tab_width,
+        max_line_length: tab.style.max_line_length,
+    };
+    let options = ModelOptions { read_only: untrack(|| read_only_reason(ide, &tab)).unwrap_or_default(), style, light: tab.is_light() };
+    let info = monaco::open_model(path, &stored, &options);
+    if tab.language != info.language {
+        ide.update_tab(path, |tab| tab.language = info.language);
+    }
+    if tab.draft.as_ref().is_some_and(drafts::goes_on) {
+        drafts::restore(ide, path);
     }
 }
 
-/// Sends what was typed, based on the version it was typed over. Does nothing while a conflict waits for a decision.
+/// Why a text may not be edited. Tracks the person's role.
+pub fn read_only_reason(ide: Ide, tab: &Tab) -> Option<String> {
+    let role = ide.project.with(|project| project.role);
+    if role < ProjectRole::Editor {
+        let name = if role == ProjectRole::Reviewer { "a reviewer" } else { "a viewer" };
+        return Some(format!("Read-only: you are {name} of this project. Its owner can make you an editor."));
+    }
+    let other_encoding = tab.is_light() && tab.stored_format.encoding != "utf-8";
+    other_encoding.then(|| "Read-only: files of this size can be edited as UTF-8 only.".to_owned())
+}
+
+/// The text of a tab as it would be saved, every line with its own end. `None` while the editor does not hold it.
+pub fn text_of(tab: &Tab) -> Option<String> {
+    monaco::model_version(&tab.path)?;
+    if !monaco::is_dirty(&tab.path) && tab.line_end.is_none() {
+        return tab.stored().map(|stored| stored.to_string());
+    }
+    monaco::model_text(&tab.path).map(|edited| tab.text_from(&edited))
+}
+
+/// Saves because a person said so: first the text gets the looks that the project's `.editorconfig` asks for.
 pub fn save(ide: Ide, path: &str) {
     let Some(tab) = ide.tab(path) else { return };
-    if tab.saving || !(tab.dirty || tab.version == 0) || !ide.can_edit() {
+    if !untrack(|| ide.can_edit()) {
+        ide.announcement.set(untrack(|| read_only_reason(ide, &tab)).unwrap_or_default());
+        return;
+    }
+    let trim = tab.style.trim_trailing_whitespace == Some(true);
+    let final_newline = tab.style.insert_final_newline == Some(true);
+    if tab.dirty && !tab.saving && tab.conflict.is_none() && (trim || final_newline) && !tab.is_light() {
+        monaco::tidy(path, trim, final_newline);
+    }
+    save_as_is(ide, path);
+}
+
+/// Sends what was typed, based on the version it was typed over. Does nothing while a conflict waits for a decision.
+pub fn save_as_is(ide: Ide, path: &str) {
+    let Some(tab) = ide.tab(path) else { return };
+    if tab.saving || !(tab.dirty || tab.version == 0) || !untrack(|| ide.can_edit()) {
         return;
     }
     if tab.conflict.is_some() {
         ide.announcement.set("Not saved: decide the conflict first.".to_owned());
         return;
     }
-    if let Some(text) = monaco::model_text(path) {
+    if let Some(text) = text_of(&tab) {
         let at = monaco::model_version(path);
         let base = if tab.version == 0 { Base::New } else { Base::Version(tab.version) };
         send(ide, path.to_owned(), base, text, Sent::Model(at));
@@ -80,47 +148,70 @@ pub fn save_all(ide: Ide) {
     }
 }
 
-/// What a saved text was: the model at some state, or a text made elsewhere that the model then takes over.
-enum Sent {
+/// What a saved text was: the model at some state, or a merge with `theirs` that the model then takes over.
+pub enum Sent {
     Model(Option<f64>),
-    Merged,
+    Merged { theirs: Box<OpenedFile> },
 }
 
-fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
+/// Saves `text` if the file is still at `base`.
+pub fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
+    let Some(tab) = ide.tab(&path) else { return };
     ide.update_tab(&path, |tab| tab.saving = true);
     spawn_local(async move {
-        let request = SaveText { path: path.clone(), base, text: text.clone(), format: Default::default() };
-        let answer = api::files::save(ide.project_id, request).await;
+        let answer = if save_large::is_large(&text, &tab.format) {
+            save_large::send(ide, &tab, base, &text).await
+        } else {
+            let request = SaveText { path: path.clone(), base, text: text.clone(), format: tab.format.clone() };
+            api::files::save(ide.project_id, request).await.map_err(|error| error.0)
+        };
         if ide.is_gone() {
             return;
         }
         ide.update_tab(&path, |tab| tab.saving = false);
         match answer {
-            Ok(SaveOutcome::Saved { entry }) => put_saved(ide, &path, entry, text, sent),
-            Ok(SaveOutcome::Conflict { theirs }) => show_conflict(ide, &path, theirs),
-            Err(error) => ide.error(&error.0),
+            Ok(SaveOutcome::Saved { entry }) => put_saved(ide, &path, entry, text, &tab, &sent),
+            Ok(SaveOutcome::Conflict { theirs }) => conflicts::show(ide, &path, theirs, text, sent),
+            Err(problem) => {
+                if let Sent::Model(at) = sent {
+                    ide.update_tab(&path, |tab| tab.refused_at = at);
+                }
+                ide.error(&problem);
+            }
         }
     });
 }
 
-fn put_saved(ide: Ide, path: &str, entry: Entry, text: String, sent: Sent) {
+/// `sent_as` is the tab as it was when the text was sent: format and line ends may have been chosen anew since.
+fn put_saved(ide: Ide, path: &str, entry: Entry, text: String, sent_as: &Tab, sent: &Sent) {
     match sent {
-        Sent::Model(at) => monaco::mark_saved(path, at),
-        Sent::Merged => monaco::set_model_text(path, &text, true),
+        Sent::Model(at) => monaco::mark_saved(path, *at),
+        Sent::Merged { .. } => {
+            monaco::set_model_text(path, &text, true);
+            ide.beside.set(None);
+        }
     }
     let version = entry.version;
-    let stored: Arc<str> = text.into();
     let mut behind = false;
     ide.update_tab(path, |tab| {
         tab.version = version;
+        tab.checksum.clone_from(&entry.checksum);
         tab.conflict = None;
         tab.deleted_by = None;
-        tab.dirty = monaco::is_dirty(path);
-        tab.body = TabBody::Text { stored, read_only: false };
+        tab.refused_at = None;
+        tab.body = TabBody::text(text);
+        tab.stored_format = sent_as.format.clone();
+        if tab.line_end == sent_as.line_end {
+            tab.line_end = None;
+        }
+        tab.typed = monaco::is_dirty(path);
+        tab.settle();
         behind = tab.latest > version;
     });
     put_entry(ide, entry);
-    forget_draft(ide, path);
+    if ide.tab(path).is_some_and(|tab| !tab.dirty) {
+        drafts::forget(ide, path);
+    }
     ide.announcement.set("Saved.".to_owned());
     if behind {
         refresh(ide, path.to_owned(), String::new());
@@ -139,14 +230,6 @@ pub fn put_entry(ide: Ide, entry: Entry) {
     });
 }
 
-fn show_conflict(ide: Ide, path: &str, theirs: Option<OpenedFile>) {
-    let by = theirs.as_ref().and_then(|file| file.entry.updated_by.as_ref()).map(|user| user.name.clone()).unwrap_or_default();
-    ide.update_tab(path, |tab| {
-        let by = if by.is_empty() { tab.conflict.as_ref().map(|c| c.by.clone()).unwrap_or_default() } else { by };
-        tab.conflict = Some(Conflict { theirs, by });
-    });
-}
-
 /// The file changed elsewhere: a tab with nothing unsaved follows, any other gets a conflict to decide.
 pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by: &str) {
     let Some(tab) = ide.tab(path) else { return };
@@ -158,18 +241,21 @@ pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by:
         return;
     }
     if action == FileAction::Deleted {
-        let by = by.to_owned();
-        ide.update_tab(path, |tab| {
-            if tab.dirty {
-                tab.conflict = Some(Conflict { theirs: None, by });
-            } else {
-                tab.version = 0;
-                tab.deleted_by = Some(by);
-            }
-        });
+        tell_deleted(ide, path, by.to_owned());
     } else {
         refresh(ide, path.to_owned(), by.to_owned());
     }
+}
+
+fn tell_deleted(ide: Ide, path: &str, by: String) {
+    ide.update_tab(path, |tab| {
+        if tab.dirty {
+            tab.conflict = Some(Conflict { theirs: None, by, base: tab.stored().cloned() });
+        } else {
+            tab.version = 0;
+            tab.deleted_by.get_or_insert(by);
+        }
+    });
 }
 
 /// Says on the open tabs of a path, or below it, that the person at this page deleted it. Unsaved text is left to the conflict bar.
@@ -194,26 +280,23 @@ fn refresh(ide: Ide, path: String, by: String) {
         match answer {
             // A save of ours was answered meanwhile.
             Ok(file) if file.entry.version <= tab.version => {}
-            Ok(file) if (tab.dirty || tab.saving) && file.text != monaco::model_text(&path) => {
-                ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(file), by }));
+            Ok(file) if (tab.dirty || tab.saving) && file.text != text_of(&tab) => {
+                let base = tab.conflict.as_ref().map_or_else(|| tab.stored().cloned(), |known| known.base.clone());
+                ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(file), by, base }));
             }
-            Ok(file) => {
-                if let Some(text) = &file.text {
-                    monaco::set_model_text(&path, text, true);
-                }
-                put_loaded(ide, &path, file);
-            }
-            Err(error) if error.code() == ErrorCode::NotFound => ide.update_tab(&path, |tab| {
-                if tab.dirty {
-                    tab.conflict = Some(Conflict { theirs: None, by });
-                } else {
-                    tab.version = 0;
-                    tab.deleted_by.get_or_insert(by);
-                }
-            }),
+            Ok(file) => take_over(ide, &path, file),
+            Err(error) if error.code() == ErrorCode::NotFound => tell_deleted(ide, &path, by),
             Err(error) => ide.error(&error.0),
         }
     });
+}
+
+/// Shows a file as it is stored now; what was in the editor comes back by its undo.
+pub fn take_over(ide: Ide, path: &str, file: OpenedFile) {
+    if let Some(text) = &file.text {
+        monaco::set_model_text(path, text, true);
+    }
+    put_loaded(ide, path, file);
 }
 
 /// Compares every open tab with the tree, after the tree was read as a whole.
@@ -230,89 +313,44 @@ pub fn follow_tree(ide: Ide) {
     }
 }
 
-/// Saves what was typed over the version that the conflict shows.
-pub fn keep_mine(ide: Ide, path: &str) {
-    if let Some(text) = monaco::model_text(path) {
-        let at = monaco::model_version(path);
-        resolve(ide, path, text, Sent::Model(at));
-    }
+/// Closes a tab of the focused group.
+pub fn close(ide: Ide, path: &str) {
+    let at = ide.groups.with_untracked(super::editor_groups::Groups::focused);
+    close_in(ide, at, path);
 }
 
-/// Saves a text merged by hand over the version that the conflict shows.
-pub fn keep_merged(ide: Ide, path: &str, text: String) {
-    resolve(ide, path, text, Sent::Merged);
+/// Closes a tab of one group; the text is forgotten with its last tab.
+pub fn close_in(ide: Ide, at: usize, path: &str) {
+    drafts::keep_all(ide);
+    ide.arrange(|groups| {
+        groups.close(at, path);
+    });
+    forget_closed(ide, path);
 }
 
-fn resolve(ide: Ide, path: &str, text: String, sent: Sent) {
-    let Some(conflict) = ide.tab(path).and_then(|tab| tab.conflict) else { return };
-    let base = conflict.theirs.map_or(Base::New, |theirs| Base::Version(theirs.entry.version));
-    send(ide, path.to_owned(), base, text, sent);
+/// Closes a file in every group.
+pub fn close_everywhere(ide: Ide, path: &str) {
+    drafts::keep_all(ide);
+    ide.arrange(|groups| groups.close_all(path));
+    forget_closed(ide, path);
 }
 
-/// Drops what was typed in favour of what is stored; the editor's undo brings it back.
-pub fn take_theirs(ide: Ide, path: &str) {
-    let Some(conflict) = ide.tab(path).and_then(|tab| tab.conflict) else { return };
-    ide.update_tab(path, |tab| tab.dirty = false);
-    forget_draft(ide, path);
-    match conflict.theirs {
-        None => close(ide, path),
-        Some(theirs) => {
-            if let Some(text) = &theirs.text {
-                monaco::set_model_text(path, text, true);
-            }
-            put_loaded(ide, path, theirs);
-        }
-    }
-}
-
-/// Brings the kept text back into the editor, unsaved. When the file has moved on, that is a conflict to decide.
-pub fn restore_draft(ide: Ide, path: &str) {
-    let Some(tab) = ide.tab(path) else { return };
-    let Some(draft) = tab.draft else { return };
-    if monaco::model_text(path).is_none() {
-        // The editor is still on its way; the ribbon stays.
+fn forget_closed(ide: Ide, path: &str) {
+    if ide.groups.with_untracked(|groups| groups.is_open(path)) {
         return;
     }
-    monaco::set_model_text(path, &draft.text, false);
-    ide.update_tab(path, |tab| tab.draft = None);
-    if draft.version != tab.version && draft.version != MOVED {
-        let path = path.to_owned();
-        spawn_local(async move {
-            if let Ok(theirs) = api::files::open(ide.project_id, path.clone(), None).await
-                && !ide.is_gone()
-            {
-                show_conflict(ide, &path, Some(theirs));
-            }
-        });
-    }
-}
-
-pub fn discard_draft(ide: Ide, path: &str) {
-    ide.update_tab(path, |tab| tab.draft = None);
-    forget_draft(ide, path);
-}
-
-/// Closes a tab and forgets its text; what is on top then is the neighbour.
-pub fn close(ide: Ide, path: &str) {
-    let at = ide.tabs.with_untracked(|tabs| tabs.iter().position(|tab| tab.path == path));
-    let Some(at) = at else { return };
-    keep_drafts(ide);
-    if ide.active.with_untracked(|active| active.as_deref() == Some(path)) {
-        let next = ide.tabs.with_untracked(|tabs| tabs.get(at + 1).or(at.checked_sub(1).and_then(|i| tabs.get(i))).map(|t| t.path.clone()));
-        ide.active.set(next);
-    }
-    let dirty = ide.tab(path).is_some_and(|tab| tab.dirty);
+    let Some(tab) = ide.tab(path) else { return };
     ide.tabs.update(|tabs| tabs.retain(|tab| tab.path != path));
-    if dirty {
-        keep_closed(ide, path);
-    } else {
-        forget_draft(ide, path);
+    if tab.dirty {
+        offer_again(ide, path);
+    } else if tab.draft.is_none() {
+        drafts::forget(ide, path);
     }
     monaco::close_model(path);
 }
 
 /// What was typed stays in this browser and is offered when the file is opened again, now or later.
-fn keep_closed(ide: Ide, path: &str) {
+fn offer_again(ide: Ide, path: &str) {
     let name = path.rsplit('/').next().unwrap_or(path);
     let reopen = path.to_owned();
     ide.toasts.show_with_action(
@@ -325,57 +363,25 @@ fn keep_closed(ide: Ide, path: &str) {
 /// A file or directory got another name: its tabs go along, with what is unsaved in them.
 pub fn follow_move(ide: Ide, from: &str, to: &str) {
     let below = format!("{from}/");
-    let moved: Vec<String> = ide.tabs.with_untracked(|tabs| {
-        tabs.iter().filter(|tab| tab.path == from || tab.path.starts_with(&below)).map(|tab| tab.path.clone()).collect()
-    });
-    for old in moved {
-        let new = format!("{to}{}", &old[from.len()..]);
-        let Some(tab) = ide.tab(&old) else { continue };
-        let typed = monaco::model_text(&old).filter(|_| tab.dirty);
-        if let Some(text) = typed {
-            write_draft(ide, &new, &Draft { version: MOVED, text });
-        }
-        forget_draft(ide, &old);
+    let moved: Vec<Tab> = ide
+        .tabs
+        .with_untracked(|tabs| tabs.iter().filter(|tab| tab.path == from || tab.path.starts_with(&below)).cloned().collect());
+    for tab in moved {
+        let (old, new) = (tab.path.clone(), format!("{to}{}", &tab.path[from.len()..]));
+        drafts::follow_move(ide, &old, &new, text_of(&tab).filter(|_| tab.dirty));
         ide.tabs.update(|tabs| {
-            if let Some(at) = tabs.iter().position(|tab| tab.path == old) {
-                tabs[at] = crate::components::ide::Tab::new(&new);
+            tabs.retain(|known| known.path != new);
+            for known in tabs.iter_mut().filter(|known| known.path == old) {
+                *known = Tab::new(&new);
             }
         });
-        if ide.active.with_untracked(|active| active.as_deref() == Some(old.as_str())) {
-            ide.active.set(Some(new));
-        }
+        ide.arrange(|groups| groups.rename(&old, &new));
         monaco::close_model(&old);
     }
 }
 
-fn draft_key(ide: Ide, path: &str) -> String {
-    format!("{}:{path}", ide.storage_key("draft"))
-}
-
-fn read_draft(ide: Ide, path: &str) -> Option<Draft> {
-    serde_json::from_str(&storage::read(&draft_key(ide, path))?).ok()
-}
-
-fn write_draft(ide: Ide, path: &str, draft: &Draft) {
-    if draft.text.len() <= DRAFT_MAX
-        && let Ok(json) = serde_json::to_string(draft)
-    {
-        storage::write(&draft_key(ide, path), &json);
-    }
-}
-
-fn forget_draft(ide: Ide, path: &str) {
-    storage::remove(&draft_key(ide, path));
-}
-
-/// Keeps every unsaved text in this browser, so that a reload or a crash loses nothing.
-pub fn keep_drafts(ide: Ide) {
-    let dirty = ide
-        .tabs
-        .try_with_untracked(|tabs| tabs.iter().filter(|tab| tab.dirty).map(|tab| (tab.path.clone(), tab.version)).collect::<Vec<_>>());
-    for (path, version) in dirty.unwrap_or_default() {
-        if let Some(text) = monaco::model_text(&path) {
-            write_draft(ide, &path, &Draft { version, text });
-        }
-    }
+/// Puts an earlier text into the editor, unsaved; the editor's undo takes it back.
+pub fn put_text(ide: Ide, path: &str, text: &Arc<str>) {
+    monaco::set_model_text(path, text, false);
+    ide.announcement.set("The earlier text is in the editor, not saved yet.".to_owned());
 }

@@ -1,26 +1,22 @@
-//! State of the file tree: what is expanded, filtered and edited, and what is asked of the server.
+//! State of the file tree: what is expanded, filtered, chosen and edited.
 
 use std::{
     collections::{BTreeSet, hash_map::DefaultHasher},
     hash::{Hash, Hasher},
 };
 
-use leptos::{ev, html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
-use wire::{
-    changes::ChangeAction,
-    files::{Base, MovePath, RestorePath, SaveOutcome, SaveText, check_path},
-};
+use leptos::{html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use wire::changes::{ChangeAction, ChangeSet, ReviewKey};
 
 use crate::{
-    api,
     components::{
-        documents,
+        explorer_actions::{Asking, Relocation},
+        file_plan::Transfer,
         ide::Ide,
-        project_feed,
-        tree_model::{Index, Row, RowKind, join, parent},
-        uploads::Uploads,
+        tree_model::{Row, RowKind, View, parent},
+        tree_selection::Selection,
     },
-    ui::{MenuState, storage},
+    ui::{MenuState, storage, typeahead::TypeAhead},
 };
 
 const ROW: f64 = 24.0;
@@ -34,7 +30,7 @@ pub enum Edit {
 
 impl Edit {
     /// The directory in which a new name is typed.
-    fn input_parent(&self) -> Option<&str> {
+    pub fn input_parent(&self) -> Option<&str> {
         match self {
             Self::NewFile { parent } | Self::NewDirectory { parent } => Some(parent),
             Self::Rename { .. } => None,
@@ -52,18 +48,30 @@ pub struct Explorer {
     pub current: RwSignal<Option<String>>,
     /// The row that Tab reaches: the current one, or the first when that is not shown.
     pub stop: Memo<Option<String>>,
+    pub selection: RwSignal<Selection>,
     pub edit: RwSignal<Option<Edit>>,
     pub edit_error: RwSignal<Option<String>>,
     /// The name was sent; leaving the field must not send it again.
-    committing: StoredValue<bool>,
+    pub committing: StoredValue<bool>,
     pub rows: Memo<Vec<Row>>,
     pub list: NodeRef<html::Ul>,
     pub row_height: RwSignal<f64>,
+    /// How far the list is scrolled, and how much of it is seen, in pixels.
     pub scroll: RwSignal<(f64, f64)>,
     pub menu: MenuState,
+    /// The row that the menu is about; `None` for the project as a whole.
     pub menu_row: RwSignal<Option<Row>>,
-    last_deleted: StoredValue<Option<String>>,
-    pub uploads: Uploads,
+    /// What was cut or copied.
+    pub clipboard: RwSignal<Option<(Transfer, Vec<String>)>>,
+    /// What is being dragged out of this tree.
+    pub dragged: RwSignal<Vec<String>>,
+    /// The directory that a drop would go to.
+    pub drop_at: RwSignal<Option<String>>,
+    /// Names that are taken where something should go.
+    pub asking: RwSignal<Option<Asking>>,
+    /// What the dialog that asks for a directory is about.
+    pub relocating: RwSignal<Option<Relocation>>,
+    pub typed: TypeAhead,
 }
 
 impl Explorer {
@@ -71,13 +79,18 @@ impl Explorer {
         let expanded = RwSignal::new(BTreeSet::new());
         let filter = RwSignal::new(String::new());
         let edit = RwSignal::new(None::<Edit>);
-        let index = Memo::new(move |_| {
-            let proposed = proposed_paths(ide);
-            ide.tree.with(|tree| Index::new(&tree.items, &proposed))
-        });
+        let proposed = Memo::new(move |_| proposed_paths(ide));
         let rows = Memo::new(move |_| {
             let input = edit.with(|edit| edit.as_ref().and_then(Edit::input_parent).map(str::to_owned));
-            index.with(|index| expanded.with(|expanded| filter.with(|filter| index.rows(expanded, filter, input.as_deref()))))
+            ide.tree.with(|tree| {
+                expanded.with(|expanded| {
+                    filter.with(|filter| {
+                        proposed.with(|proposed| {
+                            View { entries: &tree.items, proposed, expanded, filter, input: input.as_deref() }.rows()
+                        })
+                    })
+                })
+            })
         });
         let current = RwSignal::new(None::<String>);
         let stop = Memo::new(move |_| {
@@ -93,6 +106,7 @@ impl Explorer {
             filter,
             current,
             stop,
+            selection: RwSignal::default(),
             edit,
             edit_error: RwSignal::new(None),
             committing: StoredValue::new(false),
@@ -102,11 +116,16 @@ impl Explorer {
             scroll: RwSignal::new((0.0, 960.0)),
             menu: MenuState::new(),
             menu_row: RwSignal::new(None),
-            last_deleted: StoredValue::new(None),
-            uploads: Uploads::new(ide),
+            clipboard: RwSignal::new(None),
+            dragged: RwSignal::new(Vec::new()),
+            drop_at: RwSignal::new(None),
+            asking: RwSignal::new(None),
+            relocating: RwSignal::new(None),
+            typed: TypeAhead::default(),
         }
     }
 
+    /// A row on show, with its place in the list.
     pub fn row(self, path: &str) -> Option<(usize, Row)> {
         self.rows.with_untracked(|rows| rows.iter().position(|row| row.path == path).map(|at| (at, rows[at].clone())))
     }
@@ -119,25 +138,42 @@ impl Explorer {
                 expanded.remove(path);
             }
         });
+        self.remember_expanded();
+    }
+
+    /// Opens every directory above a path.
+    pub fn expand_to(self, path: &str) {
+        let mut above = parent(path);
+        while !above.is_empty() {
+            if !self.expanded.with_untracked(|all| all.contains(above)) {
+                self.set_expanded(above, true);
+            }
+            above = parent(above);
+        }
+    }
+
+    pub fn fold_all(self) {
+        self.expanded.set(BTreeSet::new());
+        self.remember_expanded();
+    }
+
+    fn remember_expanded(self) {
         let list = self.expanded.with_untracked(|all| serde_json::to_string(all).unwrap_or_default());
         storage::write(&self.ide.storage_key("expanded"), &list);
     }
 
-    fn toggle(self, path: &str) {
-        self.set_expanded(path, !self.expanded.with_untracked(|all| all.contains(path)));
-    }
-
+    /// Folds a directory, opens a file, or leads to the review of a proposed one.
     pub fn activate(self, row: &Row) {
         self.current.set(Some(row.path.clone()));
         match row.kind {
-            RowKind::Directory => self.toggle(&row.path),
-            RowKind::File => {
+            RowKind::Directory => self.set_expanded(&row.path, row.expanded != Some(true)),
+            RowKind::File | RowKind::Symlink => {
                 self.ide.drawer.set(false);
                 self.ide.open_file(&row.path, None);
             }
             RowKind::Proposed => {
-                if let Some(turn) = turn_proposing(self.ide, &row.path) {
-                    self.ide.open_review(turn);
+                if let Some(review) = review_proposing(self.ide, &row.path) {
+                    self.ide.open_review(review);
                 }
             }
             RowKind::Input => {}
@@ -148,33 +184,64 @@ impl Explorer {
     pub fn go_to(self, at: usize) {
         let Some(path) = self.rows.with_untracked(|rows| rows.get(at).map(|row| row.path.clone())) else { return };
         self.current.set(Some(path.clone()));
-        if let Some(list) = self.list.get_untracked() {
-            let height = self.row_height.get_untracked();
-            let (top, view) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
-            let place = at as f64 * height;
-            if place < top {
-                list.set_scroll_top(place as i32);
-            } else if place + height > top + view {
-                list.set_scroll_top((place + height - view).ceil() as i32);
-            }
-            self.scroll.set((f64::from(list.scroll_top()), view));
-        }
+        self.scroll_to(at);
         request_animation_frame(move || focus_row(&path));
+    }
+
+    pub fn scroll_to(self, at: usize) {
+        let Some(list) = self.list.try_get_untracked().flatten() else { return };
+        let height = self.row_height.get_untracked();
+        let (top, view) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
+        let place = at as f64 * height;
+        if place < top {
+            list.set_scroll_top(place as i32);
+        } else if place + height > top + view {
+            list.set_scroll_top((place + height - view).ceil() as i32);
+        }
+        self.scroll.set((f64::from(list.scroll_top()), view));
+    }
+
+    /// Reads where the list stands and how high a row is.
+    pub fn measure(self) {
+        let Some(list) = self.list.try_get_untracked().flatten() else { return };
+        self.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
+        let row = list.query_selector("[role=treeitem]").ok().flatten();
+        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
+            self.row_height.set(height);
+        }
     }
 
     /// Where new things go: the directory of the current row.
     pub fn target_directory(self) -> String {
         let current = self.current.get_untracked().and_then(|path| self.row(&path)).map(|(_, row)| row);
         match current {
-            Some(row) if row.kind == RowKind::Directory => row.path,
-            Some(row) => row.parent().to_owned(),
+            Some(row) => directory_of(&row),
             None => String::new(),
         }
     }
 
+    /// What an action on `row` is about, as far as it is in the project.
+    pub fn acted_on(self, row: Option<&str>) -> Vec<String> {
+        let paths = self.selection.with_untracked(|selection| selection.acted_on(row));
+        self.ide.tree.with_untracked(|tree| {
+            paths.into_iter().filter(|path| crate::components::tree_model::is_taken(&tree.items, path)).collect()
+        })
+    }
+
     pub fn begin(self, edit: Edit) {
-        if let Some(parent) = edit.input_parent().filter(|parent| !parent.is_empty()) {
-            self.set_expanded(parent, true);
+        if let Some(parent) = edit.input_parent() {
+            // A filter could hide the place where the name is typed.
+            self.filter.set(String::new());
+            if !parent.is_empty() {
+                self.expand_to(parent);
+                self.set_expanded(parent, true);
+            }
+            let place = join_place(parent);
+            request_animation_frame(move || {
+                if let Some((at, _)) = self.row(&place) {
+                    self.scroll_to(at);
+                }
+            });
         }
         self.edit_error.set(None);
         self.edit.set(Some(edit));
@@ -188,141 +255,16 @@ impl Explorer {
         self.edit.set(None);
         self.edit_error.set(None);
     }
-
-    pub fn commit_edit(self, name: &str) {
-        if self.committing.get_value() {
-            return;
-        }
-        let Some(edit) = self.edit.get_untracked() else { return };
-        let name = name.trim();
-        let path = match &edit {
-            Edit::NewFile { parent } | Edit::NewDirectory { parent } => join(parent, name),
-            Edit::Rename { path } => join(parent(path), name),
-        };
-        if name.is_empty() || matches!(&edit, Edit::Rename { path: old } if *old == path) {
-            return self.cancel_edit();
-        }
-        if let Err(reason) = check_path(&path) {
-            return self.edit_error.set(Some(reason.to_owned()));
-        }
-        if self.ide.entry(&path).is_some() {
-            return self.edit_error.set(Some("This name is taken. Choose another one.".to_owned()));
-        }
-        let explorer = self;
-        explorer.committing.set_value(true);
-        spawn_local(async move {
-            let done = match &edit {
-                Edit::NewFile { .. } => create_file(explorer.ide, &path).await,
-                Edit::NewDirectory { .. } => create_directory(explorer.ide, &path).await,
-                Edit::Rename { path: from } => rename(explorer.ide, from, &path).await,
-            };
-            if explorer.ide.is_gone() {
-                return;
-            }
-            explorer.committing.set_value(false);
-            match done {
-                Ok(()) => {
-                    explorer.cancel_edit();
-                    explorer.current.set(Some(path.clone()));
-                    if matches!(edit, Edit::NewFile { .. }) {
-                        explorer.ide.open_file(&path, None);
-                    } else if let Some((at, _)) = explorer.row(&path) {
-                        explorer.go_to(at);
-                    }
-                }
-                Err(reason) => explorer.edit_error.set(Some(reason)),
-            }
-        });
-    }
-
-    /// Deletes without a question: the toast takes it back.
-    pub fn delete(self, row: &Row) {
-        let ide = self.ide;
-        if !ide.can_edit() || matches!(row.kind, RowKind::Proposed | RowKind::Input) {
-            return;
-        }
-        let (path, name) = (row.path.clone(), row.name().to_owned());
-        let base = (row.kind == RowKind::File).then(|| ide.entry(&path)).flatten().map(|entry| Base::Version(entry.version));
-        let at = self.row(&path).map_or(0, |(at, _)| at);
-        let explorer = self;
-        spawn_local(async move {
-            let answer = api::files::delete(ide.project_id, path.clone(), base).await;
-            if ide.is_gone() {
-                return;
-            }
-            match answer {
-                Ok(()) => {
-                    ide.tree.update(|tree| project_feed::remove(&mut tree.items, &path));
-                    documents::follow_own_deletion(ide, &path);
-                    explorer.last_deleted.set_value(Some(path.clone()));
-                    ide.toast_undo(format!("Moved {name} to the trash"), move || explorer.restore(path.clone()));
-                    let last = explorer.rows.with_untracked(Vec::len).saturating_sub(1);
-                    explorer.go_to(at.min(last));
-                }
-                Err(error) => ide.error(&error.0),
-            }
-        });
-    }
-
-    fn restore(self, path: String) {
-        let ide = self.ide;
-        self.last_deleted.set_value(None);
-        spawn_local(async move {
-            let request = RestorePath { path: path.clone(), version: None, base: None };
-            match api::files::restore(ide.project_id, request).await {
-                _ if ide.is_gone() => {}
-                Ok(()) => project_feed::reload_tree_soon(ide),
-                Err(error) => ide.error(&error.0),
-            }
-        });
-    }
 }
 
-async fn create_file(ide: Ide, path: &str) -> Result<(), String> {
-    let request = SaveText { path: path.to_owned(), base: Base::New, text: String::new(), format: Default::default() };
-    match api::files::save(ide.project_id, request).await {
-        Ok(SaveOutcome::Saved { entry }) => {
-            if !ide.is_gone() {
-                documents::put_entry(ide, entry);
-            }
-            Ok(())
-        }
-        Ok(SaveOutcome::Conflict { .. }) => Err("This name is taken. Choose another one.".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+/// The path of the row in which a new name is typed.
+fn join_place(parent: &str) -> String {
+    crate::components::tree_model::join(parent, "")
 }
 
-async fn create_directory(ide: Ide, path: &str) -> Result<(), String> {
-    let entry = api::files::create_directory(ide.project_id, path.to_owned()).await.map_err(|error| error.to_string())?;
-    if !ide.is_gone() {
-        documents::put_entry(ide, entry);
-    }
-    Ok(())
-}
-
-async fn rename(ide: Ide, from: &str, to: &str) -> Result<(), String> {
-    let request = MovePath { from: from.to_owned(), to: to.to_owned(), base: None };
-    api::files::move_path(ide.project_id, request).await.map_err(|error| error.to_string())?;
-    if !ide.is_gone() {
-        documents::follow_move(ide, from, to);
-        rename_in_tree(ide, from, to);
-        project_feed::reload_tree_soon(ide);
-    }
-    Ok(())
-}
-
-/// Shows the new name at once; the versions come with the tree that is read next.
-fn rename_in_tree(ide: Ide, from: &str, to: &str) {
-    let below = format!("{from}/");
-    ide.tree.update(|tree| {
-        for entry in &mut tree.items {
-            if entry.path == from || entry.path.starts_with(&below) {
-                entry.path = format!("{to}{}", &entry.path[from.len()..]);
-            }
-        }
-        tree.items.sort_by(|a, b| a.path.cmp(&b.path));
-        tree.items.dedup_by(|a, b| a.path == b.path);
-    });
+/// The directory that a row stands for: itself, or the one it lies in.
+pub fn directory_of(row: &Row) -> String {
+    if row.kind == RowKind::Directory { row.path.clone() } else { row.parent().to_owned() }
 }
 
 /// Paths that the agent wants to add. Tracks the proposals.
@@ -336,8 +278,10 @@ fn proposed_paths(ide: Ide) -> BTreeSet<String> {
     })
 }
 
-fn turn_proposing(ide: Ide, path: &str) -> Option<wire::TurnId> {
-    ide.proposals.with_untracked(|all| all.values().find(|set| set.files.iter().any(|file| file.path == path)).map(|set| set.turn_id))
+fn review_proposing(ide: Ide, path: &str) -> Option<ReviewKey> {
+    ide.proposals.with_untracked(|all| {
+        all.values().find(|set| set.files.iter().any(|file| file.path == path)).map(ChangeSet::review_key)
+    })
 }
 
 /// An id for a row's element; paths may hold anything.
@@ -347,68 +291,12 @@ pub fn row_id(path: &str) -> String {
     format!("row-{:x}", hasher.finish())
 }
 
-pub fn focus_row(path: &str) {
-    let row = document().get_element_by_id(&row_id(path)).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
-    if let Some(row) = row {
-        let _ = row.focus();
-    }
+pub fn row_element(path: &str) -> Option<web_sys::HtmlElement> {
+    document().get_element_by_id(&row_id(path)).and_then(|row| row.dyn_into().ok())
 }
 
-/// The keys of the tree: arrows, Home and End, letters, and what acts on the current row.
-pub fn on_key(explorer: Explorer, event: &ev::KeyboardEvent) {
-    let count = explorer.rows.with_untracked(Vec::len);
-    if count == 0 {
-        return;
+pub fn focus_row(path: &str) {
+    if let Some(row) = row_element(path) {
+        let _ = row.focus();
     }
-    // What acts is the row that has the focus, however it came there.
-    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    let focused = target.and_then(|el| el.closest("[data-path]").ok().flatten()).and_then(|row| row.get_attribute("data-path"));
-    let current = focused.or_else(|| explorer.current.get_untracked()).and_then(|path| explorer.row(&path));
-    let (at, row) = match current {
-        Some(found) => found,
-        None => match explorer.rows.with_untracked(|rows| rows.first().cloned()) {
-            Some(row) => (0, row),
-            None => return,
-        },
-    };
-    let open = explorer.expanded.with_untracked(|all| all.contains(&row.path));
-    let page = (explorer.scroll.get_untracked().1 / explorer.row_height.get_untracked()) as usize;
-    let key = event.key();
-    let command = event.ctrl_key() || event.meta_key();
-    match key.as_str() {
-        "z" if command => {
-            let Some(path) = explorer.last_deleted.get_value() else { return };
-            explorer.restore(path);
-        }
-        _ if command || event.alt_key() => return,
-        "ArrowDown" => explorer.go_to((at + 1).min(count - 1)),
-        "ArrowUp" => explorer.go_to(at.saturating_sub(1)),
-        "PageDown" => explorer.go_to((at + page).min(count - 1)),
-        "PageUp" => explorer.go_to(at.saturating_sub(page)),
-        "Home" => explorer.go_to(0),
-        "End" => explorer.go_to(count - 1),
-        "ArrowRight" if row.kind == RowKind::Directory && !open => explorer.set_expanded(&row.path, true),
-        "ArrowRight" if row.kind == RowKind::Directory => explorer.go_to((at + 1).min(count - 1)),
-        "ArrowLeft" if row.kind == RowKind::Directory && open => explorer.set_expanded(&row.path, false),
-        "ArrowLeft" => {
-            if let Some((above, _)) = explorer.row(row.parent()) {
-                explorer.go_to(above);
-            }
-        }
-        "Enter" | " " => explorer.activate(&row),
-        "F2" if explorer.ide.can_edit() => explorer.begin_rename(&row.path),
-        "Delete" => explorer.delete(&row),
-        _ if key.chars().count() == 1 => {
-            let letter = key.to_lowercase();
-            let next = explorer.rows.with_untracked(|rows| {
-                (1..=count).map(|step| (at + step) % count).find(|i| rows[*i].name().to_lowercase().starts_with(&letter))
-            });
-            if let Some(next) = next {
-                explorer.go_to(next);
-            }
-        }
-        _ => return,
-    }
-    event.prevent_default();
-    event.stop_propagation();
 }

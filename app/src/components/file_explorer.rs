@@ -1,98 +1,229 @@
-//! The tree of the project's files: browse, filter, create, rename, delete with undo, upload.
+//! The side panel of files: the tree, and in its place the trash or the versions of one file.
 
-use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{ev, html, prelude::*};
+use wire::files::EntryKind;
 
 use crate::{
     components::{
-        explorer_state::{Edit, Explorer, on_key},
+        explorer_dialogs::{ClashDialog, RelocateDialog},
+        explorer_state::{Edit, Explorer},
+        file_history::HistoryPanel,
+        files_desk::{self, FilesPanel},
         ide::{Ide, use_ide},
+        trash_panel::TrashPanel,
+        tree_drag,
         tree_entry::TreeEntry,
+        tree_keys::on_key,
         tree_menu::RowMenu,
-        tree_model::{RowKind, parent},
-        uploads::UploadList,
+        upload_panel::UploadPanel,
+        upload_pick, uploads,
     },
-    ui::{Empty, Icon, IconButton, SearchField, Skeleton, format, storage},
+    ui::{Empty, Icon, IconButton, MenuButton, MenuItem, MenuSeparator, SearchField, Skeleton, format, storage},
 };
 
 /// Rows kept beyond each edge of the view.
 const OVERSCAN: usize = 12;
+
+/// The browser's own dialogs for choosing what to upload.
+#[derive(Clone, Copy)]
+pub struct Pickers {
+    files: NodeRef<html::Input>,
+    folder: NodeRef<html::Input>,
+    /// Where what is chosen goes; without it, where new things go.
+    target: StoredValue<Option<String>>,
+}
+
+impl Pickers {
+    pub fn files(self, directory: String) {
+        self.open(self.files, directory);
+    }
+
+    pub fn folder(self, directory: String) {
+        self.open(self.folder, directory);
+    }
+
+    fn open(self, input: NodeRef<html::Input>, directory: String) {
+        self.target.set_value(Some(directory));
+        if let Some(input) = input.get_untracked() {
+            input.click();
+        }
+    }
+}
 
 /// The files of the project, as the content of the side panel.
 #[component]
 pub fn FileExplorer() -> impl IntoView {
     let ide = use_ide();
     let explorer = Explorer::new(ide);
+    let pickers = Pickers { files: NodeRef::new(), folder: NodeRef::new(), target: StoredValue::default() };
     Effect::new(move |_| {
         if let Some(list) = storage::read(&ide.storage_key("expanded")).and_then(|text| serde_json::from_str(&text).ok()) {
             explorer.expanded.set(list);
         }
     });
-    // The file on top is shown in the tree.
+    follow_active(explorer);
+    files_desk::follow_seen(ide);
+    uploads::begin(ide);
+    let shows_tree = move || ide.files.panel.with(|panel| *panel == FilesPanel::Tree);
+    view! {
+        {move || match ide.files.panel.get() {
+            FilesPanel::Tree => ().into_any(),
+            FilesPanel::Trash => view! { <TrashPanel ide=ide /> }.into_any(),
+            FilesPanel::History { path } => view! { <HistoryPanel ide=ide path=path /> }.into_any(),
+        }}
+        <div class="side-part" hidden=move || !shows_tree()>
+            <TreeHead explorer=explorer pickers=pickers />
+            <div class="tree-filter">
+                <SearchField label="Filter" icon="list-filter" bind=explorer.filter />
+            </div>
+            <RefusalNote ide=ide />
+            {move || {
+                explorer
+                    .edit_error
+                    .get()
+                    .map(|reason| {
+                        view! {
+                            <p class="err tree-err" role="alert">
+                                <Icon name="circle-alert" small=true />
+                                <span>{reason}</span>
+                            </p>
+                        }
+                    })
+            }}
+            <TreeList explorer=explorer />
+        </div>
+        <UploadPanel ide=ide />
+        <div class="tree-foot">{move || summary(ide)}</div>
+        <RowMenu explorer=explorer pickers=pickers />
+        <RelocateDialog explorer=explorer />
+        <ClashDialog explorer=explorer />
+    }
+}
+
+/// The file on top is shown in the tree; on request with the focus on it.
+fn follow_active(explorer: Explorer) {
+    let ide = explorer.ide;
     Effect::new(move |_| {
         let Some(path) = ide.active.get() else { return };
-        let mut above = parent(&path);
-        while !above.is_empty() {
-            if !explorer.expanded.with_untracked(|all| all.contains(above)) {
-                explorer.set_expanded(above, true);
+        explorer.expand_to(&path);
+        explorer.current.set(Some(path.clone()));
+        explorer.selection.update(|selection| selection.only(&path));
+        request_animation_frame(move || {
+            if !ide.is_gone()
+                && let Some((at, _)) = explorer.row(&path)
+            {
+                explorer.scroll_to(at);
             }
-            above = parent(above);
-        }
-        explorer.current.set(Some(path));
+        });
     });
-    let picker = NodeRef::<html::Input>::new();
-    let picked = move |_| {
-        if let Some(input) = picker.get_untracked() {
-            if let Some(files) = input.files() {
-                explorer.uploads.add(&files, &explorer.target_directory());
+    Effect::new(move |_| {
+        if ide.files.reveal.get() == 0 {
+            return;
+        }
+        let Some(path) = ide.active.get_untracked() else { return };
+        explorer.filter.set(String::new());
+        explorer.expand_to(&path);
+        explorer.selection.update(|selection| selection.only(&path));
+        // The panel may have been closed a moment ago.
+        request_animation_frame(move || {
+            if !ide.is_gone()
+                && let Some((at, _)) = explorer.row(&path)
+            {
+                explorer.measure();
+                explorer.go_to(at);
             }
-            input.set_value("");
-        }
-    };
-    let pick = move |_| {
-        if let Some(input) = picker.get_untracked() {
-            input.click();
-        }
-    };
+        });
+    });
+}
+
+#[component]
+fn TreeHead(explorer: Explorer, pickers: Pickers) -> impl IntoView {
+    let ide = explorer.ide;
     let locked = Signal::derive(move || !ide.can_edit());
+    let picked = move |input: NodeRef<html::Input>| {
+        let Some(input) = input.get_untracked() else { return };
+        let directory = pickers.target.try_update_value(Option::take).flatten().unwrap_or_else(|| explorer.target_directory());
+        if let Some(files) = input.files() {
+            uploads::add(ide, upload_pick::of_list(&files), &directory);
+        }
+        input.set_value("");
+    };
     let new_file = move |_| explorer.begin(Edit::NewFile { parent: explorer.target_directory() });
     let new_directory = move |_| explorer.begin(Edit::NewDirectory { parent: explorer.target_directory() });
+    let target = move || explorer.target_directory();
     view! {
         <div class="phead">
             <h2>"Files"</h2>
             <IconButton icon="file-plus" label="New file" small=true disabled=locked on:click=new_file />
             <IconButton icon="folder-plus" label="New folder" small=true disabled=locked on:click=new_directory />
-            <IconButton icon="upload" label="Upload" small=true disabled=locked on:click=pick />
-            <input type="file" multiple hidden aria-label="Files to upload" node_ref=picker on:change=picked />
+            <IconButton
+                icon="upload"
+                label="Upload"
+                small=true
+                disabled=locked
+                on:click=move |_| pickers.files(target())
+            />
+            <MenuButton label="More for the files" small=true>
+                <MenuItem icon="upload" disabled=locked on_choose=move || pickers.files(target())>"Upload files"</MenuItem>
+                <MenuItem icon="folder-up" disabled=locked on_choose=move || pickers.folder(target())>"Upload a folder"</MenuItem>
+                <MenuSeparator />
+                <MenuItem icon="file-code" on_choose=move || files_desk::reveal_active(ide)>"Show the open file"</MenuItem>
+                <MenuItem icon="folder" on_choose=move || explorer.fold_all()>"Fold all folders"</MenuItem>
+                <MenuItem icon="eye" on_choose=move || files_desk::mark_all_seen(ide)>"Mark everything as looked at"</MenuItem>
+                <MenuSeparator />
+                <MenuItem icon="trash-2" on_choose=move || files_desk::show_trash(ide)>"Show the trash"</MenuItem>
+                <a role="menuitem" tabindex="-1" href=move || ide.folder_url("") download rel="external">
+                    <Icon name="download" small=true />
+                    "Download all as zip"
+                </a>
+            </MenuButton>
+            <input
+                type="file"
+                multiple
+                hidden
+                aria-label="Files to upload"
+                node_ref=pickers.files
+                on:change=move |_| picked(pickers.files)
+            />
+            <input
+                type="file"
+                multiple
+                hidden
+                aria-label="Folder to upload"
+                node_ref=pickers.folder
+                {..leptos::attr::custom::custom_attribute("webkitdirectory", "")}
+                on:change=move |_| picked(pickers.folder)
+            />
         </div>
-        <div class="tree-filter">
-            <SearchField label="Filter" icon="list-filter" bind=explorer.filter />
-        </div>
-        {move || {
-            explorer
-                .edit_error
-                .get()
-                .map(|reason| {
-                    view! {
-                        <p class="err tree-err" role="alert">
-                            <Icon name="circle-alert" small=true />
-                            <span>{reason}</span>
-                        </p>
-                    }
-                })
-        }}
-        <TreeList explorer=explorer />
-        <UploadList uploads=explorer.uploads />
-        <div class="tree-foot">{move || summary(ide)}</div>
-        <RowMenu explorer=explorer />
     }
 }
 
 fn summary(ide: Ide) -> String {
     let (files, size) = ide.tree.with(|tree| {
-        let files = tree.items.iter().filter(|entry| entry.kind != wire::files::EntryKind::Directory);
+        let files = tree.items.iter().filter(|entry| entry.kind != EntryKind::Directory);
         files.fold((0, 0), |(count, size), entry| (count + 1, size + entry.size))
     });
     if ide.tree_loaded.get() { format!("{}, {}", format::counted(files, "file", "files"), format::bytes(size)) } else { String::new() }
+}
+
+/// Why the last change was refused, in all panels of files.
+#[component]
+pub fn RefusalNote(ide: Ide) -> impl IntoView {
+    move || {
+        ide.files.refusal.get().map(|refusal| {
+            let lines = refusal.lines.into_iter().map(|line| view! { <li>{line}</li> }).collect_view();
+            view! {
+                <div class="refusal" role="alert">
+                    <Icon name="circle-alert" small=true />
+                    <div class="grow">
+                        <b>{refusal.title}</b>
+                        <ul>{lines}</ul>
+                    </div>
+                    <IconButton icon="x" label="Dismiss" small=true on:click=move |_| ide.files.refusal.set(None) />
+                </div>
+            }
+        })
+    }
 }
 
 #[component]
@@ -106,28 +237,14 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
         let last = ((top + view) / height) as usize + OVERSCAN;
         (first, last.min(count), count)
     });
-    let measure = move || {
-        let Some(list) = explorer.list.get_untracked() else { return };
-        explorer.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
-        let row = list.query_selector("[role=treeitem]").ok().flatten();
-        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
-            explorer.row_height.set(height);
-        }
-    };
-    Effect::new(move |_| {
-        // Once drawn, and again when the number of rows changes.
-        explorer.rows.with(Vec::len);
-        request_animation_frame(measure);
-    });
-    let resized = window_event_listener(ev::resize, move |_| measure());
-    on_cleanup(move || resized.remove());
+    measure_when_seen(explorer);
     // The rows are asked before what is made of them: else a change that leaves their number the same could be missed.
-    let rows = move || {
+    let rows = Memo::new(move |_| {
         explorer.rows.with(|rows| {
             let (first, last, _) = window.get();
             rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
         })
-    };
+    });
     let above = move || format!("{}px", window.get().0 as f64 * explorer.row_height.get());
     let below = move || {
         let (_, last, count) = window.get();
@@ -146,45 +263,30 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             explorer.go_to(at);
         }
     };
-    let dropping = RwSignal::new(false);
-    let on_drop = move |event: ev::DragEvent| {
-        event.prevent_default();
-        dropping.set(false);
-        if !ide.can_edit() {
-            return;
-        }
-        let over = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-        let path = over.and_then(|el| el.closest("[data-path]").ok().flatten()).and_then(|row| row.get_attribute("data-path"));
-        let directory = match path.and_then(|path| explorer.row(&path)) {
-            Some((_, row)) if row.kind == RowKind::Directory => row.path,
-            Some((_, row)) => row.parent().to_owned(),
-            None => String::new(),
-        };
-        if let Some(files) = event.data_transfer().and_then(|data| data.files()) {
-            explorer.uploads.add(&files, &directory);
-        }
+    let on_menu = move |event: ev::MouseEvent| {
+        explorer.menu_row.set(None);
+        explorer.menu.open_at(&event);
     };
     view! {
         <ul
             class="tree scroll"
             role="tree"
             aria-label="Project files"
-            data-drop=move || dropping.get().then_some("true")
-            tabindex=move || stop_hidden.get().then_some("0")
+            aria-multiselectable="true"
+            data-drop=move || explorer.drop_at.with(|at| at.as_deref() == Some("")).then_some("true")
+            tabindex=move || (stop_hidden.get() || rows.with(Vec::is_empty)).then_some("0")
             node_ref=explorer.list
             on:focus=on_focus
-            on:scroll=move |_| measure()
+            on:scroll=move |_| explorer.measure()
             on:keydown=move |event| on_key(explorer, &event)
-            on:dragover=move |event: ev::DragEvent| {
-                event.prevent_default();
-                dropping.set(true);
-            }
-            on:dragleave=move |_| dropping.set(false)
-            on:drop=on_drop
+            on:contextmenu=on_menu
+            on:dragover=move |event| tree_drag::on_drag_over(explorer, &event)
+            on:dragleave=move |event| tree_drag::on_drag_leave(explorer, &event)
+            on:drop=move |event| tree_drag::on_drop(explorer, &event)
         >
             <li role="presentation" class="tree-pad" style:height=above></li>
-            <For each=rows key=|row| row.clone() let:row>
-                <TreeEntry explorer=explorer row=row />
+            <For each=move || rows.get() key=|row| row.path.clone() let:row>
+                <TreeEntry explorer=explorer rows=rows row=row />
             </For>
             <li role="presentation" class="tree-pad" style:height=below></li>
         </ul>
@@ -197,7 +299,7 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             <div class="inset tree-empty">
                 {move || {
                     if explorer.filter.with(|filter| filter.trim().is_empty()) {
-                        view! { <Empty title="No files yet" text="Make a file, drop some here, or ask the agent to begin." /> }
+                        view! { <Empty title="No files yet" text="Make a file, drop files or folders here, or ask the agent to begin." /> }
                     } else {
                         view! { <Empty title="No path holds this" text="Empty the filter to see every file." /> }
                     }
@@ -205,4 +307,26 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             </div>
         </Show>
     }
+}
+
+/// Measures once drawn, when the number of rows changes, and when the list may have been shown or sized anew.
+fn measure_when_seen(explorer: Explorer) {
+    let ide = explorer.ide;
+    Effect::new(move |_| {
+        explorer.rows.with(Vec::len);
+        ide.files.panel.track();
+        ide.side_open.track();
+        ide.phone_pane.track();
+        ide.phone_editor.track();
+        ide.drawer.track();
+        ide.files.uploads.items.with(Vec::is_empty);
+        request_animation_frame(move || explorer.measure());
+    });
+    let resized = StoredValue::new(None::<WindowListenerHandle>);
+    Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| explorer.measure()))));
+    on_cleanup(move || {
+        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
+            listener.remove();
+        }
+    });
 }

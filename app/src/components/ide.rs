@@ -1,21 +1,32 @@
 //! The state that the parts of the project page share. Each part reads and writes these signals; none knows another part.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use leptos::{prelude::*, task::spawn_local};
-use serde::{Deserialize, Serialize};
 use wire::{
     Problem, ProjectId, RunId, TurnId,
-    changes::ChangeSet,
-    files::{Entry, OpenedFile, Tree},
+    changes::{ChangeSet, ReviewKey},
+    files::{Entry, Tree},
     projects::{Project, ProjectRole},
     runs::{Run, RunKind, StartRun},
     users::User,
 };
 
-pub use super::console_tab::ConsoleTab;
+pub use super::{
+    compare::{Against, Beside},
+    console_tab::ConsoleTab,
+    side_view::SideView,
+    tab::{Conflict, Draft, Tab, TabBody},
+};
 use super::{
+    autosave::Autosave,
+    checkpoint_state::Checkpoints,
+    editor_groups::Groups,
+    outline::Outlines,
     ports_panel::Ports,
+    files_desk::FilesDesk,
+    presence::Sharing,
+    search_state::Search,
     terminal_state::Terminals,
     test_desk::{self, TestDesk},
 };
@@ -34,73 +45,6 @@ pub enum PhonePane {
     /// The tree, or the file that was opened from it.
     Files,
     Runs,
-}
-
-/// What a tab shows.
-#[derive(Debug, Clone)]
-pub enum TabBody {
-    Loading,
-    /// `stored` is the text of the tab's version; what was typed since is in the editor.
-    Text {
-        stored: Arc<str>,
-        read_only: bool,
-    },
-    /// Not text, or too large to edit: offered as a download.
-    Plain(Entry),
-    Failed(Problem),
-}
-
-/// The file moved on while the tab held unsaved text.
-#[derive(Debug, Clone)]
-pub struct Conflict {
-    /// What is stored now; `None` when the file was deleted.
-    pub theirs: Option<OpenedFile>,
-    /// Who changed it.
-    pub by: String,
-}
-
-/// Unsaved text that this browser has kept, with the version it was based on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    pub version: i64,
-    pub text: String,
-}
-
-#[derive(Debug, Clone)]
-pub struct Tab {
-    pub path: String,
-    pub body: TabBody,
-    /// The version that the text is based on; 0 while loading and for a file that does not exist (any more).
-    pub version: i64,
-    pub dirty: bool,
-    pub saving: bool,
-    pub conflict: Option<Conflict>,
-    /// Unsaved text from before a reload, which can be taken up again.
-    pub draft: Option<Draft>,
-    /// The newest version that the live events told of.
-    pub latest: i64,
-    /// Deleted by someone while the tab had nothing unsaved; the name of who did it.
-    pub deleted_by: Option<String>,
-}
-
-impl Tab {
-    pub fn new(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            body: TabBody::Loading,
-            version: 0,
-            dirty: false,
-            saving: false,
-            conflict: None,
-            draft: None,
-            latest: 0,
-            deleted_by: None,
-        }
-    }
-
-    pub fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
-    }
 }
 
 /// A place to show in an open file, 1-based.
@@ -122,9 +66,11 @@ pub struct Cursor {
 pub enum PaletteKind {
     Files,
     Commands,
+    /// The symbols of the file on top.
+    Symbols,
 }
 
-/// What the review had to close, to be opened again when it is left.
+/// What the review or the checkpoints had to close, to be opened again when they are left.
 #[derive(Debug, Clone, Copy)]
 struct BeforeReview {
     side: bool,
@@ -142,21 +88,33 @@ pub struct Ide {
     /// False until the tree has arrived (a big one is not part of the page).
     pub tree_loaded: RwSignal<bool>,
     pub live: Live,
+    /// Every open file once, in no order; where they are shown is in `groups`.
     pub tabs: RwSignal<Vec<Tab>>,
-    /// The path of the tab on top.
-    pub active: RwSignal<Option<String>>,
+    /// Change them by `arrange`.
+    pub groups: RwSignal<Groups>,
+    /// The path of the tab on top in the group that has the keyboard.
+    pub active: Memo<Option<String>>,
+    /// What stands in the place of the editor of one file.
+    pub beside: RwSignal<Option<Beside>>,
+    pub autosave: RwSignal<Autosave>,
+    /// A command for the editor that has the keyboard, by its id there; taken by the editor, which leaves it empty.
+    pub editor_action: RwSignal<Option<&'static str>>,
     /// Newest first; follows the project live.
     pub runs: RwSignal<Vec<Run>>,
     pub selected_run: RwSignal<Option<RunId>>,
-    /// The turn whose changes are reviewed in the main area.
-    pub review: RwSignal<Option<TurnId>>,
-    /// Change sets known to this page, by turn; the open ones are what the badges count.
-    pub proposals: RwSignal<BTreeMap<TurnId, ChangeSet>>,
+    /// What is reviewed in the main area.
+    pub review: RwSignal<Option<ReviewKey>>,
+    /// Change sets known to this page; the open ones are what the badges count.
+    pub proposals: RwSignal<BTreeMap<ReviewKey, ChangeSet>>,
     /// Sizes of the three areas, remembered per project; their `open` signals are the three below.
     pub side: Panel,
     pub chat: Panel,
     pub console: Panel,
     pub side_open: RwSignal<bool>,
+    /// Which of its views the side area shows.
+    pub side_view: RwSignal<SideView>,
+    pub search: Search,
+    pub outlines: Outlines,
     pub chat_open: RwSignal<bool>,
     pub console_open: RwSignal<bool>,
     /// Remembered per project by the console.
@@ -164,8 +122,11 @@ pub struct Ide {
     /// The console covers the editor until a file is opened.
     pub console_max: RwSignal<bool>,
     pub tests: TestDesk,
+    pub checkpoints: Checkpoints,
     pub terminals: Terminals,
     pub ports: Ports,
+    pub sharing: Sharing,
+    pub files: FilesDesk,
     /// Between phone and desk width the files open over the main area while the chat stands beside it.
     pub drawer: RwSignal<bool>,
     pub phone_pane: RwSignal<PhonePane>,
@@ -221,6 +182,7 @@ impl Ide {
             .find(|run| run.turn_id.is_none() && run.kind == RunKind::SandboxExec)
             .map(|run| run.command.clone())
             .unwrap_or_default();
+        let groups = RwSignal::new(Groups::default());
         let ide = Self {
             project_id: project.id,
             tree_loaded: RwSignal::new(tree.is_some()),
@@ -228,7 +190,11 @@ impl Ide {
             project: RwSignal::new(project),
             live,
             tabs: RwSignal::new(Vec::new()),
-            active: RwSignal::new(None),
+            groups,
+            active: Memo::new(move |_| groups.with(|groups| groups.active().map(str::to_owned))),
+            beside: RwSignal::new(None),
+            autosave: RwSignal::new(Autosave::Off),
+            editor_action: RwSignal::new(None),
             selected_run: RwSignal::new(runs.first().map(|run| run.id)),
             runs: RwSignal::new(runs),
             review: RwSignal::new(None),
@@ -237,13 +203,19 @@ impl Ide {
             chat,
             console,
             side_open: side.open,
+            side_view: RwSignal::new(SideView::Files),
+            search: Search::default(),
+            outlines: Outlines::default(),
             chat_open: chat.open,
             console_open: console.open,
             console_tab: RwSignal::new(ConsoleTab::Output),
             console_max: RwSignal::new(false),
             tests: TestDesk::default(),
+            checkpoints: Checkpoints::default(),
             terminals: Terminals::default(),
             ports: RwSignal::default(),
+            sharing: Sharing::default(),
+            files: FilesDesk::default(),
             drawer: RwSignal::new(false),
             phone_pane: RwSignal::new(PhonePane::Chat),
             phone_editor: RwSignal::new(false),
@@ -267,13 +239,9 @@ impl Ide {
     /// Brings a file on top, opening it if needed, and shows a line of it (1-based).
     pub fn open_file(&self, path: &str, line: Option<u32>) {
         self.close_review();
+        self.files.comparison.set(None);
         self.console_max.set(false);
-        if !self.tabs.with_untracked(|tabs| tabs.iter().any(|tab| tab.path == path)) {
-            self.tabs.update(|tabs| tabs.push(Tab::new(path)));
-        }
-        if self.active.with_untracked(|active| active.as_deref() != Some(path)) {
-            self.active.set(Some(path.to_owned()));
-        }
+        self.arrange(|groups| groups.open(path));
         if let Some(line) = line {
             self.jump.set(Some(Jump { path: path.to_owned(), line }));
         }
@@ -289,6 +257,15 @@ impl Ide {
     /// Whether approvals and hunks may be decided here.
     pub fn can_review(&self) -> bool {
         self.project.with(|project| project.role >= ProjectRole::Reviewer)
+    }
+
+    /// Why nothing can be changed here, in a sentence; `None` for whoever may. Tracks the project.
+    pub fn read_only_reason(&self) -> Option<String> {
+        let role = self.project.with(|project| project.role);
+        (role < ProjectRole::Editor).then(|| {
+            let role = super::share_desk::role_word(role);
+            format!("You are a {role} of this project: you can read its files, not change them. An owner can give you another role.")
+        })
     }
 
     /// Shows a refusal that has no better place, under the topbar.
@@ -377,32 +354,54 @@ impl Ide {
         });
     }
 
-    /// Shows the changes of a turn in the main area; chat and console make room until the review is left.
-    pub fn open_review(&self, turn: TurnId) {
-        if self.review.get_untracked().is_none() {
-            let open = BeforeReview {
-                side: self.side_open.get_untracked(),
-                chat: self.chat_open.get_untracked(),
-                console: self.console_open.get_untracked(),
-            };
-            self.before_review.set_value(Some(open));
-            // Its place is taken by the files of the change set.
-            self.side_open.set(true);
-            self.drawer.set(false);
-            self.chat_open.set(false);
-            self.console_open.set(false);
-            self.console_max.set(false);
-        }
+    /// Shows proposed changes in the main area; chat and console make room until the review is left.
+    pub fn open_review(&self, what: impl Into<ReviewKey>) {
+        self.make_room();
+        self.checkpoints.open.set(false);
         self.phone_pane.set(PhonePane::Review);
-        self.review.set(Some(turn));
+        self.review.set(Some(what.into()));
     }
 
-    /// Leaves the review and opens again what it had closed.
+    /// Shows the project's past in the main area, or with a turn what restoring to before it would do.
+    pub fn open_checkpoints(&self, turn: Option<TurnId>) {
+        self.make_room();
+        self.review.set(None);
+        self.checkpoints.wanted.set(turn);
+        self.checkpoints.open.set(true);
+        self.phone_pane.set(PhonePane::Files);
+        self.phone_editor.set(true);
+    }
+
+    /// Whether something else than the editor has the main area. Tracks what decides it.
+    pub fn takes_main(&self) -> bool {
+        self.checkpoints.open.get() || self.review.with(Option::is_some)
+    }
+
+    /// Closes what stands beside the main area; its place is taken by the lists of a review or of the checkpoints.
+    fn make_room(&self) {
+        if self.review.get_untracked().is_some() || self.checkpoints.open.get_untracked() {
+            return;
+        }
+        let open = BeforeReview {
+            side: self.side_open.get_untracked(),
+            chat: self.chat_open.get_untracked(),
+            console: self.console_open.get_untracked(),
+        };
+        self.before_review.set_value(Some(open));
+        self.side_open.set(true);
+        self.drawer.set(false);
+        self.chat_open.set(false);
+        self.console_open.set(false);
+        self.console_max.set(false);
+    }
+
+    /// Leaves the review or the checkpoints and opens again what they had closed.
     pub fn close_review(&self) {
-        if self.review.get_untracked().is_none() {
+        if self.review.get_untracked().is_none() && !self.checkpoints.open.get_untracked() {
             return;
         }
         self.review.set(None);
+        self.checkpoints.open.set(false);
         if let Some(before) = self.before_review.try_update_value(Option::take).flatten() {
             self.side_open.set(before.side);
             self.chat_open.set(before.chat);
@@ -413,15 +412,15 @@ impl Ide {
         }
     }
 
-    /// Reads the changes of a turn again, for the badges and the review.
-    pub fn load_changes(&self, turn: TurnId) {
-        let ide = *self;
+    /// Reads proposed changes again, for the badges and the review.
+    pub fn load_changes(&self, what: impl Into<ReviewKey>) {
+        let (ide, what) = (*self, what.into());
         spawn_local(async move {
-            match api::changes::of_turn(turn).await {
+            match fetch_changes(what).await {
                 _ if ide.is_gone() => {}
                 Ok(Some(changes)) => ide.put_changes(changes),
                 Ok(None) => ide.proposals.update(|all| {
-                    all.remove(&turn);
+                    all.remove(&what);
                 }),
                 Err(error) => ide.error(&error.0),
             }
@@ -431,11 +430,11 @@ impl Ide {
     /// Takes over a change set as it is now.
     pub fn put_changes(&self, changes: ChangeSet) {
         self.proposals.update(|all| {
-            all.insert(changes.turn_id, changes);
+            all.insert(changes.review_key(), changes);
         });
     }
 
-    /// Open hunks in a file, over all turns. Tracks the proposals.
+    /// Open hunks in a file, over all change sets. Tracks the proposals.
     pub fn open_hunks_in(&self, path: &str) -> usize {
         self.proposals.with(|all| {
             let files = all.values().flat_map(|set| &set.files).filter(|file| file.path == path);
@@ -448,12 +447,28 @@ impl Ide {
         self.proposals.with(|all| all.values().map(ChangeSet::open_hunks).sum())
     }
 
-    /// The newest turn that still has open hunks. Tracks the proposals.
-    pub fn newest_review(&self) -> Option<TurnId> {
+    /// The newest change set that still has open hunks. Tracks the proposals.
+    pub fn newest_review(&self) -> Option<ReviewKey> {
         self.proposals.with(|all| {
             let open = all.values().filter(|set| set.open_hunks() > 0);
-            open.max_by_key(|set| set.created_at).map(|set| set.turn_id)
+            open.max_by_key(|set| set.created_at).map(ChangeSet::review_key)
         })
+    }
+
+    /// Changes which files are open where.
+    pub fn arrange(&self, change: impl FnOnce(&mut Groups)) {
+        let before = self.groups.get_untracked();
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return;
+        }
+        let known = |path: &String| self.tabs.with_untracked(|tabs| tabs.iter().any(|tab| tab.path == *path));
+        let new: Vec<Tab> = after.paths().iter().filter(|path| !known(path)).map(|path| Tab::new(path)).collect();
+        if !new.is_empty() {
+            self.tabs.update(|tabs| tabs.extend(new));
+        }
+        self.groups.set(after);
     }
 
     /// Changes one tab, if it is open.
@@ -472,7 +487,7 @@ impl Ide {
 
     /// The entry of a path in the tree, without tracking.
     pub fn entry(&self, path: &str) -> Option<Entry> {
-        self.tree.with_untracked(|tree| tree.items.iter().find(|entry| entry.path == path).cloned())
+        self.tree.with_untracked(|tree| super::tree_model::find(&tree.items, path).cloned())
     }
 
     /// True when the page was left while something was awaited: its signals are gone then.
@@ -486,9 +501,22 @@ impl Ide {
         format!("/api/projects/{}/files/{}", self.project_id, path.join("/"))
     }
 
+    /// Where a directory can be fetched as a zip archive; empty for the whole project.
+    pub fn folder_url(&self, path: &str) -> String {
+        format!("/api/projects/{}/archive?path={}", self.project_id, escape_segment(path))
+    }
+
     /// The key under which the browser remembers something about this project.
     pub fn storage_key(&self, what: &str) -> String {
         format!("{what}:{}", self.project_id)
+    }
+}
+
+/// What is proposed now; `None` when a turn proposes nothing.
+pub async fn fetch_changes(what: ReviewKey) -> Result<Option<ChangeSet>, api::ApiError> {
+    match what {
+        ReviewKey::Turn(turn) => api::changes::of_turn(turn).await,
+        ReviewKey::Set(set) => api::changes::get(set).await.map(Some),
     }
 }
 

@@ -6,8 +6,9 @@ use wire::runs::{Run, RunKind};
 use crate::{
     api,
     components::{
+        editor_status::EditorStatus,
         ide::{Ide, use_ide},
-        tree_model::file_icon,
+        quota_meters::QuotaNotice,
     },
     ui::{Banner, Button, ButtonSize, Icon, format},
 };
@@ -36,37 +37,6 @@ fn saving_of(ide: Ide) -> Saving {
     })
 }
 
-/// The language of a file by its name, as people call it; the bare ending for what is not known.
-fn language_name(name: &str) -> Option<String> {
-    let (_, ending) = name.rsplit_once('.')?;
-    let ending = ending.to_lowercase();
-    let known = match ending.as_str() {
-        "py" | "pyi" => "Python",
-        "rs" => "Rust",
-        "js" | "mjs" | "cjs" | "jsx" => "JavaScript",
-        "ts" | "mts" | "tsx" => "TypeScript",
-        "md" | "markdown" => "Markdown",
-        "html" | "htm" => "HTML",
-        "css" => "CSS",
-        "json" => "JSON",
-        "toml" => "TOML",
-        "yml" | "yaml" => "YAML",
-        "csv" => "CSV",
-        "sh" | "bash" => "Shell",
-        "sql" => "SQL",
-        "go" => "Go",
-        "java" => "Java",
-        "rb" => "Ruby",
-        "php" => "PHP",
-        "c" | "h" => "C",
-        "cc" | "cpp" | "hpp" => "C++",
-        "xml" | "svg" => "XML",
-        "txt" => "Plain text",
-        _ => return Some(ending),
-    };
-    Some(known.to_owned())
-}
-
 #[component]
 pub fn IdeStatus() -> impl IntoView {
     let ide = use_ide();
@@ -78,23 +48,6 @@ pub fn IdeStatus() -> impl IntoView {
         let live = |run: &&Run| !run.state.is_finished() && run.kind != RunKind::Terminal;
         ide.runs.with(|runs| i64::try_from(runs.iter().filter(live).count()).unwrap_or(0))
     });
-    let cursor = move || {
-        let cursor = ide.cursor.get().filter(|_| ide.active.with(Option::is_some))?;
-        let selected =
-            if cursor.selected > 0 { format!(" ({} selected)", format::count(i64::from(cursor.selected))) } else { String::new() };
-        Some(view! { <span class="wide">{format!("Line {}, column {}{selected}", cursor.line, cursor.column)}</span> })
-    };
-    let language = move || {
-        let path = ide.active.get()?;
-        let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-        let language = language_name(&name)?;
-        Some(view! {
-            <span class="wide">
-                <Icon name=file_icon(&name) />
-                {language}
-            </span>
-        })
-    };
     view! {
         <footer class="status">
             <Show when=move || hunks.get() != 0>
@@ -132,8 +85,7 @@ pub fn IdeStatus() -> impl IntoView {
                         .into_any()
                 }
             }}
-            {cursor}
-            {language}
+            <EditorStatus ide=ide />
             {move || {
                 if connected.get() && !signed_out.get() {
                     view! { <span><i class="dot dot--ok"></i>"Connected"</span> }.into_any()
@@ -174,6 +126,7 @@ pub fn IdeNotices() -> impl IntoView {
             <Show when=move || !connected.get() && !signed_out.get()>
                 <Banner icon="cloud-off" title="Offline." text="What you type is kept; reconnecting." />
             </Show>
+            <QuotaNotice />
             {move || {
                 ide.problem
                     .get()

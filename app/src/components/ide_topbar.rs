@@ -8,6 +8,7 @@ use crate::{
     components::{
         commands::{Command, run_again},
         ide::{Ide, PaletteKind, use_ide},
+        presence::{People, RoleBadge, ShareDialog},
         user_menu::UserMenu,
     },
     ui::{Badge, BadgeKind, Brand, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, ThemeSwitch, menu::open_from},
@@ -26,6 +27,7 @@ pub fn IdeTopbar() -> impl IntoView {
             <div class="tb-l">
                 <Brand mark_only=true />
                 <Switcher ide=ide />
+                <RoleBadge />
                 <Show when=move || !connected.get()>
                     <Badge kind=BadgeKind::Warning icon="cloud-off">
                         "Offline"
@@ -60,10 +62,12 @@ pub fn IdeTopbar() -> impl IntoView {
                     pressed=Signal::derive(move || Some(ide.chat_open.get()))
                     on:click=move |_| Command::ToggleChat.run(ide)
                 />
+                <People />
                 <ThemeSwitch class="desk" />
                 <UserMenu user=user />
             </div>
         </header>
+        <ShareDialog />
     }
 }
 
@@ -105,6 +109,9 @@ fn Switcher(ide: Ide) -> impl IntoView {
                 <Icon name="layout-dashboard" small=true />
                 "All projects"
             </a>
+            <MenuItem icon="history" key="F8" on_choose=move || ide.open_checkpoints(None)>
+                "Checkpoints"
+            </MenuItem>
             <a role="menuitem" tabindex="-1" href=format!("/projects/{}/settings", ide.project_id) on:click=move |_| state.close()>
                 <Icon name="file-cog" small=true />
                 "Project settings"

@@ -131,7 +131,7 @@ const SIZES: [(&str, i64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 <
 const TIMES: [(&str, i64); 4] = [("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
 
 /// In the largest unit that leaves a whole number.
-fn write(unit: Unit, value: i64) -> String {
+pub fn write(unit: Unit, value: i64) -> String {
     let units: &[(&str, i64)] = match unit {
         Unit::Size => &SIZES,
         Unit::Time => &TIMES,
@@ -142,7 +142,8 @@ fn write(unit: Unit, value: i64) -> String {
     format!("{} {word}", value / factor)
 }
 
-fn read(unit: Unit, text: &str) -> Result<i64, &'static str> {
+/// The number that a text means.
+pub fn read(unit: Unit, text: &str) -> Result<i64, &'static str> {
     let text = text.trim();
     let at = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ' ' | '\u{2009}' | '\u{202f}'))).unwrap_or(text.len());
     let (number, word) = text.split_at(at);

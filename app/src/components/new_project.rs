@@ -1,118 +1,170 @@
-//! The dialog that makes a project: empty, or from an archive.
+//! The dialog that makes a project: empty, or from an archive, a folder or a git repository.
 
-use std::{cell::RefCell, rc::Rc};
+use std::cell::RefCell;
 
-use leptos::{html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{html, prelude::*, task::spawn_local, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wire::{
-    ErrorCode, Problem, ProjectId,
-    event::{EventKind, Stream},
-    jobs::{JobState, Progress as JobProgress},
+    FieldError, Problem, ProjectId,
+    imports::{ImportGit, parse_git_url},
     limits,
-    projects::{CreateProject, ImportStarted, validate_description, validate_name},
+    projects::{CreateProject, validate_description, validate_name},
 };
 
+use super::{
+    import_folder::{Chosen, FolderField, chosen_files},
+    import_state::{Import, Stage},
+};
 use crate::{
     api,
-    live::{Follow, Live, use_live},
-    ui::{Button, ButtonKind, ButtonSize, Dialog, ErrorSummary, Progress, TextArea, TextField, format},
+    live::use_live,
+    ui::{Button, ButtonKind, ButtonSize, Dialog, ErrorSummary, Progress, TextArea, TextField, format, use_toasts},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     Empty,
     Archive,
+    Folder,
+    Git,
 }
 
-thread_local! {
-    /// The upload that runs, to stop it. One at a time: the dialog is locked meanwhile.
-    static UPLOAD: RefCell<Option<web_sys::XmlHttpRequest>> = const { RefCell::new(None) };
-}
-
-fn stop_upload() {
-    if let Some(request) = UPLOAD.take() {
-        // Refused when it has just ended; then its own end is shown.
-        let _ = request.abort();
+impl Start {
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Empty => "Create project",
+            Self::Archive => "Import archive",
+            Self::Folder => "Import files",
+            Self::Git => "Import repository",
+        }
     }
 }
 
-/// How far an import is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Stage {
-    Idle,
-    /// Bytes sent, of all.
-    Uploading(f64, f64),
-    Unpacking(JobProgress),
+thread_local! {
+    /// The archive that was chosen, as the browser gave it.
+    static ARCHIVE: RefCell<Option<web_sys::File>> = const { RefCell::new(None) };
+}
+
+/// What is typed and chosen.
+#[derive(Clone, Copy)]
+struct Form {
+    name: RwSignal<String>,
+    /// The name that was made from what was chosen; what the person typed instead is their own.
+    made: RwSignal<String>,
+    description: RwSignal<String>,
+    /// Bytes of the archive that was chosen.
+    archive: RwSignal<Option<f64>>,
+    chosen: RwSignal<Chosen>,
+    url: RwSignal<String>,
+    branch: RwSignal<String>,
+    /// Empty: where the server puts new projects.
+    storage: RwSignal<String>,
+}
+
+impl Form {
+    fn new() -> Self {
+        Self {
+            name: RwSignal::new(String::new()),
+            made: RwSignal::new(String::new()),
+            description: RwSignal::new(String::new()),
+            archive: RwSignal::new(None),
+            chosen: RwSignal::new(Chosen::default()),
+            url: RwSignal::new(String::new()),
+            branch: RwSignal::new(String::new()),
+            storage: RwSignal::new(String::new()),
+        }
+    }
+
+    fn clear(self) {
+        for text in [self.name, self.made, self.description, self.url, self.branch, self.storage] {
+            text.set(String::new());
+        }
+        self.archive.set(None);
+        self.chosen.set(Chosen::default());
+    }
+
+    /// Names the project after what was chosen, unless somebody gave it a name.
+    fn suggest(self, name: String) {
+        let is_free = self.name.with_untracked(|now| now.trim().is_empty() || self.made.with_untracked(|made| now == made));
+        if is_free && self.name.with_untracked(|now| *now != name) {
+            self.name.set(name.clone());
+        }
+        self.made.set(name);
+    }
+
+    fn check(self, start: Start) -> Vec<FieldError> {
+        let mut fields: Vec<_> = self.name.with_untracked(|name| validate_name(name)).into_iter().collect();
+        match start {
+            Start::Empty => fields.extend(self.description.with_untracked(|text| validate_description(text))),
+            Start::Archive => fields.extend(refuse_archive(self.archive.get_untracked())),
+            Start::Folder => fields.extend(self.chosen.with_untracked(refuse_files)),
+            Start::Git => fields.extend(self.git().validate().into_iter().filter(|field| field.field != "name")),
+        }
+        fields
+    }
+
+    fn git(self) -> ImportGit {
+        ImportGit {
+            url: self.url.get_untracked().trim().to_owned(),
+            branch: self.branch.get_untracked().trim().to_owned(),
+            name: self.name.get_untracked(),
+            storage_backend: self.storage.get_untracked(),
+        }
+    }
+
+    fn create(self, description: String) -> CreateProject {
+        let storage = self.storage.get_untracked();
+        CreateProject { name: self.name.get_untracked(), description, storage_backend: Some(storage).filter(|name| !name.is_empty()) }
+    }
+}
+
+fn refuse_archive(size: Option<f64>) -> Option<FieldError> {
+    let Some(size) = size else { return Some(FieldError::new("archive", "Choose an archive.")) };
+    (size > limits::ARCHIVE_MAX as f64).then(|| {
+        let max = format::bytes(limits::ARCHIVE_MAX as i64);
+        FieldError::new("archive", format!("This archive is larger than {max}. Leave out what can be installed again."))
+    })
+}
+
+fn refuse_files(chosen: &Chosen) -> Option<FieldError> {
+    (chosen.count == 0).then(|| FieldError::new("files", "Choose a folder or some files."))
+}
+
+/// `parcel-rates-main.tar.gz` becomes `parcel-rates-main`.
+fn name_from_archive(file: &str) -> String {
+    let lower = file.to_ascii_lowercase();
+    let end = [".tar.gz", ".tgz", ".zip"].iter().find(|end| lower.ends_with(**end)).map_or(0, |end| end.len());
+    file[..file.len() - end].to_owned()
 }
 
 /// Opens while `open` is true, at the way to start that `start` says. What is typed stays until a project was made.
 #[component]
 pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl IntoView {
-    let name = RwSignal::new(String::new());
-    let description = RwSignal::new(String::new());
-    let problem = RwSignal::new(None::<Problem>);
-    let busy = RwSignal::new(false);
-    let stage = RwSignal::new(Stage::Idle);
-    let file = NodeRef::<html::Input>::new();
-    let file_name = RwSignal::new(None::<String>);
+    let form = Form::new();
     let navigate = use_navigate();
     let opened = Callback::new(move |id: ProjectId| {
         open.set(false);
-        name.set(String::new());
-        description.set(String::new());
-        file_name.set(None);
+        form.clear();
         navigate(&format!("/projects/{id}"), NavigateOptions::default());
     });
-    let import = Import { stage, problem, busy, opened, live: use_live() };
-
+    let import = Import::new(use_live(), use_toasts(), opened);
+    let busy = import.busy;
+    Effect::new(move |_| {
+        if let Some(folder) = form.chosen.with(|chosen| chosen.folder.clone()) {
+            form.suggest(folder);
+        }
+    });
+    Effect::new(move |_| {
+        if let Ok(address) = form.url.with(|url| parse_git_url(url)) {
+            form.suggest(address.project_name());
+        }
+    });
     let on_submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        if busy.get_untracked() {
-            return;
-        }
-        let (name, description) = (name.get_untracked(), description.get_untracked());
-        let empty = start.get_untracked() == Start::Empty;
-        let mut fields: Vec<_> = validate_name(&name).into_iter().collect();
-        if empty {
-            fields.extend(validate_description(&description));
-        }
-        let chosen = file.get_untracked().and_then(|input| input.files()?.get(0));
-        if !empty {
-            fields.extend(refuse_file(chosen.as_ref()));
-        }
-        if !fields.is_empty() {
-            problem.set(Some(Problem::invalid(fields)));
-            return;
-        }
-        problem.set(None);
-        if empty {
-            busy.set(true);
-            leptos::task::spawn_local(async move {
-                let made = api::projects::create(CreateProject { name, description }).await;
-                busy.set(false);
-                match made {
-                    Ok(project) => opened.run(project.id),
-                    Err(error) => problem.set(Some(error.0)),
-                }
-            });
-        } else if let Some(chosen) = chosen {
-            import.upload(&name, &chosen);
+        if !busy.get_untracked() {
+            submit(form, import, start.get_untracked());
         }
     };
-
-    let on_file = move |_| {
-        let chosen = file.get_untracked().and_then(|input| input.files()?.get(0));
-        // A name that was made from the file before is not the person's own.
-        let made = file_name.with_untracked(|before| before.as_deref().map(name_from_archive)).unwrap_or_default();
-        if let Some(chosen) = &chosen
-            && name.with_untracked(|name| name.trim().is_empty() || *name == made)
-        {
-            name.set(name_from_archive(&chosen.name()));
-        }
-        file_name.set(chosen.map(|chosen| chosen.name()));
-    };
-    let field = move |wanted: &'static str| Signal::derive(move || problem.with(|p| p.as_ref()?.field(wanted).map(str::to_owned)));
-    let on_top = Signal::derive(move || problem.with(|p| p.as_ref().filter(|p| p.fields.is_empty()).map(ToString::to_string)));
     let choice = move |value: Start, label: &'static str| {
         view! {
             <button
@@ -121,7 +173,7 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
                 disabled=move || busy.get()
                 on:click=move |_| {
                     start.set(value);
-                    problem.set(None);
+                    import.problem.set(None);
                 }
             >
                 {label}
@@ -133,52 +185,18 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
             <span class="seg seg--l" role="group" aria-label="Start with">
                 {choice(Start::Empty, "Empty")}
                 {choice(Start::Archive, "Archive")}
+                {choice(Start::Folder, "Folder")}
+                {choice(Start::Git, "Git")}
             </span>
             <form novalidate=true on:submit=on_submit>
-                <ErrorSummary message=on_top />
-                <Show when=move || start.get() == Start::Archive>
-                    <div class="field">
-                        <label for="f-archive">"Archive"</label>
-                        <input
-                            id="f-archive"
-                            type="file"
-                            accept=".zip,.tar.gz,.tgz,application/zip,application/gzip"
-                            node_ref=file
-                            disabled=move || busy.get()
-                            aria-invalid=move || field("archive").get().map(|_| "true")
-                            aria-describedby="f-archive-note"
-                            on:change=on_file
-                        />
-                        <p class=move || if field("archive").get().is_some() { "err" } else { "hint" } id="f-archive-note">
-                            {move || {
-                                field("archive")
-                                    .get()
-                                    .unwrap_or_else(|| format!("zip or tar.gz, up to {}.", format::bytes(limits::ARCHIVE_MAX as i64)))
-                            }}
-                        </p>
-                    </div>
-                </Show>
-                <TextField label="Name" name="name" bind=name error=field("name") autocomplete="off" autofocus=true />
-                <Show when=move || start.get() == Start::Empty>
-                    <TextArea label="Description" name="description" bind=description error=field("description") optional=true />
-                </Show>
-                <Show when=move || stage.get() != Stage::Idle>
-                    <Progress
-                        label="Import"
-                        text=Signal::derive(move || stage_text(stage.get()))
-                        percent=Signal::derive(move || stage_percent(stage.get()))
-                    >
-                        <Show when=move || matches!(stage.get(), Stage::Uploading(..))>
-                            <Button size=ButtonSize::Small on:click=move |_| stop_upload()>"Stop"</Button>
-                        </Show>
-                    </Progress>
-                </Show>
+                <Fields form=form import=import start=start />
+                <ImportProgress import=import />
                 <div class="acts end">
                     <Button disabled=busy on:click=move |_| open.set(false)>
                         "Cancel"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        {move || if start.get() == Start::Empty { "Create project" } else { "Import archive" }}
+                        {move || start.get().verb()}
                     </Button>
                 </div>
             </form>
@@ -187,150 +205,123 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
     .into_any()
 }
 
-/// The signals an import writes to, from the first byte sent to the last file unpacked.
-#[derive(Clone, Copy)]
-struct Import {
-    stage: RwSignal<Stage>,
-    problem: RwSignal<Option<Problem>>,
-    busy: RwSignal<bool>,
-    opened: Callback<ProjectId>,
-    live: Live,
-}
-
-impl Import {
-    /// Sends the archive. `fetch` reports no upload progress, so this is the older interface.
-    fn upload(self, name: &str, file: &web_sys::File) {
-        let request = web_sys::XmlHttpRequest::new().ok();
-        let form = web_sys::FormData::new().ok();
-        let (Some(request), Some(form)) = (request, form) else {
-            self.fail(Problem::new(ErrorCode::Unavailable, "This browser refused to start the upload."));
-            return;
-        };
-        let _ = form.append_with_str("name", name.trim());
-        let _ = form.append_with_blob_and_filename("archive", file, &file.name());
-        self.busy.set(true);
-        self.stage.set(Stage::Uploading(0.0, file.size()));
-
-        if let Ok(upload) = request.upload() {
-            let on_progress =
-                wasm_bindgen::closure::Closure::<dyn FnMut(web_sys::ProgressEvent)>::new(move |event: web_sys::ProgressEvent| {
-                    self.stage.set(Stage::Uploading(event.loaded(), event.total()))
-                });
-            upload.set_onprogress(Some(on_progress.into_js_value().unchecked_ref()));
+fn submit(form: Form, import: Import, start: Start) {
+    let fields = form.check(start);
+    if !fields.is_empty() {
+        import.problem.set(Some(Problem::invalid(fields)));
+        return;
+    }
+    import.problem.set(None);
+    match start {
+        Start::Empty => {
+            let request = form.create(form.description.get_untracked());
+            import.busy.set(true);
+            spawn_local(async move {
+                let made = api::projects::create(request).await;
+                import.busy.set(false);
+                match made {
+                    Ok(project) => import.opened.run(project.id),
+                    Err(error) => import.problem.set(Some(error.0)),
+                }
+            });
         }
-        let answered = request.clone();
-        let on_load = wasm_bindgen::closure::Closure::once_into_js(move || {
-            let status = answered.status().unwrap_or(0);
-            let body = answered.response_text().ok().flatten().unwrap_or_default();
-            match read_answer(status, &body) {
-                Ok(started) => self.follow(started),
-                Err(problem) => self.fail(*problem),
+        Start::Archive => {
+            if let Some(file) = ARCHIVE.with_borrow(Clone::clone) {
+                import.archive(&form.name.get_untracked(), &form.storage.get_untracked(), &file);
             }
-        });
-        let on_error = wasm_bindgen::closure::Closure::once_into_js(move || {
-            self.fail(Problem::new(
-                ErrorCode::Unavailable,
-                "The connection was lost during the upload. Nothing was imported; the archive on your computer is untouched. Try again.",
-            ));
-        });
-        let on_abort = wasm_bindgen::closure::Closure::once_into_js(move || {
-            self.fail(Problem::new(ErrorCode::Unavailable, "The upload was stopped. Nothing was imported."));
-        });
-        request.set_onabort(Some(on_abort.unchecked_ref()));
-        request.set_onload(Some(on_load.unchecked_ref()));
-        request.set_onerror(Some(on_error.unchecked_ref()));
-        let sent = request.open_with_async("POST", "/api/projects/import", true).and_then(|()| {
-            let _ = request.set_request_header("accept", "application/json");
-            request.send_with_opt_form_data(Some(&form))
-        });
-        if sent.is_ok() {
-            UPLOAD.set(Some(request));
-        } else {
-            self.fail(Problem::new(ErrorCode::Unavailable, "This browser refused to start the upload."));
         }
-    }
-
-    /// The archive arrived; follows the job that unpacks it.
-    fn follow(self, started: ImportStarted) {
-        self.stage.set(Stage::Unpacking(JobProgress::default()));
-        let following = Rc::new(RefCell::new(None::<Follow>));
-        let ended = following.clone();
-        let follow = self.live.follow(Stream::Job(started.job_id), 0, move |event| {
-            let EventKind::JobChanged { state, progress, error, .. } = &event.kind else { return };
-            match state {
-                JobState::Queued | JobState::Running => {
-                    self.stage.set(Stage::Unpacking(*progress));
-                    return;
-                }
-                JobState::Succeeded => {
-                    self.stage.set(Stage::Idle);
-                    self.busy.set(false);
-                    self.opened.run(started.project_id);
-                }
-                JobState::Failed | JobState::Cancelled | JobState::Dead => {
-                    let why = error.clone().unwrap_or_else(|| "The import was stopped.".to_owned());
-                    self.fail(Problem::new(ErrorCode::Invalid, why));
-                }
-            }
-            drop(ended.take());
-        });
-        following.replace(Some(follow));
-    }
-
-    fn fail(self, problem: Problem) {
-        self.stage.set(Stage::Idle);
-        self.busy.set(false);
-        self.problem.set(Some(problem));
+        Start::Folder => import.folder(form.create(String::new()), chosen_files()),
+        Start::Git => import.git(form.git()),
     }
 }
 
-fn read_answer(status: u16, body: &str) -> Result<ImportStarted, Box<Problem>> {
-    if (200..300).contains(&status) {
-        return serde_json::from_str(body)
-            .map_err(|_| Problem::new(ErrorCode::Internal, "The server's answer could not be read. Look in the list of projects.").into());
+#[component]
+fn Fields(form: Form, import: Import, start: RwSignal<Start>) -> impl IntoView {
+    let (problem, busy) = (import.problem, import.busy);
+    let field = move |wanted: &'static str| Signal::derive(move || problem.with(|p| p.as_ref()?.field(wanted).map(str::to_owned)));
+    let on_top = Signal::derive(move || problem.with(|p| p.as_ref().filter(|p| p.fields.is_empty()).map(ToString::to_string)));
+    let is = move |wanted: Start| move || start.get() == wanted;
+    view! {
+        <ErrorSummary message=on_top />
+        <Show when=is(Start::Archive)>
+            <ArchiveField form=form error=field("archive") busy=busy />
+        </Show>
+        <Show when=is(Start::Folder)>
+            <FolderField chosen=form.chosen error=field("files") disabled=busy />
+        </Show>
+        <Show when=is(Start::Git)>
+            <TextField
+                label="Address"
+                name="url"
+                bind=form.url
+                error=field("url")
+                hint="https, for a repository that anybody may read. The files at its tip are imported, without submodules."
+                autocomplete="off"
+                autofocus=true
+            />
+            <TextField label="Branch or tag" name="branch" bind=form.branch error=field("branch") autocomplete="off" optional=true />
+        </Show>
+        <TextField label="Name" name="name" bind=form.name error=field("name") autocomplete="off" autofocus=true />
+        <Show when=is(Start::Empty)>
+            <TextArea label="Description" name="description" bind=form.description error=field("description") optional=true />
+        </Show>
     }
-    Err(Box::new(serde_json::from_str(body).unwrap_or_else(|_| {
-        Problem::new(ErrorCode::Unavailable, format!("The server answered {status}. Nothing was imported. Try again."))
-    })))
+    .into_any()
 }
 
-fn refuse_file(file: Option<&web_sys::File>) -> Option<wire::FieldError> {
-    let Some(file) = file else {
-        return Some(wire::FieldError::new("archive", "Choose an archive."));
+#[component]
+fn ArchiveField(form: Form, #[prop(into)] error: Signal<Option<String>>, busy: RwSignal<bool>) -> impl IntoView {
+    let input = NodeRef::<html::Input>::new();
+    let on_file = move |_| {
+        let chosen = input.get_untracked().and_then(|input| input.files()?.get(0));
+        if let Some(chosen) = &chosen {
+            form.suggest(name_from_archive(&chosen.name()));
+        }
+        form.archive.set(chosen.as_ref().map(|file| file.size()));
+        ARCHIVE.set(chosen);
     };
-    (file.size() > limits::ARCHIVE_MAX as f64).then(|| {
+    let note = move || {
         let max = format::bytes(limits::ARCHIVE_MAX as i64);
-        wire::FieldError::new("archive", format!("This archive is larger than {max}. Leave out what can be installed again."))
-    })
-}
-
-/// `parcel-rates-main.tar.gz` becomes `parcel-rates-main`.
-fn name_from_archive(file: &str) -> String {
-    let lower = file.to_ascii_lowercase();
-    let end = [".tar.gz", ".tgz", ".zip"].iter().find(|end| lower.ends_with(**end)).map_or(0, |end| end.len());
-    file[..file.len() - end].to_owned()
-}
-
-fn stage_text(stage: Stage) -> String {
-    match stage {
-        Stage::Idle => String::new(),
-        Stage::Uploading(sent, total) if sent < total => {
-            format!("Sending, {} of {}", format::bytes(sent as i64), format::bytes(total as i64))
-        }
-        Stage::Uploading(..) => "Sent, the archive is being checked".to_owned(),
-        Stage::Unpacking(JobProgress { total: 0, .. }) => "Waiting for a worker".to_owned(),
-        Stage::Unpacking(JobProgress { done, total }) => {
-            format!("Unpacking, {} of {}", format::bytes(done), format::bytes(total))
-        }
+        error.get().unwrap_or_else(|| format!("zip or tar.gz, up to {max}. An export with history comes back with it."))
+    };
+    view! {
+        <div class="field">
+            <label for="f-archive">"Archive"</label>
+            <input
+                id="f-archive"
+                type="file"
+                accept=".zip,.tar.gz,.tgz,application/zip,application/gzip"
+                node_ref=input
+                disabled=move || busy.get()
+                aria-invalid=move || error.with(Option::is_some).then_some("true")
+                aria-describedby="f-archive-note"
+                on:change=on_file
+            />
+            <p class=move || if error.with(Option::is_some) { "err" } else { "hint" } id="f-archive-note">
+                {note}
+            </p>
+        </div>
     }
+    .into_any()
 }
 
-fn stage_percent(stage: Stage) -> Option<f64> {
-    match stage {
-        Stage::Uploading(sent, total) if total > 0.0 => Some(sent / total * 100.0),
-        Stage::Unpacking(JobProgress { done, total }) if total > 0 => Some(done as f64 / total as f64 * 100.0),
-        _ => None,
+#[component]
+fn ImportProgress(import: Import) -> impl IntoView {
+    let stage = import.stage;
+    view! {
+        <Show when=move || stage.get() != Stage::Idle>
+            <Progress
+                label="Import"
+                text=Signal::derive(move || stage.get().text())
+                percent=Signal::derive(move || stage.get().percent())
+            >
+                <Button size=ButtonSize::Small disabled=import.is_stopping() on:click=move |_| import.stop()>
+                    "Stop"
+                </Button>
+            </Progress>
+        </Show>
     }
+    .into_any()
 }
 
 #[cfg(test)]
@@ -342,11 +333,5 @@ mod tests {
         assert_eq!(name_from_archive("parcel-rates-main.tar.gz"), "parcel-rates-main");
         assert_eq!(name_from_archive("Größe.ZIP"), "Größe");
         assert_eq!(name_from_archive("plain"), "plain");
-    }
-
-    #[test]
-    fn a_refusal_without_a_problem_still_says_what_is_safe() {
-        let problem = read_answer(502, "<html>bad gateway</html>").unwrap_err();
-        assert!(problem.detail.contains("Nothing was imported"));
     }
 }

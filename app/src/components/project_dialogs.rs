@@ -43,7 +43,7 @@ pub fn EditProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_sav
         }
         busy.set(true);
         leptos::task::spawn_local(async move {
-            let request = UpdateProject { name: Some(name), description: Some(description) };
+            let request = UpdateProject { name: Some(name), description: Some(description), ..UpdateProject::default() };
             let saved = api::projects::update(project.id, request).await;
             busy.set(false);
             match saved {

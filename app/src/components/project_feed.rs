@@ -7,7 +7,8 @@ use std::{
 
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use wire::{
-    ErrorCode, RunId, TurnId,
+    ErrorCode, RunId,
+    changes::{ChangeSet, ReviewKey},
     event::{Event, EventKind, Stream},
     files::{Entry, EntryKind, FileAction},
 };
@@ -29,8 +30,8 @@ struct Stale {
     project: bool,
     terminals: bool,
     runs: BTreeSet<RunId>,
-    /// Open hunks by turn, as last told.
-    turns: BTreeMap<TurnId, i64>,
+    /// Open hunks of change sets, as last told.
+    reviews: BTreeMap<ReviewKey, i64>,
 }
 
 #[derive(Clone, Copy)]
@@ -54,9 +55,9 @@ pub fn follow_project(ide: Ide) {
         if !ide.tree_loaded.get_untracked() {
             feed.mark(|stale| stale.tree = true);
         }
-        let known = session::read_turns(ide);
-        for turn in &known {
-            ide.load_changes(*turn);
+        let known = session::read_reviews(ide);
+        for review in &known {
+            ide.load_changes(*review);
         }
         // Change sets that wait are told by earlier events only: without having seen them, the page reads on from the beginning.
         let waiting = ide.project.with_untracked(|project| project.pending_reviews);
@@ -69,8 +70,9 @@ pub fn follow_project(ide: Ide) {
         }
     });
     Effect::new(move |_| {
-        let open: Vec<TurnId> = ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(|set| set.turn_id).collect());
-        session::write_turns(ide, &open);
+        let open: Vec<ReviewKey> =
+            ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(ChangeSet::review_key).collect());
+        session::write_reviews(ide, &open);
     });
     on_cleanup(move || {
         if let Some(timer) = feed.timer.try_get_value().flatten() {
@@ -113,10 +115,12 @@ impl Feed {
                 }
             }
             EventKind::TerminalChanged { .. } => self.mark(|stale| stale.terminals = true),
-            EventKind::ChangeSetChanged { turn_id, open_hunks, .. } => self.mark(|stale| {
-                stale.turns.insert(*turn_id, *open_hunks);
+            EventKind::ChangeSetChanged { change_set_id, turn_id, open_hunks, .. } => self.mark(|stale| {
+                let review = turn_id.map_or(ReviewKey::Set(*change_set_id), ReviewKey::Turn);
+                stale.reviews.insert(review, *open_hunks);
             }),
             EventKind::ConversationChanged { .. } => self.ide.conversations_changed.update(|count| *count += 1),
+            EventKind::CheckpointCreated { .. } | EventKind::CheckpointsChanged {} => self.ide.checkpoints.changed.update(|count| *count += 1),
             EventKind::ProjectChanged {} => self.mark(|stale| stale.project = true),
             _ => {}
         }
@@ -145,9 +149,9 @@ impl Feed {
             terminal_state::load(self.ide);
         }
         self.read_runs(stale.runs);
-        for (turn, open_hunks) in stale.turns {
-            if open_hunks > 0 || self.ide.proposals.with_untracked(|all| all.contains_key(&turn)) {
-                self.ide.load_changes(turn);
+        for (review, open_hunks) in stale.reviews {
+            if open_hunks > 0 || self.ide.proposals.with_untracked(|all| all.contains_key(&review)) {
+                self.ide.load_changes(review);
             }
         }
     }
@@ -272,7 +276,7 @@ pub fn remove(items: &mut Vec<Entry>, path: &str) {
 /// What this browser tab remembers over a reload.
 mod session {
     use leptos::{prelude::window, web_sys::Storage};
-    use wire::TurnId;
+    use wire::changes::ReviewKey;
 
     use super::Ide;
 
@@ -290,13 +294,13 @@ mod session {
         }
     }
 
-    /// Turns with open hunks, whose events lie before the tree.
-    pub fn read_turns(ide: Ide) -> Vec<TurnId> {
+    /// Change sets with open hunks, whose events lie before the tree.
+    pub fn read_reviews(ide: Ide) -> Vec<ReviewKey> {
         read(&ide.storage_key("reviews")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
-    pub fn write_turns(ide: Ide, turns: &[TurnId]) {
-        if let Ok(text) = serde_json::to_string(turns) {
+    pub fn write_reviews(ide: Ide, reviews: &[ReviewKey]) {
+        if let Ok(text) = serde_json::to_string(reviews) {
             write(&ide.storage_key("reviews"), &text);
         }
     }

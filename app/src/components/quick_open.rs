@@ -1,4 +1,4 @@
-//! The palette: files by a part of their path, commands, and the agent.
+//! The palette: files by a part of their path, symbols and lines of the file on top, commands, and the agent.
 
 use leptos::prelude::*;
 use wire::files::EntryKind;
@@ -7,23 +7,49 @@ use crate::{
     components::{
         commands::Command,
         ide::{Ide, PaletteKind, use_ide},
-        tree_model::{file_icon, fuzzy_score},
+        outline::{self, symbol_icon},
+        path_index::{PathIndex, score_name},
+        tree_model::file_icon,
     },
     ui::{Palette, PaletteEntry, PaletteGroup},
 };
 
 const FILES_MAX: usize = 40;
+const SYMBOLS_MAX: usize = 200;
+/// What an open file has ahead of others that fit as well.
+const OPEN_BONUS: i32 = 5;
 
-/// Go to file (Ctrl P) and commands (Ctrl Shift P, or a query that begins with `>`).
+/// The paths of the tree, made ready once for each state of it.
+#[derive(Default)]
+struct Paths {
+    /// Revision and number of entries that it was made of.
+    of: Option<(i64, usize)>,
+    index: PathIndex,
+}
+
+/// Go to file (Ctrl P), symbols (Ctrl Shift O, or a query that begins with `@`), a line (`:`), and commands (Ctrl Shift P, or `>`).
 #[component]
 pub fn QuickOpen() -> impl IntoView {
     let ide = use_ide();
     let open = RwSignal::new(false);
     let query = RwSignal::new(String::new());
+    let paths = StoredValue::new(Paths::default());
     Effect::new(move |_| {
         let Some(kind) = ide.palette.get() else { return };
-        query.set(if kind == PaletteKind::Commands { ">".to_owned() } else { String::new() });
+        let begin = match kind {
+            PaletteKind::Commands => ">",
+            PaletteKind::Symbols => "@",
+            PaletteKind::Files => "",
+        };
+        query.set(begin.to_owned());
         open.set(true);
+    });
+    // What is typed into the editor may have moved the symbols since they were read.
+    let wants_symbols = Memo::new(move |_| open.get() && query.with(|query| query.starts_with('@')));
+    Effect::new(move |_| {
+        if wants_symbols.get() {
+            outline::load(ide);
+        }
     });
     Effect::new(move |was: Option<bool>| {
         let is = open.get();
@@ -32,11 +58,16 @@ pub fn QuickOpen() -> impl IntoView {
         }
         is
     });
-    let groups = Memo::new(move |_| if open.get() { query.with(|query| groups_for(ide, query)) } else { Vec::new() });
+    let groups = Memo::new(move |_| if open.get() { query.with(|query| groups_for(ide, paths, query)) } else { Vec::new() });
     let choose = move |id: String| {
         if let Some(path) = id.strip_prefix("file:") {
             let (path, line) = split_line(path);
             ide.open_file(path, line);
+        } else if let Some(line) = id.strip_prefix("line:").and_then(|line| line.split(':').next()?.parse().ok()) {
+            if let Some(path) = ide.active.get_untracked() {
+                ide.open_file(&path, Some(line));
+                request_animation_frame(super::editor_pane::focus_editor);
+            }
         } else if let Some(text) = id.strip_prefix("ask:") {
             ide.ask_agent(text);
         } else if let Some(command) = Command::ALL.into_iter().find(|command| id == format!("{command:?}")) {
@@ -54,7 +85,13 @@ fn split_line(text: &str) -> (&str, Option<u32>) {
     }
 }
 
-fn groups_for(ide: Ide, query: &str) -> Vec<PaletteGroup> {
+fn groups_for(ide: Ide, paths: StoredValue<Paths>, query: &str) -> Vec<PaletteGroup> {
+    if let Some(text) = query.strip_prefix('@') {
+        return vec![PaletteGroup { title: "Symbol", entries: symbol_entries(ide, text.trim()) }];
+    }
+    if let Some(text) = query.strip_prefix(':') {
+        return vec![PaletteGroup { title: "Line", entries: line_entries(ide, text.trim()) }];
+    }
     let (commands_only, text) = match query.strip_prefix('>') {
         Some(rest) => (true, rest.trim()),
         None => (false, query.trim()),
@@ -62,7 +99,7 @@ fn groups_for(ide: Ide, query: &str) -> Vec<PaletteGroup> {
     let mut groups = Vec::new();
     if !commands_only {
         let (text, line) = split_line(text);
-        groups.push(PaletteGroup { title: "File", entries: file_entries(ide, text, line) });
+        groups.push(PaletteGroup { title: "File", entries: file_entries(ide, paths, text, line) });
     }
     if commands_only || !text.is_empty() {
         groups.push(PaletteGroup { title: "Command", entries: command_entries(text) });
@@ -75,32 +112,68 @@ fn groups_for(ide: Ide, query: &str) -> Vec<PaletteGroup> {
 }
 
 /// Without a query: the open files, then the tree from the top.
-fn file_entries(ide: Ide, text: &str, line: Option<u32>) -> Vec<PaletteEntry> {
+fn file_entries(ide: Ide, paths: StoredValue<Paths>, text: &str, line: Option<u32>) -> Vec<PaletteEntry> {
     let open: Vec<String> = ide.tabs.with(|tabs| tabs.iter().map(|tab| tab.path.clone()).collect());
-    let mut found: Vec<(i64, String)> = ide.tree.with(|tree| {
-        let files = tree.items.iter().filter(|entry| entry.kind != EntryKind::Directory);
-        let scored = files.filter_map(|entry| {
-            let bonus = if open.contains(&entry.path) { 5 } else { 0 };
-            Some((fuzzy_score(&entry.path, text)? + bonus, entry.path.clone()))
-        });
-        scored.collect()
+    let bonus = |path: &str| if open.iter().any(|open| open == path) { OPEN_BONUS } else { 0 };
+    let found: Option<Vec<String>> = ide.tree.with(|tree| {
+        paths.try_update_value(|paths| {
+            let of = Some((tree.revision, tree.items.len()));
+            if paths.of != of {
+                let files = tree.items.iter().filter(|entry| entry.kind != EntryKind::Directory);
+                *paths = Paths { of, index: PathIndex::new(files.map(|entry| entry.path.clone())) };
+            }
+            let fits = paths.index.find(text, FILES_MAX, bonus);
+            fits.into_iter().map(|fit| paths.index.path(fit).to_owned()).collect()
+        })
     });
-    found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    found.truncate(FILES_MAX);
-    let entry = |(_, path): (i64, String)| PaletteEntry {
+    let entry = |path: String| PaletteEntry {
         id: line.map_or_else(|| format!("file:{path}"), |line| format!("file:{path}:{line}")),
         icon: file_icon(path.rsplit('/').next().unwrap_or(&path)),
         label: path,
         keys: Vec::new(),
     };
-    found.into_iter().map(entry).collect()
+    found.unwrap_or_default().into_iter().map(entry).collect()
+}
+
+/// In the order of the file; with a query the best first. What stands instead of symbols is an entry that leads nowhere.
+fn symbol_entries(ide: Ide, text: &str) -> Vec<PaletteEntry> {
+    let active = ide.active.get();
+    let say = |label: String| vec![PaletteEntry { id: "none".to_owned(), icon: "circle-alert", label, keys: Vec::new() }];
+    ide.outlines.shown.with(|shown| {
+        let Some(path) = &active else { return say("Open a file to see its symbols".to_owned()) };
+        let Some((_, outline)) = shown.as_ref().filter(|(of, _)| of == path) else { return Vec::new() };
+        if outline.symbols.is_empty() {
+            return say(outline.note.clone().unwrap_or_else(|| "This file has no symbols".to_owned()));
+        }
+        let fits = outline.symbols.iter().filter_map(|symbol| Some((score_name(&symbol.name, text)?, symbol)));
+        let mut found: Vec<_> = fits.collect();
+        if !text.is_empty() {
+            found.sort_by_key(|(score, symbol)| (std::cmp::Reverse(*score), symbol.line));
+        }
+        found.truncate(SYMBOLS_MAX);
+        let indent = |level: u32| if text.is_empty() { "\u{2003}".repeat(level as usize) } else { String::new() };
+        let entry = |(n, (_, symbol)): (usize, (i32, &wire::search::Symbol))| PaletteEntry {
+            id: format!("line:{}:{n}", symbol.line),
+            icon: symbol_icon(symbol.kind),
+            label: format!("{}{} {}", indent(symbol.level), symbol.name, symbol.kind.word()),
+            keys: Vec::new(),
+        };
+        found.into_iter().enumerate().map(entry).collect()
+    })
+}
+
+fn line_entries(ide: Ide, text: &str) -> Vec<PaletteEntry> {
+    let line = text.parse::<u32>().ok().filter(|line| *line > 0);
+    let (Some(line), Some(path)) = (line, ide.active.get()) else { return Vec::new() };
+    let name = path.rsplit('/').next().unwrap_or(&path);
+    vec![PaletteEntry { id: format!("line:{line}"), icon: "arrow-right", label: format!("Line {line} of {name}"), keys: Vec::new() }]
 }
 
 fn command_entries(text: &str) -> Vec<PaletteEntry> {
-    let mut found: Vec<(i64, Command)> =
-        Command::ALL.into_iter().filter_map(|command| Some((fuzzy_score(command.label(), text)?, command))).collect();
+    let mut found: Vec<(i32, Command)> =
+        Command::ALL.into_iter().filter_map(|command| Some((score_name(command.label(), text)?, command))).collect();
     found.sort_by_key(|(score, _)| -score);
-    let entry = |(_, command): (i64, Command)| PaletteEntry {
+    let entry = |(_, command): (i32, Command)| PaletteEntry {
         id: format!("{command:?}"),
         icon: command.icon(),
         label: command.label().to_owned(),

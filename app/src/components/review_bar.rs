@@ -42,7 +42,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                         }
                     })
             }}
-            <Show when=move || rejects.get()>
+            <Show when=move || rejects.get() && desk.is_of_agent()>
                 <div class="rv-reason">
                     <input
                         class="input input--s"
@@ -61,7 +61,11 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                     {pips}
                 </span>
                 <span class="t2 fs12 desk wide clip">
-                    {move || if done() { "All decided; the agent is told with your next message." } else { "Nothing is written until you apply." }}
+                    {move || match (done(), desk.is_of_agent()) {
+                        (false, _) => "Nothing is written until you apply.",
+                        (true, true) => "All decided; the agent is told with your next message.",
+                        (true, false) => "All decided.",
+                    }}
                 </span>
                 <span class="grow"></span>
                 <Show
@@ -69,7 +73,12 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                     fallback=move || {
                         view! {
                             <Show when=move || { open() > 0 && desk.ide.can_review() }>
-                                <span class="desk">
+                                <span class="desk row">
+                                    <Show when=move || !desk.is_of_agent()>
+                                        <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::Reject)>
+                                            {move || format!("Reject the {} open", open())}
+                                        </Button>
+                                    </Show>
                                     <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::Accept)>
                                         {move || format!("Accept the {} open", open())}
                                     </Button>

@@ -2,12 +2,12 @@
 
 use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
-    ErrorCode, HunkId, TurnId,
-    changes::{ChangeSet, Decided, Hunk},
+    ErrorCode, HunkId,
+    changes::{ChangeOrigin, ChangeSet, Decided, Hunk, ReviewKey},
 };
 
 use super::{
-    ide::Ide,
+    ide::{Ide, fetch_changes},
     review_state::{self, Mark, Marks, Standing, Tally},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Desk {
     pub ide: Ide,
-    pub turn: TurnId,
+    pub what: ReviewKey,
     pub set: Memo<Option<ChangeSet>>,
     pub marks: RwSignal<Marks>,
     pub focus: RwSignal<Option<HunkId>>,
@@ -68,11 +68,11 @@ pub fn element_id(hunk: HunkId) -> String {
 }
 
 impl Desk {
-    pub fn provide(ide: Ide, turn: TurnId) -> Self {
-        let set = Memo::new(move |_| ide.proposals.with(|all| all.get(&turn).cloned()));
+    pub fn provide(ide: Ide, what: ReviewKey) -> Self {
+        let set = Memo::new(move |_| ide.proposals.with(|all| all.get(&what).cloned()));
         let desk = Self {
             ide,
-            turn,
+            what,
             set,
             marks: RwSignal::new(Marks::new()),
             focus: RwSignal::new(None),
@@ -95,7 +95,7 @@ impl Desk {
     /// Reads the change set and the marks made before a reload.
     pub fn start(self) {
         spawn_local(async move {
-            match api::changes::of_turn(self.turn).await {
+            match fetch_changes(self.what).await {
                 Ok(Some(set)) => self.ide.put_changes(set),
                 Ok(None) => {}
                 Err(error) => {
@@ -133,6 +133,11 @@ impl Desk {
                 (None, _) => {}
             });
         });
+    }
+
+    /// Whether the agent proposes it, and is told what becomes of it. Tracks the set.
+    pub fn is_of_agent(&self) -> bool {
+        self.set.with(|set| set.as_ref().map_or(matches!(self.what, ReviewKey::Turn(_)), |set| set.origin == ChangeOrigin::Agent))
     }
 
     /// Tracks the marks.
@@ -248,7 +253,7 @@ impl Desk {
                 Ok(decided) => self.applied(decided, sent.len()),
                 Err(error) => {
                     if matches!(error.code(), ErrorCode::Conflict | ErrorCode::Invalid) {
-                        self.ide.load_changes(self.turn);
+                        self.ide.load_changes(self.what);
                     }
                     self.failure.set(Some(format!("{error} Your marks are kept.")));
                 }

@@ -170,7 +170,10 @@ mod tests {
         };
         ChangeSet {
             change_set_id: id(100),
-            turn_id: id(101),
+            turn_id: Some(id(101)),
+            origin: Default::default(),
+            title: String::new(),
+            created_by: None,
             state: ChangeSetState::Open,
             base_revision: 1,
             created_at: Micros(0),

@@ -33,7 +33,7 @@ pub fn RunFiles(run: Memo<Option<Run>>) -> impl IntoView {
     let show = move |change: RunChange| {
         // What the agent's commands change is on its branch, and judged in the review.
         if let Some(turn) = run.with_untracked(|run| run.as_ref().and_then(|run| run.turn_id)) {
-            if ide.proposals.with_untracked(|all| all.contains_key(&turn)) {
+            if ide.proposals.with_untracked(|all| all.contains_key(&turn.into())) {
                 ide.open_review(turn);
             } else {
                 ide.open_file(&change.path, None);
@@ -117,7 +117,7 @@ fn versions_of(history: &[FileVersion], began: Micros, ended: Micros) -> Option<
 }
 
 async fn read_sides(ide: Ide, run: &Run, change: &RunChange) -> Result<Sides, String> {
-    let history = api::files::history(ide.project_id, change.path.clone()).await.map_err(|error| error.to_string())?;
+    let history = api::files::history(ide.project_id, change.path.clone(), None).await.map_err(|error| error.to_string())?.items;
     let began = run.started_at.unwrap_or(run.created_at);
     let span = versions_of(&history, began, run.finished_at.unwrap_or(began));
     let (before, after) = span.ok_or("The versions that this run saved are not kept any more.")?;

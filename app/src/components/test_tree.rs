@@ -6,21 +6,22 @@ use std::{
 };
 
 use leptos::{attr::custom::custom_attribute, ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
-use wire::{Micros, test_reports::CaseState};
+use wire::test_reports::CaseState;
 
 use super::{
     test_detail::open_case,
     test_model::{Row, parent_key, state_word},
     test_panel::TestView,
 };
-use crate::ui::{Icon, format};
+use crate::ui::{
+    Icon, format,
+    typeahead::{TypeAhead, find_typed},
+};
 
 /// Height before a row could be measured.
 const ROW: f64 = 24.0;
 /// Rows kept beyond each edge of the view.
 const OVERSCAN: usize = 12;
-/// Letters typed within this belong together.
-const TYPED_MS: i64 = 700;
 
 /// Icon and colour of a state; the word beside it says the same.
 pub fn state_icon(state: CaseState) -> (&'static str, &'static str) {
@@ -40,8 +41,7 @@ struct List {
     scroll: RwSignal<(f64, f64)>,
     /// The key of the row that Tab reaches.
     stop: Memo<Option<String>>,
-    /// The letters typed of a name, and when the last one was.
-    typed: StoredValue<(String, Micros)>,
+    typed: TypeAhead,
 }
 
 impl List {
@@ -56,7 +56,7 @@ impl List {
             row_height: RwSignal::new(ROW),
             scroll: RwSignal::new((0.0, 480.0)),
             stop,
-            typed: StoredValue::default(),
+            typed: TypeAhead::default(),
         }
     }
 
@@ -308,16 +308,8 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
         }
         "Enter" | " " => list.activate(&row),
         _ if key.chars().count() == 1 => {
-            let now = format::now();
-            let typed = list.typed.try_update_value(|(typed, before)| {
-                if now.millis_since(*before) > TYPED_MS {
-                    typed.clear();
-                }
-                *before = now;
-                typed.push_str(&key.to_lowercase());
-                typed.clone()
-            });
-            let next = list.view.rows.with_untracked(|rows| find_typed(rows, at, &typed.unwrap_or_default()));
+            let typed = list.typed.push(&key);
+            let next = list.view.rows.with_untracked(|rows| find_typed(rows, at, &typed, |row| &row.name));
             if let Some(next) = next {
                 list.go_to(next);
             }
@@ -326,41 +318,4 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
     }
     event.prevent_default();
     event.stop_propagation();
-}
-
-/// The next row whose name begins with what was typed; one letter, also repeated, goes on from row to row.
-fn find_typed(rows: &[Row], at: usize, typed: &str) -> Option<usize> {
-    let first = typed.chars().next()?;
-    let repeated = typed.chars().all(|letter| letter == first);
-    let wanted = if repeated { first.to_string() } else { typed.to_owned() };
-    let count = rows.len();
-    let from = usize::from(repeated);
-    (from..count + from).map(|step| (at + step) % count).find(|i| rows[*i].name.to_lowercase().starts_with(&wanted))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn letters_lead_to_the_next_name() {
-        let row = |name: &str| Row {
-            key: name.to_owned(),
-            name: name.to_owned(),
-            level: 1,
-            place: (1, 1),
-            expanded: None,
-            state: CaseState::Passed,
-            summary: String::new(),
-            duration_ms: None,
-            case: None,
-        };
-        let rows = ["alpha", "beta", "Bet", "gamma", "bob"].map(row);
-        assert_eq!(find_typed(&rows, 0, "b"), Some(1));
-        assert_eq!(find_typed(&rows, 1, "bb"), Some(2));
-        assert_eq!(find_typed(&rows, 4, "b"), Some(1), "it goes round");
-        assert_eq!(find_typed(&rows, 1, "be"), Some(1), "more letters stay where they fit");
-        assert_eq!(find_typed(&rows, 1, "bo"), Some(4));
-        assert_eq!(find_typed(&rows, 1, "x"), None);
-    }
 }

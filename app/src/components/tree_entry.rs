@@ -5,99 +5,161 @@ use leptos::{attr::custom::custom_attribute, ev, html, prelude::*};
 use crate::{
     components::{
         explorer_state::{Edit, Explorer, focus_row, row_id},
+        file_plan::Transfer,
         ide::Ide,
-        tree_model::{Row, RowKind, file_icon},
+        tree_drag, tree_keys,
+        tree_model::{Row, RowKind, file_icon, find, is_below},
     },
-    ui::{Icon, TreeRow},
+    ui::Icon,
 };
 
-/// One row as it stands now: an entry, or the field for its name.
+/// One element for as long as the row is listed, so that it keeps the focus when it folds, changes or gets another name.
 #[component]
-pub fn TreeEntry(explorer: Explorer, row: Row) -> impl IntoView {
+pub fn TreeEntry(explorer: Explorer, rows: Memo<Vec<Row>>, row: Row) -> impl IntoView {
     let path = StoredValue::new(row.path.clone());
-    let renaming = Memo::new(move |_| {
-        explorer.edit.with(|edit| matches!(edit, Some(Edit::Rename { path: at }) if path.with_value(|path| path == at)))
+    let row = Memo::new(move |before: Option<&Row>| {
+        let now = rows.with(|rows| path.with_value(|path| rows.iter().find(|row| row.path == *path).cloned()));
+        now.or_else(|| before.cloned()).unwrap_or_else(|| row.clone())
     });
-    let row = StoredValue::new(row);
-    move || {
-        let row = row.get_value();
-        if row.kind == RowKind::Input {
-            let is_file = explorer.edit.with_untracked(|edit| matches!(edit, Some(Edit::NewFile { .. })));
-            view! { <NameInput explorer=explorer row=row initial=String::new() icon=if is_file { "file-plus" } else { "folder-plus" } /> }
-                .into_any()
-        } else if renaming.get() {
-            let initial = row.name().to_owned();
-            let icon = row_icon(&row);
-            view! { <NameInput explorer=explorer row=row initial=initial icon=icon /> }.into_any()
-        } else {
-            view! { <EntryRow explorer=explorer row=row /> }.into_any()
-        }
-    }
-}
-
-fn row_icon(row: &Row) -> &'static str {
-    match row.kind {
-        RowKind::Directory => "folder",
-        RowKind::Proposed => "file-plus",
-        RowKind::File | RowKind::Input => file_icon(row.name()),
-    }
-}
-
-#[component]
-fn EntryRow(explorer: Explorer, row: Row) -> impl IntoView {
-    let ide = explorer.ide;
-    let path = StoredValue::new(row.path.clone());
-    let is_directory = row.kind == RowKind::Directory;
-    let expanded = move || {
-        let open = || !explorer.filter.with(|f| f.trim().is_empty()) || explorer.expanded.with(|all| path.with_value(|p| all.contains(p)));
-        is_directory.then(open)
+    let is = move |other: Option<&str>| path.with_value(|path| other == Some(path.as_str()));
+    let kind = Memo::new(move |_| row.with(|row| row.kind));
+    let naming = Memo::new(move |_| {
+        kind.get() == RowKind::Input || explorer.edit.with(|edit| matches!(edit, Some(Edit::Rename { path }) if is(Some(path))))
+    });
+    let expanded = move || row.with(|row| row.expanded);
+    let selected = move || explorer.selection.with(|selection| path.with_value(|path| selection.contains(path)));
+    let is_cut = move || {
+        explorer.clipboard.with(|held| matches!(held, Some((Transfer::Move, paths)) if path.with_value(|path| paths.iter().any(|p| p == path))))
     };
-    let selected = Signal::derive(move || ide.active.with(|active| path.with_value(|path| active.as_deref() == Some(path))));
-    let current = Signal::derive(move || explorer.stop.with(|stop| path.with_value(|path| stop.as_deref() == Some(path))));
-    let (name, icon, level, place) = (row.name().to_owned(), row_icon(&row), row.level, row.place);
-    let kind = row.kind;
-    let row = StoredValue::new(row);
+    let takes_drop = move || {
+        explorer.drop_at.with(|at| {
+            at.as_deref().is_some_and(|at| !at.is_empty() && path.with_value(|path| path == at || is_below(path, at)))
+        })
+    };
+    let on_click = move |event: ev::MouseEvent| click(explorer, &row.get_untracked(), &event);
     let on_menu = move |event: ev::MouseEvent| {
-        explorer.current.set(Some(path.get_value()));
-        explorer.menu_row.set(Some(row.get_value()));
-        focus_row(&path.get_value());
+        event.stop_propagation();
+        if kind.get_untracked() == RowKind::Input {
+            return;
+        }
+        let row = row.get_untracked();
+        explorer.current.set(Some(row.path.clone()));
+        if !explorer.selection.with_untracked(|selection| selection.contains(&row.path)) {
+            explorer.selection.update(|selection| selection.only(&row.path));
+        }
+        focus_row(&row.path);
+        explorer.menu_row.set(Some(row));
         explorer.menu.open_at(&event);
     };
     view! {
-        <TreeRow
-            name=name
-            icon=icon
-            level=level
-            expanded=MaybeProp::derive(expanded)
-            selected=selected
-            current=current
-            place=place
-            attr:id=row_id(&path.get_value())
-            attr:data-path=path.get_value()
-            on:click=move |_| explorer.activate(&row.get_value())
+        <li
+            role="treeitem"
+            id=path.with_value(|path| row_id(path))
+            data-path=path.get_value()
+            data-drop=move || takes_drop().then_some("true")
+            class:cut=is_cut
+            draggable=move || (explorer.ide.can_edit() && !naming.get() && kind.get() != RowKind::Proposed).then_some("true")
+            {..custom_attribute("aria-level", move || row.with(|row| row.level.to_string()))}
+            aria-expanded=move || expanded().map(|open| if open { "true" } else { "false" })
+            aria-selected=move || if selected() { "true" } else { "false" }
+            aria-current=move || explorer.ide.active.with(|active| is(active.as_deref())).then_some("true")
+            aria-posinset=move || row.with(|row| row.place.0.to_string())
+            aria-setsize=move || row.with(|row| row.place.1.to_string())
+            tabindex=move || if explorer.stop.with(|stop| is(stop.as_deref())) { "0" } else { "-1" }
+            style:--d=move || row.with(|row| row.level.saturating_sub(1).to_string())
+            title=move || (!naming.get()).then(|| path.get_value())
+            on:click=on_click
             on:contextmenu=on_menu
+            on:dragstart=move |event| tree_drag::on_drag_start(explorer, &row.get_untracked(), &event)
+            on:dragend=move |_| tree_drag::on_drag_end(explorer)
         >
-            <RowBadge ide=ide path=path.get_value() kind=kind />
-        </TreeRow>
+            {move || match expanded() {
+                Some(true) => view! { <Icon name="chevron-down" class="tw" /> }.into_any(),
+                Some(false) => view! { <Icon name="chevron-right" class="tw" /> }.into_any(),
+                None => view! { <span class="pad"></span> }.into_any(),
+            }}
+            {move || view! { <Icon name=row.with(|row| row_icon(explorer, row)) /> }}
+            {move || {
+                if naming.get() {
+                    let initial = if kind.get_untracked() == RowKind::Input { String::new() } else { row.with_untracked(|row| row.name().to_owned()) };
+                    view! { <NameInput explorer=explorer initial=initial /> }.into_any()
+                } else {
+                    view! {
+                        <span class="clip">{move || row.with(|row| row.name().to_owned())}</span>
+                        <RowBadge ide=explorer.ide row=row />
+                    }
+                        .into_any()
+                }
+            }}
+        </li>
     }
 }
 
-/// One badge at most: conflict, then unsaved, then what the agent proposes.
-#[component]
-fn RowBadge(ide: Ide, path: String, kind: RowKind) -> impl IntoView {
-    let badge = Memo::new(move |_| {
-        let tab = ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == path).map(|tab| (tab.conflict.is_some(), tab.dirty)));
-        match tab {
-            Some((true, _)) => RowMark::Conflict,
-            Some((_, true)) => RowMark::Unsaved,
-            _ if kind == RowKind::Proposed => RowMark::Proposed,
-            _ if kind == RowKind::Directory => RowMark::None,
-            _ => match ide.open_hunks_in(&path) {
-                0 => RowMark::None,
-                hunks => RowMark::Hunks(hunks),
-            },
-        }
+fn click(explorer: Explorer, row: &Row, event: &ev::MouseEvent) {
+    if row.kind == RowKind::Input || explorer.edit.with_untracked(|edit| matches!(edit, Some(Edit::Rename { path }) if *path == row.path)) {
+        return;
+    }
+    let (extend, add) = (event.shift_key(), event.ctrl_key() || event.meta_key());
+    tree_keys::choose(explorer, &row.path, extend, add);
+    if extend || add {
+        explorer.current.set(Some(row.path.clone()));
+    } else {
+        explorer.activate(row);
+    }
+}
+
+fn row_icon(explorer: Explorer, row: &Row) -> &'static str {
+    match row.kind {
+        RowKind::Directory if row.expanded == Some(true) => "folder-open",
+        RowKind::Directory => "folder",
+        RowKind::Symlink => "link",
+        RowKind::Proposed => "file-plus",
+        RowKind::File => file_icon(row.name()),
+        RowKind::Input if explorer.edit.with_untracked(|edit| matches!(edit, Some(Edit::NewFile { .. }))) => "file-plus",
+        RowKind::Input => "folder-plus",
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RowMark {
+    None,
+    Conflict,
+    Unsaved,
+    Proposed,
+    Hunks(usize),
+    Changed,
+    /// A folded directory with unsaved files in it.
+    UnsavedInside,
+}
+
+fn mark_of(ide: Ide, row: &Row) -> RowMark {
+    let path = &row.path;
+    if row.kind == RowKind::Directory {
+        let inside = |tab: &&crate::components::ide::Tab| is_below(&tab.path, path) && (tab.dirty || tab.conflict.is_some());
+        let marked = row.expanded != Some(true) && ide.tabs.with(|tabs| tabs.iter().find(inside).is_some());
+        return if marked { RowMark::UnsavedInside } else { RowMark::None };
+    }
+    match ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == *path).map(|tab| (tab.conflict.is_some(), tab.dirty))) {
+        Some((true, _)) => return RowMark::Conflict,
+        Some((_, true)) => return RowMark::Unsaved,
+        _ if row.kind == RowKind::Proposed => return RowMark::Proposed,
+        _ => {}
+    }
+    match ide.open_hunks_in(path) {
+        0 => {}
+        hunks => return RowMark::Hunks(hunks),
+    }
+    let changed = ide.tree.with(|tree| {
+        let me = |me: &wire::users::User, entry: &wire::files::Entry| ide.files.seen.with(|seen| seen.is_changed(entry, me.display_name()));
+        find(&tree.items, path).is_some_and(|entry| ide.viewer.with_value(|viewer| me(viewer, entry)))
     });
+    if changed { RowMark::Changed } else { RowMark::None }
+}
+
+/// One badge at most: conflict, then unsaved, then what the agent proposes, then what changed since it was looked at.
+#[component]
+fn RowBadge(ide: Ide, row: Memo<Row>) -> impl IntoView {
+    let badge = Memo::new(move |_| row.with(|row| mark_of(ide, row)));
     move || match badge.get() {
         RowMark::None => ().into_any(),
         RowMark::Conflict => view! {
@@ -107,13 +169,9 @@ fn RowBadge(ide: Ide, path: String, kind: RowKind) -> impl IntoView {
             </span>
         }
         .into_any(),
-        RowMark::Unsaved => view! {
-            <span class="m" title="Not saved yet">
-                <span class="dot dot--unsaved"></span>
-                <span class="sr">"not saved"</span>
-            </span>
-        }
-        .into_any(),
+        RowMark::Unsaved => dot("dot dot--unsaved", "Not saved yet", "not saved"),
+        RowMark::UnsavedInside => dot("dot dot--unsaved", "Holds something that is not saved yet", "holds something not saved"),
+        RowMark::Changed => dot("dot dot--changed", "Changed since you looked at it", "changed since you looked at it"),
         RowMark::Proposed => view! {
             <span class="m c-agent" title="Proposed by the agent">
                 <Icon name="sparkles" />
@@ -135,20 +193,22 @@ fn RowBadge(ide: Ide, path: String, kind: RowKind) -> impl IntoView {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RowMark {
-    None,
-    Conflict,
-    Unsaved,
-    Proposed,
-    Hunks(usize),
+fn dot(class: &'static str, title: &'static str, words: &'static str) -> AnyView {
+    view! {
+        <span class="m" title=title>
+            <span class=class></span>
+            <span class="sr">{words}</span>
+        </span>
+    }
+    .into_any()
 }
 
 #[component]
-fn NameInput(explorer: Explorer, row: Row, initial: String, icon: &'static str) -> impl IntoView {
+fn NameInput(explorer: Explorer, initial: String) -> impl IntoView {
     let node = NodeRef::<html::Input>::new();
-    // The part before the ending is selected: that is what is mostly typed over.
-    let stem = u32::try_from(initial.rfind('.').filter(|at| *at > 0).unwrap_or(initial.len())).unwrap_or(0);
+    // The part before the ending is selected: that is what is mostly typed over. Counted as the browser counts.
+    let stem = initial.rfind('.').filter(|at| *at > 0).map_or(initial.as_str(), |at| &initial[..at]);
+    let stem = u32::try_from(stem.encode_utf16().count()).unwrap_or(0);
     Effect::new(move |_| {
         if let Some(input) = node.get() {
             let _ = input.focus();
@@ -159,7 +219,7 @@ fn NameInput(explorer: Explorer, row: Row, initial: String, icon: &'static str) 
         event.stop_propagation();
         let Some(input) = node.get_untracked() else { return };
         match event.key().as_str() {
-            "Enter" => {
+            "Enter" if !event.is_composing() => {
                 event.prevent_default();
                 explorer.commit_edit(&input.value());
             }
@@ -174,6 +234,7 @@ fn NameInput(explorer: Explorer, row: Row, initial: String, icon: &'static str) 
         }
     };
     let on_blur = move |_| {
+        // A name that was refused stays in its field.
         if let Some(input) = node.get_untracked()
             && explorer.edit_error.with_untracked(Option::is_none)
         {
@@ -181,22 +242,19 @@ fn NameInput(explorer: Explorer, row: Row, initial: String, icon: &'static str) 
         }
     };
     view! {
-        <li role="treeitem" {..custom_attribute("aria-level", row.level.to_string())} aria-selected="false" style:--d=(row.level - 1).to_string()>
-            <span class="pad"></span>
-            <Icon name=icon />
-            <input
-                class="input input--s tree-name"
-                aria-label="Name"
-                aria-invalid=move || explorer.edit_error.with(Option::is_some).then_some("true")
-                autocomplete="off"
-                autocapitalize="none"
-                spellcheck="false"
-                value=initial
-                node_ref=node
-                on:input=move |_| explorer.edit_error.set(None)
-                on:keydown=on_keydown
-                on:blur=on_blur
-            />
-        </li>
+        <input
+            class="input input--s tree-name"
+            aria-label="Name"
+            aria-invalid=move || explorer.edit_error.with(Option::is_some).then_some("true")
+            autocomplete="off"
+            autocapitalize="none"
+            spellcheck="false"
+            value=initial
+            node_ref=node
+            on:input=move |_| explorer.edit_error.set(None)
+            on:click=move |event: ev::MouseEvent| event.stop_propagation()
+            on:keydown=on_keydown
+            on:blur=on_blur
+        />
     }
 }

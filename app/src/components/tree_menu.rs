@@ -1,69 +1,139 @@
-//! The menu of a row of the file tree.
+//! The menu of a row of the file tree, and of the project as a whole.
 
 use leptos::prelude::*;
 
 use crate::{
     components::{
         clipboard,
-        explorer_state::{Edit, Explorer},
+        explorer_actions::Relocation,
+        explorer_state::{Edit, Explorer, directory_of},
+        file_explorer::Pickers,
+        file_plan::Transfer,
+        files_desk,
         ide::Ide,
         tree_model::{Row, RowKind},
     },
     ui::{Icon, Menu, MenuItem, MenuSeparator},
 };
 
-/// Opened with a right click or the menu key, for the row in `menu_row`.
+/// Opened with a right click, the menu key or Shift F10, for the row in `menu_row`; without one for the root.
 #[component]
-pub fn RowMenu(explorer: Explorer) -> impl IntoView {
+pub fn RowMenu(explorer: Explorer, pickers: Pickers) -> impl IntoView {
     let ide = explorer.ide;
     let row = explorer.menu_row;
-    let locked = Signal::derive(move || !ide.can_edit() || row.with(|row| row.as_ref().is_none_or(|r| r.kind == RowKind::Proposed)));
-    let with_row = move |act: fn(Explorer, Row)| {
-        move || {
-            if let Some(row) = row.get_untracked() {
-                act(explorer, row);
-            }
-        }
-    };
-    let label = Signal::derive(move || row.with(|row| row.as_ref().map(|row| row.name().to_owned()).unwrap_or_default()));
+    let label = Signal::derive(move || row.with(|row| row.as_ref().map_or("Project".to_owned(), |row| row.name().to_owned())));
     view! {
         <Menu state=explorer.menu label=label>
-            <MenuItem icon="file-plus" disabled=locked on_choose=with_row(|e, _| e.begin(Edit::NewFile { parent: e.target_directory() }))>
-                "New file"
-            </MenuItem>
-            <MenuItem
-                icon="folder-plus"
-                disabled=locked
-                on_choose=with_row(|e, _| e.begin(Edit::NewDirectory { parent: e.target_directory() }))
-            >
-                "New folder"
-            </MenuItem>
-            <MenuSeparator />
-            <MenuItem icon="pencil" key="F2" disabled=locked on_choose=with_row(|e, row| e.begin_rename(&row.path))>
-                "Rename"
-            </MenuItem>
-            <MenuItem icon="trash-2" key="Del" danger=true disabled=locked on_choose=with_row(|e, row| e.delete(&row))>
-                "Move to the trash"
-            </MenuItem>
-            <MenuSeparator />
-            <MenuItem icon="clipboard" on_choose=with_row(|e, row| copy_path(e.ide, &row.path))>
-                "Copy path"
-            </MenuItem>
-            <MenuItem icon="sparkles" on_choose=with_row(|e, row| e.ide.ask_agent(format!("About `{}`: ", row.path)))>
-                "Ask the agent about this"
-            </MenuItem>
+            <NewItems explorer=explorer pickers=pickers />
             {move || {
-                row.with(|row| row.as_ref().filter(|row| row.kind == RowKind::File).map(|row| ide.file_url(&row.path)))
-                    .map(|url| {
+                row.get()
+                    .map(|row| {
+                        let row = StoredValue::new(row);
                         view! {
-                            <a role="menuitem" tabindex="-1" href=url download rel="external" on:click=move |_| explorer.menu.close()>
-                                <Icon name="download" small=true />
-                                "Download"
-                            </a>
+                            <MenuSeparator />
+                            <ChangeItems explorer=explorer row=row />
+                            <MenuSeparator />
+                            <ReadItems explorer=explorer row=row />
                         }
                     })
             }}
+            <MenuSeparator />
+            <MenuItem icon="trash-2" on_choose=move || files_desk::show_trash(ide)>
+                "Show the trash"
+            </MenuItem>
         </Menu>
+    }
+}
+
+/// What makes something new where the menu was opened.
+#[component]
+fn NewItems(explorer: Explorer, pickers: Pickers) -> impl IntoView {
+    let ide = explorer.ide;
+    let locked = Signal::derive(move || !ide.can_edit());
+    let place = move || explorer.menu_row.with_untracked(|row| row.as_ref().map(directory_of).unwrap_or_default());
+    let no_clip = Signal::derive(move || !ide.can_edit() || explorer.clipboard.with(Option::is_none));
+    view! {
+        <MenuItem icon="file-plus" disabled=locked on_choose=move || explorer.begin(Edit::NewFile { parent: place() })>
+            "New file"
+        </MenuItem>
+        <MenuItem icon="folder-plus" disabled=locked on_choose=move || explorer.begin(Edit::NewDirectory { parent: place() })>
+            "New folder"
+        </MenuItem>
+        <MenuItem icon="upload" disabled=locked on_choose=move || pickers.files(place())>
+            "Upload files"
+        </MenuItem>
+        <MenuItem icon="folder-up" disabled=locked on_choose=move || pickers.folder(place())>
+            "Upload a folder"
+        </MenuItem>
+        <MenuItem icon="clipboard" key="Ctrl V" disabled=no_clip on_choose=move || explorer.paste(&place())>
+            "Paste"
+        </MenuItem>
+    }
+}
+
+#[component]
+fn ChangeItems(explorer: Explorer, row: StoredValue<Row>) -> impl IntoView {
+    let ide = explorer.ide;
+    let locked = Signal::derive(move || !ide.can_edit() || row.with_value(|row| !row.exists()));
+    let unread = Signal::derive(move || row.with_value(|row| !row.exists()));
+    let path = move || row.with_value(|row| row.path.clone());
+    let relocate = move |transfer| explorer.relocating.set(Some(Relocation { paths: explorer.acted_on(Some(&path())), transfer }));
+    view! {
+        <MenuItem key="Ctrl X" disabled=locked on_choose=move || explorer.take_up(Transfer::Move, Some(&path()))>
+            "Cut"
+        </MenuItem>
+        <MenuItem key="Ctrl C" disabled=unread on_choose=move || explorer.take_up(Transfer::Copy, Some(&path()))>
+            "Copy"
+        </MenuItem>
+        <MenuItem icon="arrow-right" disabled=locked on_choose=move || relocate(Transfer::Move)>
+            "Move to…"
+        </MenuItem>
+        <MenuItem disabled=locked on_choose=move || relocate(Transfer::Copy)>
+            "Copy to…"
+        </MenuItem>
+        <MenuItem icon="pencil" key="F2" disabled=locked on_choose=move || explorer.begin_rename(&path())>
+            "Rename"
+        </MenuItem>
+        <MenuItem icon="trash-2" key="Del" danger=true disabled=locked on_choose=move || explorer.delete(Some(&path()))>
+            "Move to the trash"
+        </MenuItem>
+    }
+}
+
+#[component]
+fn ReadItems(explorer: Explorer, row: StoredValue<Row>) -> impl IntoView {
+    let ide = explorer.ide;
+    let path = move || row.with_value(|row| row.path.clone());
+    let kind = row.with_value(|row| row.kind);
+    let download = match kind {
+        RowKind::File => Some((ide.file_url(&path()), "Download")),
+        RowKind::Directory => Some((ide.folder_url(&path()), "Download as zip")),
+        _ => None,
+    };
+    view! {
+        <MenuItem icon="clipboard" on_choose=move || copy_path(ide, &path())>
+            "Copy path"
+        </MenuItem>
+        {matches!(kind, RowKind::File | RowKind::Symlink)
+            .then(|| {
+                view! {
+                    <MenuItem icon="history" on_choose=move || files_desk::show_history(ide, &path())>
+                        "History of this file"
+                    </MenuItem>
+                }
+            })}
+        <MenuItem icon="sparkles" on_choose=move || ide.ask_agent(format!("About `{}`: ", path()))>
+            "Ask the agent about this"
+        </MenuItem>
+        {download
+            .map(|(url, label)| {
+                view! {
+                    <a role="menuitem" tabindex="-1" href=url download rel="external" on:click=move |_| explorer.menu.close()>
+                        <Icon name="download" small=true />
+                        {label}
+                    </a>
+                }
+            })}
     }
 }
 

@@ -1,262 +1,359 @@
-//! Uploads with progress. A file that exists already is never replaced without being asked about.
+//! Uploads: small files together, large ones in pieces that are taken up again after a pause, a lost connection or a reload. What is
+//! in the way is never replaced without being asked about.
 
-use leptos::{prelude::*, web_sys};
-use wire::files::check_path;
-
-use crate::{
-    components::{ide::Ide, project_feed, tree_model::join},
-    ui::{Button, ButtonKind, ButtonSize, Dialog, IconButton, Progress, format},
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum UploadState {
-    Sending,
-    /// The path exists; the checksum is that of the file there.
-    Exists(String),
-    Failed(String),
+use leptos::{ev, prelude::*, task::spawn_local, web_sys};
+use wire::files::{Base, ChangeFiles, Entry, EntryKind, FileStep, Upload, check_path};
+
+use super::{
+    file_plan::{Clash, free_name},
+    ide::Ide,
+    project_feed,
+    tree_model::{find, is_taken, join},
+    upload_lanes::pump,
+    upload_pick::PickedFiles,
+    upload_plan::{Item, Remembered, State},
+    upload_send::{Payload, send, stop},
+};
+use crate::{
+    api,
+    ui::{format, storage},
+};
+
+thread_local! {
+    /// What the items stand for; a browser's handles do not leave its thread.
+    static FILES: RefCell<BTreeMap<u64, web_sys::File>> = const { RefCell::new(BTreeMap::new()) };
+    static NEXT: Cell<u64> = const { Cell::new(1) };
 }
 
-#[derive(Debug, Clone)]
-struct Upload {
-    id: u64,
-    path: String,
-    file: StoredValue<web_sys::File, LocalStorage>,
-    sent: f64,
-    total: f64,
-    state: UploadState,
+pub(super) fn file_of(id: u64) -> Option<web_sys::File> {
+    FILES.with_borrow(|files| files.get(&id).cloned())
 }
 
-/// The uploads of this page.
+pub(super) fn next_id() -> u64 {
+    NEXT.replace(NEXT.get() + 1)
+}
+
+/// The uploads of a project page, in the order in which they were asked for.
 #[derive(Clone, Copy)]
 pub struct Uploads {
-    ide: Ide,
-    items: RwSignal<Vec<Upload>>,
-    next: StoredValue<u64>,
+    pub items: RwSignal<Vec<Item>>,
+    /// What was not taken in, in sentences.
+    pub notes: RwSignal<Vec<String>>,
+    pub paused: RwSignal<bool>,
+    /// Whether a batch and whether a large file is under way.
+    pub(super) lanes: StoredValue<(bool, bool)>,
 }
 
-impl Uploads {
-    pub fn new(ide: Ide) -> Self {
-        Self { ide, items: RwSignal::new(Vec::new()), next: StoredValue::new(1) }
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            items: RwSignal::new(Vec::new()),
+            notes: RwSignal::new(Vec::new()),
+            paused: RwSignal::new(false),
+            lanes: StoredValue::new((false, false)),
+        }
     }
+}
 
-    /// Sends files into a directory (empty for the root).
-    pub fn add(self, files: &web_sys::FileList, directory: &str) {
-        for file in (0..files.length()).filter_map(|i| files.item(i)) {
-            let path = join(directory, &file.name());
-            let id = self.next.get_value();
-            self.next.set_value(id + 1);
-            let state = match check_path(&path) {
-                Ok(()) => UploadState::Sending,
-                Err(reason) => UploadState::Failed(reason.to_owned()),
+/// Brings back what a reload interrupted, and watches the connection. Only in the browser.
+pub fn begin(ide: Ide) {
+    Effect::new(move |_| {
+        let remembered: Vec<Remembered> = storage::read(&key(ide)).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        if ide.files.uploads.items.with_untracked(Vec::is_empty) {
+            let items = remembered
+                .into_iter()
+                .map(|known| Item { session: Some(known.id), ..Item::new(next_id(), known.path, known.size, State::Missing(None)) });
+            ide.files.uploads.items.set(items.collect());
+            read_progress(ide);
+        }
+    });
+    let online = window_event_listener(ev::Custom::<web_sys::Event>::new("online"), move |_| wake(ide));
+    let leaving = window_event_listener(ev::beforeunload, move |event| {
+        if ide.files.uploads.items.try_with_untracked(|items| items.iter().any(|item| !item.is_settled())) == Some(true) {
+            event.prevent_default();
+        }
+    });
+    on_cleanup(move || {
+        online.remove();
+        leaving.remove();
+    });
+}
+
+/// How far the uploads from before a reload had come; those that have run out are forgotten.
+fn read_progress(ide: Ide) {
+    let missing = ide.files.uploads.items.with_untracked(|items| items.iter().filter_map(|i| Some((i.id, i.session?))).collect::<Vec<_>>());
+    for (id, session) in missing {
+        spawn_local(async move {
+            let answer = send(id, "GET", &format!("/api/uploads/{session}"), &[], Payload::None, |_| {}).await;
+            if ide.is_gone() {
+                return;
+            }
+            match answer.read::<Upload>().filter(|_| answer.is_ok()) {
+                Some(upload) => update(ide, id, |item| item.sent = upload.received as f64),
+                None if matches!(answer.status, 404 | 410) => forget(ide, id),
+                None => {}
+            }
+        });
+    }
+}
+
+fn key(ide: Ide) -> String {
+    ide.storage_key("uploads")
+}
+
+/// Keeps in the browser what could go on after a reload.
+pub(super) fn remember(ide: Ide) {
+    let open: Vec<Remembered> = ide.files.uploads.items.with_untracked(|items| {
+        let unfinished = items.iter().filter(|item| !matches!(item.state, State::Saved(_)));
+        unfinished.filter_map(|item| Some(Remembered { id: item.session?, path: item.path.clone(), size: item.size })).collect()
+    });
+    match serde_json::to_string(&open) {
+        Ok(text) if !open.is_empty() => storage::write(&key(ide), &text),
+        _ => storage::remove(&key(ide)),
+    }
+}
+
+/// Takes files into a directory (empty for the root). Those whose name is taken wait for a decision; an upload of the same file that a
+/// reload interrupted goes on.
+pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
+    let uploads = ide.files.uploads;
+    let mut notes = picked.unreadable;
+    if picked.left_out {
+        notes.push("Left out .git, which is kept for version control.".to_owned());
+    }
+    uploads.notes.set(notes);
+    create_directories(ide, picked.empty.iter().map(|path| join(directory, path)).collect());
+    let known: BTreeMap<String, Item> =
+        uploads.items.with_untracked(|items| items.iter().map(|item| (item.path.clone(), item.clone())).collect());
+    let mut more: BTreeMap<String, Item> = BTreeMap::new();
+    for chosen in picked.files {
+        let (path, size) = (join(directory, &chosen.path), chosen.file.size());
+        match known.get(&path) {
+            Some(Item { id, state: State::Missing(_), size: before, .. }) if *before == size => {
+                choose_again(ide, *id, chosen.file);
+                continue;
+            }
+            // What goes on already goes on.
+            Some(Item { state: State::Waiting | State::Sending | State::Paused | State::Lost(_), .. }) => continue,
+            Some(settled) => remove(ide, settled.id),
+            None => {}
+        }
+        let id = next_id();
+        FILES.with_borrow_mut(|files| files.insert(id, chosen.file));
+        let state = first_state(ide, &path);
+        more.insert(path.clone(), Item::new(id, path, size, state));
+    }
+    let mut more: Vec<Item> = more.into_values().collect();
+    more.sort_by_key(|item| item.id);
+    uploads.items.update(|items| items.extend(more));
+    pump(ide);
+}
+
+fn first_state(ide: Ide, path: &str) -> State {
+    if let Err(reason) = check_path(path) {
+        return State::Failed(reason.to_owned());
+    }
+    ide.tree.with_untracked(|tree| match find(&tree.items, path) {
+        Some(entry) => State::Exists(Some(Box::new(entry.clone()))),
+        None if is_taken(&tree.items, path) => State::Exists(None),
+        None => State::Waiting,
+    })
+}
+
+fn create_directories(ide: Ide, paths: Vec<String>) {
+    let missing = ide.tree.with_untracked(|tree| paths.into_iter().filter(|path| !is_taken(&tree.items, path)).collect::<Vec<_>>());
+    if missing.is_empty() {
+        return;
+    }
+    let steps: Vec<FileStep> = missing.into_iter().map(|path| FileStep::CreateDirectory { path }).collect();
+    spawn_local(async move {
+        match api::files::change(ide.project_id, ChangeFiles { steps }).await {
+            _ if ide.is_gone() => {}
+            Ok(_) => project_feed::reload_tree_soon(ide),
+            Err(error) => ide.files.uploads.notes.update(|notes| notes.push(format!("Empty folders were not made. {error}"))),
+        }
+    });
+}
+
+pub(super) fn update(ide: Ide, id: u64, change: impl FnOnce(&mut Item)) {
+    ide.files.uploads.items.try_update(|items| {
+        if let Ok(at) = items.binary_search_by_key(&id, |item| item.id) {
+            change(&mut items[at]);
+        }
+    });
+}
+
+pub(super) fn item(ide: Ide, id: u64) -> Option<Item> {
+    let found = ide.files.uploads.items.try_with_untracked(|items| items.binary_search_by_key(&id, |i| i.id).ok().map(|at| items[at].clone()));
+    found.flatten()
+}
+
+/// Takes an upload off the list, without asking the server to.
+fn forget(ide: Ide, id: u64) {
+    FILES.with_borrow_mut(|files| files.remove(&id));
+    ide.files.uploads.items.try_update(|items| items.retain(|item| item.id != id));
+    remember(ide);
+}
+
+/// Stops an upload and throws away what the server has of it. What was there before stays.
+pub fn cancel(ide: Ide, id: u64) {
+    remove(ide, id);
+    pump(ide);
+}
+
+fn remove(ide: Ide, id: u64) {
+    let Some(item) = item(ide, id) else { return };
+    forget(ide, id);
+    stop(id);
+    if let Some(session) = item.session.filter(|_| !matches!(item.state, State::Saved(_))) {
+        discard(session);
+    }
+}
+
+fn discard(session: wire::UploadId) {
+    // Should it fail, it runs out by itself.
+    spawn_local(async move {
+        send(next_id(), "DELETE", &format!("/api/uploads/{session}"), &[], Payload::None, |_| {}).await;
+    });
+}
+
+/// Stops everything that is not saved yet.
+pub fn cancel_all(ide: Ide) {
+    for id in ids(ide, |item| !matches!(item.state, State::Saved(_))) {
+        remove(ide, id);
+    }
+    ide.files.uploads.paused.set(false);
+    pump(ide);
+}
+
+fn ids(ide: Ide, wanted: impl Fn(&Item) -> bool) -> Vec<u64> {
+    ide.files.uploads.items.with_untracked(|items| items.iter().filter(|item| wanted(item)).map(|item| item.id).collect())
+}
+
+/// Pauses everything: nothing new is sent, and a large file stops where it is.
+pub fn pause_all(ide: Ide) {
+    ide.files.uploads.paused.set(true);
+    let large = ids(ide, |item| item.state == State::Sending && !item.is_small());
+    large.into_iter().for_each(stop);
+}
+
+pub fn resume_all(ide: Ide) {
+    ide.files.uploads.paused.set(false);
+    ide.files.uploads.items.update(|items| {
+        for item in items.iter_mut().filter(|item| item.state == State::Paused) {
+            item.state = State::Waiting;
+        }
+    });
+    pump(ide);
+}
+
+/// Pauses one file.
+pub fn pause(ide: Ide, id: u64) {
+    update(ide, id, |item| item.state = State::Paused);
+    stop(id);
+}
+
+/// Sends a file that was paused or refused once more.
+pub fn resume(ide: Ide, id: u64) {
+    ide.files.uploads.paused.set(false);
+    update(ide, id, |item| item.state = State::Waiting);
+    pump(ide);
+}
+
+/// Sends everything once more that was refused.
+pub fn retry_failed(ide: Ide) {
+    ide.files.uploads.items.update(|items| {
+        for item in items.iter_mut().filter(|item| matches!(item.state, State::Failed(_))) {
+            item.state = State::Waiting;
+        }
+    });
+    pump(ide);
+}
+
+/// The file of an upload from before a reload. Another file than the one begun with is refused.
+pub fn choose_again(ide: Ide, id: u64, file: web_sys::File) {
+    let Some(known) = item(ide, id) else { return };
+    if file.size() != known.size {
+        let words = format!("{} has {}, the upload began with {}.", file.name(), format::bytes(file.size() as i64), format::bytes(known.size as i64));
+        return update(ide, id, |item| item.state = State::Missing(Some(words)));
+    }
+    FILES.with_borrow_mut(|files| files.insert(id, file));
+    update(ide, id, |item| item.state = State::Waiting);
+    pump(ide);
+}
+
+/// Decides what becomes of a file whose name is taken.
+pub fn decide(ide: Ide, id: u64, clash: Clash) {
+    let Some(known) = item(ide, id) else { return };
+    let State::Exists(current) = known.state else { return };
+    match clash {
+        Clash::Skip => return cancel(ide, id),
+        Clash::Replace => {
+            let (base, checksum) = current.map_or((Base::New, String::new()), |entry| (Base::Version(entry.version), entry.checksum));
+            // All of it may be on the server already; it then only has to be told what it may replace.
+            let keeps = known.session.is_some() && !checksum.is_empty();
+            if !keeps {
+                drop_session(ide, id);
+            }
+            update(ide, id, |item| (item.base, item.replaces) = (base, Some(checksum).filter(|_| keeps)));
+        }
+        Clash::KeepBoth => {
+            drop_session(ide, id);
+            let is_reserved = |path: &str| {
+                ide.tree.with_untracked(|tree| is_taken(&tree.items, path))
+                    || ide.files.uploads.items.with_untracked(|items| items.iter().any(|item| item.path == path))
             };
-            let valid = state == UploadState::Sending;
-            let total = file.size();
-            self.items.update(|items| items.push(Upload { id, path, file: StoredValue::new_local(file), sent: 0.0, total, state }));
-            if valid {
-                self.send(id, None);
-            }
+            let path = free_name(&known.path, "", is_reserved);
+            update(ide, id, |item| (item.path, item.base, item.replaces) = (path, Base::New, None));
         }
     }
-
-    fn update(self, id: u64, change: impl FnOnce(&mut Upload)) {
-        self.items.try_update(|items| {
-            if let Some(upload) = items.iter_mut().find(|upload| upload.id == id) {
-                change(upload);
-            }
-        });
-    }
-
-    fn remove(self, id: u64) {
-        self.items.try_update(|items| items.retain(|upload| upload.id != id));
-    }
-
-    /// Sends one file; `replaces` is the checksum of the file it takes the place of.
-    fn send(self, id: u64, replaces: Option<String>) {
-        let Some(upload) = self.items.with_untracked(|items| items.iter().find(|u| u.id == id).cloned()) else { return };
-        self.update(id, |upload| upload.state = UploadState::Sending);
-        let url = self.ide.file_url(&upload.path);
-        let file = upload.file.get_value();
-        let precondition = match &replaces {
-            None => ("If-None-Match", "*".to_owned()),
-            Some(checksum) => ("If-Match", format!("\"{checksum}\"")),
-        };
-        let progress = move |sent, total| {
-            self.update(id, |upload| {
-                upload.sent = sent;
-                upload.total = total;
-            });
-        };
-        request::put(&url, &file, precondition, progress, move |answer| self.finish(id, answer));
-    }
-
-    fn finish(self, id: u64, answer: Answer) {
-        if self.ide.is_gone() {
-            return;
-        }
-        match answer.status {
-            200..=299 => {
-                self.remove(id);
-                project_feed::reload_tree_soon(self.ide);
-            }
-            412 | 409 | 428 => {
-                let path = self.items.with_untracked(|items| items.iter().find(|u| u.id == id).map(|u| u.path.clone()));
-                let checksum = answer.checksum.or_else(|| Some(self.ide.entry(&path?)?.checksum)).unwrap_or_default();
-                self.update(id, |upload| upload.state = UploadState::Exists(checksum));
-            }
-            _ => self.update(id, |upload| upload.state = UploadState::Failed(answer.detail)),
-        }
-    }
-
-    fn first_existing(self) -> Option<(u64, String, String)> {
-        self.items.with(|items| {
-            items.iter().find_map(|upload| match &upload.state {
-                UploadState::Exists(checksum) => Some((upload.id, upload.path.clone(), checksum.clone())),
-                _ => None,
-            })
-        })
-    }
+    update(ide, id, |item| (item.unsure, item.state) = (false, State::Waiting));
+    pump(ide);
 }
 
-/// What the server said. `checksum` is that of the file already there.
-struct Answer {
-    status: u16,
-    detail: String,
-    checksum: Option<String>,
+/// What was sent so far can't be used: it was meant for something else.
+fn drop_session(ide: Ide, id: u64) {
+    if let Some(session) = item(ide, id).and_then(|item| item.session) {
+        discard(session);
+    }
+    update(ide, id, |item| item.session = None);
 }
 
-/// Progress of what is being sent, what failed, and the question about files that exist.
-#[component]
-pub fn UploadList(uploads: Uploads) -> impl IntoView {
-    let asked = Memo::new(move |_| uploads.first_existing());
-    let open = RwSignal::new(false);
-    Effect::new(move |_| open.set(asked.with(Option::is_some)));
-    // Esc and every other way out of the dialog keep the file that is there.
-    Effect::new(move |was: Option<bool>| {
-        let is = open.get();
-        if was == Some(true)
-            && !is
-            && let Some((id, ..)) = asked.get_untracked()
-        {
-            uploads.remove(id);
-        }
-        is
-    });
-    let replace = move |_| {
-        if let Some((id, _, checksum)) = asked.get_untracked() {
-            uploads.send(id, Some(checksum));
-        }
+/// The same answer for every file whose name is taken. Directories in the way can't be replaced by a file and keep waiting.
+pub fn decide_all(ide: Ide, clash: Clash) {
+    let can = |item: &Item| match &item.state {
+        State::Exists(current) => clash != Clash::Replace || can_replace(current.as_deref()),
+        _ => false,
     };
-    let title =
-        Signal::derive(move || asked.with(|asked| asked.as_ref().map(|(_, path, _)| format!("{path} exists already")).unwrap_or_default()));
-    view! {
-        <Show when=move || uploads.items.with(|items| !items.is_empty())>
-            <ul class="uploads" aria-label="Uploads">
-                <For each=move || uploads.items.get() key=|upload| (upload.id, upload.state.clone()) let:upload>
-                    <UploadRow uploads=uploads upload=upload />
-                </For>
-            </ul>
-        </Show>
-        <Dialog open=open title=title>
-            <p class="t2">"Replacing it makes a new version; the one that is there stays in its history."</p>
-            <div class="acts">
-                <Button on:click=move |_| open.set(false) attr:autofocus=true>"Keep the file that is there"</Button>
-                <Button kind=ButtonKind::Danger on:click=replace>"Replace it"</Button>
-            </div>
-        </Dialog>
+    for id in ids(ide, can) {
+        decide(ide, id, clash);
     }
 }
 
-#[component]
-fn UploadRow(uploads: Uploads, upload: Upload) -> impl IntoView {
-    let Upload { id, path, state, .. } = upload;
-    let now = Memo::new(move |_| uploads.items.with(|items| items.iter().find(|u| u.id == id).map_or((0.0, 0.0), |u| (u.sent, u.total))));
-    let label = path.clone();
-    let text = Signal::derive(move || {
-        let (sent, total) = now.get();
-        format!("{label}, {} of {}", format::bytes(sent as i64), format::bytes(total as i64))
-    });
-    let percent = Signal::derive(move || {
-        let (sent, total) = now.get();
-        (total > 0.0).then(|| sent / total * 100.0)
-    });
-    view! {
-        <li>
-            {match state {
-                UploadState::Failed(reason) => {
-                    view! {
-                        <span class="grow c-bad fs12">{format!("{path} was not uploaded. {reason}")}</span>
-                        <Button size=ButtonSize::Small on:click=move |_| uploads.send(id, None)>"Try again"</Button>
-                        <IconButton icon="x" label="Dismiss" small=true on:click=move |_| uploads.remove(id) />
-                    }
-                        .into_any()
-                }
-                UploadState::Exists(_) => view! { <span class="grow t2 fs12">{format!("{path} exists already")}</span> }.into_any(),
-                UploadState::Sending => view! { <Progress label="Upload" text=text percent=percent /> }.into_any(),
-            }}
-        </li>
+/// A file takes the place of a file only.
+pub fn can_replace(current: Option<&Entry>) -> bool {
+    current.is_some_and(|entry| entry.kind != EntryKind::Directory)
+}
+
+/// Takes what is saved, refused or left out off the list.
+pub fn clear(ide: Ide) {
+    ide.files.uploads.notes.set(Vec::new());
+    for id in ids(ide, |item| matches!(item.state, State::Saved(_) | State::Failed(_))) {
+        cancel(ide, id);
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-mod request {
-    use super::{Answer, web_sys};
-
-    pub fn put(_: &str, _: &web_sys::File, _: (&str, String), _: impl Fn(f64, f64) + 'static, done: impl FnOnce(Answer) + 'static) {
-        done(Answer { status: 0, detail: String::new(), checksum: None });
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-mod request {
-    use leptos::web_sys::{File, ProgressEvent, XmlHttpRequest};
-    use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-    use wire::Problem;
-
-    use super::Answer;
-
-    /// Not `fetch`: it cannot tell how much of a body was sent.
-    pub fn put(
-        url: &str,
-        file: &File,
-        precondition: (&str, String),
-        progress: impl Fn(f64, f64) + 'static,
-        done: impl FnOnce(Answer) + 'static,
-    ) {
-        let Ok(xhr) = XmlHttpRequest::new() else {
-            return done(answer(0, ""));
-        };
-        let prepare = || -> Result<(), JsValue> {
-            xhr.open("PUT", url)?;
-            xhr.set_request_header(precondition.0, &precondition.1)?;
-            xhr.set_request_header("content-type", "application/octet-stream")?;
-            xhr.upload()?.set_onprogress(Some(
-                Closure::<dyn FnMut(ProgressEvent)>::new(move |event: ProgressEvent| progress(event.loaded(), event.total()))
-                    .into_js_value()
-                    .unchecked_ref(),
-            ));
-            Ok(())
-        };
-        if prepare().is_err() {
-            return done(answer(0, ""));
+/// What waits for the connection goes on now.
+fn wake(ide: Ide) {
+    ide.files.uploads.items.try_update(|items| {
+        for item in items.iter_mut().filter(|item| matches!(item.state, State::Lost(_))) {
+            item.state = State::Waiting;
         }
-        let finished = xhr.clone();
-        let on_end = Closure::once_into_js(move || {
-            let body = finished.response_text().ok().flatten().unwrap_or_default();
-            done(answer(finished.status().unwrap_or(0), &body));
-        });
-        xhr.set_onloadend(Some(on_end.unchecked_ref()));
-        // A failure to send ends in `loadend` with status 0.
-        let _ = xhr.send_with_opt_blob(Some(file));
-    }
-
-    fn answer(status: u16, body: &str) -> Answer {
-        let problem: Option<Problem> = serde_json::from_str(body).ok();
-        let checksum = problem.as_ref().and_then(|p| p.current.as_ref()?.get("checksum")?.as_str().map(str::to_owned));
-        let detail = match problem {
-            Some(problem) => problem.to_string(),
-            None if status == 0 => "The connection was lost; nothing was written.".to_owned(),
-            None => format!("The server answered with status {status}; nothing was written."),
-        };
-        Answer { status, detail, checksum }
-    }
+    });
+    pump(ide);
 }

@@ -5,6 +5,7 @@ use wire::{
     users::{User, UserRole, UserState},
 };
 
+use super::quota_dialog::UserQuotaDialog;
 use crate::{
     api,
     ui::{Badge, BadgeKind, Count, Empty, Icon, MenuButton, MenuItem, Pager, RelativeTime, SearchField, format, use_toasts},
@@ -18,6 +19,7 @@ pub fn UsersTable(users: RwSignal<Vec<User>>, me: UserId) -> impl IntoView {
     let query = RwSignal::new(String::new());
     let page = RwSignal::new(0_usize);
     let error = RwSignal::new(None::<String>);
+    let storage_of = RwSignal::new(None::<User>);
     let found = Memo::new(move |_| {
         let wanted = query.get().trim().to_lowercase();
         users.with(|users| users.iter().filter(|user| wanted.is_empty() || matches(user, &wanted)).cloned().collect::<Vec<_>>())
@@ -75,7 +77,7 @@ pub fn UsersTable(users: RwSignal<Vec<User>>, me: UserId) -> impl IntoView {
                                 key=|user| (user.id, user.role as u8, user.state as u8, user.last_seen_at)
                                 let:user
                             >
-                                <UserRow user=user me=me change=change />
+                                <UserRow user=user me=me change=change storage_of=storage_of />
                             </For>
                         </tbody>
                     </table>
@@ -83,6 +85,7 @@ pub fn UsersTable(users: RwSignal<Vec<User>>, me: UserId) -> impl IntoView {
             </Show>
             <Pager page=page page_size=PAGE total=Signal::derive(move || found.with(Vec::len)) />
         </section>
+        <UserQuotaDialog target=storage_of />
     }
     .into_any()
 }
@@ -132,7 +135,8 @@ async fn send(users: RwSignal<Vec<User>>, error: RwSignal<Option<String>>, id: U
 }
 
 #[component]
-fn UserRow(user: User, me: UserId, change: Callback<Change>) -> impl IntoView {
+fn UserRow(user: User, me: UserId, change: Callback<Change>, storage_of: RwSignal<Option<User>>) -> impl IntoView {
+    let row = StoredValue::new(user.clone());
     let name = user.display_name().to_owned();
     let id = user.id;
     let (is_admin, disabled, myself) = (user.is_admin(), user.state == UserState::Disabled, id == me);
@@ -187,6 +191,9 @@ fn UserRow(user: User, me: UserId, change: Callback<Change>) -> impl IntoView {
             </td>
             <td class="r actions-col">
                 <MenuButton label=format!("Actions for {name}") small=true>
+                    <MenuItem icon="files" on_choose=move || storage_of.set(Some(row.get_value()))>
+                        "Storage limits"
+                    </MenuItem>
                     <MenuItem icon="shield-check" disabled=myself title=own() on_choose=turn_role>
                         {if is_admin { "Take the administrator role away" } else { "Make administrator" }}
                     </MenuItem>

@@ -1,8 +1,18 @@
 //! The only code that touches the editor and the terminal libraries. Both are JavaScript modules loaded by dynamic import when a
 //! page first needs them; each file here has a half for the browser and one with the same names that does nothing, for the server.
 
+pub mod drafts;
 pub mod monaco;
 pub mod terminal;
+
+#[cfg(target_arch = "wasm32")]
+pub use module::asset_url;
+
+/// Where the build's file of that role is served.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn asset_url(_entry: &str) -> Option<String> {
+    None
+}
 
 #[cfg(target_arch = "wasm32")]
 mod module {
@@ -20,6 +30,11 @@ mod module {
     /// The build's manifest as the page carries it, as JSON text.
     fn manifest() -> Option<String> {
         web_sys::window()?.document()?.get_element_by_id("assets")?.text_content()
+    }
+
+    pub fn asset_url(entry: &str) -> Option<String> {
+        let urls: serde_json::Value = serde_json::from_str(&manifest()?).ok()?;
+        urls.get(entry)?.as_str().filter(|url| !url.is_empty()).map(str::to_owned)
     }
 
     /// Imports the module that the manifest names `entry` and lets it configure itself. The error is a sentence for the person.

@@ -1,6 +1,6 @@
 //! Monaco: editors, open texts ("models", named by their path in the project) and comparisons.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use half::*;
 
@@ -12,6 +12,11 @@ pub enum EditorEvent {
     Dirty { uri: String, dirty: bool },
     /// Ctrl/Cmd+S.
     Save { uri: String },
+    /// The keyboard came to the editor with its widgets, or left it; `uri` is empty while it shows nothing.
+    Focus { uri: String },
+    Blur { uri: String },
+    /// Conflicts of a merge: not decided yet, and all.
+    Merge { open: u32, total: u32 },
     /// 1-based; `selected` counts characters.
     Cursor { uri: String, line: u32, col: u32, selected: u32 },
     /// An entry added with `add_command`; `text` is the selection.
@@ -19,16 +24,50 @@ pub enum EditorEvent {
     Command { id: String, uri: String, text: String, start_line: u32, end_line: u32 },
 }
 
+/// How a text is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelOptions {
+    /// Why it may not be edited; empty where it may.
+    pub read_only: String,
+    pub style: ModelStyle,
+    /// Without what looks at the whole text.
+    pub light: bool,
+}
+
+/// What `.editorconfig` says of the looks of a text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStyle {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insert_spaces: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indent_size: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tab_width: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_line_length: Option<u32>,
+}
+
 /// How a text was taken in.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelInfo {
     pub created: bool,
+    /// As people call it.
     pub language: String,
-    /// `LF` or `CRLF`.
-    pub eol: String,
-    /// Line ends are mixed; the first edit makes them all the same.
-    pub mixed_eol: bool,
+}
+
+/// How a comparison is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiffOptions {
+    pub inline: bool,
+    /// What the two sides are called to those who hear them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<&'static str>,
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -38,7 +77,7 @@ mod half {
     use leptos::web_sys::HtmlElement;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 
-    use super::{EditorEvent, ModelInfo};
+    use super::{DiffOptions, EditorEvent, ModelInfo, ModelOptions};
     use crate::editor::module;
 
     #[wasm_bindgen]
@@ -50,7 +89,9 @@ mod half {
         #[wasm_bindgen(method, js_name = addCommand)]
         fn add_command(this: &Facade, handle: u32, id: &str, label: &str);
         #[wasm_bindgen(method, js_name = openModel)]
-        fn open_model(this: &Facade, handle: u32, uri: &str, text: &str, hint: &str, read_only: bool) -> String;
+        fn open_model(this: &Facade, uri: &str, text: &str, hint: &str, options: &str) -> String;
+        #[wasm_bindgen(method, js_name = tidyModel)]
+        fn tidy_model(this: &Facade, uri: &str, options: &str);
         #[wasm_bindgen(method, js_name = setModelText)]
         fn set_model_text(this: &Facade, uri: &str, text: &str, saved: bool);
         #[wasm_bindgen(method, js_name = getModelText)]
@@ -59,6 +100,8 @@ mod half {
         fn get_model_version(this: &Facade, uri: &str) -> Option<f64>;
         #[wasm_bindgen(method, js_name = markSaved)]
         fn mark_saved(this: &Facade, uri: &str, version: Option<f64>);
+        #[wasm_bindgen(method, js_name = selectedText)]
+        fn selected_text(this: &Facade) -> String;
         #[wasm_bindgen(method, js_name = isDirty)]
         fn is_dirty(this: &Facade, uri: &str) -> bool;
         #[wasm_bindgen(method, js_name = closeModel)]
@@ -66,11 +109,19 @@ mod half {
         #[wasm_bindgen(method, js_name = showModel)]
         fn show_model(this: &Facade, handle: u32, uri: &str) -> bool;
         #[wasm_bindgen(method, js_name = setReadOnly)]
-        fn set_read_only(this: &Facade, uri: &str, read_only: bool);
+        fn set_read_only(this: &Facade, uri: &str, reason: &str);
         #[wasm_bindgen(method, js_name = createDiff)]
         fn create_diff(this: &Facade, el: &HtmlElement, original: &str, modified: &str, path: &str, options: &str) -> u32;
-        #[wasm_bindgen(method, js_name = getModifiedText)]
-        fn get_modified_text(this: &Facade, handle: u32) -> Option<String>;
+        #[wasm_bindgen(method, js_name = createComparison)]
+        fn create_comparison(this: &Facade, el: &HtmlElement, original: &str, uri: &str, options: &str) -> u32;
+        #[wasm_bindgen(method, js_name = createMerge)]
+        fn create_merge(this: &Facade, el: &HtmlElement, pieces: &str, path: &str, on_event: &JsValue) -> u32;
+        #[wasm_bindgen(method, js_name = getMergedText)]
+        fn get_merged_text(this: &Facade, handle: u32) -> Option<String>;
+        #[wasm_bindgen(method, js_name = nextConflict)]
+        fn next_conflict(this: &Facade, handle: u32);
+        #[wasm_bindgen(method)]
+        fn trigger(this: &Facade, handle: u32, action: &str);
         #[wasm_bindgen(method, js_name = setTheme)]
         fn set_theme(this: &Facade, name: &str);
         #[wasm_bindgen(method)]
@@ -119,6 +170,11 @@ mod half {
         with(|f| f.get_model_text(path)).flatten()
     }
 
+    /// What is selected in the editor that has the keyboard; empty when nothing is.
+    pub fn selected_text() -> String {
+        with(Facade::selected_text).unwrap_or_default()
+    }
+
     pub fn model_version(path: &str) -> Option<f64> {
         with(|f| f.get_model_version(path)).flatten()
     }
@@ -135,8 +191,26 @@ mod half {
         let _ = with(|f| f.close_model(path));
     }
 
-    pub fn set_read_only(path: &str, read_only: bool) {
-        let _ = with(|f| f.set_read_only(path, read_only));
+    pub fn set_read_only(path: &str, reason: &str) {
+        let _ = with(|f| f.set_read_only(path, reason));
+    }
+
+    pub fn open_model(path: &str, text: &str, options: &ModelOptions) -> ModelInfo {
+        let options = serde_json::to_string(options).unwrap_or_default();
+        let info = with(|f| f.open_model(path, text, path, &options)).unwrap_or_default();
+        serde_json::from_str(&info).unwrap_or_default()
+    }
+
+    pub fn tidy(path: &str, trim: bool, final_newline: bool) {
+        let _ = with(|f| f.tidy_model(path, &format!("{{\"trim\":{trim},\"finalNewline\":{final_newline}}}")));
+    }
+
+    fn listen(on_event: impl Fn(EditorEvent) + 'static) -> Listener {
+        Listener::new(move |json: String| {
+            if let Ok(event) = serde_json::from_str(&json) {
+                on_event(event);
+            }
+        })
     }
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,11 +218,7 @@ mod half {
 
     impl Editor {
         pub fn create(el: &HtmlElement, on_event: impl Fn(EditorEvent) + 'static) -> Option<Self> {
-            let listener = Listener::new(move |json: String| {
-                if let Ok(event) = serde_json::from_str(&json) {
-                    on_event(event);
-                }
-            });
+            let listener = listen(on_event);
             let handle = with(|f| f.create_editor(el, listener.as_ref()))?;
             LISTENERS.with_borrow_mut(|all| all.insert(handle, listener));
             Some(Self(handle))
@@ -158,9 +228,8 @@ mod half {
             let _ = with(|f| f.add_command(self.0, id, label));
         }
 
-        pub fn open_model(self, path: &str, text: &str, hint: &str, read_only: bool) -> ModelInfo {
-            let info = with(|f| f.open_model(self.0, path, text, hint, read_only)).unwrap_or_default();
-            serde_json::from_str(&info).unwrap_or_default()
+        pub fn trigger(self, action: &str) {
+            let _ = with(|f| f.trigger(self.0, action));
         }
 
         pub fn show(self, path: &str) -> bool {
@@ -194,8 +263,9 @@ mod half {
             with(|f| f.create_diff(el, original, modified, path, &options)).map(Self)
         }
 
-        pub fn modified_text(self) -> Option<String> {
-            with(|f| f.get_modified_text(self.0)).flatten()
+        pub fn with_model(el: &HtmlElement, original: &str, path: &str, options: DiffOptions) -> Option<Self> {
+            let options = serde_json::to_string(&options).unwrap_or_default();
+            with(|f| f.create_comparison(el, original, path, &options)).filter(|handle| *handle != 0).map(Self)
         }
 
         pub fn reveal(self, line: u32, column: u32) {
@@ -210,13 +280,38 @@ mod half {
             let _ = with(|f| f.dispose(self.0));
         }
     }
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Merge(u32);
+
+    impl Merge {
+        pub fn create(el: &HtmlElement, pieces: &str, path: &str, on_event: impl Fn(EditorEvent) + 'static) -> Option<Self> {
+            let listener = listen(on_event);
+            let handle = with(|f| f.create_merge(el, pieces, path, listener.as_ref()))?;
+            LISTENERS.with_borrow_mut(|all| all.insert(handle, listener));
+            Some(Self(handle))
+        }
+
+        pub fn text(self) -> Option<String> {
+            with(|f| f.get_merged_text(self.0)).flatten()
+        }
+
+        pub fn next_conflict(self) {
+            let _ = with(|f| f.next_conflict(self.0));
+        }
+
+        pub fn dispose(self) {
+            let _ = with(|f| f.dispose(self.0));
+            drop(LISTENERS.with_borrow_mut(|all| all.remove(&self.0)));
+        }
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 mod half {
     use leptos::web_sys::HtmlElement;
 
-    use super::{EditorEvent, ModelInfo};
+    use super::{DiffOptions, EditorEvent, ModelInfo, ModelOptions};
 
     /// Loads the editor; quick when it is there already. The error is a sentence for the person.
     pub async fn load() -> Result<(), String> {
@@ -229,12 +324,16 @@ mod half {
     /// Replaces a text as one undoable edit; with `saved` it counts as what is stored.
     pub fn set_model_text(_path: &str, _text: &str, _saved: bool) {}
 
-    /// The text of an open model with its own line ends; `None` when it is not open.
+    /// The text of an open model with one kind of line end; `None` when it is not open.
     pub fn model_text(_path: &str) -> Option<String> {
         None
     }
 
     /// Names the present state of a text, for `mark_saved`.
+    pub fn selected_text() -> String {
+        String::new()
+    }
+
     pub fn model_version(_path: &str) -> Option<f64> {
         None
     }
@@ -249,7 +348,16 @@ mod half {
     /// Forgets a text with its undo history.
     pub fn close_model(_path: &str) {}
 
-    pub fn set_read_only(_path: &str, _read_only: bool) {}
+    /// With the reason, empty where the text may be edited.
+    pub fn set_read_only(_path: &str, _reason: &str) {}
+
+    /// Opens a text, or leaves an open one as it is. Its language follows from the path and the first line.
+    pub fn open_model(_path: &str, _text: &str, _options: &ModelOptions) -> ModelInfo {
+        ModelInfo::default()
+    }
+
+    /// Cuts off blanks at the ends of lines and ends the last line, as one undoable edit.
+    pub fn tidy(_path: &str, _trim: bool, _final_newline: bool) {}
 
     /// An editor in an element. Texts stay open when it is disposed of.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,10 +372,8 @@ mod half {
         /// Adds an entry to the command list and the context menu; choosing it sends `EditorEvent::Command`.
         pub fn add_command(self, _id: &str, _label: &str) {}
 
-        /// Opens a text, or leaves an open one as it is. `hint` is a language or a path.
-        pub fn open_model(self, _path: &str, _text: &str, _hint: &str, _read_only: bool) -> ModelInfo {
-            ModelInfo::default()
-        }
+        /// Runs one of the editor's own commands by its id.
+        pub fn trigger(self, _action: &str) {}
 
         /// Shows an open text where the person left it; false when it is not open.
         pub fn show(self, _path: &str) -> bool {
@@ -294,14 +400,35 @@ mod half {
             None
         }
 
-        /// The right-hand text with its own line ends.
-        pub fn modified_text(self) -> Option<String> {
+        /// With an open text on the right; what is typed there is typed into the file. `None` when it is not open.
+        pub fn with_model(_el: &HtmlElement, _original: &str, _path: &str, _options: DiffOptions) -> Option<Self> {
             None
         }
 
         pub fn reveal(self, _line: u32, _column: u32) {}
 
         pub fn focus(self) {}
+
+        pub fn dispose(self) {}
+    }
+
+    /// A merge: one text that can be edited, conflicts in place with their choices.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Merge(());
+
+    impl Merge {
+        /// `pieces` are those of `text_merge` as JSON; `on_event` gets `EditorEvent::Merge`. `None` before `load` has finished.
+        pub fn create(_el: &HtmlElement, _pieces: &str, _path: &str, _on_event: impl Fn(EditorEvent) + 'static) -> Option<Self> {
+            None
+        }
+
+        /// The text as it stands, with one kind of line end.
+        pub fn text(self) -> Option<String> {
+            None
+        }
+
+        /// Goes to the next conflict that is not decided.
+        pub fn next_conflict(self) {}
 
         pub fn dispose(self) {}
     }

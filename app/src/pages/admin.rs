@@ -7,6 +7,7 @@ use wire::{
     UserId,
     admin::{CheckState, Health},
     jobs::{Job, JobState},
+    quotas::StorageSettings,
     settings::RunSettings,
     users::User,
 };
@@ -18,6 +19,7 @@ use crate::{
         health_card::HealthCard,
         jobs_table::{JobsTable, number_of},
         limits_card::LimitsCard,
+        quota_settings::StorageCard,
         topbar::{Place, Topbar},
         users_table::UsersTable,
     },
@@ -32,11 +34,12 @@ enum Section {
     Users,
     Jobs,
     Runs,
+    Storage,
     Health,
 }
 
 impl Section {
-    const ALL: [Self; 5] = [Self::Overview, Self::Users, Self::Jobs, Self::Runs, Self::Health];
+    const ALL: [Self; 6] = [Self::Overview, Self::Users, Self::Jobs, Self::Runs, Self::Storage, Self::Health];
 
     fn parse(word: Option<&str>) -> Option<Self> {
         match word {
@@ -44,6 +47,7 @@ impl Section {
             Some("users") => Some(Self::Users),
             Some("jobs") => Some(Self::Jobs),
             Some("runs") => Some(Self::Runs),
+            Some("storage") => Some(Self::Storage),
             Some("health") => Some(Self::Health),
             Some(_) => None,
         }
@@ -55,6 +59,7 @@ impl Section {
             Self::Users => "Users",
             Self::Jobs => "Jobs",
             Self::Runs => "Runs",
+            Self::Storage => "Storage",
             Self::Health => "Health",
         }
     }
@@ -65,6 +70,7 @@ impl Section {
             Self::Users => "users",
             Self::Jobs => "list-checks",
             Self::Runs => "square-terminal",
+            Self::Storage => "files",
             Self::Health => "activity",
         }
     }
@@ -75,15 +81,22 @@ impl Section {
             Self::Users => "/admin/users",
             Self::Jobs => "/admin/jobs",
             Self::Runs => "/admin/runs",
+            Self::Storage => "/admin/storage",
             Self::Health => "/admin/health",
         }
     }
 }
 
-type Everything = (Vec<User>, Vec<Job>, Health, RunSettings);
+type Everything = (Vec<User>, Vec<Job>, Health, RunSettings, StorageSettings);
 
 async fn load() -> Result<Everything, ApiError> {
-    Ok((api::admin::users().await?, api::admin::jobs().await?, api::admin::health().await?, api::settings::runs().await?))
+    Ok((
+        api::admin::users().await?,
+        api::admin::jobs().await?,
+        api::admin::health().await?,
+        api::settings::runs().await?,
+        api::quotas::settings().await?,
+    ))
 }
 
 /// Administration: accounts, jobs, limits and health.
@@ -115,11 +128,12 @@ pub fn AdminPage() -> impl IntoView {
 #[component]
 fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoView {
     let me = user.id;
-    let (users, jobs, health, settings) = data;
+    let (users, jobs, health, settings, storage) = data;
     let users = RwSignal::new(users);
     let jobs = RwSignal::new(jobs);
     let health = RwSignal::new(health);
     let settings = RwSignal::new(settings);
+    let storage = RwSignal::new(storage);
     keep_fresh(jobs, health);
     view! {
         <Topbar user=user place=Place::Admin />
@@ -141,6 +155,7 @@ fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoVie
                     Section::Users => view! { <UsersTable users=users me=me /> }.into_any(),
                     Section::Jobs => view! { <JobsTable jobs=jobs /> }.into_any(),
                     Section::Runs => view! { <LimitsCard settings=settings /> }.into_any(),
+                    Section::Storage => view! { <StorageCard settings=storage /> }.into_any(),
                     Section::Health => view! { <HealthCard health=health /> }.into_any(),
                 }}
             </main>
@@ -154,7 +169,7 @@ fn NavItem(item: Section, section: Signal<Section>, jobs: RwSignal<Vec<Job>>, he
     let count = Signal::derive(move || match item {
         Section::Jobs => jobs.with(|jobs| number_of(jobs, |state| !state.is_finished())),
         Section::Health => health.with(|h| i64::try_from(h.checks.iter().filter(|c| c.state == CheckState::Failed).count()).unwrap_or(0)),
-        Section::Overview | Section::Users | Section::Runs => 0,
+        Section::Overview | Section::Users | Section::Runs | Section::Storage => 0,
     });
     let kind = if item == Section::Health { BadgeKind::Bad } else { BadgeKind::Neutral };
     view! {

@@ -10,16 +10,21 @@ use crate::{
     components::{
         ai_chat::AiChat,
         change_review::ChangeReview,
+        checkpoint_dialogs::CheckpointDialogs,
+        checkpoint_panel::CheckpointPanel,
         commands,
         editor_pane::EditorPane,
+        file_compare::FileCompare,
         file_explorer::FileExplorer,
         guard::{Guarded, PageFailed},
-        ide::{Ide, IdeStart, PhonePane},
+        ide::{Ide, IdeStart, PhonePane, SideView},
         ide_status::{IdeNotices, IdeStatus},
         ide_topbar::IdeTopbar,
-        ports_panel, project_feed,
+        outline, ports_panel, presence, project_feed,
         quick_open::QuickOpen,
         run_console::RunConsole,
+        search_panel::SearchPanel,
+        side_view,
         terminal_state,
     },
     live::Live,
@@ -28,7 +33,7 @@ use crate::{
 };
 
 /// A longer list would make the page itself slow to arrive; the browser then reads it after the rest is there.
-const TREE_IN_PAGE_MAX: usize = 3000;
+const TREE_IN_PAGE_MAX: i64 = 3000;
 
 type Loaded = (Project, Option<Tree>, Vec<Run>);
 
@@ -48,10 +53,10 @@ async fn load(id: String) -> Result<Loaded, ApiError> {
     let unknown = |_| ApiError(Problem::new(ErrorCode::NotFound, "This address names no project."));
     let id: ProjectId = id.parse().map_err(unknown)?;
     let project = api::projects::get(id).await?;
-    let tree = api::files::tree(id).await?;
     let runs = api::runs::list(id).await?;
-    let fits = !cfg!(feature = "ssr") || tree.items.len() <= TREE_IN_PAGE_MAX;
-    Ok((project, fits.then_some(tree), runs))
+    let fits = !cfg!(feature = "ssr") || project.file_count <= TREE_IN_PAGE_MAX;
+    let tree = if fits { Some(api::files::tree(id).await?) } else { None };
+    Ok((project, tree, runs))
 }
 
 fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
@@ -66,8 +71,10 @@ fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
 fn ProjectFrame(start: IdeStart) -> impl IntoView {
     let ide = Ide::provide(start, Live::provide(), use_toasts());
     project_feed::follow_project(ide);
+    outline::follow(ide);
     terminal_state::begin(ide);
     ports_panel::follow_ports(ide);
+    presence::follow_people(ide);
     let keys = window_event_listener(ev::keydown, move |event| commands::take_key(ide, &event));
     on_cleanup(move || keys.remove());
     Effect::new(move |_| {
@@ -89,7 +96,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
             class="ide"
             data-side=move || word(ide.side_open.get())
             data-chat=move || word(ide.chat_open.get())
-            data-review=move || ide.review.with(Option::is_some).then_some("open")
+            data-review=move || ide.takes_main().then_some("open")
             data-drawer=move || ide.drawer.get().then_some("open")
             data-phone=phone
             style:--sidebar-w=move || ide.side.css()
@@ -100,9 +107,15 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
             <IdeTopbar />
             <IdeNotices />
             <Rail ide=ide />
-            <section class="side" aria-label="Files">
-                <FileExplorer />
-                <Sash panel=ide.side edge=SashEdge::InlineEnd label="Width of the files" />
+            <section class="side" aria-label=move || ide.side_view.get().label()>
+                <SideSwitch ide=ide />
+                <div class="side-view" hidden=move || ide.side_view.get() != SideView::Files>
+                    <FileExplorer />
+                </div>
+                <div class="side-view" hidden=move || ide.side_view.get() != SideView::Search>
+                    <SearchPanel />
+                </div>
+                <Sash panel=ide.side edge=SashEdge::InlineEnd label="Width of the side area" />
             </section>
             <Main ide=ide />
             <div class="chat-area">
@@ -114,12 +127,15 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
             <div class="sr" aria-live="polite">{move || ide.announcement.get()}</div>
         </div>
         <QuickOpen />
+        <CheckpointDialogs />
     }
 }
 
 #[component]
 fn Main(ide: Ide) -> impl IntoView {
     let reviewing = move || ide.review.with(Option::is_some);
+    let in_the_past = move || ide.checkpoints.open.get();
+    let comparing = move || ide.files.comparison.with(Option::is_some);
     view! {
         <main
             class="main"
@@ -128,11 +144,17 @@ fn Main(ide: Ide) -> impl IntoView {
             data-console=move || if ide.console_open.get() { "open" } else { "closed" }
             on:pointerdown=move |_| ide.drawer.set(false)
         >
-            <div class="main-pane" hidden=reviewing>
+            <div class="main-pane" hidden=move || ide.takes_main() || comparing()>
                 <EditorPane />
+            </div>
+            <div class="main-pane" hidden=move || ide.takes_main() || !comparing()>
+                <FileCompare ide=ide />
             </div>
             <div class="main-pane" hidden=move || !reviewing()>
                 <ChangeReview />
+            </div>
+            <div class="main-pane" hidden=move || !in_the_past()>
+                <CheckpointPanel />
             </div>
             <div class="console-area">
                 <RunConsole />
@@ -145,10 +167,9 @@ fn Main(ide: Ide) -> impl IntoView {
 #[component]
 fn Rail(ide: Ide) -> impl IntoView {
     let waiting = Signal::derive(move || i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
-    let files = move |_| {
-        ide.close_review();
-        commands::toggle_side(ide);
-    };
+    let side = move |view: SideView| move |_| side_view::toggle(ide, view);
+    let side_current =
+        move |view: SideView| move || (ide.side_open.get() && !ide.takes_main() && ide.side_view.get() == view).then_some("true");
     let review_label = move || match waiting.get() {
         0 => "Review, nothing waits".to_owned(),
         count => format!("Review, {} open", crate::ui::format::counted(count, "change", "changes")),
@@ -160,11 +181,19 @@ fn Rail(ide: Ide) -> impl IntoView {
             commands::Command::OpenReview.run(ide);
         }
     };
-    let files_current = move || (ide.side_open.get() && ide.review.with(Option::is_none)).then_some("true");
     view! {
         <nav class="rail" aria-label="Side panels">
-            <button type="button" aria-label="Files" title="Files (Ctrl B)" aria-current=files_current on:click=files>
+            <button type="button" aria-label="Files" title="Files (Ctrl B)" aria-current=side_current(SideView::Files) on:click=side(SideView::Files)>
                 <Icon name="files" />
+            </button>
+            <button
+                type="button"
+                aria-label="Search"
+                title="Search (Ctrl Shift F)"
+                aria-current=side_current(SideView::Search)
+                on:click=side(SideView::Search)
+            >
+                <Icon name="search" />
             </button>
             <button
                 type="button"
@@ -178,6 +207,15 @@ fn Rail(ide: Ide) -> impl IntoView {
                     <Count value=waiting kind=BadgeKind::Agent />
                 </Show>
             </button>
+            <button
+                type="button"
+                aria-label="Checkpoints"
+                title="Checkpoints (F8)"
+                aria-current=move || ide.checkpoints.open.get().then_some("true")
+                on:click=move |_| commands::Command::ShowCheckpoints.run(ide)
+            >
+                <Icon name="history" />
+            </button>
             <span class="grow"></span>
             <a href=format!("/projects/{}/settings", ide.project_id) aria-label="Project settings" title="Project settings" data-goto="project-settings">
                 <Icon name="file-cog" />
@@ -186,6 +224,28 @@ fn Rail(ide: Ide) -> impl IntoView {
                 <Icon name="settings" />
             </a>
         </nav>
+    }
+}
+
+/// On a phone, which has no rail, the views of the side area are chosen above them.
+#[component]
+fn SideSwitch(ide: Ide) -> impl IntoView {
+    view! {
+        <div class="seg side-switch" role="group" aria-label="View">
+            {[SideView::Files, SideView::Search]
+                .map(|view| {
+                    view! {
+                        <button
+                            type="button"
+                            aria-pressed=move || if ide.side_view.get() == view { "true" } else { "false" }
+                            on:click=move |_| ide.side_view.set(view)
+                        >
+                            {view.label()}
+                        </button>
+                    }
+                })
+                .collect_view()}
+        </div>
     }
 }
 

@@ -80,6 +80,38 @@ pub fn relative(at: Micros, now: Micros) -> String {
     }
 }
 
+/// The day as `2026-11-22` and the time as `14:05`, on the person's own clock.
+fn local(at: Micros) -> (String, String) {
+    #[cfg(target_arch = "wasm32")]
+    {
+        let date = js_sys::Date::new(&leptos::wasm_bindgen::JsValue::from_f64(at.0 as f64 / 1000.0));
+        let day = format!("{:04}-{:02}-{:02}", date.get_full_year(), date.get_month() + 1, date.get_date());
+        (day, format!("{:02}:{:02}", date.get_hours(), date.get_minutes()))
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let text = at.to_rfc3339();
+        (text.get(..10).unwrap_or_default().to_owned(), text.get(11..16).unwrap_or_default().to_owned())
+    }
+}
+
+/// `14:05`.
+pub fn clock(at: Micros) -> String {
+    local(at).1
+}
+
+/// `Today`, `Yesterday`, or the date.
+pub fn day(at: Micros, now: Micros) -> String {
+    let day = local(at).0;
+    if day == local(now).0 {
+        "Today".to_owned()
+    } else if day == local(now.plus_seconds(-86_400)).0 {
+        "Yesterday".to_owned()
+    } else {
+        day
+    }
+}
+
 /// A time relative to now, exact on hover.
 #[component]
 pub fn RelativeTime(at: Micros, #[prop(default = "t3 nowrap")] class: &'static str) -> impl IntoView {
@@ -123,6 +155,15 @@ mod tests {
         assert_eq!(relative(at, at.plus_seconds(200)), "3 min ago");
         assert_eq!(relative(at, at.plus_seconds(2 * 86_400)), "2 days ago");
         assert_eq!(relative(at, at.plus_seconds(30 * 86_400)), "2026-11-21");
+    }
+
+    #[test]
+    fn days_are_named_while_they_are_near() {
+        let now = Micros(1_795_294_511_000_000);
+        assert_eq!(clock(now), "20:55");
+        assert_eq!(day(now.plus_seconds(-3600), now), "Today");
+        assert_eq!(day(now.plus_seconds(-86_400), now), "Yesterday");
+        assert_eq!(day(now.plus_seconds(-3 * 86_400), now), "2026-11-18");
     }
 
     #[test]

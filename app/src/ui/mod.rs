@@ -21,6 +21,7 @@ pub mod tabs;
 pub mod theme;
 pub mod toast;
 pub mod tree;
+pub mod typeahead;
 
 pub use badge::{Badge, BadgeKind, Count};
 pub use banner::{Banner, ErrorSummary};

@@ -18,7 +18,7 @@ pub struct PaletteGroup {
     pub entries: Vec<PaletteEntry>,
 }
 
-/// Files, commands, then *Ask the agent*. The owner filters: `groups` follows `query`. The first row is selected.
+/// Files, commands, then *Ask the agent*, or symbols. The owner filters: `groups` follows `query`. The first row is selected.
 #[component]
 pub fn Palette(
     open: RwSignal<bool>,
@@ -168,7 +168,15 @@ pub fn Palette(
                 </span>
                 <span class="desk">
                     <kbd>">"</kbd>
-                    "commands only"
+                    "commands"
+                </span>
+                <span class="desk">
+                    <kbd>"@"</kbd>
+                    "symbols"
+                </span>
+                <span class="desk">
+                    <kbd>":"</kbd>
+                    "line"
                 </span>
             </div>
         </dialog>
@@ -179,7 +187,7 @@ pub fn Palette(
 /// The label with the letters of the query in bold: together where they stand together, else one by one.
 fn marked(label: &str, query: &str) -> impl IntoView + use<> {
     let piece = |(hit, text): (bool, String)| if hit { view! { <b>{text}</b> }.into_any() } else { text.into_any() };
-    split_hits(label, query.trim_start_matches('>').trim()).into_iter().map(piece).collect_view()
+    split_hits(label, query.trim_start_matches(['>', '@']).trim()).into_iter().map(piece).collect_view()
 }
 
 fn split_hits(label: &str, query: &str) -> Vec<(bool, String)> {

@@ -34,18 +34,26 @@ pub struct Tokens {
     pub user: User,
 }
 
+/// What is said of something that is no e-mail address.
+pub const NO_EMAIL: &str = "This is not an e-mail address. Write it like name@example.org.";
+
+/// Whether a text can be an e-mail address; only a message to it would prove more.
+pub fn is_email(text: &str) -> bool {
+    let plausible = text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.') && !host.ends_with('.')
+    });
+    plausible && text.len() <= limits::EMAIL_MAX && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
 impl Register {
     /// Every refused field at once, with a sentence to show beside it.
     pub fn validate(&self) -> Vec<FieldError> {
         let mut fields = Vec::new();
         let email = self.email.trim();
-        let plausible = email.split_once('@').is_some_and(|(name, host)| {
-            !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.') && !host.ends_with('.')
-        });
         if email.is_empty() {
             fields.push(FieldError::new("email", "Enter your e-mail address."));
-        } else if !plausible || email.len() > limits::EMAIL_MAX || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            fields.push(FieldError::new("email", "This is not an e-mail address. Write it like name@example.org."));
+        } else if !is_email(email) {
+            fields.push(FieldError::new("email", NO_EMAIL));
         }
         let name = self.username.trim();
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

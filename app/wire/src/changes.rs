@@ -4,6 +4,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ChangeSetId, FieldError, HunkId, Micros, TurnId, users::UserRef};
 
+/// What made a change set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeOrigin {
+    /// A turn of the agent.
+    #[default]
+    Agent,
+    /// A person, by replacing what a search finds.
+    Replace,
+}
+
+/// What a review is opened by: the turn that proposes, or the change set itself where no turn made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReviewKey {
+    Turn(TurnId),
+    Set(ChangeSetId),
+}
+
+impl From<TurnId> for ReviewKey {
+    fn from(turn: TurnId) -> Self {
+        Self::Turn(turn)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeAction {
@@ -105,15 +130,28 @@ pub struct ChangedFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangeSet {
     pub change_set_id: ChangeSetId,
-    pub turn_id: TurnId,
+    /// `None` where no turn made it.
+    pub turn_id: Option<TurnId>,
+    #[serde(default)]
+    pub origin: ChangeOrigin,
+    /// What it does in a few words; empty for those of the agent.
+    #[serde(default)]
+    pub title: String,
+    /// Who made it, where that was a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<UserRef>,
     pub state: ChangeSetState,
-    /// The project revision that the agent started from.
+    /// The project revision that it started from.
     pub base_revision: i64,
     pub created_at: Micros,
     pub files: Vec<ChangedFile>,
 }
 
 impl ChangeSet {
+    pub fn review_key(&self) -> ReviewKey {
+        self.turn_id.map_or(ReviewKey::Set(self.change_set_id), ReviewKey::Turn)
+    }
+
     pub fn open_hunks(&self) -> usize {
         self.files.iter().flat_map(|f| &f.hunks).filter(|h| h.state.is_open()).count()
     }

@@ -135,7 +135,9 @@ pub enum EventKind {
     },
     ChangeSetChanged {
         change_set_id: ChangeSetId,
-        turn_id: TurnId,
+        /// `None` where no turn made it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn_id: Option<TurnId>,
         state: ChangeSetState,
         open_hunks: i64,
     },
@@ -276,6 +278,8 @@ pub enum EventKind {
         error: Option<String>,
     },
     SessionEnded {},
+    /// The reader may not follow this stream any more. It has no number in the log and is the stream's last event.
+    AccessEnded {},
 }
 
 impl EventKind {

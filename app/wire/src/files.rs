@@ -257,6 +257,13 @@ pub struct Upload {
     pub expires_at: Micros,
 }
 
+/// One file of a batch: where it goes and what it is based on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchItem {
+    pub path: String,
+    pub base: Base,
+}
+
 /// What became of one file of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]

@@ -13,8 +13,10 @@ pub const PATH_SEGMENT_MAX: usize = 255;
 pub const PATH_MAX: usize = 4096;
 /// One file, the default of `STORAGE_FILE_SIZE_LIMIT`.
 pub const FILE_MAX: u64 = 100 * 1024 * 1024;
-/// Above this the editor opens a file read-only.
-pub const EDITOR_MAX: u64 = 5 * 1024 * 1024;
+/// Up to here the editor takes text; what is larger is shown by ranges.
+pub const EDITOR_MAX: u64 = 20 * 1024 * 1024;
+/// Above this the editor leaves out what looks at the whole text: colours, folding, word lists.
+pub const EDITOR_LIGHT: u64 = 5 * 1024 * 1024;
 
 pub const PROJECT_FILES_MAX: i64 = 200_000;
 pub const PROJECT_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;

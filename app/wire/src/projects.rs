@@ -2,16 +2,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{FieldError, JobId, Micros, ProjectId, limits, users::UserRef};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
+    /// Only owners enter; other members keep their roles for when it is shared again.
     Private,
+    /// Its members.
     Shared,
+    /// Everybody who is signed in may read it; its members may do what their roles say.
     Public,
 }
 
 /// What a member may do. Ordered: each role may do all that the ones before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectRole {
     Viewer,
@@ -50,6 +53,9 @@ pub struct CreateProject {
     pub name: String,
     #[serde(default)]
     pub description: String,
+    /// `local` or `s3`; the server's default where nothing is said.
+    #[serde(default)]
+    pub storage_backend: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -58,6 +64,9 @@ pub struct UpdateProject {
     pub name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
+    /// Only owners may change it.
+    #[serde(default)]
+    pub visibility: Option<Visibility>,
 }
 
 /// The answer to an import: a project that fills while the job runs; it disappears if the archive is refused.

@@ -23,8 +23,16 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("DB_POOL_SIZE", "10", "database connections"),
     ("REDIS_URL", "", "redis://host:port/number; carries live events, wake-ups and cancels between processes; empty within one process"),
     ("RQ_REDIS_URL", "", "another Redis for wake-ups and cancels alone; empty for the one of REDIS_URL"),
+    ("STORAGE_BACKEND", "local", "where the files of new projects go: local or s3; the other is offered too if it is set up"),
     ("STORAGE_LOCAL_PATH", "", "folder for file content, which all processes share; empty for DATA_DIR/blobs"),
+    ("AWS_S3_BUCKET", "", "bucket for file content; empty for no S3 storage"),
+    ("AWS_S3_REGION", "us-east-1", "region of the bucket"),
+    ("AWS_S3_ENDPOINT_URL", "", "address of an S3 server other than Amazon's, such as http://minio:9000"),
+    ("AWS_ACCESS_KEY_ID", "", "access key for the bucket; empty for the role of the machine"),
+    ("AWS_SECRET_ACCESS_KEY", "", "secret of the access key"),
+    ("STORAGE_CACHE_SIZE", "2GB", "copies of S3 content on this machine's disk, in DATA_DIR/s3-cache, that make reading fast"),
     ("STORAGE_FILE_SIZE_LIMIT", "100MB", "largest single file"),
+    ("STORAGE_RETENTION_DAYS", "90", "days that earlier versions and deleted files are kept, unless an administrator chooses otherwise"),
     ("JWT_SECRET_KEY", "", "signs access tokens; required in production, 32 characters or more"),
     ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "15", "life of an access token"),
     ("JWT_REFRESH_TOKEN_EXPIRE_DAYS", "7", "life of a session without use"),
@@ -49,7 +57,7 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
 ];
 
 /// Settings whose value is never printed.
-pub const SECRETS: &[&str] = &["JWT_SECRET_KEY", "OPENAI_API_KEY"];
+pub const SECRETS: &[&str] = &["JWT_SECRET_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"];
 
 /// The layers merged, each value with the name of the layer that won.
 pub struct Sources(Figment);

@@ -79,6 +79,32 @@ fn sizes_and_networks_are_read() {
 }
 
 #[test]
+fn s3_storage_is_named_whole_or_not_at_all() {
+    let secret = ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789");
+    let config = load(&[secret]).unwrap();
+    assert!(config.storage.s3.is_none() && config.storage.default == blobs::Backend::Local);
+    let key = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let s3 = [("STORAGE_BACKEND", "s3"), ("AWS_S3_BUCKET", "files"), ("AWS_S3_ENDPOINT_URL", "http://minio:9000")];
+    let config = load(&[&[secret], &key[..], &s3[..]].concat()).unwrap();
+    assert_eq!(config.storage.default, blobs::Backend::S3);
+    let found = config.storage.s3.clone().unwrap();
+    assert_eq!((found.bucket.as_str(), found.region.as_str(), found.cache_size), ("files", "us-east-1", 2 << 30));
+    assert!(!config.describe().contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+
+    for (wrong, name) in [
+        (&[("STORAGE_BACKEND", "s3")][..], "AWS_S3_BUCKET"),
+        (&[("STORAGE_BACKEND", "ftp")], "STORAGE_BACKEND"),
+        (&[("AWS_S3_BUCKET", "a/b")], "AWS_S3_BUCKET"),
+        (&[("AWS_S3_BUCKET", "files"), ("AWS_ACCESS_KEY_ID", "id")], "AWS_SECRET_ACCESS_KEY"),
+        (&[("AWS_S3_BUCKET", "files"), ("AWS_SECRET_ACCESS_KEY", "hunter2")], "AWS_ACCESS_KEY_ID"),
+        (&[("AWS_S3_ENDPOINT_URL", "minio:9000")], "AWS_S3_ENDPOINT_URL"),
+    ] {
+        let refused = load(&[&[secret], wrong].concat()).unwrap_err();
+        assert!(refused.0.len() == 1 && refused.0[0].name == name, "{name}: {refused}");
+    }
+}
+
+#[test]
 fn worker_settings_are_read_and_checked() {
     let secret = ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789");
     let config = load(&[secret]).unwrap();

@@ -3,11 +3,15 @@
 use std::ops::Range;
 
 use axum::{
+    Json,
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use domain::{Error, files::Precondition};
+use domain::{
+    Error,
+    files::{Precondition, Put},
+};
 use tokio_util::io::ReaderStream;
 use wire::files::Entry;
 
@@ -65,6 +69,17 @@ pub fn send(entry: &Entry, part: Option<Range<u64>>, reader: blobs::Reader) -> R
     response
 }
 
+/// An archive that is made while it is sent, so that its size is not known.
+pub fn send_archive(name: &str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    put(headers, header::CONTENT_TYPE, "application/zip");
+    put(headers, header::CONTENT_DISPOSITION, &disposition(name));
+    put(headers, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'");
+    put(headers, header::CACHE_CONTROL, "private, no-store");
+    response
+}
+
 pub fn not_modified(entry: &Entry) -> Response {
     let mut response = StatusCode::NOT_MODIFIED.into_response();
     describe(response.headers_mut(), entry);
@@ -101,6 +116,13 @@ fn disposition(name: &str) -> String {
     let keep = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~');
     let full: String = name.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
     format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{full}")
+}
+
+/// What a write made: 201 for a new file, 200 for a new version.
+pub fn tell_saved(put: Put) -> Response {
+    let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
+    let headers = [(header::ETAG, etag(&put.entry)), (HeaderName::from_static("x-file-version"), put.entry.version.to_string())];
+    (status, headers, Json(put.entry)).into_response()
 }
 
 /// `If-None-Match: *` makes a new file, `If-Match: "<etag>"` replaces that content.

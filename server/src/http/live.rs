@@ -23,7 +23,7 @@ use super::{
     routes::{Access, Routes},
 };
 
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Streams on one connection.
 const MOST: usize = 32;
 
@@ -135,7 +135,8 @@ fn frame(
 }
 
 fn write_event(event: &Event, positions: &mut [Position], many: bool) -> SseEvent {
-    if let Some(position) = positions.iter_mut().find(|(stream, _)| *stream == event.stream) {
+    // What is not in the log has no number to go on from.
+    if let Some(position) = positions.iter_mut().find(|(stream, _)| *stream == event.stream && event.seq > 0) {
         position.1 = event.seq;
     }
     let id = if many {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Work,
-    jobs::{AgentTurn, Import, SandboxExec, Terminal},
+    jobs::{AgentTurn, Cleanup, Export, GitImport, Import, MoveStorage, SandboxExec, Terminal},
     task::{Outcome, Task},
 };
 
@@ -26,6 +26,10 @@ const JOBS: &[(JobKind, &dyn Job)] = &[
     (JobKind::Codegen, &SandboxExec),
     (JobKind::Terminal, &Terminal),
     (JobKind::Import, &Import),
+    (JobKind::GitImport, &GitImport),
+    (JobKind::Export, &Export),
+    (JobKind::MoveStorage, &MoveStorage),
+    (JobKind::Cleanup, &Cleanup),
 ];
 
 /// `Unavailable` for a kind that this program has no body for; the runner turns that into a failed job.

@@ -35,6 +35,8 @@ const TELL_EVERY: Duration = Duration::from_millis(300);
 const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 /// A checkout that nothing has used for so long is made again when it is needed.
 const KEEP_UNUSED: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How often it is looked whether the hourly cleanup is due.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(300);
 const REAP_EVERY: Duration = Duration::from_secs(5);
 /// How often running jobs are asked whether another process wants them to stop.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -108,6 +110,7 @@ impl Worker {
             never = self.reap_now_and_then() => match never {},
             never = self.ask_for_cancels(&pool) => match never {},
             never = self.clean_now_and_then() => match never {},
+            never = self.schedule_cleaning() => match never {},
             never = self.count_jobs(&pool) => match never {},
         }
         if !stop.is_cancelled() {
@@ -168,6 +171,15 @@ impl Worker {
             match agent::clean_workspaces(&system, self.work.sandbox.workspaces(), KEEP_UNUSED, self.work.work_dir_size).await {
                 Ok(cleaned) => tracing::info!(?cleaned, "unused checkouts were removed"),
                 Err(error) => tracing::warn!(%error, "unused checkouts could not be removed"),
+            }
+        }
+    }
+
+    async fn schedule_cleaning(&self) -> Infallible {
+        loop {
+            sleep(SCHEDULE_EVERY).await;
+            if let Err(error) = domain::storage::schedule_cleaning(&Ctx::system(&self.work.services)).await {
+                tracing::error!(%error, "the cleanup could not be queued");
             }
         }
     }
@@ -243,8 +255,10 @@ async fn tell_lost(work: &Work, kind: JobKind, payload: &serde_json::Value) -> R
 async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, hand_back: CancellationToken) {
     let span = tracing::info_span!("job", job.id = %job.id, job.kind = job.kind.as_str(), job.attempt = job.attempt);
     let recorded = async {
-        let Some(user) = job.user.clone() else {
-            return conclude(&work, &job, Outcome::Failed(NO_ACCOUNT.to_owned())).await;
+        let ctx = match job.user.clone() {
+            Some(user) => Ctx::for_job(&work.services, user, job.id),
+            None if job.kind.is_of_system() => Ctx::system(&work.services),
+            None => return conclude(&work, &job, Outcome::Failed(NO_ACCOUNT.to_owned())).await,
         };
         let running = work.services.signals.register(job.id.0);
         let stop = Stop::new(running.token.clone());
@@ -252,7 +266,7 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
             stop.stop(Why::Asked);
         }
         let (progress, reports) = watch::channel((0, 0));
-        let task = Task { ctx: Ctx::for_job(&work.services, user, job.id), job, stop, progress };
+        let task = Task { ctx, job, stop, progress };
         let started = std::time::Instant::now();
         let outcome = tokio::select! {
             outcome = do_work(&work, &task) => outcome,

@@ -52,7 +52,7 @@ impl Stop {
 /// One attempt at a job.
 pub struct Task {
     pub job: Claimed,
-    /// The rights of whoever asked for the job.
+    /// The rights of whoever asked for the job, or the server's own where nobody did.
     pub ctx: Ctx,
     pub stop: Stop,
     /// How far it is, as (done, total) in the job's own unit.

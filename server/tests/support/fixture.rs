@@ -10,19 +10,15 @@ pub async fn project(owner: &Caller, name: &str) -> String {
     owner.post("/api/projects", &json!({ "name": name })).await.expect(201).id()
 }
 
-/// Makes somebody a member.
+/// Makes somebody a member, as an invitation would.
 pub async fn member(app: &TestApp, project: &str, user: &Caller, role: wire::projects::ProjectRole) {
-    const ADD: &str = "INSERT INTO project_members (project_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)";
     let (project, user): (wire::ProjectId, _) = (project.parse().unwrap(), user.user.as_ref().unwrap().id);
-    let role = store::Word(role);
-    match &app.services.db {
-        store::Db::Sqlite { write, .. } => {
-            sqlx::query(ADD).bind(project).bind(user).bind(role).bind(0_i64).execute(write).await.unwrap();
-        }
-        store::Db::Postgres(pool) => {
-            sqlx::query(ADD).bind(project).bind(user).bind(role).bind(0_i64).execute(pool).await.unwrap();
-        }
+    let mut tx = app.services.db.begin().await.unwrap();
+    store::members::put(&mut tx, project, user, role, wire::Micros(0)).await.unwrap();
+    if store::projects::visibility(&mut tx, project).await.unwrap() == Some(wire::projects::Visibility::Private) {
+        store::members::set_visibility(&mut tx, project, wire::projects::Visibility::Shared).await.unwrap();
     }
+    let _committed = tx.commit().await.unwrap();
 }
 
 /// A new file; answers its etag.

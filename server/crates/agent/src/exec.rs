@@ -5,7 +5,7 @@ mod rules;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Ctx, Error, network, runs};
+use domain::{Ctx, Error, files::Maker, network, runs};
 use sandbox::{EgressPolicy, Finished, Limits, Network, Refused, RunDir, Sandbox, Spec, shell};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -126,7 +126,7 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
     }
     let workspaces = bench.sandbox.workspaces();
     let prepared = tokio::select! {
-        prepared = bench.keeper.hold(ctx, run.project_id, Origin::Run) => prepared,
+        prepared = bench.keeper.hold(ctx, run.project_id, Maker { origin: Origin::Run, cause: Some(run.id.0) }) => prepared,
         () = cancel.cancelled() => return Executed::never_started(run.id).finish(ctx, Vec::new()).await,
     };
     let mut hold = match prepared {

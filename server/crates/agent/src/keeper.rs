@@ -12,7 +12,7 @@ use std::{
 
 use domain::{
     Ctx, Services,
-    files::{self, Committed},
+    files::{self, Committed, Maker},
 };
 use sandbox::{Collision, InUse, WorkspaceError, Workspaces};
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use wire::{ProjectId, event::Stream, files::Origin, runs::RunChange};
+use wire::{ProjectId, event::Stream, runs::RunChange};
 
 use self::{
     books::{Account, sentences},
@@ -65,7 +65,7 @@ struct Books {
 struct Holder {
     id: u64,
     ctx: Ctx,
-    origin: Origin,
+    maker: Maker,
     account: Account,
     notices: mpsc::Sender<String>,
 }
@@ -95,20 +95,20 @@ impl Keeper {
 
     /// Brings the checkout up to date for a command that the caller is about to run there. Waits for commands on branches of the
     /// project where something has to change below them.
-    pub async fn hold(&self, ctx: &Ctx, project: ProjectId, origin: Origin) -> Result<Hold, SyncError> {
-        let workspaces = &self.inner.workspaces;
+    pub async fn hold(&self, ctx: &Ctx, project: ProjectId, maker: impl Into<Maker>) -> Result<Hold, SyncError> {
+        let (workspaces, maker) = (&self.inner.workspaces, maker.into());
         let in_use = workspaces.in_use(project.0);
         let kept = self.kept(project);
         loop {
             let exchange = workspaces.lock_exchange(project.0).await;
             // What the others did until now is theirs.
-            if let Some((author, origin)) = kept.newest() {
-                self.settle_or_tell(&kept, &author, origin).await;
+            if let Some((author, maker)) = kept.newest() {
+                self.settle_or_tell(&kept, &author, maker).await;
             }
             match workspace::lay_out(ctx, workspaces, project).await {
                 Ok(laid) => {
                     kept.tell(sentences(&Saved::default(), &laid.collisions));
-                    let (id, notices) = kept.admit(ctx, origin);
+                    let (id, notices) = kept.admit(ctx, maker);
                     self.follow(&kept);
                     return Ok(Hold { keeper: self.clone(), kept, id, revision: laid.revision, notices, account: None, _in_use: in_use });
                 }
@@ -137,14 +137,15 @@ impl Keeper {
     }
 
     /// Saves what is on the disk as the author's, then lays out what is newer in the project. Needs the exchange lock.
-    async fn settle(&self, kept: &Kept, author: &Ctx, origin: Origin) -> Result<Settled, SyncError> {
+    async fn settle(&self, kept: &Kept, author: &Ctx, maker: Maker) -> Result<Settled, SyncError> {
         let (workspaces, project) = (&self.inner.workspaces, kept.project);
         let mut settled = Settled::default();
         for _ in 0..PASSES {
-            let saved = workspace::save_disk(author, workspaces, project, origin).await?;
+            let saved = workspace::save_disk(author, workspaces, project, maker).await?;
             kept.book(&saved);
             settled.saved.too_large = saved.too_large;
             settled.saved.conflicts = saved.conflicts;
+            settled.saved.refused = saved.refused;
             settled.saved.written.extend(saved.written);
             match workspace::lay_out(author, workspaces, project).await {
                 Ok(laid) => {
@@ -172,8 +173,8 @@ impl Keeper {
     }
 
     /// False if it has to be tried again soon.
-    async fn settle_or_tell(&self, kept: &Kept, author: &Ctx, origin: Origin) -> bool {
-        match self.settle(kept, author, origin).await {
+    async fn settle_or_tell(&self, kept: &Kept, author: &Ctx, maker: Maker) -> bool {
+        match self.settle(kept, author, maker).await {
             Ok(settled) => !settled.is_behind,
             Err(error) => {
                 tracing::warn!(project.id = %kept.project, %error, "what commands changed could not be saved");
@@ -205,11 +206,11 @@ impl Hold {
     /// command's files stay on the disk, and `changes` says what had been saved before. `notices` ends when all were received.
     pub async fn finish(&mut self) -> Result<Committed, SyncError> {
         let workspaces = &self.keeper.inner.workspaces;
-        let own = self.kept.books().holders.iter().find(|h| h.id == self.id).map(|h| (h.ctx.clone(), h.origin));
+        let own = self.kept.books().holders.iter().find(|h| h.id == self.id).map(|h| (h.ctx.clone(), h.maker));
         let settled = match own {
-            Some((ctx, origin)) => {
+            Some((ctx, maker)) => {
                 let _exchange = workspaces.lock_exchange(self.kept.project.0).await;
-                self.keeper.settle(&self.kept, &ctx, origin).await
+                self.keeper.settle(&self.kept, &ctx, maker).await
             }
             None => Ok(Settled::default()),
         };
@@ -219,7 +220,7 @@ impl Hold {
         settled?;
         let account = self.account.get_or_insert_default();
         let revision = workspaces.revision(self.kept.project.0).unwrap_or(self.revision);
-        Ok(Committed { revision, written: account.changes(), conflicts: account.failures() })
+        Ok(Committed { revision, written: account.changes(), conflicts: account.failures(), refused: Vec::new() })
     }
 }
 
@@ -234,16 +235,16 @@ impl Kept {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newest(&self) -> Option<(Ctx, Origin)> {
-        self.books().holders.last().map(|holder| (holder.ctx.clone(), holder.origin))
+    fn newest(&self) -> Option<(Ctx, Maker)> {
+        self.books().holders.last().map(|holder| (holder.ctx.clone(), holder.maker))
     }
 
-    fn admit(&self, ctx: &Ctx, origin: Origin) -> (u64, mpsc::Receiver<String>) {
+    fn admit(&self, ctx: &Ctx, maker: Maker) -> (u64, mpsc::Receiver<String>) {
         let (sender, notices) = mpsc::channel(NOTICES);
         let mut books = self.books();
         let id = books.next_id;
         books.next_id += 1;
-        books.holders.push(Holder { id, ctx: ctx.clone(), origin, account: Account::default(), notices: sender });
+        books.holders.push(Holder { id, ctx: ctx.clone(), maker, account: Account::default(), notices: sender });
         (id, notices)
     }
 
@@ -267,7 +268,7 @@ impl Kept {
 
     fn book_failures(&self, saved: &Saved) {
         for holder in &mut self.books().holders {
-            holder.account.set_failures(saved.conflicts.iter().chain(&saved.too_large));
+            holder.account.set_failures(saved.conflicts.iter().chain(saved.refused.iter().map(|(path, _)| path)).chain(&saved.too_large));
         }
     }
 
@@ -325,12 +326,12 @@ async fn follow(keeper: Keeper, kept: Arc<Kept>, stop: CancellationToken) {
 async fn round(keeper: &Keeper, kept: &Kept, disk: bool) -> bool {
     let workspaces = &keeper.inner.workspaces;
     let _exchange = workspaces.lock_exchange(kept.project.0).await;
-    let Some((author, origin)) = kept.newest() else { return true };
+    let Some((author, maker)) = kept.newest() else { return true };
     if !disk && !is_behind(&author, workspaces, kept.project).await {
         // The signal was about something else, or about what came from here.
         return true;
     }
-    keeper.settle_or_tell(kept, &author, origin).await
+    keeper.settle_or_tell(kept, &author, maker).await
 }
 
 async fn is_behind(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> bool {

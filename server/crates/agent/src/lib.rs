@@ -4,6 +4,7 @@
 mod ask;
 mod branch;
 mod cleanup;
+mod clone;
 mod context;
 mod driver;
 mod exec;
@@ -20,6 +21,7 @@ mod workspace;
 
 pub use branch::Branch;
 pub use cleanup::{CleanedUp, clean_workspaces};
+pub use clone::clone_repository;
 pub use driver::{Deps, Outcome, run_turn};
 pub use exec::{Bench, Executed, Order, execute, run_in_checkout};
 pub use keeper::{Hold, Keeper};

@@ -10,14 +10,15 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    Ctx, Error, Services,
+    Ctx, Error,
     changes::ProposedFile,
-    files::{self, Committed, ManifestEntry, WorkChange},
+    files::{self, Committed, Maker, ManifestEntry, WorkChange},
+    storage::{self, Blobs},
 };
 use futures::StreamExt;
 use sandbox::{BranchAction, BytesSource, Changes, Collision, EntryKind, SavedFile, TreeEntry, WorkspaceError, Workspaces};
 use tokio::io::AsyncRead;
-use wire::{ProjectId, changes::ChangeSet, chat::Turn, files::Origin, runs::RunChange};
+use wire::{ProjectId, changes::ChangeSet, chat::Turn, runs::RunChange};
 
 /// How long a sync waits for commands on branches of the project.
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
@@ -55,12 +56,12 @@ impl SyncError {
     }
 }
 
-struct BlobSource(Arc<Services>);
+struct BlobSource(Arc<dyn Blobs>);
 
 #[async_trait]
 impl BytesSource for BlobSource {
     async fn open(&self, sha256: &str) -> io::Result<Pin<Box<dyn AsyncRead + Send>>> {
-        self.0.blobs.open(sha256).await.map_err(io::Error::other)
+        self.0.open(sha256).await.map_err(io::Error::other)
     }
 }
 
@@ -83,7 +84,7 @@ pub(crate) struct Laid {
 /// Brings the project's checkout to the current revision. The caller holds the project's exchange lock. Fails with
 /// [`WorkspaceError::Mounted`] if commands on branches are in the way for longer than a moment.
 pub(crate) async fn lay_out(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<Laid, SyncError> {
-    let source: Arc<dyn BytesSource> = Arc::new(BlobSource(ctx.services().clone()));
+    let source: Arc<dyn BytesSource> = Arc::new(BlobSource(storage::open(ctx, project).await?));
     for _ in 0..5 {
         let (to, changes) = match workspaces.revision(project.0) {
             Some(have) => {
@@ -132,15 +133,16 @@ pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: Projec
 #[derive(Default)]
 pub(crate) struct Saved {
     pub written: Vec<RunChange>,
-    /// Not saved: somebody else changed them meanwhile, or the name is not accepted.
+    /// Not saved: somebody else changed them meanwhile.
     pub conflicts: Vec<String>,
+    /// Not saved: why, for people.
+    pub refused: Vec<(String, String)>,
     /// Not saved: larger than a file of a project may be.
     pub too_large: Vec<String>,
 }
 
-/// Saves what commands did to the checkout as the caller's versions. Symbolic links are not versioned and stay out. The caller holds
-/// the project's exchange lock.
-pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, origin: Origin) -> Result<Saved, SyncError> {
+/// Saves what commands did to the checkout as the caller's versions. The caller holds the project's exchange lock.
+pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, maker: Maker) -> Result<Saved, SyncError> {
     let mut saved = Saved::default();
     // Without a revision there is nothing to compare with; the next sync puts aside what it does not know.
     if workspaces.revision(project.0).is_none() {
@@ -151,7 +153,6 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
         .scan(project.0)
         .await?
         .into_iter()
-        .filter(|change| change.kind != EntryKind::Symlink)
         .partition(|change| change.action == sandbox::ChangeAction::Deleted || change.size <= largest);
     saved.too_large.extend(too_large.into_iter().map(|change| change.path));
     let mut storing = futures::stream::iter(changes.into_iter().map(|change| store_change(ctx, workspaces, project, change))).buffered(8);
@@ -166,7 +167,7 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
     }
     drop(storing);
     for (base, changes) in by_base {
-        let committed = files::commit_changes(ctx, project, base, origin, changes.clone()).await?;
+        let committed = files::commit_changes(ctx, project, base, maker, changes.clone()).await?;
         if !committed.written.is_empty() {
             let written: HashSet<&str> = committed.written.iter().map(|change| change.path.as_str()).collect();
             let files = changes.into_iter().filter(|change| written.contains(change.path.as_str())).map(saved_file).collect();
@@ -174,13 +175,15 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
         }
         saved.written.extend(committed.written);
         saved.conflicts.extend(committed.conflicts);
+        saved.refused.extend(committed.refused);
     }
     Ok(saved)
 }
 
 fn saved_file(change: WorkChange) -> SavedFile {
-    let WorkChange { path, checksum, size, mode } = change;
-    let content = checksum.map(|sha256| TreeEntry { path: path.clone(), kind: EntryKind::File, mode: mode as u32, sha256, size });
+    let WorkChange { path, kind, checksum, size, mode } = change;
+    let kind = if kind == wire::files::EntryKind::Symlink { EntryKind::Symlink } else { EntryKind::File };
+    let content = checksum.map(|sha256| TreeEntry { path: path.clone(), kind, mode: mode as u32, sha256, size });
     SavedFile { path, content }
 }
 
@@ -192,8 +195,9 @@ enum Stored {
 
 async fn store_change(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, change: sandbox::Change) -> Result<Stored, SyncError> {
     let (mut checksum, mut size) = (None, 0);
+    let kind = if change.kind == EntryKind::Symlink { wire::files::EntryKind::Symlink } else { wire::files::EntryKind::File };
     if change.action != sandbox::ChangeAction::Deleted {
-        match store_checkout_file(ctx, workspaces, project, &change.path).await {
+        match store_checkout_file(ctx, workspaces, project, &change).await {
             Ok(Some(stored)) => (checksum, size) = (Some(stored.0), stored.1),
             Ok(None) => return Ok(Stored::Gone),
             // One file that is too large must not keep the others from being saved.
@@ -201,7 +205,7 @@ async fn store_change(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, ch
             Err(error) => return Err(error),
         }
     }
-    let change_of = WorkChange { path: change.path, checksum, size, mode: change.mode as i32 };
+    let change_of = WorkChange { path: change.path, kind, checksum, size, mode: change.mode as i32 };
     Ok(Stored::Change { base: change.base, change: change_of })
 }
 
@@ -212,10 +216,10 @@ pub async fn commit_run_changes(
     workspaces: &Workspaces,
     project: ProjectId,
     base_revision: i64,
-    origin: Origin,
+    maker: Maker,
 ) -> Result<Committed, SyncError> {
     let _exchange = workspaces.lock_exchange(project.0).await;
-    let Saved { written, mut conflicts, too_large } = save_disk(ctx, workspaces, project, origin).await?;
+    let Saved { written, mut conflicts, refused, too_large } = save_disk(ctx, workspaces, project, maker).await?;
     conflicts.extend(too_large);
     // What is saved is saved; the next sync makes up for a missed one.
     match lay_out(ctx, workspaces, project).await {
@@ -223,19 +227,34 @@ pub async fn commit_run_changes(
         Err(error) => tracing::warn!(project.id = %project, %error, "a checkout could not be brought up to date after a run"),
     }
     let revision = workspaces.revision(project.0).unwrap_or(base_revision);
-    Ok(Committed { revision, written, conflicts })
+    Ok(Committed { revision, written, conflicts, refused })
+}
+
+/// What a command left at a path: a file, or where a link leads.
+enum Left {
+    File(std::fs::File),
+    Link(Vec<u8>),
 }
 
 async fn store_checkout_file(
     ctx: &Ctx,
     workspaces: &Workspaces,
     project: ProjectId,
-    path: &str,
+    change: &sandbox::Change,
 ) -> Result<Option<(String, u64)>, SyncError> {
-    let (workspaces, path) = (workspaces.clone(), path.to_owned());
-    let opened = tokio::task::spawn_blocking(move || workspaces.open_file(project.0, &path)).await;
+    let (workspaces, path, is_link) = (workspaces.clone(), change.path.clone(), change.kind == EntryKind::Symlink);
+    let open = move || match is_link {
+        true => workspaces.read_link(project.0, &path).map(Left::Link),
+        false => workspaces.open_file(project.0, &path).map(Left::File),
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
     match opened {
-        Ok(Ok(file)) => Ok(Some(store_file(ctx, file).await?)),
+        Ok(Ok(Left::File(file))) => Ok(Some(store_file(ctx, project, file).await?)),
+        Ok(Ok(Left::Link(target))) => {
+            let blobs = storage::open(ctx, project).await?;
+            let stored = blobs.put_bytes(target).await.map_err(Error::from)?;
+            Ok(Some((stored.sha256, stored.size)))
+        }
         Ok(Err(error)) => {
             tracing::debug!(project.id = %project, %error, "a changed file is gone before it was read");
             Ok(None)
@@ -245,9 +264,9 @@ async fn store_checkout_file(
 }
 
 /// What is stored is what is hashed: the bytes are read once, so a command that goes on writing can't split the two.
-async fn store_file(ctx: &Ctx, file: std::fs::File) -> Result<(String, u64), Error> {
-    let services = ctx.services();
-    let stored = services.blobs.put(Box::pin(tokio::fs::File::from_std(file)), services.settings.file_size_limit).await?;
+async fn store_file(ctx: &Ctx, project: ProjectId, file: std::fs::File) -> Result<(String, u64), Error> {
+    let blobs = storage::open(ctx, project).await?;
+    let stored = blobs.put(Box::pin(tokio::fs::File::from_std(file)), ctx.services().settings.file_size_limit).await?;
     Ok((stored.sha256, stored.size))
 }
 
@@ -288,7 +307,7 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
             (None, 0)
         } else {
             let file = workspaces.branch_open(turn.project_id.0, turn.id.0, &change.path).await?;
-            match store_file(ctx, file).await {
+            match store_file(ctx, turn.project_id, file).await {
                 Ok((checksum, size)) => (Some((checksum, change.mode as i32)), size),
                 Err(Error::TooLarge(_)) => {
                     left_out.push((change.path, "it is larger than a file of a project may be"));

@@ -1,21 +1,20 @@
 use std::{
+    fs::TryLockError,
     io,
     ops::Range,
     path::{Path, PathBuf},
-    pin::Pin,
-    task::{Context, Poll, ready},
 };
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use tokio::{
     fs::{self, File},
-    io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf},
+    io::{AsyncReadExt, AsyncSeekExt},
 };
 
-use crate::{BlobError, Blobs, Reader, Stored, check_name};
-
-const CHUNK: usize = 128 * 1024;
+use crate::{
+    BlobError, Blobs, Hold, Listed, Listing, Reader, Stored, Verified, check_name,
+    spool::{self, Spooled},
+};
 
 /// Blobs below one directory: `ab/cd/abcd…`, with a spool directory beside them on the same file system.
 pub struct LocalBlobs {
@@ -28,15 +27,7 @@ impl LocalBlobs {
     pub async fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         let spool = root.join("spool");
-        fs::create_dir_all(&spool).await?;
-        let mut left = fs::read_dir(&spool).await?;
-        while let Some(entry) = left.next_entry().await? {
-            let age = entry.metadata().await?.modified()?.elapsed().unwrap_or_default();
-            // Another server may share the directory; only what nobody can still be writing is removed.
-            if age > std::time::Duration::from_secs(24 * 3600) {
-                let _ = fs::remove_file(entry.path()).await;
-            }
-        }
+        spool::open(&spool).await?;
         Ok(Self { root, spool })
     }
 
@@ -56,43 +47,24 @@ impl LocalBlobs {
 
 #[async_trait]
 impl Blobs for LocalBlobs {
-    async fn put(&self, mut body: Reader, limit: u64) -> Result<Stored, BlobError> {
-        let spooled = tempfile::Builder::new().prefix("in-").tempfile_in(&self.spool)?;
-        let (file, spooled) = spooled.into_parts();
-        let mut file = File::from_std(file);
-        let mut hash = Sha256::new();
-        let mut size = 0u64;
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = body.read(&mut buffer).await.map_err(BlobError::Source)?;
-            if read == 0 {
-                break;
-            }
-            size += read as u64;
-            if size > limit {
-                return Err(BlobError::TooLarge { limit });
-            }
-            hash.update(&buffer[..read]);
-            file.write_all(&buffer[..read]).await?;
-        }
-        file.flush().await?;
-        let sha256 = hex::encode(hash.finalize());
-        let target = self.path_of(&sha256);
+    async fn put(&self, body: Reader, limit: u64) -> Result<Stored, BlobError> {
+        let Spooled { file, path, stored } = spool::receive(&self.spool, body, limit).await?;
+        let target = self.path_of(&stored.sha256);
         if fs::try_exists(&target).await? {
-            return Ok(Stored { sha256, size });
+            return Ok(stored);
         }
         // The bytes must be on the disk before a row names them.
         file.sync_all().await?;
         let parent = target.parent().map(Path::to_owned).unwrap_or_default();
         fs::create_dir_all(&parent).await?;
-        spooled.persist(&target).map_err(|error| error.error)?;
+        path.persist(&target).map_err(|error| error.error)?;
         File::open(&parent).await?.sync_all().await?;
-        Ok(Stored { sha256, size })
+        Ok(stored)
     }
 
     async fn open(&self, sha256: &str) -> Result<Reader, BlobError> {
         let file = self.file(sha256).await?;
-        Ok(Box::pin(Verified { file, hash: Sha256::new(), name: sha256.to_owned() }))
+        Ok(Box::pin(Verified::new(file, sha256)))
     }
 
     async fn open_range(&self, sha256: &str, range: Range<u64>) -> Result<Reader, BlobError> {
@@ -111,33 +83,66 @@ impl Blobs for LocalBlobs {
         probe.close()?;
         Ok(())
     }
-}
 
-/// Hashes what passes and refuses the end of the file if the bytes are not the ones that were stored.
-struct Verified {
-    file: File,
-    hash: Sha256,
-    name: String,
-}
-
-impl AsyncRead for Verified {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        ready!(Pin::new(&mut self.file).poll_read(cx, buf))?;
-        let read = &buf.filled()[before..];
-        if read.is_empty() {
-            let found = hex::encode(std::mem::take(&mut self.hash).finalize());
-            if found != self.name {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the stored bytes are damaged")));
+    async fn list(&self) -> Result<Listing, BlobError> {
+        let (sender, listed) = tokio::sync::mpsc::channel(256);
+        let root = self.root.clone();
+        tokio::task::spawn_blocking(move || {
+            let sent = walk(&root, &mut |found| sender.blocking_send(Ok(found)).is_ok());
+            if let Err(error) = sent {
+                let _ = sender.blocking_send(Err(error.into()));
             }
-            // A reader may be asked again after its end.
-            self.name = hex::encode(Sha256::new().finalize());
-        } else {
-            self.hash.update(read);
-        }
-        Poll::Ready(Ok(()))
+        });
+        Ok(Box::pin(tokio_stream::wrappers::ReceiverStream::new(listed)))
     }
+
+    async fn remove(&self, sha256: &str) -> Result<(), BlobError> {
+        check_name(sha256)?;
+        match fs::remove_file(self.path_of(sha256)).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// A lock of the file system: it outlives neither its process nor a pause of it, and servers that share the folder see it.
+    async fn hold_removals(&self) -> Result<Option<Hold>, BlobError> {
+        let file = std::fs::File::options().create(true).truncate(false).write(true).open(self.root.join("sweep.lock"))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Hold::lock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
+    fn local_path(&self, sha256: &str) -> Option<PathBuf> {
+        check_name(sha256).ok()?;
+        let path = self.path_of(sha256);
+        path.is_file().then_some(path)
+    }
+}
+
+/// Tells every blob below the root until `tell` answers `false`.
+fn walk(root: &Path, tell: &mut impl FnMut(Listed) -> bool) -> io::Result<()> {
+    let is_part = |name: &str| name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    for first in names_in(root)?.into_iter().filter(|name| is_part(name)) {
+        for second in names_in(&root.join(&first))?.into_iter().filter(|name| is_part(name)) {
+            let folder = root.join(&first).join(&second);
+            for sha256 in names_in(&folder)?.into_iter().filter(|name| check_name(name).is_ok()) {
+                // One that is gone by now is no news.
+                let Ok(meta) = std::fs::symlink_metadata(folder.join(&sha256)) else { continue };
+                if !tell(Listed { sha256, size: meta.len(), modified: meta.modified()? }) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn names_in(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    Ok(names)
 }

@@ -3,6 +3,7 @@ use std::{
     io::Cursor,
     ops::Range,
     sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -10,12 +11,12 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
 
-use crate::{BlobError, Blobs, Reader, Stored, check_name};
+use crate::{BlobError, Blobs, Listed, Listing, Reader, Stored, check_name};
 
 /// Blobs in memory, for tests that are not about storage.
 #[derive(Default)]
 pub struct MemoryBlobs {
-    blobs: Mutex<HashMap<String, Bytes>>,
+    blobs: Mutex<HashMap<String, (Bytes, SystemTime)>>,
 }
 
 impl MemoryBlobs {
@@ -26,7 +27,7 @@ impl MemoryBlobs {
     fn get(&self, sha256: &str) -> Result<Bytes, BlobError> {
         check_name(sha256)?;
         let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        blobs.get(sha256).cloned().ok_or_else(|| BlobError::NotFound(sha256.to_owned()))
+        blobs.get(sha256).map(|(bytes, _)| bytes.clone()).ok_or_else(|| BlobError::NotFound(sha256.to_owned()))
     }
 }
 
@@ -39,7 +40,8 @@ impl Blobs for MemoryBlobs {
             return Err(BlobError::TooLarge { limit });
         }
         let stored = Stored { sha256: hex::encode(Sha256::digest(&bytes)), size: bytes.len() as u64 };
-        self.blobs.lock().unwrap_or_else(PoisonError::into_inner).insert(stored.sha256.clone(), bytes.into());
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        blobs.entry(stored.sha256.clone()).or_insert_with(|| (bytes.into(), SystemTime::now()));
         Ok(stored)
     }
 
@@ -59,6 +61,20 @@ impl Blobs for MemoryBlobs {
     }
 
     async fn check(&self) -> Result<(), BlobError> {
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Listing, BlobError> {
+        let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = blobs.iter().map(|(sha256, (bytes, modified))| {
+            Ok(Listed { sha256: sha256.clone(), size: bytes.len() as u64, modified: *modified })
+        });
+        Ok(Box::pin(futures::stream::iter(listed.collect::<Vec<_>>())))
+    }
+
+    async fn remove(&self, sha256: &str) -> Result<(), BlobError> {
+        check_name(sha256)?;
+        self.blobs.lock().unwrap_or_else(PoisonError::into_inner).remove(sha256);
         Ok(())
     }
 }

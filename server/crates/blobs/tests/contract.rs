@@ -1,8 +1,9 @@
 //! Every blob store keeps the same promises.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use blobs::{BlobError, Blobs, LocalBlobs, MemoryBlobs};
+use futures::TryStreamExt;
 use tokio::io::AsyncReadExt;
 
 async fn keeps_the_contract(blobs: &dyn Blobs) {
@@ -29,6 +30,32 @@ async fn keeps_the_contract(blobs: &dyn Blobs) {
         assert!(matches!(blobs.open(name).await, Err(BlobError::NotFound(_))), "{name}");
     }
     blobs.check().await.unwrap();
+
+    let names = || async {
+        let listed: Vec<_> = blobs.list().await.unwrap().try_collect().await.unwrap();
+        assert!(listed.iter().all(|blob| blob.modified.elapsed().unwrap_or_default().as_secs() < 60));
+        listed.into_iter().map(|blob| (blob.sha256, blob.size)).collect::<BTreeSet<_>>()
+    };
+    let both = [(stored.sha256.clone(), stored.size), (empty.sha256.clone(), 0)];
+    assert_eq!(names().await, BTreeSet::from(both.clone()));
+    for _ in 0..2 {
+        blobs.remove(&stored.sha256).await.unwrap();
+        assert_eq!(names().await, BTreeSet::from_iter(both[1..].to_vec()));
+    }
+    assert!(!blobs.exists(&stored.sha256).await.unwrap() && blobs.local_path(&stored.sha256).is_none());
+    assert!(matches!(blobs.remove("../spool").await, Err(BlobError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn local_is_swept_by_one_at_a_time_and_read_by_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (LocalBlobs::open(dir.path()).await.unwrap(), LocalBlobs::open(dir.path()).await.unwrap());
+    let hold = one.hold_removals().await.unwrap();
+    assert!(hold.is_some() && other.hold_removals().await.unwrap().is_none());
+    drop(hold);
+    assert!(other.hold_removals().await.unwrap().is_some());
+    let stored = one.put_bytes(b"by path".to_vec()).await.unwrap();
+    assert_eq!(std::fs::read(other.local_path(&stored.sha256).unwrap()).unwrap(), b"by path");
 }
 
 #[tokio::test]

@@ -141,6 +141,7 @@ pub async fn register(ctx: &Ctx, request: Register) -> Result<User> {
     };
     store::users::insert(&mut tx, &new).await?;
     let user = store::users::by_id(&mut tx, new.id).await?.ok_or(Error::NotFound("user"))?.into_user();
+    crate::members::take_up(ctx, &mut tx, &user).await?;
     ctx.commit(tx).await?;
     tracing::info!(user.id = %user.id, user.role = ?user.role, "an account was made");
     if is_first && let Err(error) = projects::lay_out_sample(ctx, &user).await {

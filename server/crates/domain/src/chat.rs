@@ -11,11 +11,12 @@ use wire::{
         Approval, Attachment, Conversation, ConversationView, CreateConversation, DecideApproval, Message, MessageBody, Models, StartTurn,
         TokenUsage, ToolCall, Turn, TurnBudget, TurnReason, TurnStarted, TurnState, UpdateConversation,
     },
+    checkpoints::CheckpointKind,
     event::{EventKind, Stream},
     projects::ProjectRole,
 };
 
-use crate::{Ctx, Error, Result, files, jobs, live, projects};
+use crate::{Ctx, Error, Result, checkpoints, files, jobs, live, projects};
 
 /// How long a stop waits for the turn's end before it answers with what is known.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -203,6 +204,8 @@ pub async fn start_turn(ctx: &Ctx, id: ConversationId, request: StartTurn) -> Re
     }
     let body = MessageBody::User { text: request.prompt, attachments };
     insert_message(ctx, &mut tx, id, Some(turn_id), &body, vec![EventKind::TurnQueued { turn_id }]).await?;
+    // After the conversation's rows, which is the order in which decisions take them too.
+    checkpoints::record(ctx, &mut tx, project, CheckpointKind::Turn, base_revision, Some(turn_id)).await?;
     announce(ctx, &mut tx, project, id).await?;
     ctx.commit(tx).await?;
     Ok(TurnStarted { turn_id })

@@ -113,9 +113,14 @@ impl From<BlobError> for Error {
             BlobError::Source(_) => {
                 Self::BadRequest("The upload ended before it was complete. Nothing was changed; send it again.".to_owned())
             }
+            BlobError::Unavailable(reason) => {
+                tracing::error!(reason, "file storage can't be used");
+                Self::Unavailable(format!("File storage can't be used: {reason}. Nothing was changed; try again in a moment."))
+            }
             BlobError::Io(source) => {
                 tracing::error!(error = %source, "file storage does not answer");
-                Self::Unavailable("File storage does not answer. Nothing was changed; try again in a moment.".to_owned())
+                let reason = blobs::explain_io(&source);
+                Self::Unavailable(format!("File storage can't be used: {reason}. Nothing was changed; try again in a moment."))
             }
             other @ (BlobError::NotFound(_) | BlobError::Corrupt(_)) => Self::internal(other),
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use blobs::{Backend, BlobError, Blobs};
 use wire::admin::{Check, CheckState, Health};
 
 use crate::Services;
@@ -11,11 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Every check, in a fixed order. No context: load balancers ask this too.
 pub async fn check(services: &Services) -> Health {
-    let mut checks = vec![
-        timed("database", database(services)).await,
-        timed("file storage", blobs(services)).await,
-        timed("job queue", queue(services)).await,
-    ];
+    let mut checks = vec![timed("database", database(services)).await];
+    for (backend, blobs) in services.storage.all() {
+        checks.push(timed(storage_name(backend), storage(backend, &**blobs)).await);
+    }
+    checks.push(timed("job queue", queue(services)).await);
     for probe in &services.probes {
         checks.push(timed("check", probe.check()).await);
     }
@@ -45,16 +46,27 @@ async fn database(services: &Services) -> Check {
     }
 }
 
-async fn blobs(services: &Services) -> Check {
-    match services.blobs.check().await {
-        Ok(()) => {
-            Check { name: "file storage".to_owned(), state: CheckState::Ok, reason: "Files can be written.".to_owned(), advice: None }
-        }
-        Err(error) => {
-            tracing::error!(%error, "file storage does not answer");
-            failed("file storage", "Files can't be written.".to_owned(), "Check the disk's free space and who owns the data folder.")
-        }
+fn storage_name(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Local => "file storage",
+        Backend::S3 => "file storage on S3",
     }
+}
+
+async fn storage(backend: Backend, blobs: &dyn Blobs) -> Check {
+    let name = storage_name(backend);
+    let reason = match blobs.check().await {
+        Ok(()) => return Check { name: name.to_owned(), state: CheckState::Ok, reason: "Files can be written.".to_owned(), advice: None },
+        Err(BlobError::Unavailable(reason)) => reason,
+        Err(BlobError::Io(error)) => blobs::explain_io(&error).to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(reason, backend = backend.as_str(), "file storage can't be used");
+    let advice = match backend {
+        Backend::Local => "Check the disk's free space and who owns the data folder.",
+        Backend::S3 => "Check that the storage runs, and AWS_S3_BUCKET, AWS_S3_ENDPOINT_URL and the access key.",
+    };
+    failed(name, format!("Files can't be written: {reason}."), advice)
 }
 
 async fn queue(services: &Services) -> Check {

@@ -18,9 +18,12 @@ use wire::{
 use crate::{
     Ctx, Error, Result, Services,
     chat::{self, TurnJob},
+    export::{self, ExportJob},
+    import::GitJob,
     projects::{self, ImportJob},
     runs::{self, RunJob},
     settings,
+    storage::{self, MoveJob},
 };
 
 pub use signals::{JobSignals, Running};
@@ -33,10 +36,26 @@ pub enum JobKind {
     Codegen,
     Terminal,
     Import,
+    GitImport,
+    Export,
+    MoveStorage,
+    /// Nobody asked for it: it runs with the server's own rights.
+    Cleanup,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 6] = [Self::AgentTurn, Self::SandboxExec, Self::TestRunner, Self::Codegen, Self::Terminal, Self::Import];
+    pub const ALL: [Self; 10] = [
+        Self::AgentTurn,
+        Self::SandboxExec,
+        Self::TestRunner,
+        Self::Codegen,
+        Self::Terminal,
+        Self::Import,
+        Self::GitImport,
+        Self::Export,
+        Self::MoveStorage,
+        Self::Cleanup,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -46,6 +65,10 @@ impl JobKind {
             Self::Codegen => "codegen",
             Self::Terminal => "terminal",
             Self::Import => "import",
+            Self::GitImport => "git_import",
+            Self::Export => "export",
+            Self::MoveStorage => "move_storage",
+            Self::Cleanup => "cleanup",
         }
     }
 
@@ -68,6 +91,11 @@ impl JobKind {
         matches!(self, Self::SandboxExec | Self::TestRunner | Self::Codegen | Self::Terminal)
     }
 
+    /// Whether it is the server's own work rather than somebody's.
+    pub fn is_of_system(self) -> bool {
+        self == Self::Cleanup
+    }
+
     /// The slots it takes. Terminals stay open for hours and have their own, so that work which ends never waits for them.
     pub fn lane(self) -> &'static str {
         match self {
@@ -81,7 +109,8 @@ impl JobKind {
         match self {
             Self::AgentTurn | Self::Terminal => 20,
             Self::SandboxExec | Self::TestRunner | Self::Codegen => 10,
-            Self::Import => 0,
+            Self::Import | Self::GitImport | Self::Export | Self::MoveStorage => 0,
+            Self::Cleanup => -10,
         }
     }
 
@@ -89,8 +118,10 @@ impl JobKind {
     fn max_attempts(self) -> i64 {
         match self {
             Self::SandboxExec | Self::TestRunner | Self::Codegen | Self::Terminal => 1,
-            Self::Import => 3,
-            Self::AgentTurn => 5,
+            // The next one comes in an hour anyway.
+            Self::Cleanup => 1,
+            Self::Import | Self::GitImport | Self::Export => 3,
+            Self::AgentTurn | Self::MoveStorage => 5,
         }
     }
 }
@@ -163,7 +194,12 @@ pub enum Failed {
 
 pub(crate) async fn enqueue(ctx: &Ctx, tx: &mut Tx, kind: JobKind, project: Option<ProjectId>, payload: &impl Serialize) -> Result<JobId> {
     let user = ctx.require_user()?.id;
-    enqueue_for(ctx, tx, user, kind, project, payload).await
+    insert(ctx, tx, Some(user), kind, project, payload).await
+}
+
+/// Work that nobody asked for; see [`JobKind::is_of_system`].
+pub(crate) async fn enqueue_for_system(ctx: &Ctx, tx: &mut Tx, kind: JobKind, payload: &impl Serialize) -> Result<JobId> {
+    insert(ctx, tx, None, kind, None, payload).await
 }
 
 /// As [`enqueue`], on behalf of whoever began the work: a reviewer who approves a call lends the agent no rights.
@@ -171,6 +207,17 @@ pub(crate) async fn enqueue_for(
     ctx: &Ctx,
     tx: &mut Tx,
     user: UserId,
+    kind: JobKind,
+    project: Option<ProjectId>,
+    payload: &impl Serialize,
+) -> Result<JobId> {
+    insert(ctx, tx, Some(user), kind, project, payload).await
+}
+
+async fn insert(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    user_id: Option<UserId>,
     kind: JobKind,
     project: Option<ProjectId>,
     payload: &impl Serialize,
@@ -183,7 +230,7 @@ pub(crate) async fn enqueue_for(
         lane: kind.lane(),
         priority: kind.priority(),
         payload: &payload,
-        user_id: Some(user),
+        user_id,
         project_id: project,
         max_attempts: kind.max_attempts(),
         at: ctx.now(),
@@ -418,12 +465,23 @@ pub async fn cancel(ctx: &Ctx, id: JobId) -> Result<Job> {
             let state = request_cancel(ctx, &mut tx, id).await?;
             ctx.commit(tx).await?;
             services.signals.cancel(id.0);
-            if state == Some(JobState::Cancelled) && kind == Some(JobKind::Import) {
-                projects::discard_import(&system, read::<ImportJob>(&row)?.project_id).await?;
+            if state == Some(JobState::Cancelled) {
+                discard_queued(&system, kind, &row).await?;
             }
         }
     }
     get(ctx, id).await
+}
+
+/// What a job that never began had announced.
+async fn discard_queued(system: &Ctx, kind: Option<JobKind>, row: &table::JobRow) -> Result<()> {
+    match kind {
+        Some(JobKind::Import) => projects::discard_import(system, read::<ImportJob>(row)?.project_id).await,
+        Some(JobKind::GitImport) => projects::discard_import(system, read::<GitJob>(row)?.project_id).await,
+        Some(JobKind::MoveStorage) => storage::end_move(system, &read::<MoveJob>(row)?).await,
+        Some(JobKind::Export) => export::discard(system, read::<ExportJob>(row)?.export_id).await,
+        _ => Ok(()),
+    }
 }
 
 fn read<T: DeserializeOwned>(row: &table::JobRow) -> Result<T> {

@@ -4,7 +4,7 @@
 mod output;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -12,31 +12,35 @@ use futures::Stream as Futures;
 use store::{Signal, Subscription, events};
 use tokio::time::{Instant, sleep_until};
 use wire::{
-    Micros,
+    Micros, ProjectId,
     event::{Event, EventKind, Stream},
     projects::ProjectRole,
 };
 
-use crate::{Ctx, Error, Result, auth, projects};
+use crate::{
+    Ctx, Error, Result, auth,
+    presence::{self, Stay},
+    projects,
+};
 use output::{Allowance, Reading};
 
 pub(crate) use output::thin;
 
 /// Events read from the log at a time.
 const PAGE: i64 = 256;
-/// How often a stream that is open asks whether its reader is still signed in.
+/// How often a stream that is open asks whether its reader is still signed in and may still be there.
 const RECHECK: Duration = Duration::from_secs(4);
 
-/// Whether the caller may read a stream.
-pub async fn authorise(ctx: &Ctx, stream: Stream) -> Result<()> {
+/// Whether the caller may read a stream. Answers the project that this hangs on, if it is one.
+pub async fn authorise(ctx: &Ctx, stream: Stream) -> Result<Option<ProjectId>> {
     let user = ctx.require_user()?;
     let mut conn = ctx.services().db.read().await?;
     let project = match stream {
-        Stream::Admin => return ctx.require_admin().map(drop),
-        Stream::User(id) => return if id == user.id { Ok(()) } else { Err(Error::NotFound("stream")) },
+        Stream::Admin => return ctx.require_admin().map(|_| None),
+        Stream::User(id) => return if id == user.id { Ok(None) } else { Err(Error::NotFound("stream")) },
         Stream::Job(id) => {
             drop(conn);
-            return crate::jobs::get(ctx, id).await.map(drop);
+            return crate::jobs::get(ctx, id).await.map(|_| None);
         }
         Stream::Project(id) => Some(id),
         Stream::Run(id) => store::runs::get(&mut conn, id).await?.map(|run| run.project_id),
@@ -45,7 +49,7 @@ pub async fn authorise(ctx: &Ctx, stream: Stream) -> Result<()> {
     };
     let project = project.ok_or(Error::NotFound("stream"))?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await.map_err(|_| Error::NotFound("stream"))?;
-    Ok(())
+    Ok(Some(project))
 }
 
 /// Events after `after`, at most `limit`. The caller has been authorised.
@@ -62,17 +66,28 @@ struct Follower {
     /// Of runs: how far their output was read.
     readings: HashMap<Stream, Reading>,
     allowance: Allowance,
+    /// The projects that streams belong to: reading them ends with the access to those.
+    projects: HashMap<Stream, ProjectId>,
+    /// People are in a project as long as its stream is read.
+    stays: HashMap<Stream, Stay>,
     ready: VecDeque<Event>,
     recheck_at: Instant,
     ended: bool,
 }
 
 /// Follows streams from their cursors on. A single stream ends with its terminal event. When the reader's session ends, a
-/// `session_ended` event is the last.
+/// `session_ended` event is the last; when the access to a project does, `access_ended` is the last of each of its streams.
 pub async fn follow(ctx: &Ctx, streams: Vec<(Stream, i64)>) -> Result<impl Futures<Item = Result<Event>> + Send + use<>> {
+    let mut projects = HashMap::new();
     for (stream, _) in &streams {
-        authorise(ctx, *stream).await?;
+        if let Some(project) = authorise(ctx, *stream).await? {
+            projects.insert(*stream, project);
+        }
     }
+    let stay = |stream: &Stream| match stream {
+        Stream::Project(id) => presence::enter(ctx, *id).map(|stay| (*stream, stay)),
+        _ => None,
+    };
     let names: Vec<Stream> = streams.iter().map(|(stream, _)| *stream).collect();
     // Subscribing comes before reading the log, so that nothing falls between the two.
     let subscription = ctx.services().bus.subscribe(&names).await;
@@ -90,6 +105,8 @@ pub async fn follow(ctx: &Ctx, streams: Vec<(Stream, i64)>) -> Result<impl Futur
         behind: names.into(),
         readings: HashMap::new(),
         allowance: Allowance::full(),
+        stays: projects.keys().filter_map(stay).collect(),
+        projects,
         ready: VecDeque::new(),
         recheck_at: Instant::now() + RECHECK,
         ended: has_ended,
@@ -103,16 +120,22 @@ impl Follower {
             if self.ended {
                 return Ok(None);
             }
-            if let Some(event) = self.ready.pop_front() {
-                self.ended = event.kind.is_terminal() && self.cursors.len() == 1;
-                return Ok(Some(event));
-            }
+            // Before anything else is told: what follows on a change of members is not for those who are no longer.
             if Instant::now() >= self.recheck_at {
                 if !auth::still_signed_in(&self.ctx).await? {
                     self.ended = true;
                     return Ok(Some(self.session_ended()));
                 }
+                self.leave_closed_projects().await?;
                 self.recheck_at = Instant::now() + RECHECK;
+            }
+            if let Some(event) = self.ready.pop_front() {
+                let was_last = self.cursors.len() == 1 && self.cursors.contains_key(&event.stream);
+                self.ended = (event.kind.is_terminal() && was_last) || (self.cursors.is_empty() && self.ready.is_empty());
+                if matches!(event.kind, EventKind::MembersChanged {}) {
+                    self.recheck_at = Instant::now();
+                }
+                return Ok(Some(event));
             }
             let open_at = self.allowance.open_at();
             if let Some(stream) = self.next_behind(open_at) {
@@ -129,6 +152,30 @@ impl Follower {
                 () = sleep_until(wake_at) => {}
             }
         }
+    }
+
+    /// Ends the streams of projects that the reader may not enter any more.
+    async fn leave_closed_projects(&mut self) -> Result<()> {
+        let asked: HashSet<ProjectId> = self.projects.values().copied().collect();
+        for project in asked {
+            let mut conn = self.ctx.services().db.read().await?;
+            match projects::require(&self.ctx, &mut conn, project, ProjectRole::Viewer).await {
+                Ok(_) => continue,
+                Err(Error::NotFound(_) | Error::Forbidden(_) | Error::NotSignedIn) => {}
+                Err(error) => return Err(error),
+            }
+            drop(conn);
+            let closed: Vec<Stream> = self.projects.iter().filter(|(_, of)| **of == project).map(|(stream, _)| *stream).collect();
+            for stream in closed {
+                self.projects.remove(&stream);
+                self.cursors.remove(&stream);
+                self.stays.remove(&stream);
+                self.behind.retain(|name| *name != stream);
+                self.ready.retain(|event| event.stream != stream);
+                self.ready.push_back(Event { stream, seq: 0, at: self.ctx.now(), kind: EventKind::AccessEnded {} });
+            }
+        }
+        Ok(())
     }
 
     /// The next stream to read from the log. Runs wait until more output may be sent; nothing else waits for them.

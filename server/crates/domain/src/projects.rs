@@ -1,13 +1,17 @@
 use store::{Conn, projects as table};
 use wire::{
     ProjectId,
+    event::{EventKind, Stream},
     files::Origin,
     projects::{CreateProject, Project, ProjectRole, UpdateProject, Visibility, validate_description, validate_name},
     users::User,
 };
 
-pub use crate::import::{ImportJob, discard as discard_import, run_import, start_import};
-use crate::{Ctx, Error, Result, files};
+pub use crate::import::{
+    GitJob, ImportJob, Packed, Upload, discard as discard_import, end as end_import, fill as fill_import, git_rules, run_import, start_git,
+    start_import,
+};
+use crate::{Ctx, Error, Result, files, storage};
 
 /// What the caller may do in a project. `NotFound` for whoever may not know that it exists, `Forbidden` for a member whose role
 /// does not reach.
@@ -17,10 +21,11 @@ pub(crate) async fn require(ctx: &Ctx, conn: &mut Conn, id: ProjectId, needed: P
     }
     let user = ctx.require_user()?;
     let access = table::access(conn, user.id, id).await?.filter(|access| !access.importing).ok_or(Error::NotFound("project"))?;
-    let role = match (access.member_role, access.visibility.0) {
-        (Some(role), _) => role.0,
+    let role = match (access.member_role.map(|role| role.0), access.visibility.0) {
+        // While a project is private its other members keep their roles, but stay outside.
+        (Some(role), Visibility::Shared | Visibility::Public) | (Some(role @ ProjectRole::Owner), Visibility::Private) => role,
         (None, Visibility::Public) => ProjectRole::Viewer,
-        (None, _) => return Err(Error::NotFound("project")),
+        (_, Visibility::Private | Visibility::Shared) => return Err(Error::NotFound("project")),
     };
     if role < needed {
         let (has, needs) = (role_word(role), role_word(needed));
@@ -29,7 +34,7 @@ pub(crate) async fn require(ctx: &Ctx, conn: &mut Conn, id: ProjectId, needed: P
     Ok(role)
 }
 
-fn role_word(role: ProjectRole) -> &'static str {
+pub(crate) fn role_word(role: ProjectRole) -> &'static str {
     match role {
         ProjectRole::Viewer => "viewer",
         ProjectRole::Reviewer => "reviewer",
@@ -50,6 +55,13 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<Project>> {
         .collect())
 }
 
+/// Public projects of others that the caller is no member of.
+pub async fn list_public(ctx: &Ctx) -> Result<Vec<Project>> {
+    let user = ctx.require_user()?;
+    let rows = table::list_public(&mut ctx.services().db.read().await?, user.id).await?;
+    Ok(rows.into_iter().map(|row| row.into_project(ProjectRole::Viewer)).collect())
+}
+
 pub async fn get(ctx: &Ctx, id: ProjectId) -> Result<Project> {
     let user = ctx.require_user()?;
     let mut conn = ctx.services().db.read().await?;
@@ -64,6 +76,7 @@ pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
+    let backend = storage::choose(ctx, request.storage_backend.as_deref())?;
     let id = ctx.new_id();
     let mut tx = ctx.services().db.begin().await?;
     let new = table::NewProject {
@@ -71,6 +84,7 @@ pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
         owner_id: user.id,
         name: request.name.trim(),
         description: request.description.trim(),
+        storage_backend: backend.as_str(),
         at: ctx.now(),
         importing: false,
     };
@@ -82,7 +96,10 @@ pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
 pub async fn update(ctx: &Ctx, id: ProjectId, request: UpdateProject) -> Result<Project> {
     let user = ctx.require_user()?;
     let mut tx = ctx.services().db.begin().await?;
-    require(ctx, &mut tx, id, ProjectRole::Editor).await?;
+    require(ctx, &mut tx, id, if request.visibility.is_some() { ProjectRole::Owner } else { ProjectRole::Editor }).await?;
+    if request.visibility.is_some() && ctx.agent_turn().is_some() {
+        return Err(Error::Forbidden("Only people decide who may see a project.".to_owned()));
+    }
     let row = table::get(&mut tx, user.id, id).await?.ok_or(Error::NotFound("project"))?;
     let name = request.name.unwrap_or(row.name);
     let description = request.description.unwrap_or(row.description);
@@ -91,8 +108,14 @@ pub async fn update(ctx: &Ctx, id: ProjectId, request: UpdateProject) -> Result<
         return Err(Error::Invalid(fields));
     }
     table::update(&mut tx, id, name.trim(), description.trim(), ctx.now()).await?;
-    let event = wire::event::EventKind::ProjectChanged {};
-    store::events::append(&mut tx, wire::event::Stream::Project(id), ctx.now(), vec![event]).await?;
+    let mut events = vec![EventKind::ProjectChanged {}];
+    if let Some(visibility) = request.visibility.filter(|wanted| *wanted != row.visibility.0) {
+        store::members::set_visibility(&mut tx, id, visibility).await?;
+        // Whoever may not be there any more is found by this.
+        events.push(EventKind::MembersChanged {});
+        tracing::info!(project.id = %id, by = %user.id, ?visibility, "who may see a project was changed");
+    }
+    store::events::append(&mut tx, Stream::Project(id), ctx.now(), events).await?;
     ctx.commit(tx).await?;
     get(ctx, id).await
 }
@@ -102,6 +125,7 @@ pub async fn delete(ctx: &Ctx, id: ProjectId) -> Result<()> {
     let mut tx = ctx.services().db.begin().await?;
     require(ctx, &mut tx, id, ProjectRole::Owner).await?;
     table::mark_deleted(&mut tx, id, ctx.now()).await?;
+    store::events::append(&mut tx, Stream::Project(id), ctx.now(), vec![EventKind::MembersChanged {}]).await?;
     ctx.commit(tx).await
 }
 
@@ -111,10 +135,12 @@ pub(crate) async fn lay_out_sample(ctx: &Ctx, user: &User) -> Result<()> {
     if sample.is_empty() {
         return Ok(());
     }
+    let backend = storage::choose(ctx, None)?;
+    let blobs = ctx.services().storage.by_name(backend.as_str())?;
     let mut written = Vec::new();
     for (path, text) in sample {
-        let stored = ctx.services().blobs.put_bytes(text.as_bytes().to_vec()).await?;
-        written.push(files::Content { path: (*path).to_owned(), checksum: stored.sha256, size: stored.size, mode: 0o644 });
+        let stored = blobs.put_bytes(text.as_bytes().to_vec()).await?;
+        written.push(files::Content::file(*path, stored.sha256, stored.size, 0o644));
     }
     let id: ProjectId = ctx.new_id();
     let mut tx = ctx.services().db.begin().await?;
@@ -126,10 +152,11 @@ pub(crate) async fn lay_out_sample(ctx: &Ctx, user: &User) -> Result<()> {
         owner_id: user.id,
         name: "Tally (sample)",
         description: "A small Python project to try things out with. One of its tests fails.",
+        storage_backend: backend.as_str(),
         at: ctx.now(),
         importing: false,
     };
     table::insert(&mut tx, &new).await?;
-    files::insert_all(&mut tx, id, &written, Origin::Sample, Some(user.id), ctx.now()).await?;
+    files::insert_all(ctx, &mut tx, id, &written, Origin::Sample, Some(user.id), ctx.now()).await?;
     ctx.commit(tx).await
 }

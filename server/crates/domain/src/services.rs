@@ -1,12 +1,12 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use blobs::Blobs;
+use blobs::Storage;
 use store::{Db, LiveBus};
 use uuid::Uuid;
 use wire::{Micros, admin::Check, chat::Models};
 
-use crate::{jobs::JobSignals, previews::PreviewSettings};
+use crate::{jobs::JobSignals, presence::Presence, previews::PreviewSettings};
 
 /// What the time is. Replaced in tests.
 pub trait Clock: Send + Sync + 'static {
@@ -67,6 +67,8 @@ pub struct Settings {
     pub secure_cookies: bool,
     /// Bytes of one file.
     pub file_size_limit: u64,
+    /// Earlier versions and deleted files are kept for so long, unless an administrator chose otherwise.
+    pub retention_days: u32,
     /// Files of the sample project, laid out for the first account. Empty: none.
     pub sample: &'static [(&'static str, &'static str)],
     pub previews: PreviewSettings,
@@ -85,7 +87,8 @@ pub trait HealthProbe: Send + Sync + 'static {
 /// What the use-cases work with: one per process.
 pub struct Services {
     pub db: Db,
-    pub blobs: Arc<dyn Blobs>,
+    /// Where the bytes of files are. A project's own is found by `storage::blobs_of`.
+    pub storage: Storage,
     pub bus: Arc<dyn LiveBus>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
@@ -95,4 +98,6 @@ pub struct Services {
     /// What only the process that put everything together can look at.
     pub probes: Vec<Arc<dyn HealthProbe>>,
     pub signals: JobSignals,
+    /// Whom this process serves live events of which projects.
+    pub presence: Presence,
 }

@@ -29,7 +29,7 @@ async fn put(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
 
 async fn bytes(ctx: &Ctx, project: ProjectId, path: &str) -> Option<Vec<u8>> {
     let entry = files::entry(ctx, project, path).await.ok()?;
-    Some(ctx.services().blobs.read_all(&entry.checksum, 1 << 24).await.unwrap())
+    Some(ctx.services().storage.local.read_all(&entry.checksum, 1 << 24).await.unwrap())
 }
 
 async fn turn(ctx: &Ctx, project: ProjectId) -> TurnId {
@@ -47,7 +47,7 @@ async fn propose(ctx: &Ctx, project: ProjectId, files_: &[(&str, Option<&[u8]>)]
         let mut new_size = 0;
         let new = match new {
             Some(bytes) => {
-                let stored = ctx.services().blobs.put_bytes(bytes.to_vec()).await.unwrap();
+                let stored = ctx.services().storage.local.put_bytes(bytes.to_vec()).await.unwrap();
                 new_size = stored.size;
                 Some((stored.sha256, 0o644))
             }

@@ -80,7 +80,7 @@ async fn moves_and_deletions_can_be_undone(home: Home) {
     let into_itself = files::move_path(&ctx, project, MovePath { from: "lib".into(), to: "lib/x".into(), base: None }).await;
     assert!(matches!(into_itself, Err(Error::Invalid(_))));
     let taken = files::move_path(&ctx, project, MovePath { from: "lib/a.txt".into(), to: "src2/c.txt".into(), base: None }).await;
-    assert!(matches!(taken, Err(Error::Invalid(_))));
+    assert!(matches!(taken, Err(Error::Conflict { .. })));
 
     files::delete(&ctx, project, "lib", None).await.unwrap();
     assert!(matches!(files::entry(&ctx, project, "lib/a.txt").await, Err(Error::NotFound(_))));
@@ -211,7 +211,7 @@ async fn random_steps_match_a_model(home: Home) {
         let manifest = files::manifest_at(&ctx, project, revision).await.unwrap();
         let mut found = BTreeMap::new();
         for entry in manifest.entries {
-            let bytes = home.services.blobs.read_all(&entry.checksum, 1 << 20).await.unwrap();
+            let bytes = home.services.storage.local.read_all(&entry.checksum, 1 << 20).await.unwrap();
             found.insert(entry.path, String::from_utf8(bytes).unwrap());
         }
         assert_eq!(found, expected, "at revision {revision}");

@@ -1,7 +1,7 @@
 use sqlx::FromRow;
 use wire::{
     ChangeSetId, HunkId, Micros, ProjectId, TurnId, UserId,
-    changes::{ChangeAction, ChangeSetState, Hunk, HunkState},
+    changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState},
     files::EntryKind,
 };
 
@@ -11,11 +11,15 @@ use crate::{Conn, Result, Word, db::on, users::user_ref};
 pub struct ChangeSetRow {
     pub id: ChangeSetId,
     pub project_id: ProjectId,
-    pub turn_id: TurnId,
+    /// `None` where no turn made it.
+    pub turn_id: Option<TurnId>,
+    pub origin: Word<ChangeOrigin>,
+    pub title: String,
     pub state: Word<ChangeSetState>,
     pub base_revision: i64,
     pub version: i64,
     pub created_at: Micros,
+    pub created_by: Option<UserId>,
 }
 
 #[derive(Debug, Clone, FromRow)]
@@ -74,9 +78,13 @@ impl HunkRow {
 /// `Taken` when the turn has a change set.
 pub async fn insert_set(c: &mut Conn, row: &ChangeSetRow) -> Result<()> {
     on!(c, c => {
-        sqlx::query("INSERT INTO change_sets (id, project_id, turn_id, state, base_revision, version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-            .bind(row.id).bind(row.project_id).bind(row.turn_id).bind(row.state).bind(row.base_revision).bind(row.version).bind(row.created_at)
-            .execute(c).await?;
+        sqlx::query(
+            "INSERT INTO change_sets (id, project_id, turn_id, origin, title, state, base_revision, version, created_at, created_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(row.id).bind(row.project_id).bind(row.turn_id).bind(row.origin).bind(&row.title).bind(row.state).bind(row.base_revision)
+        .bind(row.version).bind(row.created_at).bind(row.created_by)
+        .execute(c).await?;
     });
     Ok(())
 }
@@ -131,7 +139,7 @@ pub async fn hunks(c: &mut Conn, set: ChangeSetId) -> Result<Vec<HunkRow>> {
     Ok(on!(c, c => {
         sqlx::query_as(
             "SELECT h.id, h.file_ord, h.ord, h.old_start, h.old_lines, h.new_start, h.new_lines, h.diff, h.state, h.edited_text, h.reason,
-                    h.decided_by, u.username, u.full_name
+                    h.decided_by, u.username, COALESCE(h.author, u.full_name) AS full_name
              FROM change_hunks h LEFT JOIN users u ON u.id = h.decided_by WHERE h.change_set_id = $1 ORDER BY h.file_ord, h.ord",
         )
         .bind(set).fetch_all(c).await?

@@ -1,7 +1,12 @@
+use std::collections::{HashMap, hash_map};
+
 use sqlx::FromRow;
+use unicode_normalization::UnicodeNormalization;
+use uuid::Uuid;
 use wire::{
     Micros, ProjectId, UserId,
-    files::{Entry, EntryKind, FileAction, FileVersion, Origin},
+    files::{Entry, EntryKind, FileAction, FileVersion, Origin, TrashItem},
+    users::UserRef,
 };
 
 use crate::{Conn, Result, Word, db::on, users::user_ref};
@@ -20,6 +25,8 @@ pub struct FileRow {
     pub origin: Word<Origin>,
     pub created_at: Micros,
     pub created_by: Option<UserId>,
+    pub moved_from: Option<String>,
+    pub cause: Option<Uuid>,
     pub username: Option<String>,
     pub full_name: Option<String>,
 }
@@ -54,8 +61,8 @@ impl FileRow {
             checksum: self.checksum.unwrap_or_default(),
             kind: self.kind.0,
             mode: self.mode as i32,
-            moved_from: None,
-            cause: None,
+            moved_from: self.moved_from,
+            cause: self.cause,
             created_at: self.created_at,
             created_by: user_ref(self.created_by, self.username, self.full_name),
         }
@@ -76,13 +83,18 @@ pub struct NewVersion<'a> {
     pub origin: Origin,
     pub at: Micros,
     pub by: Option<UserId>,
+    pub moved_from: Option<&'a str>,
+    pub cause: Option<Uuid>,
+    /// Of a deletion that can be restored: what was deleted in this step, the path itself or a directory above it.
+    pub deleted_as: Option<&'a str>,
 }
 
 macro_rules! select {
     ($filter:literal) => {
         concat!(
             "SELECT f.path, f.version, f.revision, f.action, f.kind, f.size, f.content_type, f.checksum, f.mode, f.origin, f.created_at,
-                    f.created_by, u.username, u.full_name
+                    f.created_by, f.moved_from, f.cause, u.username,
+                    COALESCE(f.author, u.full_name) AS full_name
              FROM file_versions f LEFT JOIN users u ON u.id = f.created_by WHERE f.project_id = $1 AND ",
             $filter
         )
@@ -98,11 +110,12 @@ pub async fn insert_version(c: &mut Conn, new: &NewVersion<'_>) -> Result<()> {
         }
         sqlx::query(
             "INSERT INTO file_versions (project_id, path, version, revision, action, kind, size, content_type, checksum, mode, origin,
-                                        created_at, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                        created_at, created_by, moved_from, cause, deleted_as, folded)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(new.project_id).bind(new.path).bind(new.version).bind(new.revision).bind(Word(new.action)).bind(Word(new.kind))
         .bind(new.size).bind(new.content_type).bind(new.checksum).bind(i64::from(new.mode)).bind(Word(new.origin)).bind(new.at).bind(new.by)
+        .bind(new.moved_from).bind(new.cause).bind(new.deleted_as).bind(fold(new.path))
         .execute(c).await?;
     });
     Ok(())
@@ -126,6 +139,56 @@ pub async fn current(c: &mut Conn, project: ProjectId) -> Result<Vec<FileRow>> {
     Ok(on!(c, c => {
         sqlx::query_as(select!("f.superseded IS NULL AND f.action <> 'deleted' ORDER BY f.path")).bind(project).fetch_all(c).await?
     }))
+}
+
+#[derive(Debug, FromRow)]
+struct TreeRow {
+    path: String,
+    version: i64,
+    kind: String,
+    size: i64,
+    content_type: String,
+    checksum: Option<String>,
+    mode: i64,
+    created_at: Micros,
+    created_by: Option<UserId>,
+}
+
+/// What exists now, or strictly below a directory, sorted by path: as [`current`] and [`current_below`], made for many rows.
+pub async fn entries(c: &mut Conn, project: ProjectId, below: Option<&str>) -> Result<Vec<Entry>> {
+    // '0' is the character after '/'; no path sorts before "" or after U+10FFFF.
+    let (lower, upper) = below.map_or((String::new(), "\u{10ffff}".to_owned()), |path| (format!("{path}/"), format!("{path}0")));
+    let rows: Vec<TreeRow> = on!(&mut *c, c => {
+        sqlx::query_as(
+            "SELECT path, version, kind, size, content_type, checksum, mode, created_at, created_by FROM file_versions
+             WHERE project_id = $1 AND superseded IS NULL AND action <> 'deleted' AND path > $2 AND path < $3 ORDER BY path",
+        )
+        .bind(project).bind(&lower).bind(&upper).fetch_all(c).await?
+    });
+    // Few people make many files, and a join would repeat their names in every row.
+    let mut people: HashMap<UserId, Option<UserRef>> = HashMap::new();
+    for id in rows.iter().filter_map(|row| row.created_by) {
+        if let hash_map::Entry::Vacant(place) = people.entry(id) {
+            let user = crate::users::by_id(c, id).await?;
+            place.insert(user.and_then(|user| user_ref(Some(id), Some(user.username), user.full_name)));
+        }
+    }
+    let entry = |row: TreeRow| Entry {
+        path: row.path,
+        kind: match row.kind.as_str() {
+            "directory" => EntryKind::Directory,
+            "symlink" => EntryKind::Symlink,
+            _ => EntryKind::File,
+        },
+        size: row.size,
+        content_type: row.content_type,
+        checksum: row.checksum.unwrap_or_default(),
+        version: row.version,
+        mode: row.mode as i32,
+        updated_at: row.created_at,
+        updated_by: row.created_by.and_then(|id| people.get(&id).cloned().flatten()),
+    };
+    Ok(rows.into_iter().map(entry).collect())
 }
 
 /// What exists now strictly below a directory, sorted by path. `upper` is the first path that sorts after all of them.
@@ -159,7 +222,7 @@ pub async fn is_directory(c: &mut Conn, project: ProjectId, path: &str) -> Resul
 pub async fn deleted_with(c: &mut Conn, project: ProjectId, path: &str) -> Result<Vec<FileRow>> {
     let (lower, upper) = (format!("{path}/"), format!("{path}0"));
     let rows: Vec<FileRow> = on!(c, c => {
-        sqlx::query_as(select!("f.superseded IS NULL AND f.action = 'deleted' AND (f.path = $2 OR (f.path > $3 AND f.path < $4)) ORDER BY f.path"))
+        sqlx::query_as(select!("f.superseded IS NULL AND f.deleted_as IS NOT NULL AND (f.path = $2 OR (f.path > $3 AND f.path < $4)) ORDER BY f.path"))
             .bind(project).bind(path).bind(&lower).bind(&upper).fetch_all(c).await?
     });
     let newest = rows.iter().filter(|r| r.path == path || r.path.starts_with(&lower)).map(|r| r.revision).max();
@@ -183,17 +246,109 @@ pub async fn changed_since(c: &mut Conn, project: ProjectId, revision: i64) -> R
     }))
 }
 
-/// All versions of a path, newest first.
-pub async fn history(c: &mut Conn, project: ProjectId, path: &str) -> Result<Vec<FileRow>> {
+/// Versions of a path older than `before`, newest first.
+pub async fn history(c: &mut Conn, project: ProjectId, path: &str, before: i64, limit: i64) -> Result<Vec<FileRow>> {
     Ok(on!(c, c => {
-        sqlx::query_as(select!("f.path = $2 ORDER BY f.version DESC LIMIT 500")).bind(project).bind(path).fetch_all(c).await?
+        sqlx::query_as(select!("f.path = $2 AND f.version < $3 ORDER BY f.version DESC LIMIT $4"))
+            .bind(project).bind(path).bind(before).bind(limit).fetch_all(c).await?
     }))
 }
 
-/// Deleted paths, last deleted first.
-pub async fn deleted(c: &mut Conn, project: ProjectId) -> Result<Vec<FileRow>> {
+#[derive(Debug, FromRow)]
+struct TrashRow {
+    path: String,
+    revision: i64,
+    deleted_at: Micros,
+    files: i64,
+    size: i64,
+    own_kind: Option<Word<EntryKind>>,
+    created_by: Option<UserId>,
+    username: Option<String>,
+    full_name: Option<String>,
+}
+
+impl TrashRow {
+    fn into_item(self) -> TrashItem {
+        TrashItem {
+            path: self.path,
+            kind: self.own_kind.map_or(EntryKind::Directory, |kind| kind.0),
+            files: self.files,
+            size: self.size,
+            revision: self.revision,
+            deleted_at: self.deleted_at,
+            deleted_by: user_ref(self.created_by, self.username, self.full_name),
+        }
+    }
+}
+
+/// What was deleted and can be restored, step by step, last deleted first.
+pub async fn trash(c: &mut Conn, project: ProjectId, limit: i64) -> Result<Vec<TrashItem>> {
+    let rows: Vec<TrashRow> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT t.deleted_as AS path, t.revision, MAX(t.created_at) AS deleted_at,
+                    SUM(CASE WHEN p.kind <> 'directory' THEN 1 ELSE 0 END) AS files, CAST(SUM(p.size) AS BIGINT) AS size,
+                    MAX(CASE WHEN t.path = t.deleted_as THEN p.kind END) AS own_kind, t.created_by, u.username,
+                    COALESCE(t.author, u.full_name) AS full_name
+             FROM file_versions t
+             JOIN file_versions p ON p.project_id = t.project_id AND p.path = t.path AND p.version = t.version - 1
+             LEFT JOIN users u ON u.id = t.created_by
+             WHERE t.project_id = $1 AND t.superseded IS NULL AND t.deleted_as IS NOT NULL
+             GROUP BY t.deleted_as, t.revision, t.created_by, t.author, u.username, u.full_name
+             ORDER BY t.revision DESC, t.deleted_as LIMIT $2",
+        )
+        .bind(project).bind(limit).fetch_all(c).await?
+    });
+    Ok(rows.into_iter().map(TrashRow::into_item).collect())
+}
+
+/// Lets deletions of one revision at and below a directory count as the deletion of that directory.
+pub async fn delete_as(c: &mut Conn, project: ProjectId, revision: i64, directory: &str) -> Result<()> {
+    let (lower, upper) = (format!("{directory}/"), format!("{directory}0"));
+    on!(c, c => {
+        sqlx::query(
+            "UPDATE file_versions SET deleted_as = $3
+             WHERE project_id = $1 AND revision = $2 AND deleted_as IS NOT NULL AND (path = $3 OR (path > $4 AND path < $5))",
+        )
+        .bind(project).bind(revision).bind(directory).bind(&lower).bind(&upper).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// What changed at a path or below it after the revision `after` and before `until`, deletions included: the first `limit`, sorted by path.
+pub async fn changed_below(c: &mut Conn, project: ProjectId, path: &str, after: i64, until: i64, limit: i64) -> Result<Vec<FileRow>> {
+    let (lower, upper) = (format!("{path}/"), format!("{path}0"));
     Ok(on!(c, c => {
-        sqlx::query_as(select!("f.superseded IS NULL AND f.action = 'deleted' ORDER BY f.revision DESC, f.path LIMIT 1000"))
-            .bind(project).fetch_all(c).await?
+        sqlx::query_as(select!(
+            "f.superseded IS NULL AND f.revision > $2 AND f.revision < $3 AND (f.path = $4 OR (f.path > $5 AND f.path < $6))
+             ORDER BY f.path LIMIT $7"
+        ))
+        .bind(project).bind(after).bind(until).bind(path).bind(&lower).bind(&upper).bind(limit).fetch_all(c).await?
     }))
+}
+
+/// A path as file systems that do not tell case or composition apart see it.
+pub fn fold(path: &str) -> String {
+    if path.is_ascii() {
+        return path.to_ascii_lowercase();
+    }
+    path.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
+
+/// What exists now under any spelling of a path: itself first, else one entry below it. Answers its own spelling and kind.
+pub async fn find_spelling(c: &mut Conn, project: ProjectId, path: &str) -> Result<Vec<(String, EntryKind)>> {
+    let folded = fold(path);
+    let (lower, upper) = (format!("{folded}/"), format!("{folded}0"));
+    let mut found: Vec<(String, Word<EntryKind>)> = on!(c, c => {
+        sqlx::query_as("SELECT path, kind FROM file_versions WHERE project_id = $1 AND folded = $2 AND superseded IS NULL AND action <> 'deleted'")
+            .bind(project).bind(&folded).fetch_all(&mut *c).await?
+    });
+    let below: Option<(String, Word<EntryKind>)> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT path, kind FROM file_versions
+             WHERE project_id = $1 AND folded > $2 AND folded < $3 AND superseded IS NULL AND action <> 'deleted' LIMIT 1",
+        )
+        .bind(project).bind(&lower).bind(&upper).fetch_optional(c).await?
+    });
+    found.extend(below);
+    Ok(found.into_iter().map(|(path, kind)| (path, kind.0)).collect())
 }

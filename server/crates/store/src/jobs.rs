@@ -1,6 +1,7 @@
 use sqlx::FromRow;
 use wire::{
     JobId, Micros, ProjectId, UserId,
+    event::Stream,
     jobs::{Job, JobState, Progress},
 };
 
@@ -270,6 +271,40 @@ pub async fn list(c: &mut Conn, limit: i64) -> Result<Vec<JobWithUser>> {
         )
         .bind(limit).fetch_all(c).await?
     }))
+}
+
+/// The newest job of a kind that is about a project.
+pub async fn last_of(c: &mut Conn, project: ProjectId, kind: &str) -> Result<Option<JobWithUser>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT j.*, u.username, u.full_name FROM jobs j LEFT JOIN users u ON u.id = j.user_id
+             WHERE j.kind = $1 AND j.project_id = $2 ORDER BY j.created_at DESC, j.id DESC LIMIT 1",
+        )
+        .bind(kind).bind(project).fetch_optional(c).await?
+    }))
+}
+
+/// Whether a job of a kind waits or runs, or was made after `since`.
+pub async fn any_since(c: &mut Conn, kind: &str, since: Micros) -> Result<bool> {
+    let found: Option<JobId> = on!(c, c => {
+        sqlx::query_scalar("SELECT id FROM jobs WHERE kind = $1 AND (state IN ('queued', 'running') OR created_at > $2) LIMIT 1")
+            .bind(kind).bind(since).fetch_optional(c).await?
+    });
+    Ok(found.is_some())
+}
+
+/// Removes jobs of a kind that went well and ended before `before`, with what was told about them.
+pub async fn forget_succeeded(tx: &mut Tx, kind: &str, before: Micros) -> Result<()> {
+    on!(&mut **tx, c => {
+        let gone: Vec<JobId> = sqlx::query_scalar("DELETE FROM jobs WHERE kind = $1 AND state = 'succeeded' AND finished_at < $2 RETURNING id")
+            .bind(kind).bind(before).fetch_all(&mut *c).await?;
+        for id in gone {
+            let stream = Stream::Job(id).to_string();
+            sqlx::query("DELETE FROM events WHERE stream = $1").bind(&stream).execute(&mut *c).await?;
+            sqlx::query("DELETE FROM event_streams WHERE stream = $1").bind(&stream).execute(&mut *c).await?;
+        }
+    });
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, FromRow)]

@@ -6,6 +6,8 @@
 //!
 //! Functions take a [`Conn`], so that the domain composes them into one transaction. "Not found" is `Ok(None)` here.
 
+pub mod blobs;
+pub mod archive;
 mod bus;
 mod bus_link;
 mod bus_mail;
@@ -15,17 +17,25 @@ mod bus_redis;
 mod bus_signals;
 pub mod changes;
 pub mod chat;
+pub mod checkpoints;
 mod db;
 pub mod events;
+pub mod exports;
 pub mod files;
+pub mod files_bulk;
 pub mod jobs;
+pub mod members;
 pub mod network;
+pub mod presence;
 pub mod projects;
+pub mod quotas;
 pub mod runs;
+pub mod search;
 pub mod sessions;
 pub mod settings;
 pub mod terminals;
 pub mod test_reports;
+pub mod uploads;
 pub mod users;
 mod word;
 

@@ -55,6 +55,7 @@ pub struct NewProject<'a> {
     pub owner_id: UserId,
     pub name: &'a str,
     pub description: &'a str,
+    pub storage_backend: &'a str,
     pub at: Micros,
     pub importing: bool,
 }
@@ -65,9 +66,10 @@ pub async fn insert(c: &mut Conn, project: &NewProject<'_>) -> Result<()> {
         sqlx::query(
             "INSERT INTO projects (id, owner_id, name, description, visibility, storage_backend, revision, file_count, size_bytes,
                                    created_at, updated_at, importing)
-             VALUES ($1, $2, $3, $4, 'private', 'local', 0, 0, 0, $5, $5, $6)",
+             VALUES ($1, $2, $3, $4, 'private', $7, 0, 0, 0, $5, $5, $6)",
         )
         .bind(project.id).bind(project.owner_id).bind(project.name).bind(project.description).bind(project.at).bind(project.importing)
+        .bind(project.storage_backend)
         .execute(&mut *c).await?;
         sqlx::query("INSERT INTO project_members (project_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)")
             .bind(project.id).bind(project.owner_id).bind(project.at)
@@ -96,10 +98,24 @@ pub async fn get(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<Pro
     Ok(on!(c, c => sqlx::query_as(select!("p.id = $2")).bind(user).bind(id).fetch_optional(c).await?))
 }
 
-/// Projects that the user is a member of, last changed first.
+/// Projects that the user is a member of and may enter, last changed first.
 pub async fn list_for(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
     Ok(on!(c, c => {
-        sqlx::query_as(select!("m.user_id = $1 ORDER BY p.updated_at DESC, p.id DESC LIMIT 1000")).bind(user).fetch_all(c).await?
+        sqlx::query_as(select!("m.user_id = $1 AND (p.visibility <> 'private' OR m.role = 'owner') ORDER BY p.updated_at DESC, p.id DESC LIMIT 1000")).bind(user).fetch_all(c).await?
+    }))
+}
+
+pub async fn visibility(c: &mut Conn, id: ProjectId) -> Result<Option<Visibility>> {
+    let found: Option<Word<Visibility>> =
+        on!(c, c => sqlx::query_scalar("SELECT visibility FROM projects WHERE id = $1").bind(id).fetch_optional(c).await?);
+    Ok(found.map(|word| word.0))
+}
+
+/// Public projects that the user is no member of, last changed first.
+pub async fn list_public(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(select!("m.user_id IS NULL AND p.visibility = 'public' ORDER BY p.updated_at DESC, p.id DESC LIMIT 500"))
+            .bind(user).fetch_all(c).await?
     }))
 }
 

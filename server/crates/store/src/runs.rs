@@ -115,7 +115,7 @@ pub async fn insert(c: &mut Conn, run: &NewRun<'_>) -> Result<()> {
 macro_rules! select {
     ($filter:literal) => {
         concat!(
-            "SELECT r.*, u.username, u.full_name, t.framework, t.passed, t.failed, t.skipped, t.truncated
+            "SELECT r.*, u.username, COALESCE(r.author, u.full_name) AS full_name, t.framework, t.passed, t.failed, t.skipped, t.truncated
              FROM runs r LEFT JOIN users u ON u.id = r.user_id LEFT JOIN test_reports t ON t.run_id = r.id WHERE ",
             $filter
         )

@@ -1,16 +1,18 @@
 use std::{error::Error, fmt};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{Database, Decode, Encode, Type, encode::IsNull};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An enum of `wire` in a TEXT column, under the word it has in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Word<T>(pub T);
 
 /// A value of `wire` as JSON in a TEXT column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Doc<T>(pub T);
 
 impl<T: Serialize> Word<T> {

@@ -2,28 +2,40 @@
 //!
 //! PostgreSQL is reached at TEST_DATABASE_URL, as a user who may create databases; each test makes one and drops it.
 
+#[path = "contract/blobs.rs"]
+mod blobs;
 #[path = "contract/chat.rs"]
 mod chat;
+#[path = "contract/checkpoints.rs"]
+mod checkpoints;
 #[path = "contract/files.rs"]
 mod files;
 #[path = "contract/jobs.rs"]
 mod jobs;
 #[path = "contract/log.rs"]
 mod log;
+#[path = "contract/members.rs"]
+mod members;
 #[path = "contract/network.rs"]
 mod network;
 #[path = "contract/people.rs"]
 mod people;
 #[path = "contract/projects.rs"]
 mod projects;
+#[path = "contract/quotas.rs"]
+mod quotas;
 #[path = "contract/review.rs"]
 mod review;
 #[path = "contract/runs.rs"]
 mod runs;
+#[path = "contract/search.rs"]
+mod search;
 #[path = "contract/settings.rs"]
 mod settings;
 #[path = "contract/terminals.rs"]
 mod terminals;
+#[path = "contract/uploads.rs"]
+mod uploads;
 #[path = "contract/world.rs"]
 mod world;
 
@@ -45,17 +57,27 @@ macro_rules! on_both {
 }
 
 on_both! {
+    checkpoints::a_tree_is_copied_with_its_names,
+    checkpoints::checkpoints_are_listed_named_and_bounded,
+    checkpoints::checkpoints_know_what_changed_since_and_what_they_hold,
+    blobs::a_sweep_never_removes_what_a_row_names,
+    blobs::keeping_and_removing_wait_for_each_other,
+    blobs::names_count_where_their_project_is_or_goes,
     chat::a_conversation_has_one_unfinished_turn,
     chat::approvals_are_answered_once,
     chat::conversations_are_listed_by_their_last_change,
     chat::messages_are_numbered_without_gaps,
     chat::turns_run_from_queued_to_finished,
+    files::deletions_can_be_gathered,
+    files::entries_are_the_current_rows,
     files::listings_are_ordered_by_bytes,
+    files::names_are_found_by_any_spelling,
     files::no_concurrent_save_is_lost,
     files::versions_remember_every_tree,
     jobs::a_lost_lease_can_no_longer_write,
     jobs::a_user_has_at_most_the_agreed_number_running,
     jobs::a_worker_asks_for_all_its_cancels_at_once,
+    jobs::a_kind_of_work_is_made_now_and_then_and_forgotten,
     jobs::all_users_together_have_at_most_the_agreed_number_running,
     jobs::cancelling_and_dead_letters,
     jobs::each_job_is_claimed_once,
@@ -70,6 +92,10 @@ on_both! {
     log::other_processes_events_are_found_in_the_log,
     log::output_is_found_by_its_bytes,
     log::the_schema_is_brought_up_to_date_once,
+    members::invitations_wait_for_their_address,
+    members::members_come_go_and_change_roles,
+    members::people_are_present_once_until_their_process_is_silent,
+    members::visibility_decides_what_is_listed,
     network::rules_belong_to_one_project,
     network::the_egress_log_is_newest_first_and_pruned_by_project,
     people::names_belong_to_one_user,
@@ -78,11 +104,17 @@ on_both! {
     people::users_are_found_and_changed,
     projects::imports_are_invisible_until_finished,
     projects::projects_are_seen_by_members,
+    quotas::an_owner_counts_all_projects_together,
+    quotas::what_something_needs_is_no_surplus,
+    quotas::writers_of_one_owner_wait_for_each_other,
+    review::a_table_made_again_keeps_what_hangs_on_it,
     review::a_turn_has_one_change_set,
     review::hunks_are_decided,
     runs::a_finished_run_is_taken_away_with_its_output,
     runs::a_run_starts_and_ends_once,
     runs::runs_are_listed_newest_first,
+    search::files_are_paged_as_they_are_now,
     settings::the_last_choice_under_a_name_counts,
     terminals::terminals_are_listed_until_a_while_after_their_end,
+    uploads::pieces_follow_each_other,
 }

@@ -1,8 +1,8 @@
 use axum::{
     Json,
     extract::{DefaultBodyLimit, Request},
-    http::{HeaderMap, HeaderName, Method, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, Method, StatusCode, header},
+    response::Response,
     routing::{delete, get, post, put},
 };
 use domain::{Ctx, Error, files::Precondition};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio_util::io::StreamReader;
 use wire::{
     Page, ProjectId,
-    files::{Base, FileVersion, MovePath, RestorePath, Tree},
+    files::{Base, FileVersion, MovePath, RestorePath, TrashItem, Tree},
 };
 
 use crate::http::{
@@ -31,7 +31,9 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::PUT, FILE, Access::Member, put(upload).layer(DefaultBodyLimit::disable()))
         .add(Method::DELETE, FILE, Access::Member, delete(remove))
         .add(Method::POST, "/api/projects/{id}/files:move", Access::Member, post(move_path))
+        .add(Method::POST, "/api/projects/{id}/files:copy", Access::Member, post(copy_path))
         .add(Method::POST, "/api/projects/{id}/files:restore", Access::Member, post(restore))
+        .add(Method::GET, "/api/projects/{id}/trash", Access::Member, get(trash))
 }
 
 #[derive(Deserialize)]
@@ -43,6 +45,7 @@ struct Below {
 #[derive(Deserialize)]
 struct OfPath {
     path: String,
+    cursor: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +58,7 @@ async fn tree(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(below): Asked<Be
 }
 
 async fn history(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(of): Asked<OfPath>) -> Answer<Json<Page<FileVersion>>> {
-    domain::files::history(&ctx, id, &of.path).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+    domain::files::history(&ctx, id, &of.path, of.cursor).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn download(
@@ -68,17 +71,14 @@ async fn download(
 }
 
 async fn send_file(ctx: &Ctx, id: ProjectId, path: &str, version: Option<i64>, headers: &HeaderMap) -> Result<Response, Error> {
-    let (entry, reader) = domain::files::read(ctx, id, path, version).await?;
-    if bytes::is_known(headers, &entry) {
-        return Ok(bytes::not_modified(&entry));
+    let file = domain::files::locate(ctx, id, path, version).await?;
+    if bytes::is_known(headers, &file.entry) {
+        return Ok(bytes::not_modified(&file.entry));
     }
-    match bytes::wanted(headers, &entry) {
-        Wanted::All => Ok(bytes::send(&entry, None, reader)),
-        Wanted::Unsatisfiable => Ok(bytes::unsatisfiable(&entry)),
-        Wanted::Part(part) => {
-            let (entry, reader) = domain::files::read_range(ctx, id, path, version, part.clone()).await?;
-            Ok(bytes::send(&entry, Some(part), reader))
-        }
+    match bytes::wanted(headers, &file.entry) {
+        Wanted::All => Ok(bytes::send(&file.entry, None, file.open().await?)),
+        Wanted::Unsatisfiable => Ok(bytes::unsatisfiable(&file.entry)),
+        Wanted::Part(part) => Ok(bytes::send(&file.entry, Some(part.clone()), file.open_range(part).await?)),
     }
 }
 
@@ -87,10 +87,7 @@ async fn upload(Caller(ctx): Caller, At((id, path)): At<(ProjectId, String)>, re
     let base = bytes::read_precondition(request.headers()).map_err(refuse(&ctx))?;
     refuse_too_large(&ctx, request.headers()).map_err(refuse(&ctx))?;
     let body: blobs::Reader = Box::pin(StreamReader::new(request.into_body().into_data_stream().map_err(std::io::Error::other)));
-    let put = domain::files::put(&ctx, id, &path, base, body, None).await.map_err(refuse(&ctx))?;
-    let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
-    let headers = [(header::ETAG, bytes::etag(&put.entry)), (HeaderName::from_static("x-file-version"), put.entry.version.to_string())];
-    Ok((status, headers, Json(put.entry)).into_response())
+    domain::files::put(&ctx, id, &path, base, body, None).await.map(bytes::tell_saved).map_err(refuse(&ctx))
 }
 
 fn refuse_too_large(ctx: &Ctx, headers: &HeaderMap) -> Result<(), Error> {
@@ -105,7 +102,7 @@ fn refuse_too_large(ctx: &Ctx, headers: &HeaderMap) -> Result<(), Error> {
 /// With `If-Match` only that content is deleted.
 async fn remove(Caller(ctx): Caller, At((id, path)): At<(ProjectId, String)>, headers: HeaderMap) -> Answer<StatusCode> {
     let base = find_base(&ctx, id, &path, &headers).await.map_err(refuse(&ctx))?;
-    domain::files::delete(&ctx, id, &path, base).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+    domain::files::delete(&ctx, id, &path, base).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
 async fn find_base(ctx: &Ctx, id: ProjectId, path: &str, headers: &HeaderMap) -> Result<Option<Base>, Error> {
@@ -124,4 +121,12 @@ async fn move_path(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Bo
 
 async fn restore(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<RestorePath>) -> Answer<StatusCode> {
     domain::files::restore(&ctx, id, request).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}
+
+async fn copy_path(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<MovePath>) -> Answer<StatusCode> {
+    domain::files::copy_path(&ctx, id, request).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}
+
+async fn trash(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<TrashItem>>> {
+    domain::files::trash(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
 }

@@ -3,20 +3,22 @@ use std::io;
 use axum::{
     Json,
     extract::{
-        DefaultBodyLimit, Multipart,
-        multipart::{Field, MultipartError, MultipartRejection},
+        DefaultBodyLimit, FromRequest, Multipart, Request, State,
+        multipart::{Field, MultipartError},
     },
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::post,
 };
 use blobs::{BlobError, Stored};
-use domain::{Ctx, Error};
+use domain::{Ctx, Error, projects::Upload};
 use tokio::io::{AsyncWriteExt, DuplexStream};
-use wire::{FieldError, limits::ARCHIVE_MAX, projects::ImportStarted};
+use wire::{FieldError, imports::ImportGit, limits::ARCHIVE_MAX, projects::ImportStarted};
 
 use crate::http::{
+    AppState,
     error::{Answer, refuse},
-    extract::Caller,
+    extract::{Body, Caller},
     routes::{Access, Routes},
 };
 
@@ -30,36 +32,43 @@ pub fn declare(routes: Routes) -> Routes {
     routes.add(Method::POST, "/api/projects/import", Access::SignedIn, handler)
 }
 
-async fn import(Caller(ctx): Caller, form: Result<Multipart, MultipartRejection>) -> Answer<(StatusCode, Json<ImportStarted>)> {
-    let form = form.map_err(|e| refuse(&ctx)(Error::BadRequest(e.body_text())))?;
-    let upload = receive(&ctx, form).await.map_err(refuse(&ctx))?;
-    let started = domain::projects::start_import(&ctx, upload.name, upload.filename, upload.archive).await.map_err(refuse(&ctx))?;
-    Ok((StatusCode::ACCEPTED, Json(started)))
+/// A form with an archive, or JSON with the address of a git repository.
+async fn import(State(state): State<AppState>, Caller(ctx): Caller, request: Request) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if content_type.starts_with("application/json") {
+        return match Body::<ImportGit>::from_request(request, &state).await {
+            Ok(Body(request)) => tell(domain::projects::start_git(&ctx, request).await.map_err(refuse(&ctx))).into_response(),
+            Err(refusal) => refusal.into_response(),
+        };
+    }
+    let upload = async {
+        let form = Multipart::from_request(request, &state).await.map_err(|e| Error::BadRequest(e.body_text()))?;
+        domain::projects::start_import(&ctx, receive(&ctx, form).await?).await
+    };
+    tell(upload.await.map_err(refuse(&ctx))).into_response()
 }
 
-struct Upload {
-    name: Option<String>,
-    filename: String,
-    archive: Stored,
+fn tell(started: Answer<ImportStarted>) -> Answer<(StatusCode, Json<ImportStarted>)> {
+    started.map(|started| (StatusCode::ACCEPTED, Json(started)))
 }
 
-/// Reads the form in the order in which it comes; the archive goes straight to storage.
+/// Reads the form in the order in which it comes; the archive goes straight to storage, so where that is has to be said before.
 async fn receive(ctx: &Ctx, mut form: Multipart) -> Result<Upload, Error> {
-    let mut name = None;
-    let mut archive = None;
+    let (mut name, mut storage_backend, mut archive) = (String::new(), None, None);
     while let Some(field) = form.next_field().await.map_err(unreadable)? {
         match field.name() {
-            Some("name") => name = Some(read_text(field).await?).filter(|name| !name.trim().is_empty()),
+            Some("name") => name = read_text(field).await?,
+            Some("storage_backend") if archive.is_none() => storage_backend = Some(read_text(field).await?),
             Some("archive") if archive.is_none() => {
                 let filename = field.file_name().unwrap_or("archive").to_owned();
-                archive = Some((filename, store(ctx, field).await?));
+                archive = Some((filename, store(ctx, storage_backend.as_deref(), field).await?));
             }
-            _ => return Err(Error::BadRequest("The form holds one archive and at most one name.".to_owned())),
+            _ => return Err(Error::BadRequest("The form holds one archive, and before it at most a name and a storage.".to_owned())),
         }
     }
     let missing = || Error::Invalid(vec![FieldError::new("archive", "Choose a zip or tar.gz file.")]);
     let (filename, archive) = archive.ok_or_else(missing)?;
-    Ok(Upload { name, filename, archive })
+    Ok(Upload { name, filename, storage_backend, archive })
 }
 
 async fn read_text(mut field: Field<'_>) -> Result<String, Error> {
@@ -74,13 +83,14 @@ async fn read_text(mut field: Field<'_>) -> Result<String, Error> {
 }
 
 /// At most a pipe's worth is in memory. What was received of an upload that broke off is never used.
-async fn store(ctx: &Ctx, field: Field<'_>) -> Result<Stored, Error> {
+async fn store(ctx: &Ctx, backend: Option<&str>, field: Field<'_>) -> Result<Stored, Error> {
+    let blobs = ctx.services().storage.by_name(domain::storage::choose(ctx, backend)?.as_str())?;
     let (writer, reader) = tokio::io::duplex(PIPE);
-    let (sent, stored) = tokio::join!(pump(field, writer), ctx.services().blobs.put(Box::pin(reader), ARCHIVE_MAX));
+    let (sent, stored) = tokio::join!(pump(field, writer), blobs.put(Box::pin(reader), ARCHIVE_MAX));
     match (sent, stored) {
         (_, Err(BlobError::TooLarge { limit })) => Err(Error::TooLarge(format!("An archive has at most {limit} bytes."))),
         (Err(error), _) => Err(error),
-        (Ok(()), stored) => stored.map_err(|error| Error::Internal(Box::new(error))),
+        (Ok(()), stored) => Ok(stored?),
     }
 }
 

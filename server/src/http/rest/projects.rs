@@ -3,14 +3,16 @@ use axum::{
     http::{Method, StatusCode},
     routing::{delete, get, patch, post},
 };
+use domain::Error;
+use serde::Deserialize;
 use wire::{
     Page, ProjectId,
-    projects::{CreateProject, Project, UpdateProject},
+    projects::{CreateProject, Project, UpdateProject, Visibility},
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
     routes::{Access, Routes},
 };
 
@@ -23,8 +25,19 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::DELETE, "/api/projects/{id}", Access::Member, delete(remove))
 }
 
-async fn list(Caller(ctx): Caller) -> Answer<Json<Page<Project>>> {
-    domain::projects::list(&ctx).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+#[derive(Deserialize)]
+struct Which {
+    /// `public`: of others. Absent: those that the caller is a member of.
+    visibility: Option<Visibility>,
+}
+
+async fn list(Caller(ctx): Caller, Asked(which): Asked<Which>) -> Answer<Json<Page<Project>>> {
+    let found = match which.visibility {
+        None => domain::projects::list(&ctx).await,
+        Some(Visibility::Public) => domain::projects::list_public(&ctx).await,
+        Some(_) => Err(Error::BadRequest("Only public projects are listed apart: visibility=public.".to_owned())),
+    };
+    found.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
 }
 
 async fn create(Caller(ctx): Caller, Body(request): Body<CreateProject>) -> Answer<(StatusCode, Json<Project>)> {

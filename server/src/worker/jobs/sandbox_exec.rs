@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use domain::{
     Ctx, Error,
+    files::Maker,
     runs::{self, RunJob},
 };
 use serde_json::Value;
@@ -39,7 +40,8 @@ impl Job for SandboxExec {
         let workspaces = work.sandbox.workspaces();
         let changes = match workspaces.revision(run.project_id.0) {
             Some(revision) if run.started_at.is_some() => {
-                agent::commit_run_changes(system, workspaces, run.project_id, revision, Origin::Run).await.map(|saved| saved.written)
+                let maker = Maker { origin: Origin::Run, cause: Some(run_id.0) };
+                agent::commit_run_changes(system, workspaces, run.project_id, revision, maker).await.map(|saved| saved.written)
             }
             _ => Ok(Vec::new()),
         };

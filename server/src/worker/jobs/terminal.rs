@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{Ctx, Error, runs::RunJob, terminals};
+use domain::{Ctx, Error, files::Maker, runs::RunJob, terminals};
 use serde_json::Value;
 use wire::{files::Origin, runs::RunState, terminals::TerminalState};
 
@@ -35,7 +35,8 @@ impl Job for Terminal {
         let workspaces = work.sandbox.workspaces();
         let changes = match workspaces.revision(terminal.project_id.0) {
             Some(revision) if terminal.state == TerminalState::Open => {
-                let saved = agent::commit_run_changes(system, workspaces, terminal.project_id, revision, Origin::Terminal).await;
+                let maker = Maker { origin: Origin::Terminal, cause: Some(run_id.0) };
+                let saved = agent::commit_run_changes(system, workspaces, terminal.project_id, revision, maker).await;
                 saved.map(|saved| saved.written)
             }
             _ => Ok(Vec::new()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sandbox::Collision;
 use wire::{
-    files::{FileAction, check_path},
+    files::FileAction,
     runs::RunChange,
 };
 
@@ -67,8 +67,7 @@ pub(super) fn sentences(saved: &Saved, collisions: &[Collision]) -> Vec<String> 
         }
         None => format!("{path} was deleted by a command while somebody else changed it. It is back as they made it."),
     });
-    let refused: Vec<_> = saved.conflicts.iter().filter_map(|path| Some((path, check_path(path).err()?))).collect();
-    say(&mut all, &refused, |(path, reason)| format!("{path} is not saved: {reason}"));
+    say(&mut all, &saved.refused, |(path, reason)| format!("{path} is not saved: {reason}"));
     say(&mut all, &saved.too_large, |path| format!("{path} is not saved: it is larger than a file of a project may be."));
     all
 }

@@ -1,7 +1,10 @@
 //! The project's files while a terminal is open.
 
-use domain::{Ctx, files::Committed};
-use wire::{ProjectId, files::Origin, runs::RunChange};
+use domain::{
+    Ctx,
+    files::{Committed, Maker},
+};
+use wire::{ProjectId, RunId, files::Origin, runs::RunChange};
 
 use crate::{Hold, Keeper, workspace::SyncError};
 
@@ -11,8 +14,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub async fn take(ctx: &Ctx, keeper: &Keeper, project: ProjectId) -> Result<Self, SyncError> {
-        Ok(Self { hold: keeper.hold(ctx, project, Origin::Terminal).await? })
+    pub async fn take(ctx: &Ctx, keeper: &Keeper, project: ProjectId, run: RunId) -> Result<Self, SyncError> {
+        Ok(Self { hold: keeper.hold(ctx, project, Maker { origin: Origin::Terminal, cause: Some(run.0) }).await? })
     }
 
     /// Something that the project's people should know; waits until there is.

@@ -82,7 +82,7 @@ async fn live(
 ) -> Result<Ended, Error> {
     let sandbox = bench.sandbox;
     let taken = tokio::select! {
-        taken = Held::take(ctx, bench.keeper, plan.run.project_id) => taken,
+        taken = Held::take(ctx, bench.keeper, plan.run.project_id, plan.run.id) => taken,
         () = cancel.cancelled() => return Ok(Ended::closed_early()),
     };
     let mut files = match taken {

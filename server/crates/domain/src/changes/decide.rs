@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 
+use blobs::Blobs;
 use store::{changes as table, files::FileRow};
 use wire::{
     ChangeSetId, HunkId, ProjectId,
-    changes::{ChangeAction, ChangeSetState, Decide, Decided, HunkDecision, HunkState},
+    changes::{ChangeAction, ChangeOrigin, ChangeSetState, Decide, Decided, HunkDecision, HunkState},
     chat::MessageBody,
-    files::{EntryKind, FileAction, Origin},
+    files::{FileAction, Origin},
     projects::ProjectRole,
 };
 
@@ -13,6 +14,7 @@ use super::{announce, blob_text, get, require, text};
 use crate::{
     Ctx, Error, Result, chat,
     files::{Content, WriteBatch},
+    storage,
 };
 
 /// How often a decision is worked out again because somebody else wrote meanwhile.
@@ -28,7 +30,7 @@ enum Choice {
 /// What a file becomes.
 enum Outcome {
     Unchanged,
-    Write { content: Content, kind: EntryKind, action: FileAction },
+    Write { content: Content, action: FileAction },
     Delete,
 }
 
@@ -60,7 +62,11 @@ pub async fn decide(ctx: &Ctx, id: ChangeSetId, request: Decide) -> Result<Decid
     let choices = choices_of(request);
     for _ in 0..TRIES {
         let worked = work_out(ctx, id, role, &choices).await?;
-        let mut batch = WriteBatch::begin(ctx, worked.set.project_id, role, Origin::Agent).await?;
+        let origin = match worked.set.origin.0 {
+            ChangeOrigin::Agent => Origin::Agent,
+            ChangeOrigin::Replace => Origin::Person,
+        };
+        let mut batch = WriteBatch::begin(ctx, worked.set.project_id, role, origin).await?.caused_by(worked.set.turn_id.map(|turn| turn.0));
         if !write(&mut batch, &worked).await? {
             continue;
         }
@@ -84,9 +90,11 @@ pub async fn decide(ctx: &Ctx, id: ChangeSetId, request: Decide) -> Result<Decid
         let state = if worked.open_after == 0 { ChangeSetState::Decided } else { ChangeSetState::Open };
         table::set_state(&mut batch.tx, id, state).await?;
         announce(ctx, &mut batch.tx, &worked.set, state, worked.open_after).await?;
-        let turn = store::chat::turn(&mut batch.tx, worked.set.turn_id).await?.ok_or(Error::NotFound("turn"))?;
-        let body = MessageBody::Decision { change_set_id: id, hunks: decisions };
-        chat::insert_message(ctx, &mut batch.tx, turn.conversation_id, Some(turn.id), &body, Vec::new()).await?;
+        if let Some(turn) = worked.set.turn_id {
+            let turn = store::chat::turn(&mut batch.tx, turn).await?.ok_or(Error::NotFound("turn"))?;
+            let body = MessageBody::Decision { change_set_id: id, hunks: decisions };
+            chat::insert_message(ctx, &mut batch.tx, turn.conversation_id, Some(turn.id), &body, Vec::new()).await?;
+        }
         batch.commit().await?;
         let conflicts = worked.states.iter().filter(|(_, _, state, _)| *state == HunkState::Conflict).map(|(hunk, ..)| hunk.id).collect();
         let written = worked.plans.into_iter().filter(|plan| !matches!(plan.outcome, Outcome::Unchanged)).map(|plan| plan.path).collect();
@@ -111,7 +119,9 @@ async fn write(batch: &mut WriteBatch<'_>, worked: &Worked) -> Result<bool> {
         }
         match &plan.outcome {
             Outcome::Unchanged => {}
-            Outcome::Write { content, kind, action } => batch.write(latest.as_ref(), content, *kind, *action, None).await?,
+            Outcome::Write { content, action } => {
+                batch.write(latest.as_ref(), content, *action, None).await?;
+            }
             Outcome::Delete => {
                 if let Some(row) = &latest {
                     batch.delete(row).await?;
@@ -176,7 +186,10 @@ async fn plan_file(
     if taken.is_empty() {
         return Ok(None);
     }
-    let latest = store::files::latest(&mut ctx.services().db.read().await?, project, &file.path).await?;
+    let mut conn = ctx.services().db.read().await?;
+    let latest = store::files::latest(&mut conn, project, &file.path).await?;
+    let blobs = storage::blobs_of(ctx, &mut conn, project).await?;
+    drop(conn);
     let seen_version = latest.as_ref().map_or(0, |row| row.version);
     let current = latest.filter(|row| !row.is_deleted());
     let (whole, by_line): (Vec<_>, Vec<_>) =
@@ -198,7 +211,7 @@ async fn plan_file(
             Outcome::Write { content, .. } => Some(content.mode),
             _ => None,
         };
-        if let Some(lines) = take_lines(ctx, file, &hunks, &by_line, current.as_ref(), mode, states).await? {
+        if let Some(lines) = take_lines(&*blobs, file, &hunks, &by_line, current.as_ref(), mode, states).await? {
             outcome = lines;
         }
     }
@@ -214,13 +227,8 @@ fn take_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow, current: Optio
         if Some(row.mode) == file.new_mode {
             return Some(Outcome::Unchanged);
         }
-        let content = Content {
-            path: file.path.clone(),
-            checksum: row.checksum.clone().unwrap_or_default(),
-            size: row.size as u64,
-            mode: file.new_mode? as i32,
-        };
-        return (Some(row.mode) == file.old_mode).then_some(Outcome::Write { content, kind: row.kind.0, action: FileAction::Modified });
+        let content = Content { mode: file.new_mode? as i32, ..Content::of_row(row, file.path.clone()) };
+        return (Some(row.mode) == file.old_mode).then_some(Outcome::Write { content, action: FileAction::Modified });
     }
     if checksum == file.new_checksum.as_deref() {
         return Some(Outcome::Unchanged);
@@ -229,15 +237,20 @@ fn take_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow, current: Optio
         return None;
     }
     let Some(new) = &file.new_checksum else { return Some(Outcome::Delete) };
-    let content =
-        Content { path: file.path.clone(), checksum: new.clone(), size: file.new_size as u64, mode: file.new_mode.unwrap_or(0o644) as i32 };
+    let content = Content {
+        path: file.path.clone(),
+        kind: file.kind.0,
+        checksum: new.clone(),
+        size: file.new_size as u64,
+        mode: file.new_mode.unwrap_or(0o644) as i32,
+    };
     let action = if current.is_some() { FileAction::Modified } else { FileAction::Added };
-    Some(Outcome::Write { content, kind: file.kind.0, action })
+    Some(Outcome::Write { content, action })
 }
 
 /// Accepted and edited hunks, put into the text as it is now. `None` when nothing of them fits.
 async fn take_lines(
-    ctx: &Ctx,
+    blobs: &dyn Blobs,
     file: &table::ChangeFileRow,
     hunks: &[table::HunkRow],
     taken: &[(&table::HunkRow, &Choice)],
@@ -246,14 +259,14 @@ async fn take_lines(
     states: &mut States,
 ) -> Result<Option<Outcome>> {
     let base = match &file.old_checksum {
-        Some(checksum) => blob_text(ctx, checksum).await?.unwrap_or_default(),
+        Some(checksum) => blob_text(blobs, checksum).await?.unwrap_or_default(),
         None => String::new(),
     };
     let before: Vec<_> = hunks.iter().filter_map(decided_patch).collect();
     let now: Vec<_> = taken.iter().map(|(hunk, choice)| new_patch(hunk, choice)).collect();
     let is_new = file.action.0 == ChangeAction::Add && before.is_empty();
     let current_text = match current.and_then(|row| row.checksum.as_deref()) {
-        Some(checksum) if !is_new || Some(checksum) == file.new_checksum.as_deref() => blob_text(ctx, checksum).await?,
+        Some(checksum) if !is_new || Some(checksum) == file.new_checksum.as_deref() => blob_text(blobs, checksum).await?,
         // Somebody made a file of that name meanwhile.
         Some(_) => None,
         None if is_new => Some(String::new()),
@@ -288,11 +301,11 @@ async fn take_lines(
     if current.is_some() && result == current_text && mode.is_none() {
         return Ok(None);
     }
-    let stored = ctx.services().blobs.put_bytes(result.into_bytes()).await?;
+    let stored = blobs.put_bytes(result.into_bytes()).await?;
     let own_mode = current.map(|row| row.mode).or(file.new_mode).unwrap_or(0o644) as i32;
-    let content = Content { path: file.path.clone(), checksum: stored.sha256, size: stored.size, mode: mode.unwrap_or(own_mode) };
+    let content = Content::file(file.path.clone(), stored.sha256, stored.size, mode.unwrap_or(own_mode));
     let action = if current.is_some() { FileAction::Modified } else { FileAction::Added };
-    Ok(Some(Outcome::Write { content, kind: EntryKind::File, action }))
+    Ok(Some(Outcome::Write { content, action }))
 }
 
 /// What an earlier decision put into the file.

@@ -1,26 +1,29 @@
-//! The review gate: what the agent proposes, cut into hunks, and what people decide about each. Nothing of a proposal is in the project
-//! until somebody accepts it, and the transcript then says exactly what was accepted, edited and rejected.
+//! The review gate: what the agent, or a person who replaces across files, proposes, cut into hunks, and what people decide about each.
+//! Nothing of a proposal is in the project until somebody accepts it; the transcript of a turn then says exactly what was accepted, edited
+//! and rejected.
 
 mod decide;
 pub mod text;
 
 use std::collections::HashMap;
 
+use blobs::{BlobError, Blobs};
 use store::{Conn, changes as table};
 use wire::{
     ChangeSetId, HunkId, ProjectId, TurnId,
-    changes::{ChangeAction, ChangeSet, ChangeSetState, ChangedFile, Hunk, HunkState},
+    changes::{ChangeAction, ChangeOrigin, ChangeSet, ChangeSetState, ChangedFile, Hunk, HunkState},
     event::{EventKind, Stream},
     files::EntryKind,
     projects::ProjectRole,
+    users::UserRef,
 };
 
 pub use decide::decide;
 
-use crate::{Ctx, Error, Result, files, projects};
+use crate::{Ctx, Error, Result, files, projects, storage};
 
 /// Larger files are judged as a whole.
-const TEXT_MAX: u64 = 2 * 1024 * 1024;
+pub(crate) const TEXT_MAX: u64 = 2 * 1024 * 1024;
 
 /// A file as the agent's branch left it. `old` and `new` are checksum and mode; the bytes are stored already.
 #[derive(Debug, Clone)]
@@ -44,10 +47,8 @@ pub async fn create(ctx: &Ctx, turn: TurnId, base_revision: i64, proposed: Vec<P
         return Ok(Some(existing));
     }
     let id: ChangeSetId = ctx.new_id();
-    let mut drafts = Vec::new();
-    for file in proposed {
-        drafts.extend(draft(ctx, id, drafts.len() as i64, file).await?);
-    }
+    let project = store::chat::turn(&mut ctx.services().db.read().await?, turn).await?.ok_or(Error::NotFound("turn"))?.project_id;
+    let drafts = drafts(ctx, project, id, proposed).await?;
     if drafts.is_empty() {
         return Ok(None);
     }
@@ -57,27 +58,77 @@ pub async fn create(ctx: &Ctx, turn: TurnId, base_revision: i64, proposed: Vec<P
     let set = table::ChangeSetRow {
         id,
         project_id: turn_row.project_id,
-        turn_id: turn,
+        turn_id: Some(turn),
+        origin: store::Word(ChangeOrigin::Agent),
+        title: String::new(),
         state: store::Word(ChangeSetState::Open),
         base_revision,
         version: 0,
         created_at: ctx.now(),
+        created_by: None,
     };
-    table::insert_set(&mut tx, &set).await?;
-    let mut hunks = 0;
-    for draft in &drafts {
-        table::insert_file(&mut tx, &draft.file).await?;
-        for (ord, hunk) in (0..).zip(&draft.hunks) {
-            table::insert_hunk(&mut tx, id, draft.file.ord, ord, hunk).await?;
-            hunks += 1;
-        }
-    }
+    let hunks = insert(ctx, &mut tx, &set, &drafts).await?;
     store::chat::set_change_set(&mut tx, turn, id).await?;
     let ready = EventKind::ChangeSetReady { change_set_id: id, files: drafts.len() as i64, hunks };
     store::events::append(&mut tx, Stream::Turn(turn), ctx.now(), vec![ready]).await?;
-    announce(ctx, &mut tx, &set, ChangeSetState::Open, hunks).await?;
     ctx.commit(tx).await?;
     of_turn(ctx, turn).await
+}
+
+/// Keeps what a person proposes by replacing across files; `title` says it in a few words.
+pub(crate) async fn create_by_hand(
+    ctx: &Ctx,
+    project: ProjectId,
+    base_revision: i64,
+    title: String,
+    proposed: Vec<ProposedFile>,
+) -> Result<ChangeSet> {
+    let user = ctx.require_user()?.id;
+    let id: ChangeSetId = ctx.new_id();
+    let drafts = drafts(ctx, project, id, proposed).await?;
+    let mut tx = ctx.services().db.begin().await?;
+    projects::require(ctx, &mut tx, project, ProjectRole::Editor).await?;
+    let set = table::ChangeSetRow {
+        id,
+        project_id: project,
+        turn_id: None,
+        origin: store::Word(ChangeOrigin::Replace),
+        title,
+        state: store::Word(ChangeSetState::Open),
+        base_revision,
+        version: 0,
+        created_at: ctx.now(),
+        created_by: Some(user),
+    };
+    insert(ctx, &mut tx, &set, &drafts).await?;
+    ctx.commit(tx).await?;
+    get(ctx, id).await
+}
+
+async fn drafts(ctx: &Ctx, project: ProjectId, set: ChangeSetId, proposed: Vec<ProposedFile>) -> Result<Vec<Draft>> {
+    let blobs = storage::open(ctx, project).await?;
+    let mut drafts = Vec::new();
+    for file in proposed {
+        drafts.extend(draft(ctx, &*blobs, set, drafts.len() as i64, file).await?);
+    }
+    Ok(drafts)
+}
+
+/// Inserts a set with all that belongs to it and tells the project. Answers how many hunks it has.
+async fn insert(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow, drafts: &[Draft]) -> Result<i64> {
+    let named = drafts.iter().flat_map(|draft| [&draft.file.old_checksum, &draft.file.new_checksum]).flatten();
+    storage::keep(ctx, tx, set.project_id, &named.map(String::as_str).collect::<Vec<_>>()).await?;
+    table::insert_set(tx, set).await?;
+    let mut hunks = 0;
+    for draft in drafts {
+        table::insert_file(tx, &draft.file).await?;
+        for (ord, hunk) in (0..).zip(&draft.hunks) {
+            table::insert_hunk(tx, set.id, draft.file.ord, ord, hunk).await?;
+            hunks += 1;
+        }
+    }
+    announce(ctx, tx, set, ChangeSetState::Open, hunks).await?;
+    Ok(hunks)
 }
 
 async fn announce(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow, state: ChangeSetState, open_hunks: i64) -> Result<()> {
@@ -85,7 +136,7 @@ async fn announce(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow, stat
     Ok(store::events::append(tx, Stream::Project(set.project_id), ctx.now(), vec![event]).await?)
 }
 
-async fn draft(ctx: &Ctx, set: ChangeSetId, ord: i64, file: ProposedFile) -> Result<Option<Draft>> {
+async fn draft(ctx: &Ctx, blobs: &dyn Blobs, set: ChangeSetId, ord: i64, file: ProposedFile) -> Result<Option<Draft>> {
     let action = match (&file.old, &file.new) {
         (None, Some(_)) => ChangeAction::Add,
         (Some(_), None) => ChangeAction::Delete,
@@ -95,7 +146,7 @@ async fn draft(ctx: &Ctx, set: ChangeSetId, ord: i64, file: ProposedFile) -> Res
     };
     let texts = match action {
         ChangeAction::Mode => None,
-        _ => both_texts(ctx, &file).await?,
+        _ => both_texts(blobs, &file).await?,
     };
     let mut hunks = Vec::new();
     let mut is_binary = false;
@@ -139,23 +190,23 @@ async fn draft(ctx: &Ctx, set: ChangeSetId, ord: i64, file: ProposedFile) -> Res
 }
 
 /// Old and new as text, `None` when either is not text or too large to be judged line by line.
-async fn both_texts(ctx: &Ctx, file: &ProposedFile) -> Result<Option<(String, String)>> {
-    let old = side(ctx, file.old.as_ref()).await?;
-    let new = side(ctx, file.new.as_ref()).await?;
+async fn both_texts(blobs: &dyn Blobs, file: &ProposedFile) -> Result<Option<(String, String)>> {
+    let old = side(blobs, file.old.as_ref()).await?;
+    let new = side(blobs, file.new.as_ref()).await?;
     Ok(old.zip(new))
 }
 
-async fn side(ctx: &Ctx, side: Option<&(String, i32)>) -> Result<Option<String>> {
+async fn side(blobs: &dyn Blobs, side: Option<&(String, i32)>) -> Result<Option<String>> {
     match side {
         None => Ok(Some(String::new())),
-        Some((checksum, _)) => blob_text(ctx, checksum).await,
+        Some((checksum, _)) => blob_text(blobs, checksum).await,
     }
 }
 
-async fn blob_text(ctx: &Ctx, checksum: &str) -> Result<Option<String>> {
-    match ctx.services().blobs.read_all(checksum, TEXT_MAX).await {
+async fn blob_text(blobs: &dyn Blobs, checksum: &str) -> Result<Option<String>> {
+    match blobs.read_all(checksum, TEXT_MAX).await {
         Ok(bytes) => Ok(files::text_of(bytes)),
-        Err(blobs::BlobError::TooLarge { .. }) => Ok(None),
+        Err(BlobError::TooLarge { .. }) => Ok(None),
         Err(other) => Err(other.into()),
     }
 }
@@ -235,9 +286,16 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
             new_mode: file.new_mode.map(|mode| mode as i32),
         })
         .collect();
+    let created_by = match set.created_by {
+        Some(id) => store::users::by_id(conn, id).await?.map(|row| UserRef { id, name: row.into_user().display_name().to_owned() }),
+        None => None,
+    };
     Ok(ChangeSet {
         change_set_id: set.id,
         turn_id: set.turn_id,
+        origin: set.origin.0,
+        title: set.title,
+        created_by,
         state: set.state.0,
         base_revision: set.base_revision,
         created_at: set.created_at,

@@ -1,16 +1,32 @@
 //! The files of a project. Every write names what it was based on; a mismatch shows what is there now and changes nothing.
 
+mod bulk;
+mod editorconfig;
+mod encoding;
+mod names;
+mod put;
 mod read;
+mod steps;
 mod sync;
+mod uploads;
 mod write;
 
+pub use bulk::{BATCH_MAX, BatchFile, Received, receive, save_batch};
+pub use names::NameBook;
+pub use put::{Precondition, Put, create_directory, put, save_text};
 pub(crate) use read::text_of;
-pub use read::{entry, history, open_text, read, read_range, tree, tree_below};
-pub use sync::{Committed, Manifest, ManifestDelta, ManifestEntry, WorkChange, changes_since, commit_changes, manifest, manifest_at};
+pub use read::{Located, entry, history, locate, open_text, trash, tree, tree_below};
+pub use steps::{change, copy_path, delete, move_path, restore};
+pub use sync::{
+    Committed, Maker, Manifest, ManifestDelta, ManifestEntry, WorkChange, changes_since, commit_changes, manifest, manifest_at,
+};
+pub use uploads::{Appended, append_upload, discard_upload, get_upload, start_upload};
 pub(crate) use write::{Content, WriteBatch, insert_all};
-pub use write::{Precondition, Put, create_directory, delete, move_path, put, restore, save_text};
 
-use wire::{FieldError, files::check_path};
+use wire::{
+    FieldError,
+    files::{EntryKind, check_path},
+};
 
 use crate::{Error, Result};
 
@@ -19,6 +35,11 @@ fn require_path(path: &str) -> Result<()> {
 }
 
 /// The type that a browser is told; by name alone, since contents are never shown on our origin anyway.
-pub(crate) fn content_type_of(path: &str) -> &'static str {
+pub(crate) fn content_type_of(path: &str, kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Directory => return "inode/directory",
+        EntryKind::Symlink => return "inode/symlink",
+        EntryKind::File => {}
+    }
     mime_guess::from_path(path).first_raw().unwrap_or("application/octet-stream")
 }

@@ -1,17 +1,21 @@
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
-use blobs::Reader;
-use store::files as table;
+use blobs::{Blobs, Reader};
+use store::{Conn, files as table};
 use wire::{
-    ProjectId,
+    Page, ProjectId,
     event::Stream,
-    files::{Entry, EntryKind, FileVersion, OpenedFile, Tree},
+    files::{Entry, EntryKind, FileVersion, OpenedFile, TrashItem, Tree},
     limits,
     projects::ProjectRole,
 };
 
-use super::require_path;
-use crate::{Ctx, Error, Result, projects};
+use super::{editorconfig, encoding::decode, require_path};
+use crate::{Ctx, Error, Result, projects, storage};
+
+/// Versions on one page.
+const HISTORY_PAGE: i64 = 100;
+const TRASH_LISTED: i64 = 1000;
 
 /// Every entry, sorted by path, directories that only exist because of what lies in them included.
 pub async fn tree(ctx: &Ctx, project: ProjectId) -> Result<Tree> {
@@ -29,31 +33,41 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
     // The numbers are read first: a list that is newer than them only means that an event comes twice.
     let seq = store::events::last_seq(&mut conn, Stream::Project(project)).await?;
     let revision = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let rows = match below {
-        Some(path) => table::current_below(&mut conn, project, path).await?,
-        None => table::current(&mut conn, project).await?,
-    };
-    drop(conn);
+    let mut items = table::entries(&mut conn, project, below).await?;
     if let Some(path) = below
-        && rows.is_empty()
+        && items.is_empty()
     {
-        let mut conn = ctx.services().db.read().await?;
         table::latest(&mut conn, project, path).await?.filter(|row| !row.is_deleted()).ok_or(Error::NotFound("directory"))?;
     }
+    drop(conn);
     let prefix = below.map_or(0, |path| path.len() + 1);
-    let mut items: BTreeMap<String, Entry> = BTreeMap::new();
-    for row in rows {
-        let parents: Vec<&str> =
-            row.path.match_indices('/').map(|(at, _)| &row.path[..at]).filter(|p| p.len() > prefix.saturating_sub(1)).collect();
-        for parent in parents {
-            if !items.contains_key(parent) {
-                items.insert(parent.to_owned(), implied_directory(parent, row.created_at));
-            }
-        }
-        items.insert(row.path.clone(), row.into_entry());
+    let implied = implied_directories(&items, prefix);
+    if !implied.is_empty() {
+        items.extend(implied);
+        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }
-    let deep_enough = |entry: &Entry| depth.is_none_or(|depth| entry.path[prefix..].matches('/').count() < depth as usize);
-    Ok(Tree { revision, seq, items: items.into_values().filter(deep_enough).collect() })
+    if let Some(depth) = depth {
+        items.retain(|entry| entry.path[prefix..].matches('/').count() < depth as usize);
+    }
+    Ok(Tree { revision, seq, items })
+}
+
+/// Directories that only exist because of what lies in them, of entries that are sorted by path and begin with `prefix` bytes.
+fn implied_directories(entries: &[Entry], prefix: usize) -> Vec<Entry> {
+    let mut known: HashSet<&str> = entries.iter().filter(|entry| entry.kind == EntryKind::Directory).map(|e| e.path.as_str()).collect();
+    let mut implied = Vec::new();
+    for entry in entries {
+        let mut path = entry.path.as_str();
+        // Where one is known, all above it are.
+        while let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| parent.len() + 1 > prefix) {
+            if !known.insert(parent) {
+                break;
+            }
+            implied.push(implied_directory(parent, entry.updated_at));
+            path = parent;
+        }
+    }
+    implied
 }
 
 fn implied_directory(path: &str, at: wire::Micros) -> Entry {
@@ -70,53 +84,64 @@ fn implied_directory(path: &str, at: wire::Micros) -> Entry {
     }
 }
 
-async fn row(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>) -> Result<table::FileRow> {
-    require_path(path)?;
-    let mut conn = ctx.services().db.read().await?;
-    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+async fn row(ctx: &Ctx, conn: &mut Conn, project: ProjectId, path: &str, version: Option<i64>) -> Result<table::FileRow> {
+    projects::require(ctx, conn, project, ProjectRole::Viewer).await?;
     let found = match version {
-        Some(version) => table::at_version(&mut conn, project, path, version).await?,
-        None => table::latest(&mut conn, project, path).await?,
+        Some(version) => table::at_version(conn, project, path, version).await?,
+        None => table::latest(conn, project, path).await?,
     };
     found.filter(|row| !row.is_deleted()).ok_or(Error::NotFound("file"))
 }
 
 pub async fn entry(ctx: &Ctx, project: ProjectId, path: &str) -> Result<Entry> {
-    Ok(row(ctx, project, path, None).await?.into_entry())
+    require_path(path)?;
+    Ok(row(ctx, &mut ctx.services().db.read().await?, project, path, None).await?.into_entry())
 }
 
-/// The bytes, streamed and verified against their checksum.
-pub async fn read(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>) -> Result<(Entry, Reader)> {
-    let entry = file_entry(ctx, project, path, version).await?;
-    let reader = ctx.services().blobs.open(&entry.checksum).await?;
-    Ok((entry, reader))
+/// A file, or a symbolic link with its target as its bytes, that the caller may read.
+pub struct Located {
+    pub entry: Entry,
+    blobs: Arc<dyn Blobs>,
 }
 
-/// Part of the bytes; `range` must lie within the size.
-pub async fn read_range(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>, range: Range<u64>) -> Result<(Entry, Reader)> {
-    let entry = file_entry(ctx, project, path, version).await?;
-    let reader = ctx.services().blobs.open_range(&entry.checksum, range).await?;
-    Ok((entry, reader))
+impl Located {
+    /// The bytes, streamed and verified against their checksum.
+    pub async fn open(&self) -> Result<Reader> {
+        Ok(self.blobs.open(&self.entry.checksum).await?)
+    }
+
+    /// Part of the bytes; `range` must lie within the size.
+    pub async fn open_range(&self, range: Range<u64>) -> Result<Reader> {
+        Ok(self.blobs.open_range(&self.entry.checksum, range).await?)
+    }
 }
 
-async fn file_entry(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>) -> Result<Entry> {
-    let entry = row(ctx, project, path, version).await?.into_entry();
+/// Finds a file, at `version` or as it is now. Links are not followed.
+pub async fn locate(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>) -> Result<Located> {
+    require_path(path)?;
+    let mut conn = ctx.services().db.read().await?;
+    let entry = row(ctx, &mut conn, project, path, version).await?.into_entry();
     if entry.kind == EntryKind::Directory {
         return Err(Error::BadRequest("This is a directory; it has no bytes. Its content is in the tree.".to_owned()));
     }
-    Ok(entry)
+    Ok(Located { entry, blobs: storage::blobs_of(ctx, &mut conn, project).await? })
 }
 
-/// A file for the editor. Text is UTF-8 without NUL, up to the editor's limit; anything else comes without its text.
+/// A file for the editor, up to the editor's limit; what is no text or larger comes without it.
 pub async fn open_text(ctx: &Ctx, project: ProjectId, path: &str, version: Option<i64>) -> Result<OpenedFile> {
-    let entry = file_entry(ctx, project, path, version).await?;
-    let text = if entry.size as u64 <= limits::EDITOR_MAX {
-        let bytes = ctx.services().blobs.read_all(&entry.checksum, limits::EDITOR_MAX).await?;
-        text_of(bytes)
-    } else {
-        None
+    let Located { entry, blobs } = locate(ctx, project, path, version).await?;
+    let mut conn = ctx.services().db.read().await?;
+    let (style, new_format) = editorconfig::style_of(&mut conn, &*blobs, project, path).await?;
+    drop(conn);
+    if entry.size == 0 {
+        return Ok(OpenedFile { entry, text: Some(String::new()), format: new_format, style });
+    }
+    let decoded = match entry.size as u64 <= limits::EDITOR_MAX {
+        true => decode(&blobs.read_all(&entry.checksum, limits::EDITOR_MAX).await?),
+        false => None,
     };
-    Ok(OpenedFile { entry, text, format: Default::default(), style: Default::default() })
+    let (text, format) = decoded.unzip();
+    Ok(OpenedFile { entry, text, format: format.unwrap_or_default(), style })
 }
 
 /// Bytes as text, if they are text.
@@ -124,14 +149,24 @@ pub(crate) fn text_of(bytes: Vec<u8>) -> Option<String> {
     if bytes.contains(&0) { None } else { String::from_utf8(bytes).ok() }
 }
 
-/// Every version of a path, newest first.
-pub async fn history(ctx: &Ctx, project: ProjectId, path: &str) -> Result<Vec<FileVersion>> {
+/// The versions of a path, newest first; `before`: only those older than that version. The cursor is the next `before`.
+pub async fn history(ctx: &Ctx, project: ProjectId, path: &str, before: Option<i64>) -> Result<Page<FileVersion>> {
     require_path(path)?;
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    let rows = table::history(&mut conn, project, path).await?;
-    if rows.is_empty() {
+    let mut rows = table::history(&mut conn, project, path, before.unwrap_or(i64::MAX), HISTORY_PAGE + 1).await?;
+    if rows.is_empty() && before.is_none() {
         return Err(Error::NotFound("file"));
     }
-    Ok(rows.into_iter().map(table::FileRow::into_version).collect())
+    let is_last = rows.len() as i64 <= HISTORY_PAGE;
+    rows.truncate(HISTORY_PAGE as usize);
+    let next_cursor = rows.last().filter(|_| !is_last).map(|row| row.version.to_string());
+    Ok(Page { items: rows.into_iter().map(table::FileRow::into_version).collect(), next_cursor })
+}
+
+/// What was deleted and can be restored, last deleted first: the newest 1000.
+pub async fn trash(ctx: &Ctx, project: ProjectId) -> Result<Vec<TrashItem>> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    Ok(table::trash(&mut conn, project, TRASH_LISTED).await?)
 }

@@ -1,6 +1,7 @@
 //! The doors that checkouts use: what a project holds, what changed, and what a run made of it.
 
 use store::files as table;
+use uuid::Uuid;
 use wire::{
     ProjectId,
     files::{EntryKind, FileAction, Origin, check_path},
@@ -39,9 +40,24 @@ pub struct ManifestDelta {
 #[derive(Debug, Clone)]
 pub struct WorkChange {
     pub path: String,
+    /// A file, or a symbolic link whose target the bytes are.
+    pub kind: EntryKind,
     pub checksum: Option<String>,
     pub size: u64,
     pub mode: i32,
+}
+
+/// What makes versions, and which run or turn it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Maker {
+    pub origin: Origin,
+    pub cause: Option<Uuid>,
+}
+
+impl From<Origin> for Maker {
+    fn from(origin: Origin) -> Self {
+        Self { origin, cause: None }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -50,6 +66,8 @@ pub struct Committed {
     pub written: Vec<RunChange>,
     /// Somebody else changed these after the checkout was made; theirs stay.
     pub conflicts: Vec<String>,
+    /// Names that a project can't have, each with the reason.
+    pub refused: Vec<(String, String)>,
 }
 
 fn manifest_entry(row: table::FileRow) -> ManifestEntry {
@@ -103,20 +121,24 @@ pub async fn commit_changes(
     ctx: &Ctx,
     project: ProjectId,
     base_revision: i64,
-    origin: Origin,
-    changes: Vec<WorkChange>,
+    maker: Maker,
+    mut changes: Vec<WorkChange>,
 ) -> Result<Committed> {
-    let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin).await?;
-    let (mut written, mut conflicts) = (Vec::new(), Vec::new());
+    let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, maker.origin).await?.caused_by(maker.cause);
+    let (mut written, mut conflicts, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    // Deletions first: what was renamed may differ only in case from what it was.
+    changes.sort_by_key(|change| change.checksum.is_some());
     for change in changes {
-        if check_path(&change.path).is_err() {
-            conflicts.push(change.path);
+        if let Err(reason) = check_path(&change.path) {
+            refused.push((change.path, reason.to_owned()));
             continue;
         }
         let before = batch.latest(&change.path).await?;
         let existing = before.as_ref().filter(|row| !row.is_deleted());
         let is_same = match (&change.checksum, existing) {
-            (Some(checksum), Some(row)) => row.checksum.as_ref() == Some(checksum) && row.mode == i64::from(change.mode),
+            (Some(checksum), Some(row)) => {
+                row.kind.0 == change.kind && row.checksum.as_ref() == Some(checksum) && row.mode == i64::from(change.mode)
+            }
             (None, None) => true,
             _ => false,
         };
@@ -134,12 +156,12 @@ pub async fn commit_changes(
         };
         match (change.checksum, existing) {
             (Some(checksum), _) => {
-                let content = Content { path: change.path.clone(), checksum, size: change.size, mode: change.mode };
-                match batch.write(before.as_ref(), &content, EntryKind::File, action, None).await {
-                    Ok(()) => {}
-                    // A file where somebody made a directory: theirs stays.
-                    Err(Error::Conflict { .. }) => {
-                        conflicts.push(change.path);
+                let content = Content { path: change.path.clone(), kind: change.kind, checksum, size: change.size, mode: change.mode };
+                match batch.write(before.as_ref(), &content, action, None).await {
+                    Ok(_) => {}
+                    // A file where somebody made a directory, or another spelling of a name that is there: theirs stays.
+                    Err(Error::Conflict { detail, .. }) => {
+                        refused.push((change.path, detail));
                         continue;
                     }
                     Err(other) => return Err(other),
@@ -153,8 +175,8 @@ pub async fn commit_changes(
     let revision = batch.revision();
     if batch.is_empty() {
         // Dropping the batch gives the revision back.
-        return Ok(Committed { revision: revision - 1, written, conflicts });
+        return Ok(Committed { revision: revision - 1, written, conflicts, refused });
     }
     batch.commit().await?;
-    Ok(Committed { revision, written, conflicts })
+    Ok(Committed { revision, written, conflicts, refused })
 }

@@ -1,5 +1,8 @@
-//! A project from an archive: entry by entry, with caps, and all or nothing.
+//! A project from somewhere else: an archive, with or without its past, or a git repository. All or nothing: the project is seen by
+//! nobody until it is filled.
 
+mod git;
+mod past;
 mod unpack;
 
 use blobs::Stored;
@@ -8,16 +11,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wire::{
     ProjectId,
-    files::Origin,
+    files::{EntryKind, Origin},
     projects::{ImportStarted, validate_name},
 };
 
-pub use unpack::{UnpackError, UnpackLimits, Unpacked, unpack};
+pub use git::{GitJob, git_rules, start_git};
+pub use unpack::{Contents, UnpackError, UnpackLimits, Unpacked, unpack};
 
 use crate::{
     Ctx, Error, Result,
     files::{Content, insert_all},
     jobs::{self, JobError, JobKind},
+    quotas, storage,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,28 +33,49 @@ pub struct ImportJob {
     pub filename: String,
 }
 
+/// What a project is asked to be made from.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Empty: made from the file's name.
+    pub name: String,
+    pub filename: String,
+    /// As [`storage::choose`] takes it; the archive is stored there.
+    pub storage_backend: Option<String>,
+    pub archive: Stored,
+}
+
 /// Takes an archive that is already stored. The project appears when the job has filled it, and never if the archive is refused.
-pub async fn start_import(ctx: &Ctx, name: Option<String>, filename: String, archive: Stored) -> Result<ImportStarted> {
-    let user = ctx.require_user()?;
-    let name = name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| name_from(&filename));
-    if let Some(field) = validate_name(&name) {
+pub async fn start_import(ctx: &Ctx, upload: Upload) -> Result<ImportStarted> {
+    let Upload { name, filename, storage_backend, archive } = upload;
+    let name = if name.trim().is_empty() { name_from(&filename) } else { name };
+    let project_id: ProjectId = ctx.new_id();
+    let job = ImportJob { project_id, archive: archive.sha256, size: archive.size, filename };
+    let mut tx = ctx.services().db.begin().await?;
+    insert_project(ctx, &mut tx, project_id, &name, storage_backend.as_deref()).await?;
+    storage::keep(ctx, &mut tx, project_id, &[&job.archive]).await?;
+    store::exports::insert_import(&mut tx, project_id, &job.archive).await?;
+    let job_id = jobs::enqueue(ctx, &mut tx, JobKind::Import, Some(project_id), &job).await?;
+    ctx.commit(tx).await?;
+    Ok(ImportStarted { project_id, job_id })
+}
+
+/// A project of the caller that nobody sees yet.
+async fn insert_project(ctx: &Ctx, tx: &mut store::Tx, id: ProjectId, name: &str, storage_backend: Option<&str>) -> Result<()> {
+    let owner_id = ctx.require_user()?.id;
+    if let Some(field) = validate_name(name) {
         return Err(Error::Invalid(vec![field]));
     }
-    let project_id: ProjectId = ctx.new_id();
-    let mut tx = ctx.services().db.begin().await?;
+    let storage_backend = storage::choose(ctx, storage_backend)?.as_str();
     let new = store::projects::NewProject {
-        id: project_id,
-        owner_id: user.id,
+        id,
+        owner_id,
         name: name.trim(),
         description: "",
+        storage_backend,
         at: ctx.now(),
         importing: true,
     };
-    store::projects::insert(&mut tx, &new).await?;
-    let payload = ImportJob { project_id, archive: archive.sha256, size: archive.size, filename };
-    let job_id = jobs::enqueue(ctx, &mut tx, JobKind::Import, Some(project_id), &payload).await?;
-    ctx.commit(tx).await?;
-    Ok(ImportStarted { project_id, job_id })
+    Ok(store::projects::insert(tx, &new).await?)
 }
 
 /// `six-1.17.0.tar.gz` makes `six-1.17.0`.
@@ -67,37 +93,78 @@ pub async fn run_import(
     progress: watch::Sender<(u64, u64)>,
     cancelled: CancellationToken,
 ) -> Result<(), JobError> {
-    let unpacked =
-        unpack(ctx.services().blobs.clone(), &job.archive, job.size, &job.filename, UnpackLimits::default(), progress, cancelled.clone())
-            .await;
-    let outcome = match unpacked {
-        Ok(files) if !cancelled.is_cancelled() => fill(ctx, job.project_id, files).await,
-        Ok(_) | Err(UnpackError::Cancelled) => Err(JobError::Cancelled),
-        Err(UnpackError::Refused(sentence)) => Err(JobError::Final(sentence)),
-        Err(UnpackError::Blob(error)) => Err(JobError::from(Error::from(error))),
-        Err(UnpackError::Internal(error)) => Err(JobError::from(Error::internal(error))),
-    };
-    if matches!(outcome, Err(JobError::Final(_) | JobError::Cancelled)) {
-        discard(ctx, job.project_id).await.map_err(JobError::from)?;
-    }
-    outcome
+    let packed = Packed { sha256: &job.archive, size: job.size, filename: &job.filename, strip: true, origin: Origin::Import };
+    let outcome = fill(ctx, job.project_id, &packed, progress, cancelled).await;
+    end(ctx, job.project_id, outcome).await
 }
 
-async fn fill(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>) -> Result<(), JobError> {
-    let files: Vec<Content> =
-        files.into_iter().map(|file| Content { path: file.path, checksum: file.checksum, size: file.size, mode: file.mode }).collect();
-    let fill = async {
-        let mut tx = ctx.services().db.begin().await?;
-        insert_all(&mut tx, project, &files, Origin::Import, ctx.user_id(), ctx.now()).await?;
-        store::projects::finish_import(&mut tx, project, ctx.now()).await?;
-        ctx.commit(tx).await
+/// An archive in the project's own storage.
+pub struct Packed<'a> {
+    pub sha256: &'a str,
+    pub size: u64,
+    /// Only for sentences.
+    pub filename: &'a str,
+    /// Whether a directory that all entries share is left out.
+    pub strip: bool,
+    pub origin: Origin,
+}
+
+/// Fills a project that nobody sees yet, and shows it.
+pub async fn fill(
+    ctx: &Ctx,
+    project: ProjectId,
+    packed: &Packed<'_>,
+    progress: watch::Sender<(u64, u64)>,
+    cancelled: CancellationToken,
+) -> Result<(), JobError> {
+    let blobs = storage::open(ctx, project).await.map_err(JobError::from)?;
+    let limits = UnpackLimits { strip: packed.strip, file_bytes: ctx.services().settings.file_size_limit, ..UnpackLimits::default() };
+    let unpacked = unpack(blobs.clone(), packed.sha256, packed.size, packed.filename, limits, progress, cancelled.clone()).await;
+    let contents = match unpacked {
+        Ok(contents) if !cancelled.is_cancelled() => contents,
+        Ok(_) | Err(UnpackError::Cancelled) => return Err(JobError::Cancelled),
+        Err(UnpackError::Refused(sentence)) => return Err(JobError::Final(sentence)),
+        Err(UnpackError::Blob(error)) => return Err(JobError::from(Error::from(error))),
+        Err(UnpackError::Internal(error)) => return Err(JobError::from(Error::internal(error))),
     };
-    fill.await.map_err(JobError::from)
+    match past::find(&*blobs, &contents).await? {
+        Some(header) => past::fill(ctx, project, blobs, header, contents, cancelled).await,
+        None => fill_plain(ctx, project, contents.files, packed.origin).await.map_err(JobError::from),
+    }
+}
+
+async fn fill_plain(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>, origin: Origin) -> Result<()> {
+    let entries: Vec<Content> = files
+        .into_iter()
+        .map(|file| Content { kind: file.kind, ..Content::file(file.path, file.checksum, file.size, file.mode) })
+        .collect();
+    let files = entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count() as i64;
+    let bytes = entries.iter().map(|entry| entry.size as i64).sum();
+    let mut tx = ctx.services().db.begin().await?;
+    quotas::check(&mut tx, project, quotas::Delta { files, bytes }).await?;
+    insert_all(ctx, &mut tx, project, &entries, origin, ctx.user_id(), ctx.now()).await?;
+    finish(ctx, tx, project).await
+}
+
+/// The project is complete: from here on it is seen.
+async fn finish(ctx: &Ctx, mut tx: store::Tx, project: ProjectId) -> Result<()> {
+    store::exports::delete_import(&mut tx, project).await?;
+    store::projects::finish_import(&mut tx, project, ctx.now()).await?;
+    ctx.commit(tx).await
+}
+
+/// Takes the project away where nothing will fill it any more.
+pub async fn end(ctx: &Ctx, project: ProjectId, outcome: Result<(), JobError>) -> Result<(), JobError> {
+    if matches!(outcome, Err(JobError::Final(_) | JobError::Cancelled)) {
+        discard(ctx, project).await.map_err(JobError::from)?;
+    }
+    outcome
 }
 
 /// Takes away what an import that can't be finished had begun. Does nothing to a project that is filled.
 pub async fn discard(ctx: &Ctx, project: ProjectId) -> Result<()> {
     let mut tx = ctx.services().db.begin().await?;
+    store::archive::clear(&mut tx, project).await?;
     store::projects::remove_unfinished(&mut tx, project).await?;
     ctx.commit(tx).await
 }

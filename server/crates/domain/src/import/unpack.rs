@@ -17,22 +17,35 @@ use std::{
 use blobs::{BlobError, Blobs, Reader};
 use tokio::{io::AsyncReadExt, sync::watch, task::spawn_blocking};
 use tokio_util::{io::SyncIoBridge, sync::CancellationToken};
-use wire::limits;
+use wire::{files::EntryKind, limits};
 
 use keep::Keeper;
 
 const ACCEPTED: &str = "upload a .zip, .tar.gz or .tgz file";
 const CHUNK: usize = 64 * 1024;
+/// A part of a past with the longest line at its end; see `export::format`.
+const PART_MAX: u64 = 24 * 1024 * 1024;
 
 /// One file of an archive; its bytes are stored as the blob `checksum`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unpacked {
     pub path: String,
+    /// A file, or a symbolic link, whose bytes are its target as it stands in the archive.
+    pub kind: EntryKind,
     /// SHA-256 in lower-case hex.
     pub checksum: String,
     pub size: u64,
     /// 0o644 or 0o755.
     pub mode: i32,
+}
+
+/// What an archive holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Sorted by path.
+    pub files: Vec<Unpacked>,
+    /// The directory that all entries shared and that is left out of the paths.
+    pub stripped: Option<String>,
 }
 
 /// What an archive may hold at most. Sizes are bytes after unpacking.
@@ -45,6 +58,21 @@ pub struct UnpackLimits {
     pub depth: usize,
     /// Unpacked bytes per packed byte, beyond the first 10 MB.
     pub ratio: u64,
+    /// Leave a directory that all entries share out of the paths.
+    pub strip: bool,
+}
+
+impl UnpackLimits {
+    /// For an archive whose first entry says that it holds a project with its past: the content of every version is a file.
+    pub(super) fn for_history(self) -> Self {
+        Self {
+            files: self.files.saturating_mul(2),
+            bytes: self.bytes.saturating_mul(2),
+            file_bytes: self.file_bytes.max(PART_MAX),
+            depth: self.depth + 4,
+            ..self
+        }
+    }
 }
 
 impl Default for UnpackLimits {
@@ -55,6 +83,7 @@ impl Default for UnpackLimits {
             file_bytes: limits::FILE_MAX,
             depth: limits::ARCHIVE_DEPTH_MAX,
             ratio: limits::ARCHIVE_RATIO_MAX,
+            strip: true,
         }
     }
 }
@@ -87,7 +116,7 @@ fn damaged() -> UnpackError {
 }
 
 /// Stores every file of the archive in blob `archive_sha256` (`archive_size` bytes) and lists them, sorted by path. A directory that all
-/// entries share is left out of the paths; `.git` is skipped.
+/// entries share is left out of the paths; `.git` is skipped; symbolic links are kept as what they are and followed by nobody.
 ///
 /// `filename` only appears in refusals: zip and tar.gz are told apart by their first bytes. `progress` gets packed bytes done and in
 /// total. Blobs that were stored before a refusal or a cancellation stay behind unnamed.
@@ -99,7 +128,7 @@ pub async fn unpack(
     limits: UnpackLimits,
     progress: watch::Sender<(u64, u64)>,
     cancelled: CancellationToken,
-) -> Result<Vec<Unpacked>, UnpackError> {
+) -> Result<Contents, UnpackError> {
     // The decoding thread outlives this future if that is dropped; the guard then stops it.
     let stop = cancelled.child_token();
     let _stopped_when_dropped = stop.clone().drop_guard();

@@ -16,7 +16,7 @@ use wire::{
 };
 
 pub use self::{parse::parse, recognise::TestPlan};
-use crate::{Ctx, Error, Result, projects};
+use crate::{Ctx, Error, Result, projects, storage};
 
 /// Files that tell the framework are short; more than this is not read.
 const TELLING_MAX: u64 = 256 * 1024;
@@ -87,11 +87,12 @@ pub async fn plan(ctx: &Ctx, project: ProjectId, command: &str, only: &[String])
 
 async fn recognise_in(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<Option<Recognised>> {
     let rows: Vec<_> = store::files::current(conn, project).await?.into_iter().filter(|row| row.kind.0 == EntryKind::File).collect();
+    let blobs = storage::blobs_of(ctx, conn, project).await?;
     let mut texts = HashMap::new();
     for row in rows.iter().filter(|row| recognise::TELLING.contains(&row.path.as_str()) && row.size as u64 <= TELLING_MAX) {
         let Some(checksum) = &row.checksum else { continue };
         let mut bytes = Vec::new();
-        ctx.services().blobs.open(checksum).await?.read_to_end(&mut bytes).await.map_err(Error::internal)?;
+        blobs.open(checksum).await?.read_to_end(&mut bytes).await.map_err(Error::internal)?;
         texts.insert(row.path.as_str(), String::from_utf8_lossy(&bytes).into_owned());
     }
     let paths: Vec<&str> = rows.iter().map(|row| row.path.as_str()).collect();

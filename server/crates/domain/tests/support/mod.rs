@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use blobs::MemoryBlobs;
+use blobs::{Backend, MemoryBlobs, Storage};
 use domain::{Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds};
 use store::{Db, InProcessBus};
 use wire::{
@@ -42,7 +42,7 @@ impl Home {
         let model = ModelInfo { name: "scripted".to_owned(), provider: "test".to_owned(), is_demo: false };
         let services = Services {
             db,
-            blobs: Arc::new(MemoryBlobs::new()),
+            storage: Storage { local: Arc::new(MemoryBlobs::new()), s3: Some(Arc::new(MemoryBlobs::new())), default: Backend::Local },
             bus: Arc::new(InProcessBus::new()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
@@ -53,6 +53,7 @@ impl Home {
                 registration: Registration::Open,
                 secure_cookies: false,
                 file_size_limit: 1 << 20,
+                retention_days: 90,
                 sample: &[],
                 previews: domain::previews::PreviewSettings::default(),
                 egress_open_addresses: Vec::new(),
@@ -61,6 +62,7 @@ impl Home {
             models: Models { items: vec![model], default: Some("scripted".to_owned()), hint: String::new() },
             probes: Vec::new(),
             signals: JobSignals::default(),
+            presence: domain::presence::Presence::default(),
         };
         Self { services: Arc::new(services), _dir: dir }
     }
@@ -85,7 +87,9 @@ impl Home {
     }
 
     pub async fn project(&self, ctx: &Ctx) -> Project {
-        domain::projects::create(ctx, CreateProject { name: "Test".to_owned(), description: String::new() }).await.unwrap()
+        domain::projects::create(ctx, CreateProject { name: "Test".to_owned(), description: String::new(), storage_backend: None })
+            .await
+            .unwrap()
     }
 }
 

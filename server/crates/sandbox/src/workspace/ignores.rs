@@ -3,10 +3,7 @@
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::sync::Arc;
-
-/// Directories nobody versions: dependencies, build results, caches, and what our own tools leave for us (test reports).
-const DIRECTORIES: [&str; 10] =
-    [".git", "node_modules", "target", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".cloudxdevai"];
+use wire::checkpoints::EXCLUDED_DIRECTORIES;
 
 /// Larger ignore files are not rules, they are an attack on the matcher.
 pub(super) const MAX_IGNORE_FILE: u64 = 256 * 1024;
@@ -39,7 +36,7 @@ impl Ignores {
     /// Whether an entry of a directory that is itself not ignored is ignored.
     pub fn matches(&self, path: &str, is_dir: bool) -> bool {
         let name = super::beneath::split(path).1;
-        if is_dir && DIRECTORIES.contains(&name) {
+        if is_dir && EXCLUDED_DIRECTORIES.contains(&name) {
             return true;
         }
         let full = format!("/{path}");

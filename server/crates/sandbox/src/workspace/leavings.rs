@@ -17,6 +17,16 @@ impl Workspaces {
         beneath::open_file(&top, path)
     }
 
+    /// The target of a symbolic link of the checkout, as it is written; it is not followed.
+    pub fn read_link(&self, project: Uuid, path: &str) -> io::Result<Vec<u8>> {
+        let owner = self.owner(project)?;
+        let top = beneath::open_top(&self.project_dir(project).join("tree"))?;
+        let _as_owner = AsOwner::enter(owner)?;
+        beneath::check_path(path)?;
+        let (parent, name) = beneath::split(path);
+        beneath::read_link(beneath::open_dir(&top, parent)?, name)
+    }
+
     /// All of a regular file of the checkout; None if there is none at this path, or it is larger than `max` bytes.
     pub async fn read_capped(&self, project: Uuid, path: &str, max: u64) -> Option<Vec<u8>> {
         let (workspaces, path) = (self.clone(), path.to_owned());

@@ -185,7 +185,7 @@ impl Workspaces {
     }
 
     /// A project with an empty checkout of no revision.
-    pub(crate) fn make_empty(&self, project: Uuid) -> Result<()> {
+    pub fn make_empty(&self, project: Uuid) -> Result<()> {
         self.ensure_project(project)
     }
 

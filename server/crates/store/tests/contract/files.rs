@@ -33,6 +33,9 @@ async fn add(tx: &mut Tx, project: ProjectId, by: UserId, path: &str, action: Fi
         origin: Origin::Person,
         at: at(revision),
         by: Some(by),
+        moved_from: (action == FileAction::Restored).then_some("origin"),
+        cause: Some(uuid::Uuid::from_u128(7)),
+        deleted_as: deleted.then_some(path),
     };
     files::insert_version(tx, &new).await.unwrap();
 }
@@ -74,13 +77,23 @@ pub async fn versions_remember_every_tree(db: Db) {
     assert_eq!(files::at_revision(&mut c, project, 4).await.unwrap()[0].version, 2);
     assert_eq!(paths(&files::changed_since(&mut c, project, 4).await.unwrap()), ["d/x", "d/y"]);
     assert_eq!(paths(&files::changed_since(&mut c, project, 6).await.unwrap()), [""; 0]);
-    assert_eq!(paths(&files::deleted(&mut c, project).await.unwrap()), ["d/y"]);
+    let trash = files::trash(&mut c, project, 10).await.unwrap();
+    let listed: Vec<_> = trash.iter().map(|item| (item.path.as_str(), item.kind, item.files, item.size, item.revision)).collect();
+    assert_eq!(listed, [("d/y", EntryKind::File, 1, 10, 5)]);
+    assert_eq!(trash[0].deleted_by.as_ref().unwrap().name, "ada");
     assert_eq!(paths(&files::deleted_with(&mut c, project, "d").await.unwrap()), ["d/y"]);
     assert_eq!(paths(&files::deleted_with(&mut c, project, "d/y").await.unwrap()), ["d/y"]);
     assert!(files::deleted_with(&mut c, project, "a").await.unwrap().is_empty());
 
-    let history: Vec<_> = files::history(&mut c, project, "d/x").await.unwrap().iter().map(|row| (row.version, row.action.0)).collect();
+    let history = files::history(&mut c, project, "d/x", 9, 9).await.unwrap();
+    let history: Vec<_> = history.iter().map(|row| (row.version, row.action.0)).collect();
     assert_eq!(history, [(3, FileAction::Restored), (2, FileAction::Deleted), (1, FileAction::Added)]);
+    let restored = files::at_version(&mut c, project, "d/x", 3).await.unwrap().unwrap();
+    assert_eq!((restored.moved_from.as_deref(), restored.cause), (Some("origin"), Some(uuid::Uuid::from_u128(7))));
+    let page = files::history(&mut c, project, "d/x", 3, 1).await.unwrap();
+    assert_eq!(page.iter().map(|row| row.version).collect::<Vec<_>>(), [2]);
+    let changed = files::changed_below(&mut c, project, "d", 3, 6, 9).await.unwrap();
+    assert_eq!(paths(&changed), ["d/y"], "after 3 and before 6, of what is newest");
     assert!(files::latest(&mut c, project, "d/y").await.unwrap().unwrap().is_deleted());
     assert!(files::latest(&mut c, project, "none").await.unwrap().is_none());
     assert!(files::at_version(&mut c, project, "a", 9).await.unwrap().is_none());
@@ -141,7 +154,64 @@ pub async fn no_concurrent_save_is_lost(db: Db) {
     revisions.sort_unstable();
     assert_eq!(revisions, (2..=17).collect::<Vec<i64>>(), "an undone transaction takes no revision");
     let mut c = read(&db).await;
-    let history: Vec<_> = files::history(&mut c, project, "shared").await.unwrap().iter().map(|row| (row.version, row.revision)).collect();
+    let history = files::history(&mut c, project, "shared", 99, 99).await.unwrap();
+    let history: Vec<_> = history.iter().map(|row| (row.version, row.revision)).collect();
     assert_eq!(history, (1..=17).rev().map(|n| (n, n)).collect::<Vec<_>>());
     assert_eq!(files::current(&mut c, project).await.unwrap().len(), 1);
+}
+
+pub async fn names_are_found_by_any_spelling(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    for path in ["README", "Src/Main.rs", "caf\u{e9}/x", "gone"] {
+        change(&db, project, ada, path, FileAction::Added).await;
+    }
+    change(&db, project, ada, "gone", FileAction::Deleted).await;
+    let mut c = read(&db).await;
+    for (path, found) in [
+        ("readme", vec!["README"]),
+        ("README", vec!["README"]),
+        ("SRC", vec!["Src/Main.rs"]),
+        ("src/main.RS", vec!["Src/Main.rs"]),
+        ("CAFE\u{301}", vec!["caf\u{e9}/x"]),
+        ("GONE", vec![]),
+        ("sr", vec![]),
+    ] {
+        let spelled = files::find_spelling(&mut c, project, path).await.unwrap();
+        assert_eq!(spelled.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), found, "{path}");
+    }
+}
+
+pub async fn entries_are_the_current_rows(db: Db) {
+    let (ada, grace) = (user(&db, "ada").await, user(&db, "grace").await);
+    let project = project(&db, ada).await;
+    for (path, by) in [("a", ada), ("d/x", grace), ("d/y", ada), ("e", ada)] {
+        change(&db, project, by, path, FileAction::Added).await;
+    }
+    change(&db, project, ada, "e", FileAction::Deleted).await;
+    let mut c = read(&db).await;
+    let rows: Vec<_> = files::current(&mut c, project).await.unwrap().into_iter().map(files::FileRow::into_entry).collect();
+    assert_eq!(files::entries(&mut c, project, None).await.unwrap(), rows);
+    let below: Vec<_> = files::current_below(&mut c, project, "d").await.unwrap().into_iter().map(files::FileRow::into_entry).collect();
+    assert_eq!(files::entries(&mut c, project, Some("d")).await.unwrap(), below);
+    assert_eq!(below.len(), 2);
+}
+
+pub async fn deletions_can_be_gathered(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    for path in ["d/x", "d/y", "d2"] {
+        change(&db, project, ada, path, FileAction::Added).await;
+    }
+    let mut tx = begin(&db).await;
+    let revision = projects::next_revision(&mut tx, project, at(1)).await.unwrap().unwrap().revision;
+    for path in ["d/x", "d/y", "d2"] {
+        add(&mut tx, project, ada, path, FileAction::Deleted, revision).await;
+    }
+    files::delete_as(&mut tx, project, revision, "d").await.unwrap();
+    let _committed = commit(tx).await;
+    let mut c = read(&db).await;
+    let trash: Vec<_> = files::trash(&mut c, project, 10).await.unwrap().into_iter().map(|i| (i.path, i.kind, i.files)).collect();
+    assert_eq!(trash, [("d".to_owned(), EntryKind::Directory, 2), ("d2".to_owned(), EntryKind::File, 1)]);
+    assert_eq!(files::trash(&mut c, project, 1).await.unwrap().len(), 1);
 }

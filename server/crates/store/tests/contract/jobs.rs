@@ -313,3 +313,33 @@ pub async fn cancelling_and_dead_letters(db: Db) {
     let shown = listed.into_iter().next().unwrap().into_job();
     assert_eq!((shown.state, shown.finished_at, shown.user.map(|by| by.name)), (JobState::Cancelled, Some(at(3)), Some("ada".to_owned())));
 }
+
+pub async fn a_kind_of_work_is_made_now_and_then_and_forgotten(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = crate::world::project(&db, ada).await;
+    let made = async |when: i64| {
+        let new = crate::world::id();
+        write!(&db, tx => jobs::insert(&mut tx, &jobs::NewJob {
+            id: new, kind: "cleanup", lane: "work", priority: 0, payload: "{}", user_id: None, project_id: Some(project), max_attempts: 1,
+            at: at(when),
+        }));
+        new
+    };
+    assert!(!jobs::any_since(&mut read(&db).await, "cleanup", at(0)).await.unwrap());
+    let first = made(10).await;
+    assert!(jobs::any_since(&mut read(&db).await, "cleanup", at(1000)).await.unwrap(), "it waits");
+    let claim = jobs::Claim { worker: "w", lane: "work", now: at(20), lease_until: at(50), per_user: 1, in_all: 0 };
+    let claimed = write!(&db, tx => jobs::claim(&mut tx, &claim)).unwrap();
+    assert_eq!((claimed.id, claimed.user_id), (first, None));
+    assert!(write!(&db, tx => jobs::finish(&mut tx, first, claimed.fence, JobState::Succeeded, None, at(30))));
+    assert!(!jobs::any_since(&mut read(&db).await, "cleanup", at(10)).await.unwrap());
+    assert!(jobs::any_since(&mut read(&db).await, "cleanup", at(9)).await.unwrap());
+    let second = made(40).await;
+    assert_eq!(jobs::last_of(&mut read(&db).await, project, "cleanup").await.unwrap().unwrap().job.id, second);
+    assert!(jobs::last_of(&mut read(&db).await, project, "other").await.unwrap().is_none());
+    for (before, is_left) in [(30, true), (31, false)] {
+        write!(&db, tx => jobs::forget_succeeded(&mut tx, "cleanup", at(before)));
+        assert_eq!(jobs::get(&mut read(&db).await, first).await.unwrap().is_some(), is_left);
+    }
+    assert!(jobs::get(&mut read(&db).await, second).await.unwrap().is_some(), "only what went well is forgotten");
+}

@@ -1,7 +1,7 @@
 use store::{Db, projects};
 use wire::{
     ProjectId, UserId,
-    changes::ChangeSetState,
+    changes::{ChangeOrigin, ChangeSetState},
     projects::{ProjectRole, Visibility},
 };
 
@@ -17,7 +17,8 @@ pub async fn projects_are_seen_by_members(db: Db) {
     let turn = turn(&db, first, ada).await;
     run(&db, first, ada, None, None, at(1)).await;
     write!(&db, tx => store::changes::insert_set(&mut tx, &store::changes::ChangeSetRow {
-        id: id(), project_id: first, turn_id: turn, state: store::Word(ChangeSetState::Open), base_revision: 0, version: 1, created_at: at(1),
+        id: id(), project_id: first, turn_id: Some(turn), origin: store::Word(ChangeOrigin::Agent), title: String::new(),
+        state: store::Word(ChangeSetState::Open), base_revision: 0, version: 1, created_at: at(1), created_by: None,
     }));
     write!(&db, tx => projects::update(&mut tx, first, "Renamed", "About", at(7)));
 
@@ -59,7 +60,7 @@ pub async fn imports_are_invisible_until_finished(db: Db) {
     let (kept, refused) = (id(), id());
     for new in [kept, refused] {
         write!(&db, tx => projects::insert(&mut tx, &projects::NewProject {
-            id: new, owner_id: ada, name: "Imported", description: "", at: at(0), importing: true,
+            id: new, owner_id: ada, name: "Imported", description: "", storage_backend: "local", at: at(0), importing: true,
         }));
     }
     assert_eq!(listed(&db, ada).await, []);

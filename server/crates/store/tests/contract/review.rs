@@ -1,7 +1,7 @@
 use store::{Db, Error, Word, changes};
 use wire::{
     ChangeSetId, ProjectId, TurnId,
-    changes::{ChangeAction, ChangeSetState, Hunk, HunkState},
+    changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState},
     files::EntryKind,
 };
 
@@ -11,11 +11,14 @@ fn new_set(project: ProjectId, turn: TurnId) -> changes::ChangeSetRow {
     changes::ChangeSetRow {
         id: id(),
         project_id: project,
-        turn_id: turn,
+        turn_id: Some(turn),
+        origin: Word(ChangeOrigin::Agent),
+        title: String::new(),
         state: Word(ChangeSetState::Open),
         base_revision: 4,
         version: 1,
         created_at: at(1),
+        created_by: None,
     }
 }
 
@@ -64,8 +67,22 @@ pub async fn a_turn_has_one_change_set(db: Db) {
 
     let mut c = read(&db).await;
     let found = changes::set(&mut c, set.id).await.unwrap().unwrap();
-    assert_eq!((found.turn_id, found.state.0, found.base_revision, found.version), (turn, ChangeSetState::Open, 4, 1));
+    assert_eq!((found.turn_id, found.state.0, found.base_revision, found.version), (Some(turn), ChangeSetState::Open, 4, 1));
     assert_eq!(changes::set_of_turn(&mut c, turn).await.unwrap().unwrap().id, set.id);
+    // Sets that no turn made do not stand in each other's way.
+    for title in ["Replace a by b", "Replace a by c"] {
+        let by_hand = changes::ChangeSetRow {
+            id: id(),
+            turn_id: None,
+            origin: Word(ChangeOrigin::Replace),
+            title: title.to_owned(),
+            created_by: Some(ada),
+            ..new_set(project, turn)
+        };
+        write!(&db, tx => changes::insert_set(&mut tx, &by_hand));
+        let found = changes::set(&mut c, by_hand.id).await.unwrap().unwrap();
+        assert_eq!((found.turn_id, found.origin.0, found.title.as_str(), found.created_by), (None, ChangeOrigin::Replace, title, Some(ada)));
+    }
     assert!(changes::set(&mut c, id()).await.unwrap().is_none());
     assert!(changes::set_of_turn(&mut c, id()).await.unwrap().is_none());
     drop(c);
@@ -121,4 +138,30 @@ pub async fn hunks_are_decided(db: Db) {
         (HunkState::Edited, Some("text"), Some("better"))
     );
     assert_eq!(decided.decided_by.map(|by| (by.id, by.name)), Some((ada, "ada".to_owned())));
+}
+
+/// The migration that lets change sets be without a turn makes their table again on SQLite, where that would take the rows below along.
+pub async fn a_table_made_again_keeps_what_hangs_on_it(db: Db) {
+    let Db::Sqlite { write, .. } = &db else { return };
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let turn = turn(&db, project, ada).await;
+    let set = new_set(project, turn);
+    let hunk = new_hunk(1);
+    write!(&db, tx => changes::insert_set(&mut tx, &set));
+    write!(&db, tx => changes::insert_file(&mut tx, &new_file(set.id, 0, "a")));
+    write!(&db, tx => changes::insert_hunk(&mut tx, set.id, 0, 0, &hunk));
+    let mut tx = write.begin().await.unwrap();
+    sqlx::raw_sql(include_str!("../../../../../migrations/sqlite/0008_replace.sql")).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut c = read(&db).await;
+    let found = changes::set(&mut c, set.id).await.unwrap().unwrap();
+    assert_eq!((found.turn_id, found.origin.0, found.version), (Some(turn), ChangeOrigin::Agent, 1));
+    assert_eq!(changes::files(&mut c, set.id).await.unwrap().len(), 1);
+    assert_eq!(changes::hunks(&mut c, set.id).await.unwrap().remove(0).into_hunk(), hunk);
+    drop(c);
+    // They still go with their set.
+    sqlx::raw_sql("DELETE FROM change_sets").execute(write).await.unwrap();
+    assert!(changes::hunks(&mut read(&db).await, set.id).await.unwrap().is_empty());
 }

@@ -97,7 +97,7 @@ pub async fn user(db: &Db, name: &str) -> UserId {
 pub async fn project(db: &Db, owner: UserId) -> ProjectId {
     let new = id();
     write!(db, tx => projects::insert(&mut tx, &projects::NewProject {
-        id: new, owner_id: owner, name: "Project", description: "", at: at(0), importing: false,
+        id: new, owner_id: owner, name: "Project", description: "", storage_backend: "local", at: at(0), importing: false,
     }));
     new
 }

@@ -14,9 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{io::StreamReader, sync::CancellationToken};
-use wire::files::check_path;
+use wire::files::{EntryKind, check_path};
 
-use super::{CHUNK, UnpackError, UnpackLimits, Unpacked, damaged, quoted, refuse};
+use super::{CHUNK, Contents, UnpackError, UnpackLimits, Unpacked, damaged, quoted, refuse};
+use crate::{export::format::HEADER, files::NameBook};
 
 /// Blobs written at the same time: storage waits for the disk with each one.
 const PARALLEL: usize = 8;
@@ -26,6 +27,8 @@ const QUEUE: usize = 4;
 const FREE_BYTES: u64 = 10_000_000;
 /// All names of an archive together, since they are held in memory.
 const NAMES_MAX: usize = 64 * 1024 * 1024;
+/// The longest target that a link can have on the systems that projects run on.
+const LINK_MAX: u64 = 4095;
 const SMALLER: &str = "leave out what can be fetched or built again, such as installed packages, and import it once more";
 const REPACK: &str = "make the archive again without it and import it once more";
 
@@ -34,6 +37,7 @@ const REPACK: &str = "make the archive again without it and import it once more"
 pub enum Kind {
     File,
     Directory,
+    Link,
     /// Holds the noun with its article.
     Unwanted(&'static str),
 }
@@ -41,12 +45,15 @@ pub enum Kind {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Place {
     Keep(String),
+    /// As [`Self::Keep`], for a symbolic link.
+    Link(String),
     /// Carries nothing that the project gets; its content must still be read past.
     Skip,
 }
 
 struct Pending {
     path: String,
+    kind: EntryKind,
     mode: i32,
     size: u64,
     stored: JoinHandle<Result<Stored, BlobError>>,
@@ -73,6 +80,7 @@ pub struct Keeper {
     name_bytes: usize,
     files: BTreeSet<String>,
     directories: HashSet<String>,
+    names: NameBook,
     top: Top,
     pending: VecDeque<Pending>,
     kept: Vec<Unpacked>,
@@ -100,6 +108,7 @@ impl Keeper {
             name_bytes: 0,
             files: BTreeSet::new(),
             directories: HashSet::new(),
+            names: NameBook::default(),
             top: Top::Unseen,
             pending: VecDeque::new(),
             kept: Vec::new(),
@@ -159,15 +168,19 @@ impl Keeper {
         if kind == Kind::Directory && matches!(path, "" | ".") && !name.starts_with('/') {
             return Ok(Place::Skip);
         }
+        if self.entries == 1 && path == HEADER && kind == Kind::File {
+            self.limits = self.limits.for_history();
+        }
         let is_git = self.check(name, path)?;
         self.note_top(path, kind);
         match kind {
             _ if is_git => Ok(Place::Skip),
             Kind::Unwanted(what) => {
-                Err(refuse(format!("The archive holds {what}, {}, which could lead out of the project.", quoted(name)), REPACK))
+                Err(refuse(format!("The archive holds {what}, {}, which a project can't have.", quoted(name)), REPACK))
             }
             Kind::Directory => self.place_directory(path),
-            Kind::File => self.place_file(path),
+            Kind::File => self.place_file(path).map(Place::Keep),
+            Kind::Link => self.place_file(path).map(Place::Link),
         }
     }
 
@@ -215,7 +228,7 @@ impl Keeper {
         Ok(Place::Skip)
     }
 
-    fn place_file(&mut self, path: &str) -> Result<Place, UnpackError> {
+    fn place_file(&mut self, path: &str) -> Result<String, UnpackError> {
         if let Some(file) = self.file_at_or_above(path) {
             return Err(twice(&file));
         }
@@ -227,8 +240,11 @@ impl Keeper {
         if self.files.len() as u64 >= self.limits.files {
             return Err(self.too_many());
         }
+        if let Err(reason) = self.names.add(path) {
+            return Err(refuse(reason, "rename one of them, make the archive again and import it once more"));
+        }
         self.files.insert(path.to_owned());
-        Ok(Place::Keep(path.to_owned()))
+        Ok(path.to_owned())
     }
 
     fn too_many(&self) -> UnpackError {
@@ -268,7 +284,34 @@ impl Keeper {
                 Err(error) => UnpackError::internal(error),
             });
         };
-        self.pending.push_back(Pending { path, mode: if executable { 0o755 } else { 0o644 }, size, stored });
+        self.pending.push_back(Pending { path, kind: EntryKind::File, mode: if executable { 0o755 } else { 0o644 }, size, stored });
+        Ok(size)
+    }
+
+    /// Stores the target of a symbolic link that [`Self::place`] let in, and answers its length. Where it leads is nobody's business
+    /// here: it is only ever followed inside the sandbox.
+    pub fn keep_link(
+        &mut self,
+        path: String,
+        body: &mut dyn Read,
+        explain: &dyn Fn(&Self, io::Error) -> UnpackError,
+    ) -> Result<u64, UnpackError> {
+        while self.pending.len() >= PARALLEL {
+            self.settle_oldest()?;
+        }
+        let mut target = Vec::new();
+        self.copy(&path, &mut body.take(LINK_MAX + 1), explain, |chunk| {
+            target.extend_from_slice(&chunk);
+            true
+        })?;
+        let fits = !target.is_empty() && target.len() as u64 <= LINK_MAX && !target.contains(&0) && std::str::from_utf8(&target).is_ok();
+        if !fits {
+            return Err(refuse(format!("The symbolic link {} in the archive leads to no name that a file can have.", quoted(&path)), REPACK));
+        }
+        let size = target.len() as u64;
+        let blobs = self.blobs.clone();
+        let stored = self.handle.spawn(async move { blobs.put_bytes(target).await });
+        self.pending.push_back(Pending { path, kind: EntryKind::Symlink, mode: 0o644, size, stored });
         Ok(size)
     }
 
@@ -341,17 +384,17 @@ impl Keeper {
     }
 
     fn settle_oldest(&mut self) -> Result<(), UnpackError> {
-        let Some(Pending { path, mode, size, stored }) = self.pending.pop_front() else { return Ok(()) };
+        let Some(Pending { path, kind, mode, size, stored }) = self.pending.pop_front() else { return Ok(()) };
         let stored = self.handle.block_on(stored).map_err(UnpackError::internal)??;
         if stored.size != size {
             return Err(UnpackError::internal(format!("{} of {size} bytes were stored", stored.size)));
         }
-        self.kept.push(Unpacked { path, checksum: stored.sha256, size, mode });
+        self.kept.push(Unpacked { path, kind, checksum: stored.sha256, size, mode });
         Ok(())
     }
 
     /// Waits for what is still being stored and lists all of it.
-    pub fn finish(mut self) -> Result<Vec<Unpacked>, UnpackError> {
+    pub fn finish(mut self) -> Result<Contents, UnpackError> {
         while !self.pending.is_empty() {
             self.settle_oldest()?;
         }
@@ -361,14 +404,18 @@ impl Keeper {
         if self.kept.is_empty() {
             return Err(refuse("The archive holds no files.", "make one with the files of the project and import that"));
         }
-        if let Top::One(directory) = &self.top {
+        let stripped = match std::mem::replace(&mut self.top, Top::Several) {
+            Top::One(directory) if self.limits.strip => Some(directory),
+            _ => None,
+        };
+        if let Some(directory) = &stripped {
             for file in &mut self.kept {
                 file.path.drain(..=directory.len());
             }
         }
         self.kept.sort_by(|a, b| a.path.cmp(&b.path));
         self.report(self.packed);
-        Ok(self.kept)
+        Ok(Contents { files: self.kept, stripped })
     }
 }
 

@@ -9,7 +9,7 @@ use tar::EntryType;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ACCEPTED, CHUNK, UnpackError, Unpacked, damaged,
+    ACCEPTED, CHUNK, Contents, UnpackError, damaged,
     keep::{Keeper, Kind, Place},
     refuse, unreadable,
 };
@@ -95,7 +95,7 @@ impl Watch {
 }
 
 /// Reads a gzip-compressed tar archive from its first byte to its last. `name` is the blob that `source` reads.
-pub fn read(source: impl Read, name: String, mut keeper: Keeper) -> Result<Vec<Unpacked>, UnpackError> {
+pub fn read(source: impl Read, name: String, mut keeper: Keeper) -> Result<Contents, UnpackError> {
     let watch = Rc::new(Watch::default());
     let source = Source { inner: source, name, stop: keeper.stop(), watch: watch.clone() };
     let unzipped = Unzipped {
@@ -141,6 +141,11 @@ fn keep_entry<R: Read>(
     };
     let size = match place {
         Place::Skip => keeper.pass(entry, explain)?,
+        Place::Link(path) => {
+            let target = entry.link_name_bytes().map(|target| target.into_owned()).unwrap_or_default();
+            keeper.keep_link(path, &mut target.as_slice(), explain)?;
+            keeper.pass(entry, explain)?
+        }
         Place::Keep(path) => {
             let mode = entry.header().mode().map_err(|_| damaged())?;
             keeper.keep(path, mode & 0o111 != 0, entry, explain)?
@@ -153,7 +158,7 @@ fn judge(kind: EntryType) -> Kind {
     match kind {
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
         EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => Kind::Unwanted("a symbolic link"),
+        EntryType::Symlink => Kind::Link,
         EntryType::Link => Kind::Unwanted("a hard link"),
         EntryType::Char | EntryType::Block => Kind::Unwanted("a device"),
         EntryType::Fifo => Kind::Unwanted("a named pipe"),

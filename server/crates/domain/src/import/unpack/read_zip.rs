@@ -10,7 +10,7 @@ use zip::{
 };
 
 use super::{
-    UnpackError, Unpacked, damaged,
+    Contents, UnpackError, damaged,
     keep::{Keeper, Kind, Place},
     quoted, refuse,
 };
@@ -18,13 +18,17 @@ use super::{
 const AGAIN: &str = "make it again with the usual settings and import it once more";
 
 /// Reads a zip archive by its directory, one entry at a time; entries that carry one name twice are all seen.
-pub fn read(file: File, mut keeper: Keeper) -> Result<Vec<Unpacked>, UnpackError> {
+pub fn read(file: File, mut keeper: Keeper) -> Result<Contents, UnpackError> {
     let mut archive = ZipIterable::try_new(BufReader::new(file), Config::default()).map_err(|error| explain(&keeper, error, ""))?;
     let entries = archive.files().map_err(|error| explain(&keeper, error, ""))?;
     let mut packed_done = 0u64;
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(|error| explain(&keeper, error, ""))?;
-        let Place::Keep(path) = keeper.place(entry.name_raw(), judge(&entry))? else { continue };
+        let (path, is_link) = match keeper.place(entry.name_raw(), judge(&entry))? {
+            Place::Keep(path) => (path, false),
+            Place::Link(path) => (path, true),
+            Place::Skip => continue,
+        };
         if entry.encrypted() {
             return Err(refuse(
                 format!("The file {} in the archive is encrypted.", quoted(&path)),
@@ -34,7 +38,11 @@ pub fn read(file: File, mut keeper: Keeper) -> Result<Vec<Unpacked>, UnpackError
         let (declared, packed) = (entry.size(), entry.compressed_size());
         let executable = entry.unix_mode().is_some_and(|mode| mode & 0o111 != 0 && entry.system() == zip::System::Unix);
         let mut body = entry.with_reader(entries.reader_mut(), ZipReadOptions::new()).map_err(|error| explain(&keeper, error, &path))?;
-        let size = keeper.keep(path, executable, &mut body, &|keeper, error| keeper.explain(error))?;
+        let explain = |keeper: &Keeper, error| keeper.explain(error);
+        let size = match is_link {
+            true => keeper.keep_link(path, &mut body, &explain)?,
+            false => keeper.keep(path, executable, &mut body, &explain)?,
+        };
         if size != declared {
             return Err(damaged());
         }
@@ -47,7 +55,7 @@ pub fn read(file: File, mut keeper: Keeper) -> Result<Vec<Unpacked>, UnpackError
 fn judge(entry: &ZipFileEntry<'_>) -> Kind {
     // The bits are judged for every system: what made the archive is a claim too.
     match (entry.external_attributes() >> 16) & 0o170_000 {
-        0o120_000 => Kind::Unwanted("a symbolic link"),
+        0o120_000 => Kind::Link,
         0o060_000 | 0o020_000 => Kind::Unwanted("a device"),
         0o010_000 => Kind::Unwanted("a named pipe"),
         0o140_000 => Kind::Unwanted("a socket"),

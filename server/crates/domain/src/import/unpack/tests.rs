@@ -75,7 +75,7 @@ async fn unpack_from(
     archive: Vec<u8>,
     limits: UnpackLimits,
     stop: CancellationToken,
-) -> Result<Vec<Unpacked>, UnpackError> {
+) -> Result<Contents, UnpackError> {
     let stored = blobs.put_bytes(archive).await.unwrap();
     let (progress, seen) = watch::channel((0, 0));
     let result = unpack(blobs, &stored.sha256, stored.size, "upload.zip", limits, progress, stop).await;
@@ -85,12 +85,12 @@ async fn unpack_from(
     result
 }
 
-async fn unpack_bytes(archive: Vec<u8>, limits: UnpackLimits) -> Result<Vec<Unpacked>, UnpackError> {
+async fn unpack_bytes(archive: Vec<u8>, limits: UnpackLimits) -> Result<Contents, UnpackError> {
     unpack_from(Arc::new(MemoryBlobs::new()), archive, limits, CancellationToken::new()).await
 }
 
 async fn paths(archive: Vec<u8>) -> Vec<String> {
-    unpack_bytes(archive, UnpackLimits::default()).await.unwrap().into_iter().map(|file| file.path).collect()
+    unpack_bytes(archive, UnpackLimits::default()).await.unwrap().files.into_iter().map(|file| file.path).collect()
 }
 
 async fn refusal_within(archive: Vec<u8>, limits: UnpackLimits) -> String {
@@ -118,7 +118,7 @@ async fn a_zip_becomes_blobs_with_their_modes() {
     let large = vec![7; 3 * CHUNK + 5];
     let archive =
         zip_of(&[("b/run.sh", 0o755, b"#!/bin/sh\n"), ("a.txt", 0o600, b"text"), ("b/large", 0o644, &large), ("empty", 0o644, b"")]);
-    let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap();
+    let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap().files;
     let listed: Vec<_> = files.iter().map(|f| (f.path.as_str(), f.size, f.mode)).collect();
     assert_eq!(listed, [("a.txt", 4, 0o644), ("b/large", large.len() as u64, 0o644), ("b/run.sh", 10, 0o755), ("empty", 0, 0o644)]);
     assert_eq!(blobs.read_all(&files[0].checksum, 100).await.unwrap(), b"text");
@@ -135,7 +135,7 @@ async fn a_tarball_becomes_blobs_with_their_modes() {
         .file("./README", b"read me")
         .entry("./empty/", EntryType::Directory, 0o755, b"")
         .gz();
-    let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap();
+    let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap().files;
     let listed: Vec<_> = files.iter().map(|f| (f.path.as_str(), f.size, f.mode)).collect();
     assert_eq!(listed, [("README", 7, 0o644), ("bin/run", 3, 0o755)]);
     assert_eq!(blobs.read_all(&files[1].checksum, 100).await.unwrap(), b"run");
@@ -169,9 +169,8 @@ async fn paths_that_lead_out_are_refused() {
 }
 
 #[tokio::test]
-async fn links_and_devices_are_refused_by_name() {
+async fn hard_links_and_devices_are_refused_by_name() {
     for (kind, what) in [
-        (EntryType::Symlink, "a symbolic link"),
         (EntryType::Link, "a hard link"),
         (EntryType::Char, "a device"),
         (EntryType::Block, "a device"),
@@ -181,12 +180,50 @@ async fn links_and_devices_are_refused_by_name() {
         names(&sentence, what);
         names(&sentence, "\"odd\"");
     }
+}
+
+/// Where they lead does not matter: nobody outside of the sandbox ever follows them.
+#[tokio::test]
+async fn symbolic_links_are_kept_as_what_they_are() {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     writer.start_file("a", SimpleFileOptions::default()).unwrap();
     writer.add_symlink("odd", "/etc/passwd", SimpleFileOptions::default()).unwrap();
-    let sentence = refusal(writer.finish().unwrap().into_inner()).await;
-    names(&sentence, "a symbolic link");
-    names(&sentence, "\"odd\"");
+    writer.add_symlink("up", "../../elsewhere", SimpleFileOptions::default()).unwrap();
+    let zipped = writer.finish().unwrap().into_inner();
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, target) in [("odd", "/etc/passwd"), ("up", "../../elsewhere")] {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    let tarred = gzip(&Tar(builder).file("a", b"").0.into_inner().unwrap());
+    for archive in [zipped, tarred] {
+        let blobs = Arc::new(MemoryBlobs::new());
+        let files = unpack_from(blobs.clone(), archive, UnpackLimits::default(), CancellationToken::new()).await.unwrap().files;
+        let kinds: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.kind)).collect();
+        assert_eq!(kinds, [("a", EntryKind::File), ("odd", EntryKind::Symlink), ("up", EntryKind::Symlink)]);
+        assert_eq!(blobs.read_all(&files[1].checksum, 100).await.unwrap(), b"/etc/passwd");
+        assert_eq!(blobs.read_all(&files[2].checksum, 100).await.unwrap(), b"../../elsewhere");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_put_through_a_link_and_its_target_has_bounds() {
+    let through = Tar::new().entry("out", EntryType::Symlink, 0o777, b"").file("out/evil", b"x");
+    names(&refusal(through.gz()).await, "twice");
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.add_symlink("long", "x".repeat(5000), SimpleFileOptions::default()).unwrap();
+    names(&refusal(writer.finish().unwrap().into_inner()).await, "\"long\" in the archive leads to no name");
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.add_symlink("none", "", SimpleFileOptions::default()).unwrap();
+    names(&refusal(writer.finish().unwrap().into_inner()).await, "leads to no name");
+}
+
+#[tokio::test]
+async fn names_that_some_systems_take_for_one_are_refused() {
+    names(&refusal(zip_of(&[("README", 0o644, b""), ("readme", 0o644, b"")])).await, "upper and lower case");
+    names(&refusal(zip_of(&[("src/a", 0o644, b""), ("SRC/b", 0o644, b"")])).await, "upper and lower case");
 }
 
 #[tokio::test]
@@ -218,7 +255,7 @@ async fn bombs_are_refused_early_and_leave_nothing() {
 
 #[tokio::test]
 async fn caps_hold_for_both_formats() {
-    let limits = UnpackLimits { files: 3, bytes: 100, file_bytes: 60, depth: 4, ratio: 200 };
+    let limits = UnpackLimits { files: 3, bytes: 100, file_bytes: 60, depth: 4, ratio: 200, strip: true };
     type Files<'a> = &'a [(&'a str, &'a [u8])];
     let cases: [(Files<'_>, &str); 4] = [
         (&[("a", b""), ("b", b""), ("c", b""), ("d", b"")], "more than 3 files"),
@@ -232,10 +269,10 @@ async fn caps_hold_for_both_formats() {
         names(&refusal_within(files.iter().fold(Tar::new(), |tar, (name, content)| tar.file(name, content)).gz(), limits).await, part);
     }
     let fits = zip_of(&[("a/b/c/d", 0o644, &[1; 60]), ("b", 0o644, &[2; 40]), ("c", 0o644, b"")]);
-    assert_eq!(unpack_bytes(fits, limits).await.unwrap().len(), 3);
+    assert_eq!(unpack_bytes(fits, limits).await.unwrap().files.len(), 3);
     let fits = Tar::new().file(".git/pack", &[1; 90]).file("a", &[1; 60]).file("b", &[2; 40]).file("c", b"");
     let fits = fits.entry("d/", EntryType::Directory, 0o755, b"").gz();
-    assert_eq!(unpack_bytes(fits, limits).await.unwrap().len(), 3, "what is left out is not held against the project");
+    assert_eq!(unpack_bytes(fits, limits).await.unwrap().files.len(), 3, "what is left out is not held against the project");
     let directories = (0..13).fold(Tar::new(), |tar, n| tar.entry(&format!("d{n}/"), EntryType::Directory, 0o755, b""));
     names(&refusal_within(directories.gz(), limits).await, "more than 3 files");
 }
@@ -383,6 +420,14 @@ impl Blobs for Troubled {
     async fn check(&self) -> Result<(), BlobError> {
         self.inner.check().await
     }
+
+    async fn list(&self) -> Result<blobs::Listing, BlobError> {
+        self.inner.list().await
+    }
+
+    async fn remove(&self, sha256: &str) -> Result<(), BlobError> {
+        self.inner.remove(sha256).await
+    }
 }
 
 fn two_of_fifty_files() -> [Vec<u8>; 2] {
@@ -427,7 +472,7 @@ proptest! {
         let archive = if is_zip { archive } else { gzip(&archive) };
         let result = tokio::runtime::Runtime::new().unwrap().block_on(unpack_bytes(archive, UnpackLimits::default()));
         match result {
-            Ok(files) => for file in files {
+            Ok(contents) => for file in contents.files {
                 prop_assert!(wire::files::check_path(&file.path).is_ok());
                 prop_assert!(matches!(file.mode, 0o644 | 0o755));
             },

@@ -1,0 +1,211 @@
+//! An open file: what is stored of it, how it is to be saved, and what stands in the way.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use wire::{
+    Problem,
+    files::{EditorStyle, Entry, OpenedFile, TextFormat},
+    limits,
+};
+
+use super::text_lines::{LineEnd, LineEnds, ends_of, with_ends};
+
+/// What a tab shows.
+#[derive(Debug, Clone)]
+pub enum TabBody {
+    Loading,
+    /// `stored` is the text of the tab's version; what was typed since is in the editor.
+    Text {
+        stored: Arc<str>,
+        ends: LineEnds,
+        /// Large: shown without what looks at the whole text.
+        light: bool,
+    },
+    /// Not text, or too large to edit.
+    Plain(Entry),
+    Failed(Problem),
+}
+
+impl TabBody {
+    pub fn text(stored: impl Into<Arc<str>>) -> Self {
+        let stored = stored.into();
+        Self::Text { ends: ends_of(&stored), light: stored.len() as u64 > limits::EDITOR_LIGHT, stored }
+    }
+}
+
+/// The file moved on while the tab held unsaved text.
+#[derive(Debug, Clone)]
+pub struct Conflict {
+    /// What is stored now; `None` when the file was deleted.
+    pub theirs: Option<OpenedFile>,
+    /// Who changed it.
+    pub by: String,
+    /// What both sides began with; `None` when it is not known any more.
+    pub base: Option<Arc<str>>,
+}
+
+/// Unsaved text that this browser has kept, with the version it was based on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    pub version: i64,
+    pub text: String,
+    /// The browser tab it was typed in.
+    #[serde(default)]
+    pub page: String,
+    /// When it was kept, in milliseconds since 1970.
+    #[serde(default)]
+    pub at: f64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Tab {
+    pub path: String,
+    pub body: TabBody,
+    /// The version that the text is based on; 0 while loading and for a file that does not exist (any more).
+    pub version: i64,
+    /// Of the stored bytes; empty while nothing is stored.
+    pub checksum: String,
+    /// Something is not saved: what was typed, or another line end or encoding.
+    pub dirty: bool,
+    /// What the editor says of the text alone.
+    pub typed: bool,
+    pub saving: bool,
+    /// The state of the text whose save was refused.
+    pub refused_at: Option<f64>,
+    pub conflict: Option<Conflict>,
+    /// Unsaved text from before a reload, which can be taken up again.
+    pub draft: Option<Draft>,
+    /// The newest version that the live events told of.
+    pub latest: i64,
+    /// Deleted by someone while the tab had nothing unsaved; the name of who did it.
+    pub deleted_by: Option<String>,
+    /// How the text is to be saved, and how it is stored.
+    pub format: TextFormat,
+    pub stored_format: TextFormat,
+    /// The line end chosen for the whole file; without one each line keeps its own.
+    pub line_end: Option<LineEnd>,
+    pub style: EditorStyle,
+    /// As people call it; empty until the editor has the text.
+    pub language: String,
+}
+
+impl Tab {
+    pub fn new(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            body: TabBody::Loading,
+            version: 0,
+            checksum: String::new(),
+            dirty: false,
+            typed: false,
+            saving: false,
+            refused_at: None,
+            conflict: None,
+            draft: None,
+            latest: 0,
+            deleted_by: None,
+            format: TextFormat::default(),
+            stored_format: TextFormat::default(),
+            line_end: None,
+            style: EditorStyle::default(),
+            language: String::new(),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// The stored text, where there is one.
+    pub fn stored(&self) -> Option<&Arc<str>> {
+        match &self.body {
+            TabBody::Text { stored, .. } => Some(stored),
+            _ => None,
+        }
+    }
+
+    pub fn is_light(&self) -> bool {
+        matches!(self.body, TabBody::Text { light: true, .. })
+    }
+
+    pub fn line_ends(&self) -> LineEnds {
+        match (&self.body, self.line_end) {
+            (_, Some(end)) => LineEnds::All(end),
+            (TabBody::Text { ends, .. }, None) => *ends,
+            _ => LineEnds::None,
+        }
+    }
+
+    /// The line end of the first line of a file that has none yet, as far as the project says one.
+    pub fn fresh_end(&self) -> Option<LineEnd> {
+        self.style.end_of_line.as_deref().and_then(LineEnd::parse)
+    }
+
+    /// The text as it goes into the file, made from what the editor holds.
+    pub fn text_from(&self, edited: &str) -> String {
+        match &self.body {
+            TabBody::Text { stored, ends, .. } => with_ends(stored, *ends, self.line_end, self.fresh_end(), edited),
+            _ => edited.to_owned(),
+        }
+    }
+
+    /// Takes over the format that a file is stored in, and forgets what was chosen before.
+    pub fn take_format(&mut self, format: TextFormat) {
+        self.format = format.clone();
+        self.stored_format = format;
+        self.line_end = None;
+        self.settle();
+    }
+
+    /// Works out whether anything is unsaved.
+    pub fn settle(&mut self) {
+        let other_ends = match (&self.body, self.line_end) {
+            (TabBody::Text { ends, .. }, Some(end)) => *ends != LineEnds::None && *ends != LineEnds::All(end),
+            _ => false,
+        };
+        self.dirty = self.typed || self.format != self.stored_format || other_ends;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tab(stored: &str) -> Tab {
+        Tab { body: TabBody::text(stored), ..Tab::new("a.txt") }
+    }
+
+    #[test]
+    fn another_encoding_or_line_end_is_unsaved_until_it_is_as_stored() {
+        let mut tab = tab("a\r\nb\r\n");
+        tab.settle();
+        assert!(!tab.dirty);
+        tab.line_end = Some(LineEnd::Lf);
+        tab.settle();
+        assert!(tab.dirty);
+        assert_eq!(tab.text_from("a\r\nb\r\n"), "a\nb\n");
+        tab.line_end = Some(LineEnd::CrLf);
+        tab.settle();
+        assert!(!tab.dirty, "as it is stored");
+        tab.format.bom = true;
+        tab.settle();
+        assert!(tab.dirty);
+        tab.take_format(TextFormat { encoding: "utf-8".to_owned(), bom: true });
+        assert!(!tab.dirty);
+    }
+
+    #[test]
+    fn a_file_without_lines_takes_the_project_s_line_end() {
+        let mut tab = tab("");
+        tab.style.end_of_line = Some("\r\n".to_owned());
+        assert_eq!(tab.text_from("a\nb\n"), "a\r\nb\r\n");
+        assert_eq!(tab.line_ends(), LineEnds::None);
+    }
+
+    #[test]
+    fn large_texts_are_shown_lightly() {
+        assert!(!tab("small").is_light());
+        assert!(tab(&"x".repeat(limits::EDITOR_LIGHT as usize + 1)).is_light());
+    }
+}

@@ -1,0 +1,266 @@
+//! Uploads apart from the page: what waits, what goes together, how far it is.
+
+use serde::{Deserialize, Serialize};
+use wire::{
+    UploadId,
+    files::{Base, BatchOutcome, Entry},
+};
+
+/// Files up to this many bytes travel together; larger ones in pieces.
+pub const SMALL_MAX: f64 = 1024.0 * 1024.0;
+/// What one request carries at most.
+pub const BATCH_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
+pub const BATCH_FILES: usize = 100;
+pub const PIECE: f64 = 4.0 * 1024.0 * 1024.0;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    Waiting,
+    Sending,
+    Paused,
+    /// The connection was lost this many times in a row; it goes on by itself.
+    Lost(u32),
+    Saved(Box<Entry>),
+    /// Something is at the path that this page or the server knows of.
+    Exists(Option<Box<Entry>>),
+    Failed(String),
+    /// From before a reload: the browser may not read the file until it is chosen again. Says what was wrong with the last choice.
+    Missing(Option<String>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    pub id: u64,
+    pub path: String,
+    pub size: f64,
+    pub sent: f64,
+    pub state: State,
+    pub base: Base,
+    /// On the server, for what goes in pieces.
+    pub session: Option<UploadId>,
+    /// An answer was lost, so the file may be there already.
+    pub unsure: bool,
+    /// What a file in pieces may replace, by its checksum, decided after all of it had arrived.
+    pub replaces: Option<String>,
+}
+
+impl Item {
+    pub fn new(id: u64, path: String, size: f64, state: State) -> Self {
+        Self { id, path, size, sent: 0.0, state, base: Base::New, session: None, unsure: false, replaces: None }
+    }
+}
+
+impl Item {
+    pub fn is_small(&self) -> bool {
+        self.size <= SMALL_MAX && self.session.is_none()
+    }
+
+    /// Whether nothing more happens to it without a person.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self.state, State::Waiting | State::Sending | State::Lost(_))
+    }
+
+    /// Where it stands in the list: what asks for a decision first.
+    pub fn rank(&self) -> u8 {
+        match self.state {
+            State::Exists(_) => 0,
+            State::Failed(_) => 1,
+            State::Missing(_) => 2,
+            State::Sending | State::Lost(_) => 3,
+            State::Paused => 4,
+            State::Waiting => 5,
+            State::Saved(_) => 6,
+        }
+    }
+}
+
+/// A piecewise upload that the browser remembers over a reload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    pub id: UploadId,
+    pub path: String,
+    pub size: f64,
+}
+
+/// The ids of the small files that go next, in one request.
+pub fn next_batch(items: &[Item]) -> Vec<u64> {
+    let mut bytes = 0.0;
+    let waiting = items.iter().filter(|item| item.state == State::Waiting && item.is_small());
+    waiting
+        .take(BATCH_FILES)
+        .take_while(|item| {
+            bytes += item.size;
+            bytes <= BATCH_BYTES
+        })
+        .map(|item| item.id)
+        .collect()
+}
+
+/// The large file that goes next.
+pub fn next_large(items: &[Item]) -> Option<u64> {
+    items.iter().find(|item| item.state == State::Waiting && !item.is_small()).map(|item| item.id)
+}
+
+/// Where the next piece ends.
+pub fn piece_end(received: f64, size: f64) -> f64 {
+    (received + PIECE).min(size)
+}
+
+/// How much of each file has gone when `sent` bytes of all of them have, one after the other.
+pub fn spread(sent: f64, sizes: &[f64]) -> Vec<f64> {
+    let mut left = sent;
+    let share = |size: &f64| {
+        let part = left.clamp(0.0, *size);
+        left -= part;
+        part
+    };
+    sizes.iter().map(share).collect()
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Totals {
+    pub files: usize,
+    pub saved: usize,
+    pub bytes: f64,
+    pub sent: f64,
+    pub asking: usize,
+    pub failed: usize,
+    pub under_way: usize,
+    pub paused: usize,
+}
+
+pub fn totals(items: &[Item]) -> Totals {
+    let mut totals = Totals { files: items.len(), ..Totals::default() };
+    for item in items {
+        totals.bytes += item.size;
+        totals.sent += item.sent.min(item.size);
+        match item.state {
+            State::Waiting | State::Sending | State::Lost(_) => totals.under_way += 1,
+            State::Paused => totals.paused += 1,
+            State::Saved(_) => totals.saved += 1,
+            State::Exists(_) => totals.asking += 1,
+            State::Failed(_) | State::Missing(_) => totals.failed += 1,
+        }
+    }
+    totals
+}
+
+/// What the server's answer for one file makes of it. `me` is the name of the person at this page: after a lost answer, a file of the
+/// same size that they have just saved is this one.
+pub fn take_outcome(item: &mut Item, outcome: BatchOutcome, me: &str) {
+    match outcome {
+        BatchOutcome::Saved { entry } => {
+            item.sent = item.size;
+            item.state = State::Saved(Box::new(entry));
+        }
+        BatchOutcome::Conflict { current, .. } => take_conflict(item, current, me),
+        BatchOutcome::Refused { reason, .. } => {
+            item.sent = 0.0;
+            item.state = State::Failed(reason);
+        }
+    }
+}
+
+pub fn take_conflict(item: &mut Item, current: Option<Entry>, me: &str) {
+    match current {
+        Some(entry) if item.unsure && entry.size as f64 == item.size && entry.updated_by.as_ref().is_some_and(|by| by.name == me) => {
+            item.sent = item.size;
+            item.state = State::Saved(Box::new(entry));
+        }
+        current => {
+            item.sent = 0.0;
+            item.state = State::Exists(current.map(Box::new));
+        }
+    }
+}
+
+/// Whether an answer says that trying again later may help. 0 is a connection that was lost.
+pub fn is_passing(status: u16) -> bool {
+    matches!(status, 0 | 408 | 429 | 502..=504)
+}
+
+/// Seconds until the next try after this many in a row.
+pub fn wait_s(tries: u32, asked: Option<u32>) -> u32 {
+    asked.unwrap_or(0).max(2_u32.saturating_pow(tries.min(5)).min(30))
+}
+
+/// Whether a dropped path belongs to what version control keeps for itself.
+pub fn is_left_out(path: &str) -> bool {
+    path.split('/').any(|part| part == ".git")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::tree_model::tests::entry;
+    use wire::files::EntryKind;
+
+    fn item(id: u64, size: f64, state: State) -> Item {
+        Item::new(id, format!("f{id}"), size, state)
+    }
+
+    #[test]
+    fn small_files_go_together_and_large_ones_alone() {
+        let mut items: Vec<Item> = (0..250).map(|id| item(id, 1000.0, State::Waiting)).collect();
+        items[0].state = State::Paused;
+        items[1].size = 9e6;
+        let batch = next_batch(&items);
+        assert_eq!((batch.len(), batch[0]), (BATCH_FILES, 2));
+        assert_eq!(next_large(&items), Some(1));
+        for item in &mut items {
+            item.size = SMALL_MAX;
+        }
+        assert_eq!(next_batch(&items).len(), 4, "a request carries so many bytes at most");
+        assert_eq!(next_large(&items), None);
+    }
+
+    #[test]
+    fn pieces_cover_the_file() {
+        let size = PIECE * 2.0 + 5.0;
+        let mut at = 0.0;
+        let mut ends = Vec::new();
+        while at < size {
+            at = piece_end(at, size);
+            ends.push(at);
+        }
+        assert_eq!(ends, [PIECE, PIECE * 2.0, size]);
+    }
+
+    #[test]
+    fn progress_is_spread_in_order() {
+        assert_eq!(spread(120.0, &[100.0, 0.0, 50.0, 10.0]), [100.0, 0.0, 20.0, 0.0]);
+        assert_eq!(spread(900.0, &[100.0]), [100.0], "what frames the parts does not count");
+    }
+
+    #[test]
+    fn totals_tell_what_needs_a_person() {
+        let items = [
+            item(1, 10.0, State::Exists(None)),
+            item(2, 10.0, State::Failed("no".into())),
+            item(3, 10.0, State::Saved(Box::new(entry("a", EntryKind::File)))),
+            item(4, 10.0, State::Lost(2)),
+        ];
+        let totals = totals(&items);
+        assert_eq!((totals.asking, totals.failed, totals.saved, totals.under_way), (1, 1, 1, 1));
+        assert!(items[0].rank() < items[1].rank() && items[3].rank() < items[2].rank());
+    }
+
+    #[test]
+    fn a_lost_answer_does_not_ask_about_ones_own_file() {
+        let by = wire::users::UserRef { id: "00000000000000000000000000000001".parse().unwrap(), name: "Ada".to_owned() };
+        let there = Entry { size: 10, updated_by: Some(by), ..entry("f1", EntryKind::File) };
+        let mut sure = item(1, 10.0, State::Sending);
+        take_conflict(&mut sure, Some(there.clone()), "Ada");
+        assert!(matches!(sure.state, State::Exists(Some(_))));
+        let mut unsure = Item { unsure: true, ..item(1, 10.0, State::Sending) };
+        take_conflict(&mut unsure, Some(there), "Ada");
+        assert!(matches!(unsure.state, State::Saved(_)));
+    }
+
+    #[test]
+    fn waiting_grows_and_ends() {
+        assert_eq!((wait_s(1, None), wait_s(3, None), wait_s(40, None), wait_s(1, Some(60))), (2, 8, 30, 60));
+        assert!(is_passing(0) && is_passing(503) && !is_passing(413));
+        assert!(is_left_out("a/.git/config") && !is_left_out("a/.gitignore"));
+    }
+}

@@ -1,0 +1,165 @@
+//! How much projects and people may keep, and how long earlier versions are kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FieldError, limits};
+
+/// What an administrator chooses for everybody. Sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageSettings {
+    /// The files of one project as they are now.
+    pub project_bytes: i64,
+    pub project_files: i64,
+    /// Earlier versions and deleted files of one project, each content counted once. Beyond it the oldest that nothing needs are removed.
+    pub project_history_bytes: i64,
+    /// The newest of each file are kept, the present one included; older ones that nothing needs are removed.
+    pub versions_per_file: i64,
+    /// Of one project.
+    pub checkpoints: i64,
+    /// All projects that one person owns, together; each may be overridden for a person.
+    pub user_bytes: i64,
+    pub user_files: i64,
+    /// Earlier versions and deleted files are kept for so long after they were replaced. `None`: for as long as the server's
+    /// configuration says (`STORAGE_RETENTION_DAYS`).
+    pub retention_days: Option<u32>,
+}
+
+const MIB: i64 = 1024 * 1024;
+const GIB: i64 = 1024 * MIB;
+
+/// From this share of a limit on people are told, in percent.
+pub const NOTICE_PERCENT: i64 = 80;
+/// More days than any of us will see.
+pub const RETENTION_DAYS_MAX: u32 = 36_500;
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self {
+            project_bytes: limits::PROJECT_BYTES_MAX,
+            project_files: limits::PROJECT_FILES_MAX,
+            project_history_bytes: 5 * limits::PROJECT_BYTES_MAX,
+            versions_per_file: 500,
+            checkpoints: 200,
+            user_bytes: 20 * GIB,
+            user_files: 2_000_000,
+            retention_days: None,
+        }
+    }
+}
+
+impl StorageSettings {
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut fields = Vec::new();
+        let mut check = |name: &str, value: i64, least: i64, most: i64, what: &str| {
+            if !(least..=most).contains(&value) {
+                fields.push(FieldError::new(name, format!("Choose {what}.")));
+            }
+        };
+        check("project_bytes", self.project_bytes, MIB, 4096 * GIB, "1 MiB to 4 TiB");
+        check("project_files", self.project_files, 10, 10_000_000, "10 to 10 million files");
+        check("project_history_bytes", self.project_history_bytes, MIB, 40_960 * GIB, "1 MiB to 40 TiB");
+        check("versions_per_file", self.versions_per_file, 2, 1_000_000, "2 to 1 million versions");
+        check("checkpoints", self.checkpoints, 10, 100_000, "10 to 100000 checkpoints");
+        check("user_bytes", self.user_bytes, MIB, 40_960 * GIB, "1 MiB to 40 TiB");
+        check("user_files", self.user_files, 10, 100_000_000, "10 to 100 million files");
+        if let Some(days) = self.retention_days {
+            check("retention_days", i64::from(days), 1, i64::from(RETENTION_DAYS_MAX), "1 to 36500 days");
+        }
+        fields
+    }
+}
+
+/// One person's own limits; what is absent is as for everybody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct QuotaOverride {
+    pub bytes: Option<i64>,
+    pub files: Option<i64>,
+}
+
+impl QuotaOverride {
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut fields = Vec::new();
+        if self.bytes.is_some_and(|bytes| !(MIB..=40_960 * GIB).contains(&bytes)) {
+            fields.push(FieldError::new("bytes", "Choose 1 MiB to 40 TiB, or leave it empty."));
+        }
+        if self.files.is_some_and(|files| !(10..=100_000_000).contains(&files)) {
+            fields.push(FieldError::new("files", "Choose 10 to 100 million files, or leave it empty."));
+        }
+        fields
+    }
+}
+
+/// How much of something is used, in bytes or pieces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    pub used: i64,
+    pub limit: i64,
+}
+
+impl Used {
+    pub fn percent(self) -> f64 {
+        if self.limit <= 0 { 100.0 } else { self.used as f64 * 100.0 / self.limit as f64 }
+    }
+
+    /// Nearly used up: the moment to say so.
+    pub fn is_near(self) -> bool {
+        self.used.saturating_mul(100) >= self.limit.saturating_mul(NOTICE_PERCENT)
+    }
+
+    pub fn is_full(self) -> bool {
+        self.used >= self.limit
+    }
+}
+
+/// What a project uses and may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectQuota {
+    pub bytes: Used,
+    pub files: Used,
+    /// Earlier versions and deleted files. Reaching the limit refuses nothing: the oldest go.
+    pub history_bytes: Used,
+    pub checkpoints: Used,
+    pub versions_per_file: i64,
+    pub retention_days: u32,
+    /// What the project's owner uses over all projects: the project stops growing there too.
+    pub owner: UserQuota,
+}
+
+/// What one person's projects use together, and may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserQuota {
+    pub bytes: Used,
+    pub files: Used,
+    pub projects: i64,
+    /// Set for this person by an administrator.
+    #[serde(default)]
+    pub own: QuotaOverride,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_accepted_and_are_what_held_before() {
+        let defaults = StorageSettings::default();
+        assert_eq!(defaults.validate(), []);
+        assert_eq!((defaults.project_bytes, defaults.project_files), (limits::PROJECT_BYTES_MAX, limits::PROJECT_FILES_MAX));
+    }
+
+    #[test]
+    fn wrong_values_are_named_by_their_fields() {
+        let wrong = StorageSettings { versions_per_file: 1, retention_days: Some(0), ..StorageSettings::default() };
+        let names: Vec<_> = wrong.validate().into_iter().map(|field| field.field).collect();
+        assert_eq!(names, ["versions_per_file", "retention_days"]);
+        assert_eq!(QuotaOverride { bytes: Some(1), files: None }.validate().len(), 1);
+    }
+
+    #[test]
+    fn people_are_told_from_four_fifths_on() {
+        let used = |used| Used { used, limit: 1000 };
+        assert!(!used(799).is_near() && used(800).is_near() && !used(999).is_full() && used(1000).is_full());
+    }
+}

@@ -1,0 +1,211 @@
+//! Prints what checkpoints of a project of 50 000 files cost, in time and in bytes on the disk, beside their bars.
+#![allow(clippy::print_stdout)]
+
+use std::{
+    io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use blobs::{LocalBlobs, Storage};
+use domain::{
+    Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds, auth, checkpoints,
+    files::{self, Precondition},
+};
+use store::{Db, InProcessBus};
+use wire::{
+    ProjectId,
+    auth::{Login, Register},
+    chat::Models,
+    checkpoints::{CreateCheckpoint, ForkProject, RestoreCheckpoint},
+    files::{EntryKind, FileAction, Origin},
+    projects::CreateProject,
+};
+
+const UNCHANGED_BAR: Duration = Duration::from_millis(100);
+const CHANGED_BAR: Duration = Duration::from_millis(150);
+const BYTES_BAR: f64 = 1.2;
+const ROUNDS: usize = 20;
+const CHANGED_BYTES: usize = 1 << 20;
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let count = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(50_000);
+    let dir = tempfile::tempdir()?;
+    let services = services(dir.path()).await?;
+    let ctx = person(&services).await?;
+    let project = domain::projects::create(&ctx, CreateProject { name: "Big".to_owned(), description: String::new(), storage_backend: None }).await?.id;
+    fill(&ctx, project, count).await?;
+
+    keep(&ctx, project, "first").await?;
+    let unchanged = median(&ctx, project, async |ctx, project, n| keep(ctx, project, &format!("unchanged {n}")).await).await?;
+    say("second checkpoint of an unchanged project", unchanged, UNCHANGED_BAR);
+
+    settle(&services).await?;
+    let before = bytes_on_disk(dir.path())?;
+    let changed = median(&ctx, project, async |ctx, project, n| {
+        change(ctx, project, n).await?;
+        keep(ctx, project, &format!("changed {n}")).await
+    })
+    .await?;
+    settle(&services).await?;
+    let grown = bytes_on_disk(dir.path())? - before;
+    say("save of one file of 1 MiB and checkpoint", changed, CHANGED_BAR);
+    let ratio = grown as f64 / (ROUNDS * CHANGED_BYTES) as f64;
+    println!("{:<48} {ratio:>9.3} ×    bar {BYTES_BAR} ×{}", "bytes on the disk per changed byte", verdict(ratio <= BYTES_BAR));
+
+    let begun = Instant::now();
+    let timeline = checkpoints::list(&ctx, project).await?;
+    println!("{:<48} {:>9.1} ms", "timeline", begun.elapsed().as_secs_f64() * 1e3);
+    let first = timeline.items.last().ok_or("no checkpoint")?.id;
+    let begun = Instant::now();
+    let plan = checkpoints::diff(&ctx, project, first).await?;
+    println!("{:<48} {:>9.1} ms", "plan of a restore of one file", begun.elapsed().as_secs_f64() * 1e3);
+    let begun = Instant::now();
+    checkpoints::restore(&ctx, project, first, RestoreCheckpoint { paths: None, expected_revision: plan.revision }).await?;
+    println!("{:<48} {:>9.1} ms", "restore of one file", begun.elapsed().as_secs_f64() * 1e3);
+    let begun = Instant::now();
+    checkpoints::fork(&ctx, project, ForkProject { name: "Fork".to_owned(), checkpoint_id: None }).await?;
+    println!("{:<48} {:>9.1} ms", "fork of the whole project", begun.elapsed().as_secs_f64() * 1e3);
+    Ok(())
+}
+
+fn say(what: &str, took: Duration, bar: Duration) {
+    println!("{what:<48} {:>9.1} ms   bar {} ms{}", took.as_secs_f64() * 1e3, bar.as_millis(), verdict(took <= bar));
+}
+
+fn verdict(held: bool) -> &'static str {
+    if held { "" } else { "   MISSED" }
+}
+
+async fn median(
+    ctx: &Ctx,
+    project: ProjectId,
+    work: impl AsyncFn(&Ctx, ProjectId, usize) -> Result<(), Failure>,
+) -> Result<Duration, Failure> {
+    let mut took = Vec::new();
+    for n in 0..ROUNDS {
+        let begun = Instant::now();
+        work(ctx, project, n).await?;
+        took.push(begun.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took[ROUNDS / 2])
+}
+
+async fn keep(ctx: &Ctx, project: ProjectId, name: &str) -> Result<(), Failure> {
+    checkpoints::create(ctx, project, CreateCheckpoint { name: name.to_owned() }).await?;
+    Ok(())
+}
+
+/// Writes a file of bytes that nothing holds yet.
+async fn change(ctx: &Ctx, project: ProjectId, n: usize) -> Result<(), Failure> {
+    let path = "folder 0/file 0.txt";
+    let version = files::entry(ctx, project, path).await?.version;
+    let mut state = n as u64 + 1;
+    let bytes: Vec<u8> = (0..CHANGED_BYTES)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect();
+    files::put(ctx, project, path, Precondition::Version(version), Box::pin(io::Cursor::new(bytes)), None).await?;
+    Ok(())
+}
+
+/// Rows as an import leaves them, over a thousand contents.
+async fn fill(ctx: &Ctx, project: ProjectId, count: usize) -> Result<(), Failure> {
+    let blobs = domain::storage::open(ctx, project).await?;
+    let mut contents = Vec::new();
+    for n in 0..count.min(1000) {
+        contents.push(blobs.put_bytes(format!("{n}\n").repeat(500).into_bytes()).await?);
+    }
+    let mut tx = ctx.services().db.begin().await?;
+    let revision = store::projects::next_revision(&mut tx, project, ctx.now()).await?.ok_or("no project")?.revision;
+    let mut bytes = 0;
+    for n in 0..count {
+        let stored = &contents[n % contents.len()];
+        bytes += stored.size as i64;
+        let new = store::files::NewVersion {
+            project_id: project,
+            path: &format!("folder {}/file {}.txt", n / 50, n % 50),
+            version: 1,
+            revision,
+            action: FileAction::Added,
+            kind: EntryKind::File,
+            size: stored.size as i64,
+            content_type: "text/plain",
+            checksum: Some(&stored.sha256),
+            mode: 0o644,
+            origin: Origin::Import,
+            at: ctx.now(),
+            by: ctx.user_id(),
+            moved_from: None,
+            cause: None,
+            deleted_as: None,
+        };
+        store::files::insert_version(&mut tx, &new).await?;
+    }
+    store::projects::add_totals(&mut tx, project, count as i64, bytes).await?;
+    let _committed = tx.commit().await?;
+    Ok(())
+}
+
+/// Brings the write-ahead log into the database file, so that its size counts.
+async fn settle(services: &Services) -> Result<(), Failure> {
+    if let Db::Sqlite { write, .. } = &services.db {
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await?;
+    }
+    Ok(())
+}
+
+fn bytes_on_disk(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let about = entry.metadata()?;
+        bytes += if about.is_dir() { bytes_on_disk(&entry.path())? } else { about.len() };
+    }
+    Ok(bytes)
+}
+
+async fn services(dir: &Path) -> Result<Arc<Services>, Failure> {
+    Ok(Arc::new(Services {
+        db: Db::connect(&format!("sqlite:{}", dir.join("bench.db").display()), 4).await?,
+        storage: Storage::only_local(Arc::new(LocalBlobs::open(dir.join("blobs")).await?)),
+        bus: Arc::new(InProcessBus::new()),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        settings: Settings {
+            jwt_secret: Secret(b"a secret for a measurement only".to_vec()),
+            access_minutes: 15,
+            refresh_days: 7,
+            registration: Registration::Open,
+            secure_cookies: false,
+            file_size_limit: 1 << 30,
+            retention_days: 90,
+            sample: &[],
+            previews: domain::previews::PreviewSettings::default(),
+            egress_open_addresses: Vec::new(),
+            no_network: None,
+        },
+        models: Models { items: Vec::new(), default: None, hint: String::new() },
+        probes: Vec::new(),
+        signals: JobSignals::default(),
+        presence: domain::presence::Presence::default(),
+    }))
+}
+
+async fn person(services: &Arc<Services>) -> Result<Ctx, Failure> {
+    let nobody = Ctx::nobody(services, "bench", Client::default());
+    let (username, password) = ("ada".to_owned(), "correct horse".to_owned());
+    let register = Register { email: "ada@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
+    auth::register(&nobody, register).await?;
+    let tokens = auth::login(&nobody, Login { username, password }).await?;
+    Ok(auth::authenticate_bearer(&nobody, &tokens.access_token).await?)
+}

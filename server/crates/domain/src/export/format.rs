@@ -1,0 +1,117 @@
+//! The archive of a project with its past, version 1: a zip file whose first entry is `cloudxdevai.json`.
+//!
+//! | entry | what |
+//! |---|---|
+//! | `cloudxdevai.json` | [`Header`]: which format this is, and the project's own facts |
+//! | `files/<path>` | the files as they are at the header's revision, with their modes; symbolic links as such |
+//! | `history/blobs/<sha256>` | content that a version or a change needs and that no file above has; also that of paths too long for `files/` |
+//! | `history/versions/00001.jsonl` … | every version of every path (`VersionLine`), those of one path in order and together |
+//! | `history/checkpoints/…` | kept revisions (`CheckpointLine`) |
+//! | `history/conversations/…`, `turns/…`, `messages/…` | the talk with the agent (`ConversationLine`, `TurnLine`, `MessageLine`) |
+//! | `history/change_sets/…`, `change_files/…`, `change_hunks/…` | what was proposed and decided (`ChangeSetLine`, `ChangeFileLine`, `HunkLine`) |
+//! | `history/runs/…`, `output/…`, `reports/…` | runs that have ended, what they printed, what their tests found (`RunLine`, `OutputLine`, `ReportLine`) |
+//!
+//! A `.jsonl` part holds one JSON object a line; the lines are the structs of `store::archive`, whose fields are only added to, never
+//! renamed. Parts of a kind are read in the order of their numbers. Ids are those of the server that wrote the archive and get new
+//! ones where it is read. People are named by their account's name and by how they are shown. Not in it: members, secrets, the values of
+//! a run's variables, terminals, and what was going on when it was made.
+//!
+//! A reader refuses a `version` above its own and ignores entries and fields that it does not know. A zip file without the first entry is an
+//! ordinary archive of files.
+
+use serde::{Deserialize, Serialize};
+use wire::Micros;
+
+pub const HEADER: &str = "cloudxdevai.json";
+pub const FORMAT: &str = "cloudxdevai-project";
+pub const VERSION: u32 = 1;
+pub const FILES: &str = "files/";
+pub const BLOBS: &str = "history/blobs/";
+/// The header is small; a larger entry of its name is something else.
+pub const HEADER_MAX: u64 = 64 * 1024;
+/// A line of any part.
+pub const LINE_MAX: u64 = 16 * 1024 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: String,
+    pub version: u32,
+    pub exported_at: Micros,
+    pub project: ProjectFacts,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProjectFacts {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// The revision whose files are below `files/`; no version is newer.
+    pub revision: i64,
+}
+
+/// The kinds of rows in an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Versions,
+    Checkpoints,
+    Conversations,
+    Turns,
+    Messages,
+    ChangeSets,
+    ChangeFiles,
+    ChangeHunks,
+    Runs,
+    Output,
+    Reports,
+}
+
+impl Part {
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Versions => "history/versions/",
+            Self::Checkpoints => "history/checkpoints/",
+            Self::Conversations => "history/conversations/",
+            Self::Turns => "history/turns/",
+            Self::Messages => "history/messages/",
+            Self::ChangeSets => "history/change_sets/",
+            Self::ChangeFiles => "history/change_files/",
+            Self::ChangeHunks => "history/change_hunks/",
+            Self::Runs => "history/runs/",
+            Self::Output => "history/output/",
+            Self::Reports => "history/reports/",
+        }
+    }
+
+    /// The entry that holds the part with a number from 1.
+    pub fn entry(self, number: u32) -> String {
+        format!("{}{number:05}.jsonl", self.folder())
+    }
+}
+
+/// A project's name as any system takes it for the name of a file.
+pub fn plain_name(name: &str) -> String {
+    let plain: String = name.trim().chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' }).collect();
+    let plain = plain.trim_matches(['-', '.']);
+    if plain.is_empty() { "project".to_owned() } else { plain.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_plain() {
+        assert_eq!(plain_name("Tally (sample)"), "Tally--sample");
+        assert_eq!(plain_name("../../etc"), "etc");
+        assert_eq!(plain_name(" ... "), "project");
+        assert_eq!(plain_name("Größe 2.0"), "Größe-2.0");
+        assert!(wire::files::check_path(&plain_name("a/b\\c:\u{202e}d")).is_ok());
+    }
+
+    #[test]
+    fn parts_are_paths_that_an_archive_may_have() {
+        assert_eq!(Part::ChangeHunks.entry(12), "history/change_hunks/00012.jsonl");
+        assert!(wire::files::check_path(&Part::Output.entry(1)).is_ok());
+    }
+}

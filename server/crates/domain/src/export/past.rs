@@ -1,0 +1,294 @@
+//! What goes into an archive, read page by page: a project may hold more than fits in memory.
+
+use std::{collections::HashSet, sync::Arc};
+
+use blobs::Blobs;
+use serde::Serialize;
+use store::{
+    archive as table,
+    files::{self, FileRow},
+};
+use wire::{
+    ConversationId, Micros, RunId,
+    event::Stream,
+    files::EntryKind,
+    limits,
+    projects::Project,
+};
+
+use super::{
+    ExportJob,
+    format::{BLOBS, FILES, FORMAT, HEADER, Header, Part, ProjectFacts, VERSION, plain_name},
+    pack::Packer,
+};
+use crate::{Ctx, Error, Result, projects, storage};
+
+/// Rows read at a time.
+const PAGE: i64 = 500;
+/// Bytes of one part, so that none comes near what a file of an archive may have.
+const PART_BYTES: usize = 4 * 1024 * 1024;
+/// The longest target of a link.
+const LINK_MAX: u64 = 4095;
+
+/// Writes the project into the archive.
+pub async fn write(ctx: &Ctx, job: &ExportJob, mut packer: Packer) -> Result<()> {
+    let project = projects::get(ctx, job.project_id).await?;
+    let blobs = storage::open(ctx, project.id).await?;
+    let mut conn = ctx.services().db.read().await?;
+    let tree = files::at_revision(&mut conn, project.id, project.revision).await?;
+    drop(conn);
+    let writer = Past { ctx, project: &project, blobs, at: ctx.now() };
+    if job.history {
+        writer.with_history(&mut packer, &tree).await?;
+    } else {
+        packer.expect(bytes_of(&tree));
+        writer.tree(&mut packer, &format!("{}/", plain_name(&project.name)), &tree).await?;
+    }
+    packer.finish().await
+}
+
+fn bytes_of(tree: &[FileRow]) -> u64 {
+    tree.iter().map(|row| row.size.max(0) as u64).sum()
+}
+
+struct Past<'a> {
+    ctx: &'a Ctx,
+    project: &'a Project,
+    blobs: Arc<dyn Blobs>,
+    at: Micros,
+}
+
+impl Past<'_> {
+    /// Files, links and directories below a prefix; answers the content that is in the archive now.
+    async fn tree(&self, packer: &mut Packer, prefix: &str, tree: &[FileRow]) -> Result<HashSet<String>> {
+        let mut held = HashSet::new();
+        for row in tree {
+            let name = format!("{prefix}{}", row.path);
+            if name.len() > limits::PATH_MAX || name.matches('/').count() >= limits::ARCHIVE_DEPTH_MAX {
+                continue;
+            }
+            let checksum = row.checksum.clone().unwrap_or_default();
+            match row.kind.0 {
+                EntryKind::Directory => {
+                    packer.directory(name).await?;
+                    continue;
+                }
+                EntryKind::Symlink => {
+                    let target = self.blobs.read_all(&checksum, LINK_MAX).await?;
+                    let Ok(target) = String::from_utf8(target) else { continue };
+                    packer.link(name, target, row.created_at).await?;
+                }
+                EntryKind::File => {
+                    let content = self.blobs.open(&checksum).await?;
+                    packer.file(name, row.mode & 0o111 != 0, row.created_at, content).await?;
+                }
+            }
+            held.insert(checksum);
+        }
+        Ok(held)
+    }
+
+    async fn with_history(&self, packer: &mut Packer, tree: &[FileRow]) -> Result<()> {
+        let here: HashSet<&str> = tree.iter().filter_map(|row| row.checksum.as_deref()).collect();
+        packer.expect(bytes_of(tree) + self.bytes_of_past(&here).await?);
+        let header = Header {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            exported_at: self.at,
+            project: ProjectFacts {
+                name: self.project.name.clone(),
+                description: self.project.description.clone(),
+                revision: self.project.revision,
+            },
+        };
+        packer.bytes(HEADER.to_owned(), self.at, serde_json::to_vec_pretty(&header).map_err(Error::internal)?).await?;
+        let held = self.tree(packer, FILES, tree).await?;
+        self.old_content(packer, &held).await?;
+        self.versions(packer).await?;
+        self.talk(packer).await?;
+        self.change_sets(packer).await?;
+        self.runs(packer).await
+    }
+
+    async fn page_of_blobs(&self, after: &str) -> Result<Vec<table::BlobLine>> {
+        let mut conn = self.ctx.services().db.read().await?;
+        Ok(table::blobs(&mut conn, self.project.id, self.project.revision, after, PAGE).await?)
+    }
+
+    async fn bytes_of_past(&self, here: &HashSet<&str>) -> Result<u64> {
+        let (mut bytes, mut after) = (0, String::new());
+        loop {
+            let page = self.page_of_blobs(&after).await?;
+            let Some(last) = page.last() else { return Ok(bytes) };
+            bytes += page.iter().filter(|blob| !here.contains(blob.checksum.as_str())).map(|blob| blob.size.max(0) as u64).sum::<u64>();
+            after = last.checksum.clone();
+        }
+    }
+
+    async fn old_content(&self, packer: &mut Packer, held: &HashSet<String>) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let page = self.page_of_blobs(&after).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.checksum.clone();
+            for blob in page.iter().filter(|blob| !held.contains(&blob.checksum)) {
+                let content = self.blobs.open(&blob.checksum).await?;
+                packer.file(format!("{BLOBS}{}", blob.checksum), false, self.at, content).await?;
+            }
+        }
+    }
+
+    async fn versions(&self, packer: &mut Packer) -> Result<()> {
+        let (id, revision) = (self.project.id, self.project.revision);
+        let mut rows = Rows::new(self, Part::Versions);
+        let mut after: Option<(String, i64)> = None;
+        loop {
+            let mut conn = self.ctx.services().db.read().await?;
+            let after_row = after.as_ref().map(|(path, version)| (path.as_str(), *version));
+            let page = table::versions(&mut conn, id, revision, after_row, PAGE).await?;
+            drop(conn);
+            let Some(last) = page.last() else { break };
+            after = Some((last.path.clone(), last.version));
+            rows.all(packer, &page).await?;
+        }
+        rows.finish(packer).await?;
+        let mut conn = self.ctx.services().db.read().await?;
+        let checkpoints = table::checkpoints(&mut conn, id, revision).await?;
+        drop(conn);
+        self.part(packer, Part::Checkpoints, &checkpoints).await
+    }
+
+    async fn talk(&self, packer: &mut Packer) -> Result<()> {
+        let mut conn = self.ctx.services().db.read().await?;
+        let conversations = table::conversations(&mut conn, self.project.id).await?;
+        drop(conn);
+        self.part(packer, Part::Conversations, &conversations).await?;
+        let mut turns = Rows::new(self, Part::Turns);
+        for conversation in &conversations {
+            let mut conn = self.ctx.services().db.read().await?;
+            let lines = table::turns(&mut conn, conversation.id).await?;
+            drop(conn);
+            turns.all(packer, &lines).await?;
+        }
+        turns.finish(packer).await?;
+        let mut messages = Rows::new(self, Part::Messages);
+        for conversation in &conversations {
+            self.messages(packer, &mut messages, conversation.id).await?;
+        }
+        messages.finish(packer).await
+    }
+
+    async fn messages(&self, packer: &mut Packer, rows: &mut Rows, conversation: ConversationId) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let mut conn = self.ctx.services().db.read().await?;
+            let page = table::messages(&mut conn, conversation, after, PAGE / 10).await?;
+            drop(conn);
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.seq;
+            rows.all(packer, &page).await?;
+        }
+    }
+
+    async fn change_sets(&self, packer: &mut Packer) -> Result<()> {
+        let mut conn = self.ctx.services().db.read().await?;
+        let sets = table::change_sets(&mut conn, self.project.id).await?;
+        drop(conn);
+        self.part(packer, Part::ChangeSets, &sets).await?;
+        let mut files = Rows::new(self, Part::ChangeFiles);
+        for set in &sets {
+            let mut conn = self.ctx.services().db.read().await?;
+            let lines = table::change_files(&mut conn, set.id).await?;
+            drop(conn);
+            files.all(packer, &lines).await?;
+        }
+        files.finish(packer).await?;
+        let mut hunks = Rows::new(self, Part::ChangeHunks);
+        for set in &sets {
+            let mut conn = self.ctx.services().db.read().await?;
+            let lines = table::hunks(&mut conn, set.id).await?;
+            drop(conn);
+            hunks.all(packer, &lines).await?;
+        }
+        hunks.finish(packer).await
+    }
+
+    async fn runs(&self, packer: &mut Packer) -> Result<()> {
+        let mut rows = Rows::new(self, Part::Runs);
+        let mut known = Vec::new();
+        loop {
+            let mut conn = self.ctx.services().db.read().await?;
+            let page = table::runs(&mut conn, self.project.id, known.last().copied(), PAGE).await?;
+            drop(conn);
+            if page.is_empty() {
+                break;
+            }
+            known.extend(page.iter().map(|run| (run.created_at, run.id)));
+            rows.all(packer, &page).await?;
+        }
+        rows.finish(packer).await?;
+        let mut output = Rows::new(self, Part::Output);
+        for (_, run) in &known {
+            self.output(packer, &mut output, *run).await?;
+        }
+        output.finish(packer).await?;
+        let mut conn = self.ctx.services().db.read().await?;
+        let reports = table::reports(&mut conn, self.project.id).await?;
+        drop(conn);
+        self.part(packer, Part::Reports, &reports).await
+    }
+
+    async fn output(&self, packer: &mut Packer, rows: &mut Rows, run: RunId) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let mut conn = self.ctx.services().db.read().await?;
+            let page = store::events::after(&mut conn, Stream::Run(run), after, PAGE / 10).await?;
+            drop(conn);
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.seq;
+            let lines: Vec<_> =
+                page.into_iter().map(|event| table::OutputLine { run_id: run, at: event.at, event: event.kind }).collect();
+            rows.all(packer, &lines).await?;
+        }
+    }
+
+    async fn part<T: Serialize>(&self, packer: &mut Packer, part: Part, lines: &[T]) -> Result<()> {
+        let mut rows = Rows::new(self, part);
+        rows.all(packer, lines).await?;
+        rows.finish(packer).await
+    }
+}
+
+/// Lines of one kind, cut into parts.
+struct Rows {
+    part: Part,
+    at: Micros,
+    number: u32,
+    buffer: Vec<u8>,
+}
+
+impl Rows {
+    fn new(past: &Past<'_>, part: Part) -> Self {
+        Self { part, at: past.at, number: 0, buffer: Vec::new() }
+    }
+
+    async fn all<T: Serialize>(&mut self, packer: &mut Packer, lines: &[T]) -> Result<()> {
+        for line in lines {
+            serde_json::to_writer(&mut self.buffer, line).map_err(Error::internal)?;
+            self.buffer.push(b'\n');
+            if self.buffer.len() >= PART_BYTES {
+                self.flush(packer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self, packer: &mut Packer) -> Result<()> {
+        self.number += 1;
+        packer.bytes(self.part.entry(self.number), self.at, std::mem::take(&mut self.buffer)).await
+    }
+
+    async fn finish(mut self, packer: &mut Packer) -> Result<()> {
+        if self.buffer.is_empty() { Ok(()) } else { self.flush(packer).await }
+    }
+}

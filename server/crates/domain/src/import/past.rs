@@ -1,0 +1,158 @@
+//! Fills a project from an archive with its past. The archive is as hostile as any other: every line is checked before it becomes a row,
+//! content is known by its bytes and not by its name, and what is wrong in one place refuses the whole.
+
+mod people;
+mod read;
+mod rows;
+
+use std::{collections::HashMap, sync::Arc};
+
+use blobs::Blobs;
+use sha2::{Digest, Sha256};
+use store::archive as table;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::{ProjectId, projects::validate_description};
+
+use self::{people::People, read::Lines, rows::Rows};
+use super::{Contents, finish};
+use crate::{
+    Ctx, Error,
+    export::format::{FORMAT, HEADER, HEADER_MAX, Header, Part, VERSION},
+    jobs::JobError,
+    quotas, storage,
+};
+
+/// What an archive says that it is; `None` for an ordinary one.
+pub async fn find(blobs: &dyn Blobs, contents: &Contents) -> Result<Option<Header>, JobError> {
+    if contents.stripped.is_some() {
+        return Ok(None);
+    }
+    let Some(entry) = contents.files.iter().find(|file| file.path == HEADER && file.size <= HEADER_MAX) else { return Ok(None) };
+    let bytes = blobs.read_all(&entry.checksum, HEADER_MAX).await.map_err(|error| JobError::from(Error::from(error)))?;
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes) else { return Ok(None) };
+    if value["format"] != FORMAT {
+        return Ok(None);
+    }
+    if value["version"].as_u64().is_none_or(|version| version > u64::from(VERSION)) {
+        return Err(JobError::Final(
+            "The archive was made by a newer version of this product. Nothing was kept; import it on a server of that version.".to_owned(),
+        ));
+    }
+    serde_json::from_value(value).map(Some).map_err(|_| damaged("its header can't be read"))
+}
+
+/// The sentence for what can't be so in an archive that was made here.
+fn damaged(what: impl std::fmt::Display) -> JobError {
+    JobError::Final(format!("The history in the archive is damaged: {what}. Nothing was kept; export the project again."))
+}
+
+/// A key that is taken means that the archive says something twice; anything else is ours.
+fn store_error(error: store::Error) -> JobError {
+    match error {
+        store::Error::Taken(_) => damaged("something is in it twice"),
+        other => JobError::from(Error::from(other)),
+    }
+}
+
+/// Inserts all that the archive holds and shows the project. Goes on in several transactions, since the project is seen by nobody until
+/// the last: whatever an earlier attempt left is taken away first.
+pub async fn fill(
+    ctx: &Ctx,
+    project: ProjectId,
+    blobs: Arc<dyn Blobs>,
+    header: Header,
+    contents: Contents,
+    cancelled: CancellationToken,
+) -> Result<(), JobError> {
+    let mut tx = ctx.services().db.begin().await.map_err(store_error)?;
+    table::clear(&mut tx, project).await.map_err(store_error)?;
+    ctx.commit(tx).await.map_err(JobError::from)?;
+    if validate_description(&header.project.description).is_some() || !(0..=i64::MAX / 2).contains(&header.project.revision) {
+        return Err(damaged("its header holds values that no project has"));
+    }
+    let filling = Filling {
+        ctx,
+        project,
+        blobs,
+        revision: header.project.revision,
+        content: contents.files.iter().map(|file| (file.checksum.clone(), file.size)).collect(),
+        contents: &contents,
+        cancelled,
+    };
+    let mut rows = Rows::new(&filling, People::default());
+    rows.talk().await?;
+    rows.change_sets().await?;
+    rows.runs().await?;
+    rows.checkpoints().await?;
+    let tree = rows.versions().await?;
+    let (files, bytes) = tree.check()?;
+    let mut tx = ctx.services().db.begin().await.map_err(store_error)?;
+    let delta = quotas::Delta { files, bytes };
+    quotas::check(&mut tx, project, delta).await.map_err(JobError::from)?;
+    let past = table::Past { description: &header.project.description, revision: filling.revision, file_count: files, size_bytes: bytes };
+    table::set_past(&mut tx, project, &past).await.map_err(store_error)?;
+    finish(ctx, tx, project).await.map_err(JobError::from)
+}
+
+/// One import of a past.
+struct Filling<'a> {
+    ctx: &'a Ctx,
+    project: ProjectId,
+    blobs: Arc<dyn Blobs>,
+    /// The newest that a version may be of.
+    revision: i64,
+    /// Sizes by checksum, of bytes that were seen.
+    content: HashMap<String, u64>,
+    contents: &'a Contents,
+    cancelled: CancellationToken,
+}
+
+impl Filling<'_> {
+    /// The id that one of the archive gets here: the same in every attempt, and in the order of time that the old one had.
+    fn id(&self, old: Uuid) -> Uuid {
+        let mut hash = Sha256::new();
+        hash.update(self.project.0.as_bytes());
+        hash.update(old.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        bytes[..6].copy_from_slice(&old.as_bytes()[..6]);
+        uuid::Builder::from_bytes(bytes).with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid()
+    }
+
+    fn lines<T>(&self, part: Part) -> Lines<'_, T> {
+        let folder = part.folder();
+        // Sorted by path already, which the numbers follow.
+        let parts = self.contents.files.iter().filter(|file| file.path.starts_with(folder)).map(|file| file.checksum.as_str()).collect();
+        Lines::new(&*self.blobs, parts)
+    }
+
+    /// Content that a row may name, with the size it says.
+    fn check_content(&self, checksum: &str, size: Option<i64>) -> Result<(), JobError> {
+        match self.content.get(checksum) {
+            Some(found) if size.is_none_or(|size| size == *found as i64) => Ok(()),
+            Some(_) => Err(damaged("a size in it is wrong")),
+            None => Err(damaged("it names content that is not in it")),
+        }
+    }
+
+    fn check_cancelled(&self) -> Result<(), JobError> {
+        if self.cancelled.is_cancelled() { Err(JobError::Cancelled) } else { Ok(()) }
+    }
+
+    async fn begin(&self) -> Result<store::Tx, JobError> {
+        self.check_cancelled()?;
+        self.ctx.services().db.begin().await.map_err(store_error)
+    }
+
+    async fn commit(&self, tx: store::Tx) -> Result<(), JobError> {
+        self.ctx.commit(tx).await.map_err(JobError::from)
+    }
+
+    async fn keep(&self, tx: &mut store::Tx, checksums: &[&str]) -> Result<(), JobError> {
+        storage::keep(self.ctx, tx, self.project, checksums).await.map_err(JobError::from)
+    }
+}
+
+/// Rows that one transaction inserts.
+const BATCH: usize = 500;

@@ -1,0 +1,190 @@
+use sqlx::FromRow;
+use wire::{Micros, ProjectId, UserId, quotas::QuotaOverride};
+
+use crate::{Conn, Result, db::on};
+
+/// Files and bytes, as a project's row or several together count them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
+pub struct Totals {
+    pub projects: i64,
+    pub files: i64,
+    pub bytes: i64,
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct HeldProject {
+    pub owner_id: UserId,
+    pub owner_name: String,
+    pub files: i64,
+    pub bytes: i64,
+}
+
+/// What a project counts, and towards whose limits.
+pub async fn project(c: &mut Conn, id: ProjectId) -> Result<Option<HeldProject>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT p.owner_id, u.username AS owner_name, p.file_count AS files, p.size_bytes AS bytes
+             FROM projects p JOIN users u ON u.id = p.owner_id WHERE p.id = $1",
+        )
+        .bind(id).fetch_optional(c).await?
+    }))
+}
+
+/// Makes everybody else who wants to enlarge one of the owner's projects wait until the transaction ends; answers the owner's own
+/// limits. Taken after locks of projects, never before one.
+pub async fn lock_owner(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
+    let (bytes, files) = on!(c, c => {
+        sqlx::query_as(
+            "INSERT INTO user_quotas (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET user_id = $1 RETURNING bytes, files",
+        )
+        .bind(user).fetch_one(c).await?
+    });
+    Ok(QuotaOverride { bytes, files })
+}
+
+/// What all projects of an owner count together. Deleted ones do not count.
+pub async fn of_owner(c: &mut Conn, user: UserId) -> Result<Totals> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT COUNT(*) AS projects, CAST(COALESCE(SUM(file_count), 0) AS BIGINT) AS files,
+                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes
+             FROM projects WHERE owner_id = $1 AND deleted_at IS NULL",
+        )
+        .bind(user).fetch_one(c).await?
+    }))
+}
+
+pub async fn get_override(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
+    let found: Option<(Option<i64>, Option<i64>)> = on!(c, c => {
+        sqlx::query_as("SELECT bytes, files FROM user_quotas WHERE user_id = $1").bind(user).fetch_optional(c).await?
+    });
+    Ok(found.map(|(bytes, files)| QuotaOverride { bytes, files }).unwrap_or_default())
+}
+
+pub async fn set_override(c: &mut Conn, user: UserId, own: QuotaOverride) -> Result<()> {
+    on!(c, c => {
+        sqlx::query(
+            "INSERT INTO user_quotas (user_id, bytes, files) VALUES ($1, $2, $3)
+             ON CONFLICT (user_id) DO UPDATE SET bytes = $2, files = $3",
+        )
+        .bind(user).bind(own.bytes).bind(own.files).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Bytes that only earlier versions and deleted files hold, each content counted once.
+pub async fn history_bytes(c: &mut Conn, project: ProjectId) -> Result<i64> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM (
+                SELECT DISTINCT f.checksum, f.size FROM file_versions f
+                WHERE f.project_id = $1 AND f.superseded IS NOT NULL AND f.checksum IS NOT NULL
+                  AND NOT EXISTS (SELECT 1 FROM file_versions n
+                                  WHERE n.checksum = f.checksum AND n.project_id = $1 AND n.superseded IS NULL)
+             ) AS old",
+        )
+        .bind(project).fetch_one(c).await?
+    }))
+}
+
+pub async fn count_checkpoints(c: &mut Conn, project: ProjectId) -> Result<i64> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT COUNT(*) FROM checkpoints WHERE project_id = $1").bind(project).fetch_one(c).await?))
+}
+
+/// Projects after `after` in the order of their ids, at most `limit`; those that are being imported are left alone.
+pub async fn projects_after(c: &mut Conn, after: Option<ProjectId>, limit: i64) -> Result<Vec<ProjectId>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar("SELECT id FROM projects WHERE ($1 IS NULL OR id > $1) AND NOT importing ORDER BY id LIMIT $2")
+            .bind(after).bind(limit).fetch_all(c).await?
+    }))
+}
+
+/// One version that retention may remove.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct OldVersion {
+    pub path: String,
+    pub version: i64,
+}
+
+/// Why a version may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surplus {
+    /// Not among the newest so many of its file.
+    BeyondCount(i64),
+    /// Whatever else is kept.
+    Age,
+}
+
+/// A checkpoint, a change set that waits or a turn that goes on shows the tree of its revision: what was valid then stays.
+macro_rules! unpinned {
+    ($select:literal, $more:literal) => {
+        concat!(
+            $select,
+            " WHERE f.project_id = $1 AND f.superseded IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM checkpoints c
+                               WHERE c.project_id = $1 AND c.revision >= f.revision AND c.revision < f.superseded)
+               AND NOT EXISTS (SELECT 1 FROM change_sets s
+                               WHERE s.project_id = $1 AND s.state = 'open' AND s.base_revision >= f.revision AND s.base_revision < f.superseded)
+               AND NOT EXISTS (SELECT 1 FROM turns t
+                               WHERE t.project_id = $1 AND t.state <> 'finished' AND t.base_revision >= f.revision AND t.base_revision < f.superseded)
+               AND ",
+            $more
+        )
+    };
+}
+
+/// The last revision that was made up to a moment, as far as versions of it are left.
+macro_rules! revision_at {
+    ($c:expr, $project:expr, $moment:expr) => {{
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT revision FROM file_versions WHERE project_id = $1 AND created_at <= $2 ORDER BY revision DESC LIMIT 1",
+        )
+        .bind($project)
+        .bind($moment)
+        .fetch_optional(&mut *$c)
+        .await?;
+        found.unwrap_or(0)
+    }};
+}
+/// Versions that nothing needs and that are too many or too old, of those that were replaced up to a moment: at most `limit`, the
+/// oldest first. The newest version of each path is never among them, a deletion neither, so that version numbers go on where they were.
+pub async fn surplus(c: &mut Conn, project: ProjectId, why: Surplus, replaced: Micros, limit: i64) -> Result<Vec<OldVersion>> {
+    Ok(on!(c, c => {
+      let revision = revision_at!(c, project, replaced);
+      match why {
+        Surplus::BeyondCount(kept) => {
+            sqlx::query_as(unpinned!(
+                "SELECT f.path, f.version FROM file_versions l JOIN file_versions f
+                   ON f.project_id = l.project_id AND f.path = l.path AND f.version <= l.version - $2",
+                "l.project_id = $1 AND l.superseded IS NULL AND l.version > $2 AND f.superseded <= $3
+                 ORDER BY f.superseded, f.path LIMIT $4"
+            ))
+            .bind(project).bind(kept).bind(revision).bind(limit).fetch_all(c).await?
+        }
+        Surplus::Age => {
+            sqlx::query_as(unpinned!(
+                "SELECT f.path, f.version FROM file_versions f",
+                "f.superseded <= $2 ORDER BY f.superseded, f.path LIMIT $3"
+            ))
+            .bind(project).bind(revision).bind(limit).fetch_all(c).await?
+        }
+      }
+    }))
+}
+
+/// Makes writers of the project wait until the transaction ends. False when it is gone.
+pub async fn lock_project(c: &mut Conn, id: ProjectId) -> Result<bool> {
+    Ok(on!(c, c => sqlx::query("UPDATE projects SET revision = revision WHERE id = $1").bind(id).execute(c).await?.rows_affected()) == 1)
+}
+
+/// Removes versions unless something needs them by now; answers how many went. Callers hold the project's lock.
+pub async fn remove(c: &mut Conn, project: ProjectId, versions: &[OldVersion]) -> Result<u64> {
+    let mut gone = 0;
+    for old in versions {
+        gone += on!(c, c => {
+            sqlx::query(unpinned!("DELETE FROM file_versions AS f", "f.path = $2 AND f.version = $3"))
+                .bind(project).bind(&old.path).bind(old.version).execute(c).await?.rows_affected()
+        });
+    }
+    Ok(gone)
+}

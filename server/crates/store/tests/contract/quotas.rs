@@ -1,0 +1,138 @@
+use std::time::Duration;
+
+use store::{
+    Db, files, projects,
+    quotas::{self, OldVersion, Surplus},
+};
+use wire::{
+    ProjectId, UserId,
+    changes::{ChangeOrigin, ChangeSetState},
+    checkpoints::CheckpointKind,
+    files::{EntryKind, FileAction, Origin},
+    quotas::QuotaOverride,
+};
+
+use crate::world::{at, begin, commit, id, project, read, turn, user, write};
+
+pub async fn an_owner_counts_all_projects_together(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let (first, second, foreign) = (project(&db, ada).await, project(&db, ada).await, project(&db, bob).await);
+    for (project, files, bytes) in [(first, 2, 30), (second, 1, 5), (foreign, 9, 900)] {
+        write!(&db, tx => projects::add_totals(&mut tx, project, files, bytes));
+    }
+    let totals = quotas::of_owner(&mut read(&db).await, ada).await.unwrap();
+    assert_eq!((totals.projects, totals.files, totals.bytes), (2, 3, 35));
+    let held = quotas::project(&mut read(&db).await, first).await.unwrap().unwrap();
+    assert_eq!((held.owner_id, held.owner_name.as_str(), held.files, held.bytes), (ada, "ada", 2, 30));
+    write!(&db, tx => projects::mark_deleted(&mut tx, second, at(1)));
+    assert_eq!(quotas::of_owner(&mut read(&db).await, ada).await.unwrap().bytes, 30, "what is deleted does not count");
+    assert_eq!(quotas::of_owner(&mut read(&db).await, id()).await.unwrap(), quotas::Totals::default());
+
+    assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), QuotaOverride::default());
+    let own = QuotaOverride { bytes: Some(1 << 40), files: None };
+    write!(&db, tx => quotas::set_override(&mut tx, ada, own));
+    write!(&db, tx => quotas::lock_owner(&mut tx, ada));
+    assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), own, "taking the lock changes nothing");
+}
+
+/// Two who enlarge projects of one owner go one after the other, and the second one sees what the first one wrote.
+pub async fn writers_of_one_owner_wait_for_each_other(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (first, second) = (project(&db, ada).await, project(&db, ada).await);
+    let mut tx = begin(&db).await;
+    quotas::lock_owner(&mut tx, ada).await.unwrap();
+    let other = {
+        let db = db.clone();
+        tokio::spawn(async move {
+            let mut tx = begin(&db).await;
+            quotas::lock_owner(&mut tx, ada).await.unwrap();
+            let seen = quotas::of_owner(&mut tx, ada).await.unwrap().bytes;
+            projects::add_totals(&mut tx, second, 1, 1).await.unwrap();
+            let _committed = commit(tx).await;
+            seen
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!other.is_finished(), "it went ahead while the owner was locked");
+    projects::add_totals(&mut tx, first, 1, 70).await.unwrap();
+    let _committed = commit(tx).await;
+    assert_eq!(other.await.unwrap(), 70);
+}
+
+/// One version in a revision of its own, at that second.
+async fn save(db: &Db, project: ProjectId, by: UserId, path: &str, content: Option<&str>) -> i64 {
+    let mut tx = begin(db).await;
+    let revision = projects::next_revision(&mut tx, project, at(1)).await.unwrap().unwrap().revision;
+    let version = files::latest(&mut tx, project, path).await.unwrap().map_or(1, |row| row.version + 1);
+    let new = files::NewVersion {
+        project_id: project,
+        path,
+        version,
+        revision,
+        action: if content.is_some() { FileAction::Modified } else { FileAction::Deleted },
+        kind: EntryKind::File,
+        size: content.map_or(0, |text| text.len() as i64),
+        content_type: "text/plain",
+        checksum: content,
+        mode: 0o644,
+        origin: Origin::Person,
+        at: at(revision),
+        by: Some(by),
+        moved_from: None,
+        cause: None,
+        deleted_as: content.is_none().then_some(path),
+    };
+    files::insert_version(&mut tx, &new).await.unwrap();
+    let _committed = commit(tx).await;
+    revision
+}
+
+async fn surplus(db: &Db, project: ProjectId, why: Surplus, seconds: i64) -> Vec<(String, i64)> {
+    let found = quotas::surplus(&mut read(db).await, project, why, at(seconds), 100).await.unwrap();
+    found.into_iter().map(|old| (old.path, old.version)).collect()
+}
+
+pub async fn what_something_needs_is_no_surplus(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (project, other) = (project(&db, ada).await, project(&db, ada).await);
+    save(&db, other, ada, "a", Some("else")).await;
+    for text in ["1", "22", "333", "4444"] {
+        save(&db, project, ada, "a", Some(text)).await;
+    }
+    save(&db, project, ada, "b", Some("bb")).await;
+    save(&db, project, ada, "b", None).await;
+    let named = |versions: &[(&str, i64)]| versions.iter().map(|(path, version)| ((*path).to_owned(), *version)).collect::<Vec<_>>();
+
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, named(&[("a", 1), ("a", 2), ("a", 3), ("b", 1)]), "the newest stay");
+    assert_eq!(surplus(&db, project, Surplus::Age, 3).await, named(&[("a", 1), ("a", 2)]), "by when they were replaced");
+    assert_eq!(surplus(&db, project, Surplus::BeyondCount(2), 100).await, named(&[("a", 1), ("a", 2)]));
+    assert_eq!(surplus(&db, project, Surplus::BeyondCount(2), 2).await, named(&[("a", 1)]), "what was replaced only now waits");
+    assert_eq!(quotas::history_bytes(&mut read(&db).await, project).await.unwrap(), 1 + 2 + 3 + 2);
+
+    write!(&db, tx => store::checkpoints::insert(&mut tx, &store::checkpoints::NewCheckpoint {
+        id: id(), project_id: project, revision: 1, kind: CheckpointKind::Named, name: Some("Kept"), turn_id: None, file_count: 1, size_bytes: 1,
+        at: at(1), by: Some(ada),
+    }));
+    assert_eq!(quotas::count_checkpoints(&mut read(&db).await, project).await.unwrap(), 1);
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, named(&[("a", 2), ("a", 3), ("b", 1)]), "a checkpoint keeps its tree");
+    // The turn of the test world began at revision 3 and goes on.
+    let turn = turn(&db, project, ada).await;
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, named(&[("a", 2), ("b", 1)]), "a turn that goes on keeps its tree");
+    write!(&db, tx => store::changes::insert_set(&mut tx, &store::changes::ChangeSetRow {
+        id: id(), project_id: project, turn_id: Some(turn), origin: store::Word(ChangeOrigin::Agent), title: String::new(),
+        state: store::Word(ChangeSetState::Open), base_revision: 5, version: 1, created_at: at(1), created_by: None,
+    }));
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, named(&[("a", 2)]), "an open review keeps its tree");
+
+    let asked = [("a", 1), ("a", 2), ("a", 4), ("b", 2)].map(|(path, version)| OldVersion { path: path.to_owned(), version });
+    let mut tx = begin(&db).await;
+    assert!(quotas::lock_project(&mut tx, project).await.unwrap());
+    assert_eq!(quotas::remove(&mut tx, project, &asked).await.unwrap(), 1, "what is needed stays, whatever was asked for");
+    let _committed = commit(tx).await;
+    assert!(files::at_version(&mut read(&db).await, project, "a", 2).await.unwrap().is_none());
+    assert_eq!(files::at_revision(&mut read(&db).await, project, 1).await.unwrap().len(), 1);
+    assert_eq!(files::latest(&mut read(&db).await, project, "b").await.unwrap().unwrap().version, 2, "a deletion stays");
+    assert!(files::at_version(&mut read(&db).await, other, "a", 1).await.unwrap().is_some());
+    let all = quotas::projects_after(&mut read(&db).await, None, 10).await.unwrap();
+    assert_eq!(quotas::projects_after(&mut read(&db).await, Some(all[0]), 10).await.unwrap(), all[1..]);
+}
