@@ -1,6 +1,6 @@
 // The project's past: kept by name and before turns, looked at before it is restored, undone, named, deleted, forked, and by keys alone.
 import assert from 'node:assert/strict';
-import { editorShows, entry, openFile, openProject, signIn } from '../support/pages.mjs';
+import { editorShows, openFile, openProject, signIn } from '../support/pages.mjs';
 import { until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 import { PHONE } from '../support/journey.mjs';
@@ -25,7 +25,6 @@ export default async function (journey) {
 
   await journey.step('the past opens by a key and is empty', async () => {
     await openFile(page, 'notes.md');
-    await page.getByRole('button', { name: 'Checkpoints', exact: true }).focus();
     await page.keyboard.press('F8');
     await panel(page).getByText('No checkpoints yet').waitFor();
     await panel(page).getByText('What is left out').click();
@@ -38,7 +37,7 @@ export default async function (journey) {
 
   await journey.step('a checkpoint is made by the palette, with a name', async () => {
     await page.keyboard.press('Control+Shift+p');
-    await page.getByRole('combobox').fill('>make a check');
+    await page.getByRole('combobox', { name: 'Go to a file or run a command' }).fill('>make a check');
     await page.getByRole('option', { name: /Make a checkpoint/ }).click();
     const dialog = page.getByRole('dialog', { name: 'Make a checkpoint' });
     await dialog.getByRole('button', { name: 'Make checkpoint' }).click();
@@ -80,7 +79,7 @@ export default async function (journey) {
 
   await journey.step('what is chosen is restored, and the rest left alone', async () => {
     await panel(page).getByRole('button', { name: /Restore 2 files/ }).click();
-    await page.getByText('Restored 2 files to “Works end to end”').waitFor();
+    await page.getByText('Restored 2 files to “Works end to end”', { exact: true }).waitFor();
     assert.equal(await rest.read(project, 'src/client.py'), 'first text of src/client.py\n');
     assert.equal(await rest.read(project, 'src/errors.py'), 'by ben\n');
     assert.equal(await rest.exists(project, 'src/retry.py'), false);
@@ -110,7 +109,7 @@ export default async function (journey) {
     await row(page, 'src/errors.py').getByText(/that is replaced too/).waitFor();
     await panel(page).getByText('1 of 3 files chosen').waitFor();
     await page.keyboard.press('Control+Enter');
-    await page.getByText('Restored 1 file to “Works end to end”').waitFor();
+    await page.getByText('Restored 1 file to “Works end to end”', { exact: true }).waitFor();
     assert.equal(await rest.read(project, 'src/errors.py'), 'first text of src/errors.py\n');
     assert.equal(await rest.read(project, 'src/client.py'), 'second text\n');
   });
@@ -185,6 +184,7 @@ export default async function (journey) {
     await journey.shot(phone, 'checkpoints-phone-plan');
     await panel(phone).getByRole('button', { name: 'Back to the timeline' }).click();
     await point(phone, /Works end to end/).waitFor();
-    await entry(phone, 'notes.md').waitFor({ state: 'attached' });
+    await panel(phone).getByRole('button', { name: 'Back to the editor' }).click();
+    await panel(phone).waitFor({ state: 'detached' });
   });
 }

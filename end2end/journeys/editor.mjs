@@ -39,6 +39,7 @@ export default async function (journey) {
       assert.equal(JSON.stringify((await bytesOf(path)).toString('latin1')), JSON.stringify(wanted.toString('latin1')), error.message);
     });
   };
+  const editorStarts = (text) => until(async () => (await editorText(page)).startsWith(text), `the text to start with ${text}`);
   const command = async (name) => {
     await page.keyboard.press('Control+Shift+p');
     const field = page.getByRole('combobox', { name: 'Go to a file or run a command' });
@@ -56,7 +57,10 @@ export default async function (journey) {
     await page.keyboard.press('Control+s');
     await isSaved(page, 'mixed.txt');
     await stored('mixed.txt', `zero\r\n${MIXED}`, 'a new line to end as most do');
+    // The words and the line break are two steps.
     await page.keyboard.press('Control+z');
+    await page.keyboard.press('Control+z');
+    await editorStarts('one');
     await page.keyboard.press('Control+s');
     await stored('mixed.txt', MIXED);
   });
@@ -99,7 +103,7 @@ export default async function (journey) {
     await page.keyboard.press('Tab');
     await page.keyboard.insertText('indented   \nlast');
     await page.keyboard.press('Control+s');
-    await stored('style/plain.txt', '\tindented\r\nlast\r\n');
+    await stored('style/plain.txt', '\tindented\r\n\tlast\r\n');
   });
 
   await journey.step('a line is gone to, and text found and replaced', async () => {
@@ -126,6 +130,7 @@ export default async function (journey) {
   const second = page.locator('.ed-group[data-group="1"]');
   await journey.step('two groups show one file, and are there again after a reload', async () => {
     await editor(page).locator('.view-lines').click();
+    await page.keyboard.press('Control+Home');
     await page.keyboard.press('Control+\\');
     await second.locator('.view-line').first().waitFor();
     await until(() => second.evaluate((group) => group.contains(document.activeElement)), 'the second group to have the keyboard');
@@ -150,7 +155,7 @@ export default async function (journey) {
     await until(async () => (await second.locator('.view-lines').innerText()).includes('print'), 'its text to go along');
     await page.setViewportSize(PHONE);
     await until(async () => (await page.locator('.ed-group').count()) === 1, 'one group on a narrow screen');
-    assert.ok((await page.locator('.ed-group').getByRole('tab').count()) >= 6, 'with the tabs of both');
+    assert.ok((await page.locator('.ed-group .tab').count()) === 6, 'with the tabs of both');
     await page.setViewportSize({ width: 1440, height: 900 });
     await second.waitFor();
     await command('Put both halves of the editor together');
@@ -162,7 +167,7 @@ export default async function (journey) {
     await openFile(page, 'lines.txt');
     await command('Compare the file with a version');
     const diff = page.locator('.monaco-diff-editor');
-    await until(async () => (await diff.locator('.editor.modified .view-lines').innerText()).includes('typed on the right'), 'the text as it is');
+    await until(async () => (await diff.locator('.editor.modified .view-lines').innerText()).replaceAll('\u00a0', ' ').includes('typed on the right'), 'the text as it is');
     const picker = page.getByRole('group', { name: 'Comparison' });
     await until(async () => (await picker.locator('option').count()) >= 3, 'the versions to be listed');
     await journey.shot(page, 'editor-compare');
@@ -224,10 +229,8 @@ export default async function (journey) {
     await typeOnTop(other, 'typed before the crash\n');
     await isUnsaved(other, 'lines.txt');
     await until(() => other.evaluate((key) => (localStorage.getItem(key) ?? '').includes('before the crash'), `draft:${project}:lines.txt`), 'the draft to be kept');
-    // Closes without any event of leaving.
-    const session = await other.context().newCDPSession(other);
-    await Promise.all([other.waitForEvent('crash').catch(() => {}), session.send('Page.crash').catch(() => {})]);
-    await other.close().catch(() => {});
+    // The page is not asked before it goes.
+    await other.close({ runBeforeUnload: false });
     await rest.write(project, 'lines.txt', `${LINES}and one more\n`);
     const again = await profile.newPage();
     await openProject(again, project);

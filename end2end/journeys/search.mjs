@@ -71,19 +71,20 @@ export default async function (journey) {
     await panel(page).getByText('at character 5: unclosed group').waitFor();
     await field(page).fill('retr(y|ies)');
     await panel(page).getByRole('button', { name: /^Choose files by patterns/ }).click();
-    await panel(page).getByLabel('Only in').fill('*.py');
+    await panel(page).getByRole('textbox', { name: 'Only in' }).fill('*.py');
     await panel(page).getByText('4 lines in 2 files').waitFor();
-    await panel(page).getByLabel('Lines of context').selectOption('1');
+    await panel(page).getByRole('combobox', { name: 'Lines of context' }).selectOption('1');
     await list(page).locator('li.sr-line[role=presentation]').first().waitFor();
-    await panel(page).getByLabel('Lines of context').selectOption('0');
+    await panel(page).getByRole('combobox', { name: 'Lines of context' }).selectOption('0');
   });
 
   await journey.step('a replacement is shown, reviewed and applied', async () => {
     await page.keyboard.press('Control+Shift+H');
-    await panel(page).getByLabel('Replace by').fill('attempt$1');
+    await panel(page).getByRole('textbox', { name: 'Replace by' }).fill('attempt$1');
     await list(page).locator('ins').first().waitFor();
     await journey.shot(page, 'search-replace');
     await list(page).getByRole('treeitem', { name: /server\.py/ }).focus();
+    await until(() => focused(page, '.sr-file[aria-selected=true]'), 'the file to be the one that keys act on');
     await page.keyboard.press('Delete');
     await panel(page).getByText('1 file left out').waitFor();
     await panel(page).getByRole('button', { name: 'Review replacements in 1 file' }).click();
@@ -97,7 +98,7 @@ export default async function (journey) {
     assert.equal(await rest.read(project, 'src/client.py'), CLIENT.replaceAll('retries', 'attempties').replaceAll('retry', 'attempty'));
     assert.equal(await rest.read(project, 'src/server.py'), 'from client import Client\n\nRETRIES = 5\n');
     await review.getByRole('button', { name: 'Back to the editor' }).click();
-    await panel(page).getByText('Search', { exact: true }).first().waitFor();
+    await panel(page).getByRole('heading', { name: 'Search' }).waitFor();
   });
 
   await journey.step('symbols and files are gone to by name', async () => {

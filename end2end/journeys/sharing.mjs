@@ -45,7 +45,7 @@ export default async function (journey) {
     await invite(owner, 'dora@example.org', 'editor');
     await box.getByRole('heading', { name: 'Waiting for an account' }).waitFor();
     await member(box, 'dora@example.org').getByText('Editor', { exact: true }).waitFor();
-    assert.ok(await box.getByLabel('Shared', { exact: false }).first().isChecked(), 'inviting made it a shared project');
+    await until(() => box.getByRole('radio', { name: /^Shared/ }).isChecked(), 'inviting to make it a shared project');
     await journey.shot(owner, 'share-dialog');
     await owner.keyboard.press('Escape');
     await box.waitFor({ state: 'hidden' });
@@ -58,13 +58,13 @@ export default async function (journey) {
     await guest.getByText('You own no project yet').waitFor();
     await guest.getByRole('button', { name: /^Shared with me/ }).click();
     const row = guest.getByRole('row').filter({ hasText: 'ledger' });
-    await row.getByText('Viewer').first().waitFor();
+    await row.getByRole('cell', { name: /^Viewer/ }).waitFor();
     await row.getByRole('link', { name: 'ledger' }).click();
     await connected(guest);
     const badge = guest.locator('.role-badge');
     await badge.getByText('Viewer').waitFor();
     assert.match(await badge.getAttribute('title'), /you can read its files, not change them/);
-    assert.ok(await guest.getByRole('button', { name: 'Run', exact: true }).isDisabled());
+    assert.ok(await guest.getByRole('banner').getByRole('button', { name: 'Run', exact: true }).isDisabled());
     await openFile(guest, 'notes.txt');
   });
 
@@ -83,11 +83,11 @@ export default async function (journey) {
     await box.getByText('Here now: cleo').waitFor();
     await member(box, 'cleo').getByLabel('Role of cleo').selectOption('editor');
     await guest.locator('.role-badge').waitFor({ state: 'detached' });
-    await guest.getByRole('button', { name: 'Run', exact: true }).and(guest.locator(':enabled')).waitFor();
-    await owner.keyboard.press('Escape');
-    await owner.locator('.toast').getByText('cleo is editor now').waitFor();
-    await owner.locator('.toast').last().getByRole('button', { name: 'Undo' }).click();
+    await guest.getByRole('banner').getByRole('button', { name: 'Run', exact: true }).and(guest.locator(':enabled')).waitFor();
+    await box.getByRole('status').getByText('cleo is editor now').waitFor();
+    await box.getByRole('button', { name: 'Undo' }).click();
     await guest.locator('.role-badge').getByText('Viewer').waitFor();
+    await owner.keyboard.press('Escape');
   });
 
   await journey.step('an address that waited comes in by signing up', async () => {
@@ -116,16 +116,16 @@ export default async function (journey) {
     await guest.getByRole('dialog', { name: 'You have no access to this project any more' }).waitFor({ timeout: 10_000 });
     assert.ok(Date.now() - began < 6_000, `it took ${Date.now() - began} ms`);
     await journey.shot(guest, 'share-access-ended');
-    await guest.getByRole('link', { name: 'All projects' }).click();
+    await guest.getByRole('dialog').getByRole('link', { name: 'All projects' }).click();
     await alive(guest);
     await guest.goto(`/projects/${project}`);
     await guest.getByText('404').or(guest.getByRole('heading', { name: /not here|no such|nothing/i })).first().waitFor();
   });
 
   await journey.step('a public project is read by everybody who is signed in', async () => {
-    await openShare(owner);
-    await owner.getByRole('radio', { name: /^Public/ }).click();
-    await owner.locator('.toast').getByText('The project is public now').waitFor();
+    const open = dialog(owner);
+    await open.getByRole('radio', { name: /^Public/ }).click();
+    await open.getByRole('status').getByText('The project is public now').waitFor();
     await owner.keyboard.press('Escape');
     await guest.goto('/');
     await alive(guest);
@@ -157,6 +157,7 @@ export default async function (journey) {
     await admin.getByRole('button', { name: 'Actions for ben' }).click();
     await admin.getByRole('menuitem', { name: 'Storage limits' }).click();
     const box = admin.getByRole('dialog', { name: 'Storage of ben' });
+    await box.getByRole('meter').first().waitFor();
     await box.getByLabel('Files of this person').fill('2 MiB');
     await box.getByRole('button', { name: 'Save limits' }).click();
     await admin.locator('.toast').getByText(/storage limits of ben/).waitFor();
@@ -190,7 +191,7 @@ export default async function (journey) {
     await member(box, 'dora').getByRole('button', { name: 'Actions for dora' }).click();
     await owner.getByRole('menuitem', { name: 'Hand the project over' }).click();
     await box.getByRole('button', { name: 'Hand it over' }).click();
-    await owner.locator('.toast').getByText('dora owns the project now').waitFor();
+    await box.getByRole('status').getByText('dora owns the project now').waitFor();
     await member(box, 'ben').getByRole('button', { name: 'Leave' }).click();
     await box.getByRole('button', { name: 'Leave the project' }).click();
     await owner.waitForURL((url) => url.pathname === '/');

@@ -27,8 +27,8 @@ export class Journey {
     this.problems = [];
   }
 
-  async server(env = {}) {
-    const server = await Server.start(env, `${this.name}-${this.servers.length + 1}`);
+  async server(env = {}, options = {}) {
+    const server = await Server.start(env, `${this.name}-${this.servers.length + 1}`, options);
     this.servers.push(server);
     return server;
   }

@@ -44,7 +44,7 @@ async function end(child, signal = 'SIGTERM') {
 }
 
 function start(binary, args, options) {
-  if (!existsSync(binary)) throw new Error(`${path.relative(root, binary)} does not exist; build it first`);
+  if (path.isAbsolute(binary) && !existsSync(binary)) throw new Error(`${path.relative(root, binary)} does not exist; build it first`);
   const child = spawn(binary, args, options);
   child.on('error', (error) => console.error(`${binary}: ${error.message}`));
   children.add(child);
@@ -84,8 +84,10 @@ export async function scratchFolder(name) {
 
 /** The server under test on a free port, with a data folder of its own. */
 export class Server {
-  static async start(env = {}, log = 'server') {
+  static async start(env = {}, log = 'server', { hosts } = {}) {
     const server = new Server();
+    // Names of its own, for what it looks up; needs root.
+    server.command = hosts ? ['unshare', '--mount', '/bin/sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh', serverBinary] : [serverBinary];
     server.port = await freePort();
     server.base = `http://127.0.0.1:${server.port}`;
     server.data = await scratchFolder('e2e');
@@ -102,7 +104,8 @@ export class Server {
     const { PATH, HOME, LANG, TMPDIR } = process.env;
     const own = { DATA_DIR: this.data, APP_HOST: '127.0.0.1', APP_PORT: String(this.port), LOG_FORMAT: 'text', LOG_LEVEL: 'info' };
     const inherited = Object.fromEntries(Object.entries({ PATH, HOME, LANG, TMPDIR }).filter(([, value]) => value !== undefined));
-    this.child = start(serverBinary, ['serve'], {
+    const [program, ...before] = this.command;
+    this.child = start(program, [...before, 'serve'], {
       cwd: this.data,
       env: { ...inherited, ...own, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -86,12 +86,12 @@ export class Rest {
   }
 
   /** Imports an archive's bytes and waits for the job's end; answers the project's id. */
-  async importArchive(name, fileName, bytes) {
+  async importArchive(name, fileName, bytes, { timeout = 60_000 } = {}) {
     const form = new FormData();
     form.set('name', name);
     form.set('archive', new Blob([bytes]), fileName);
     const started = (await this.expect(202, 'POST', '/api/projects/import', { body: form })).json;
-    const events = await this.events(`job:${started.job_id}`);
+    const events = await this.events(`job:${started.job_id}`, { timeout });
     assert.equal(events.at(-1).state, 'succeeded', JSON.stringify(events.at(-1)));
     return started.project_id;
   }

@@ -7,7 +7,7 @@ use support::{TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_past_is_listed_restored_and_forked() {
-    let app = TestApp::new().await;
+    let app = TestApp::start().await;
     let ada = app.user("ada").await;
     let project = fixture::project(&ada, "P").await;
     let at = format!("/api/projects/{project}/checkpoints");

@@ -146,3 +146,35 @@ async fn what_is_moved_or_deleted_can_be_followed_and_restored() {
     let history: Page<FileVersion> = ada.get(&format!("{base}/history?path=new/a.txt")).await.expect(200).json();
     assert_eq!(history.items.iter().map(|v| v.version).collect::<Vec<_>>(), [3, 2, 1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_sent_as_zip() {
+    let app = TestApp::start().await;
+    let ada = app.user("ada").await;
+    let id = fixture::project(&ada, "P").await;
+    for (path, text) in [("src/a.txt", "first"), ("src/deep/ü.txt", "second"), ("other.txt", "third")] {
+        fixture::file(&ada, &id, path, text).await;
+    }
+    let reply = ada.get(&format!("/api/projects/{id}/archive?path=src")).await.expect(200);
+    assert!(reply.header("content-disposition").is_some_and(|header| header.starts_with("attachment; filename=\"src.zip\"")));
+    assert!(reply.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")));
+    let entries = |zip: &[u8]| {
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zip.to_vec())).unwrap();
+        let mut read = |n: usize| {
+            let mut entry = archive.by_index(n).unwrap();
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+            (entry.name().unwrap().into_owned(), text)
+        };
+        let count = zip::ZipArchive::new(std::io::Cursor::new(zip.to_vec())).unwrap().len();
+        let mut found: Vec<(String, String)> = (0..count).map(&mut read).collect();
+        found.sort();
+        found
+    };
+    let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(entries(&reply.body), [pair("src/a.txt", "first"), pair("src/deep/", ""), pair("src/deep/ü.txt", "second")]);
+    let whole = ada.get(&format!("/api/projects/{id}/archive")).await.expect(200);
+    assert!(entries(&whole.body).contains(&pair("P/other.txt", "third")));
+    ada.get(&format!("/api/projects/{id}/archive?path=nowhere")).await.expect(404);
+    ada.get(&format!("/api/projects/{id}/archive?path=../x")).await.expect(422);
+}

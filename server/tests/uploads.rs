@@ -77,6 +77,7 @@ async fn a_piece_that_breaks_off_counts_for_nothing() {
 /// The server dies between two pieces, and another process takes the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_goes_on_after_the_server_has_died() {
+    llm::install_crypto();
     let data = data_folder();
     let port = free_port();
     let program = Program::start(data.path(), port).await;

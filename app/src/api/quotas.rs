@@ -22,28 +22,28 @@ pub async fn mine() -> Result<UserQuota, ApiError> {
 }
 
 /// What somebody's projects use together; for administrators.
-#[server(name = OfUserFn, prefix = "/fn", endpoint = "quotas/of_user", input = Json)]
+#[server(name = OfUserFn, prefix = "/fn", endpoint = "admin/quota", input = Json)]
 pub async fn of_user(user: UserId) -> Result<UserQuota, ApiError> {
     let ctx = super::ctx::current()?;
     domain::quotas::of_user(&ctx, user).await.map_err(super::ctx::refuse)
 }
 
 /// Gives somebody limits of their own; for administrators.
-#[server(name = SetOfUserFn, prefix = "/fn", endpoint = "quotas/set_of_user", input = Json)]
+#[server(name = SetOfUserFn, prefix = "/fn", endpoint = "admin/set_quota", input = Json)]
 pub async fn set_of_user(user: UserId, request: QuotaOverride) -> Result<UserQuota, ApiError> {
     let ctx = super::ctx::current()?;
     domain::quotas::set_of_user(&ctx, user, request).await.map_err(super::ctx::refuse)
 }
 
 /// What applies to everybody; for administrators.
-#[server(name = StorageFn, prefix = "/fn", endpoint = "quotas/settings", input = Json)]
+#[server(name = StorageFn, prefix = "/fn", endpoint = "settings/storage", input = Json)]
 pub async fn settings() -> Result<StorageSettings, ApiError> {
     let ctx = super::ctx::current()?;
     domain::settings::storage(&ctx).await.map_err(super::ctx::refuse)
 }
 
 /// Replaces what [`settings`] shows.
-#[server(name = UpdateStorageFn, prefix = "/fn", endpoint = "quotas/update_settings", input = Json)]
+#[server(name = UpdateStorageFn, prefix = "/fn", endpoint = "settings/update_storage", input = Json)]
 pub async fn update_settings(request: StorageSettings) -> Result<StorageSettings, ApiError> {
     let ctx = super::ctx::current()?;
     domain::settings::update_storage(&ctx, request).await.map_err(super::ctx::refuse)

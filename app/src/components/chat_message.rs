@@ -254,8 +254,9 @@ fn ReviewButton(turn: TurnId) -> impl IntoView {
         }
     });
     let counts = Memo::new(move |_| {
-        ide.proposals
-            .with(|all| all.get(&turn.into()).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64)))
+        ide.proposals.with(|all| {
+            all.get(&turn.into()).map(|set| (set.open_hunks() as i64, set.files.iter().map(|f| f.hunks.len()).sum::<usize>() as i64))
+        })
     });
     move || match counts.get() {
         Some((0, all)) => view! {

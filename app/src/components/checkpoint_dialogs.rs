@@ -73,9 +73,7 @@ enum Done {
 async fn carry_out(ide: Ide, ask: Ask, name: String) -> Result<Done, api::ApiError> {
     let project = ide.project_id;
     match ask {
-        Ask::Rename(checkpoint) => {
-            api::checkpoints::rename(project, checkpoint.id, UpdateCheckpoint { name }).await.map(Done::Renamed)
-        }
+        Ask::Rename(checkpoint) => api::checkpoints::rename(project, checkpoint.id, UpdateCheckpoint { name }).await.map(Done::Renamed),
         Ask::Fork(from) => {
             let request = ForkProject { name, checkpoint_id: from.map(|from| from.id) };
             api::checkpoints::fork(project, request).await.map(|made| Done::Forked(made.id))

@@ -39,15 +39,13 @@ fn Panel(desk: PastDesk) -> impl IntoView {
         }
     });
     on_cleanup(move || keys.remove());
-    let side = move || if desk.chosen.with(Option::is_some) { "plan" } else { "list" };
+    let is_chosen = Memo::new(move |_| desk.chosen.with(Option::is_some));
+    let side = move || if is_chosen.get() { "plan" } else { "list" };
     view! {
         <section class="review review--split cp-panel" aria-label="Checkpoints" data-view=side node_ref=section>
             <Side desk=desk />
             <div class="rv-main">
-                {move || match desk.chosen.get() {
-                    Some(_) => view! { <Plan desk=desk /> }.into_any(),
-                    None => view! { <Nothing desk=desk /> }.into_any(),
-                }}
+                {move || if is_chosen.get() { view! { <Plan desk=desk /> }.into_any() } else { view! { <Nothing desk=desk /> }.into_any() }}
             </div>
         </section>
     }
@@ -86,6 +84,7 @@ pub fn focus_timeline() {
 fn Side(desk: PastDesk) -> impl IntoView {
     let ide = desk.ide;
     let locked = Signal::derive(move || !ide.can_edit());
+    let state = Memo::new(move |_| (desk.timeline.with(Option::is_some), desk.timeline_failure.get()));
     view! {
         <nav class="rv-side cp-side" aria-label="Points of the past">
             <div class="phead">
@@ -102,7 +101,7 @@ fn Side(desk: PastDesk) -> impl IntoView {
                 </Button>
                 <IconButton icon="x" label="Back to the editor" small=true on:click=move |_| ide.close_review() />
             </div>
-            {move || match (desk.timeline.with(Option::is_some), desk.timeline_failure.get()) {
+            {move || match state.get() {
                 (true, _) => view! { <Points desk=desk /> }.into_any(),
                 (false, Some(text)) => {
                     view! {
@@ -143,9 +142,10 @@ fn Points(desk: PastDesk) -> impl IntoView {
     };
     let days = Memo::new(move |_| desk.timeline.with(|timeline| timeline.as_ref().map(by_day).unwrap_or_default()));
     let is_now = move || desk.chosen.with(Option::is_none).then_some("true");
-    let since = move || match desk.timeline.with(|timeline| timeline.as_ref().map_or(0, |timeline| timeline.changed)) {
-        0 => "Nothing changed since the last one".to_owned(),
-        count => format!("{} changed since the last one", format::counted(count, "path", "paths")),
+    let since = move || match desk.timeline.with(|t| t.as_ref().filter(|t| !t.items.is_empty()).map(|t| t.changed)) {
+        None => "Nothing is kept yet".to_owned(),
+        Some(0) => "Nothing changed since the last one".to_owned(),
+        Some(count) => format!("{} changed since the last one", format::counted(count, "path", "paths")),
     };
     Effect::new(move |first: Option<()>| {
         if first.is_none() {
@@ -241,22 +241,37 @@ fn exclusion(exclusion: Exclusion) -> impl IntoView {
 #[component]
 fn Nothing(desk: PastDesk) -> impl IntoView {
     let ide = desk.ide;
-    let is_empty = move || desk.timeline.with(|timeline| timeline.as_ref().is_some_and(|timeline| timeline.items.is_empty()));
-    let (title, text) = if is_empty() {
-        ("No checkpoints yet", "One is made before every turn of the agent and before every restore. Make one now under a name to keep it.")
-    } else {
-        ("Choose a point of the past", "You see first what a restore would change, and where others have changed files since.")
+    let is_empty = Memo::new(move |_| desk.timeline.with(|timeline| timeline.as_ref().map(|timeline| timeline.items.is_empty())));
+    let words = move || match is_empty.get()? {
+        true => Some((
+            "No checkpoints yet",
+            "One is made before every turn of the agent and before every restore. Make one now to keep it under a name.",
+        )),
+        false => {
+            Some(("Choose a point of the past", "You see first what a restore would change, and where others have changed files since."))
+        }
     };
     view! {
         <div class="rv-body cp-nothing">
-            <Empty title=title text=text>
-                <span class="acts">
-                    <Show when=move || ide.can_edit()>
-                        <Button icon="bookmark" on:click=move |_| ide.checkpoints.ask.set(Some(Ask::New))>"Make a checkpoint"</Button>
-                    </Show>
-                    <Button on:click=move |_| ide.checkpoints.ask.set(Some(Ask::Fork(None)))>"Fork the project"</Button>
-                </span>
-            </Empty>
+            {move || {
+                words()
+                    .map(|(title, text)| {
+                        view! {
+                            <Empty title=title text=text>
+                                <div class="acts">
+                                    <Show when=move || ide.can_edit()>
+                                        <Button icon="bookmark" on:click=move |_| ide.checkpoints.ask.set(Some(Ask::New))>
+                                            "Make a checkpoint"
+                                        </Button>
+                                    </Show>
+                                    <Button icon="git-branch" on:click=move |_| ide.checkpoints.ask.set(Some(Ask::Fork(None)))>
+                                        "Fork the project"
+                                    </Button>
+                                </div>
+                            </Empty>
+                        }
+                    })
+            }}
         </div>
     }
 }

@@ -75,7 +75,8 @@ fn Head(desk: PastDesk) -> impl IntoView {
         }
     };
     let locked = Signal::derive(move || !ide.can_edit());
-    let rename = move || checkpoint.with(|found| if found.as_ref().is_some_and(|found| found.name.is_some()) { "Rename" } else { "Give it a name" });
+    let rename =
+        move || checkpoint.with(|found| if found.as_ref().is_some_and(|found| found.name.is_some()) { "Rename" } else { "Give it a name" });
     view! {
         <div class="rv-head">
             <div class="row">
@@ -213,12 +214,19 @@ fn find<'a>(plan: Option<&'a RestorePlan>, path: &str) -> Option<&'a PlannedFile
     items.binary_search_by(|item| item.path.as_str().cmp(path)).ok().map(|at| &items[at])
 }
 
+/// What a difference is drawn from: another one is drawn anew.
+fn versions(item: &PlannedFile) -> (String, Option<i64>, Option<i64>) {
+    (item.path.clone(), item.then.as_ref().map(|then| then.version), item.now.as_ref().map(|now| now.version))
+}
+
 #[component]
 fn Differences(desk: PastDesk) -> impl IntoView {
     let item = Memo::new(move |_| desk.file.with(|file| desk.plan.with(|plan| find(plan.as_ref(), file.as_ref()?).cloned())));
     view! {
         <div class="cp-diff">
-            {move || item.get().map(|item| view! { <FileDiff ide=desk.ide item=item /> })}
+            <For each=move || item.get() key=versions let:item>
+                <FileDiff ide=desk.ide item=item />
+            </For>
         </div>
     }
 }

@@ -29,8 +29,7 @@ pub fn origin_of(checkpoint: &Checkpoint, viewer: UserId) -> String {
     let files = format::counted(checkpoint.files, "file", "files");
     match checkpoint.kind {
         CheckpointKind::Turn => format!("Agent turn, asked by {by}"),
-        CheckpointKind::Restore if by == "you" => "Before your restore".to_owned(),
-        CheckpointKind::Restore => format!("Before a restore by {by}"),
+        CheckpointKind::Restore => format!("Before {by} restored, {files}"),
         CheckpointKind::Named => format!("Kept by {by}, {files}"),
     }
 }
@@ -141,10 +140,8 @@ mod tests {
             others: Vec::new(),
         };
         assert!(note(&file, true, me).starts_with("The agent’s change, accepted by you, "), "{}", note(&file, true, me));
-        file.others = vec![
-            note_by(by(2, "Ben"), Origin::Person, FileAction::Modified),
-            note_by(by(3, "Cleo"), Origin::Person, FileAction::Modified),
-        ];
+        file.others =
+            vec![note_by(by(2, "Ben"), Origin::Person, FileAction::Modified), note_by(by(3, "Cleo"), Origin::Person, FileAction::Modified)];
         assert!(note(&file, false, me).starts_with("Ben and Cleo changed it at "));
         assert!(note(&file, true, me).ends_with("; that is replaced too."));
         assert_eq!(effect(&file, false).2, "Left alone");

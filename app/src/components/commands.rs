@@ -6,8 +6,8 @@ use wire::runs::RunKind;
 use crate::{
     api,
     components::{
-        checkpoint_state::Ask,
         autosave::{self, Autosave},
+        checkpoint_state::Ask,
         compare, documents,
         editor_groups::Groups,
         editor_pane::focus_editor,

@@ -216,7 +216,8 @@ pub fn MergeView(ide: Ide, path: String, state: RwSignal<Option<MergeState>>) ->
         let Some((base, mine, theirs)) = conflicts::sides(ide, &path) else { return };
         let pieces = text_merge::merge(base.as_deref(), &mine, theirs.text.as_deref().unwrap_or_default());
         let Ok(json) = serde_json::to_string(&pieces) else { return };
-        let merged = pieces.iter().filter(|piece| matches!(piece, text_merge::Piece::Mine { .. } | text_merge::Piece::Theirs { .. })).count();
+        let merged =
+            pieces.iter().filter(|piece| matches!(piece, text_merge::Piece::Mine { .. } | text_merge::Piece::Theirs { .. })).count();
         let view = monaco::Merge::create(&host, &json, &path, move |event| {
             if let EditorEvent::Merge { open, total } = event {
                 state.try_update(|state| {
@@ -228,7 +229,14 @@ pub fn MergeView(ide: Ide, path: String, state: RwSignal<Option<MergeState>>) ->
         });
         let Some(view) = view else { return };
         let all: String = pieces.iter().map(text_merge::Piece::lines).collect();
-        state.set(Some(MergeState { view, merged, open: u32::MAX, total: 0, all: StoredValue::new(all), theirs: StoredValue::new(theirs) }));
+        state.set(Some(MergeState {
+            view,
+            merged,
+            open: u32::MAX,
+            total: 0,
+            all: StoredValue::new(all),
+            theirs: StoredValue::new(theirs),
+        }));
     });
     on_cleanup(move || {
         if let Some(made) = state.try_update(Option::take).flatten() {

@@ -64,8 +64,7 @@ pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: RwSignal<Option<
     move || match shown.get() {
         None => ().into_any(),
         Some((path, Ribbon::Conflict { by, deleted, comparable })) => {
-            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable merge=merge /> }
-                .into_any()
+            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable merge=merge /> }.into_any()
         }
         Some((path, Ribbon::Draft { based_on, at })) => view! { <DraftRibbon ide=ide path=path based_on=based_on at=at /> }.into_any(),
         Some((path, Ribbon::Deleted { by })) => view! { <DeletedRibbon ide=ide path=path by=by /> }.into_any(),
@@ -90,7 +89,8 @@ fn ConflictRibbon(
         (by, false) => format!("{by} saved this file first."),
     };
     let beside = move |kind: BesideKind| ide.beside.set(Some(Beside { path: path.get_value(), kind }));
-    let is_merging = Memo::new(move |_| ide.beside.with(|beside| beside.as_ref().is_some_and(|b| b.is_merge() && path.with_value(|p| b.path == *p))));
+    let is_merging =
+        Memo::new(move |_| ide.beside.with(|beside| beside.as_ref().is_some_and(|b| b.is_merge() && path.with_value(|p| b.path == *p))));
     let busy = Signal::derive(move || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.saving && path.with_value(|path| tab.path == *path))));
     let take = move |_| {
         ide.beside.set(None);

@@ -363,9 +363,8 @@ fn offer_again(ide: Ide, path: &str) {
 /// A file or directory got another name: its tabs go along, with what is unsaved in them.
 pub fn follow_move(ide: Ide, from: &str, to: &str) {
     let below = format!("{from}/");
-    let moved: Vec<Tab> = ide
-        .tabs
-        .with_untracked(|tabs| tabs.iter().filter(|tab| tab.path == from || tab.path.starts_with(&below)).cloned().collect());
+    let moved: Vec<Tab> =
+        ide.tabs.with_untracked(|tabs| tabs.iter().filter(|tab| tab.path == from || tab.path.starts_with(&below)).cloned().collect());
     for tab in moved {
         let (old, new) = (tab.path.clone(), format!("{to}{}", &tab.path[from.len()..]));
         drafts::follow_move(ide, &old, &new, text_of(&tab).filter(|_| tab.dirty));

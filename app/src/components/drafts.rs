@@ -103,9 +103,7 @@ fn keep(ide: Ide, paths: &[String]) {
 }
 
 fn dirty(ide: Ide) -> Vec<String> {
-    ide.tabs
-        .try_with_untracked(|tabs| tabs.iter().filter(|tab| tab.dirty).map(|tab| tab.path.clone()).collect())
-        .unwrap_or_default()
+    ide.tabs.try_with_untracked(|tabs| tabs.iter().filter(|tab| tab.dirty).map(|tab| tab.path.clone()).collect()).unwrap_or_default()
 }
 
 /// Keeps every unsaved text.
@@ -132,7 +130,8 @@ pub fn keep_unsaved(ide: Ide) {
                 kept.retain(|path, _| now.contains_key(path));
                 kept.extend(due.into_iter().filter_map(|path| now.get(&path).map(|version| (path.clone(), *version))));
             });
-            let resting: Vec<String> = now.iter().filter(|(path, version)| before.get(*path) == Some(*version)).map(|(path, _)| path.clone()).collect();
+            let resting: Vec<String> =
+                now.iter().filter(|(path, version)| before.get(*path) == Some(*version)).map(|(path, _)| path.clone()).collect();
             autosave::save_resting(ide, &resting);
         };
         if let Ok(timer) = set_interval_with_handle(tick, KEEP_EVERY) {

@@ -34,7 +34,10 @@ const ENCODINGS: [(&str, bool, &str); 13] = [
 /// What an encoding is called; its label in capitals where it is not one of those that can be chosen.
 fn encoding_name(format: &TextFormat) -> String {
     let known = ENCODINGS.iter().find(|(label, bom, _)| *label == format.encoding && *bom == format.bom);
-    known.map_or_else(|| format!("{}{}", format.encoding.to_uppercase(), if format.bom { " with BOM" } else { "" }), |(_, _, name)| (*name).to_owned())
+    known.map_or_else(
+        || format!("{}{}", format.encoding.to_uppercase(), if format.bom { " with BOM" } else { "" }),
+        |(_, _, name)| (*name).to_owned(),
+    )
 }
 
 /// Names that differ from the editor's grammar, or that it has none for.

@@ -27,7 +27,8 @@ pub struct TabDrag {
 
 /// Whether the group that a tab stands in is the one it is shown for: on a narrow screen the tabs of both stand together.
 fn group_of(ide: Ide, at: usize, narrow: bool, path: &str) -> usize {
-    let elsewhere = narrow && ide.groups.with_untracked(|groups| groups.group(at).is_none_or(|group| !group.paths.iter().any(|p| p == path)));
+    let elsewhere =
+        narrow && ide.groups.with_untracked(|groups| groups.group(at).is_none_or(|group| !group.paths.iter().any(|p| p == path)));
     if elsewhere { 1 - at } else { at }
 }
 
@@ -46,23 +47,27 @@ pub fn TabBar(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option
         if focus::rove(&event, &list, "[role=tab]", Axis::Horizontal) {
             return;
         }
-        let focused = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()).and_then(|tab| tab.get_attribute("title"));
+        let focused =
+            event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()).and_then(|tab| tab.get_attribute("title"));
         if event.key() == "Delete"
             && let Some(path) = focused
         {
             event.prevent_default();
             documents::close_in(ide, group_of(ide, at, narrow.get_untracked(), &path), &path);
             request_animation_frame(move || {
-                let next = list.query_selector("[aria-selected=true]").ok().flatten().and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok());
+                let next =
+                    list.query_selector("[aria-selected=true]").ok().flatten().and_then(|tab| tab.dyn_into::<web_sys::HtmlElement>().ok());
                 if let Some(next) = next {
                     let _ = next.focus();
                 }
             });
         }
     };
-    // A tab that came on top is scrolled into view.
+    // A tab that came on top is scrolled into view, also when there is less room for it.
+    let split = Memo::new(move |_| ide.groups.with(Groups::is_split));
     Effect::new(move |_| {
         active.track();
+        split.track();
         request_animation_frame(move || {
             let Some(list) = node.try_get_untracked().flatten() else { return };
             let Some(tab) = list.query_selector("[aria-selected=true]").ok().flatten() else { return };
@@ -71,11 +76,12 @@ pub fn TabBar(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option
             list.set_scroll_left(list.scroll_left() + hidden as i32);
         });
     });
-    let paths = move || {
-        ide.groups.with(|groups| {
-            if narrow.get() { groups.paths() } else { groups.group(at).map(|group| group.paths.clone()).unwrap_or_default() }
-        })
-    };
+    let paths =
+        move || {
+            ide.groups.with(|groups| {
+                if narrow.get() { groups.paths() } else { groups.group(at).map(|group| group.paths.clone()).unwrap_or_default() }
+            })
+        };
     // Dropped behind the last tab.
     let on_drop = move |event: ev::DragEvent| {
         event.prevent_default();
@@ -205,7 +211,8 @@ fn TabItems(ide: Ide, at: usize, path: Signal<Option<String>>) -> impl IntoView 
             }
         }
     };
-    let changed = move || path.with(|path| ide.tabs.with(|tabs| tabs.iter().any(|tab| path.as_deref() == Some(tab.path.as_str()) && tab.dirty)));
+    let changed =
+        move || path.with(|path| ide.tabs.with(|tabs| tabs.iter().any(|tab| path.as_deref() == Some(tab.path.as_str()) && tab.dirty)));
     let saved = Signal::derive(move || !changed());
     view! {
         <MenuItem key="Ctrl S" disabled=saved on_choose=with_path(|ide, _, path| documents::save(ide, path))>"Save"</MenuItem>

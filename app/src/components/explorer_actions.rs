@@ -1,7 +1,7 @@
 //! What is done to files from the tree and the panels beside it: one request each, which can be taken back.
 
 use leptos::{prelude::*, task::spawn_local};
-use wire::files::{Base, ChangeFiles, FileStep, FilesChanged, SaveOutcome, SaveText, check_path};
+use wire::files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, SaveOutcome, SaveText, check_path};
 
 use super::{
     documents,
@@ -92,9 +92,16 @@ async fn send(ide: Ide, steps: Vec<FileStep>) -> Option<Vec<FileStep>> {
 fn follow(ide: Ide, steps: &[FileStep], revision: i64) {
     for step in steps {
         match step {
-            FileStep::Move { from, to, .. } => documents::follow_move(ide, from, to),
+            FileStep::Move { from, to, .. } => {
+                // Tabs below the name of a file belong to a directory that had this name before.
+                let is_file = ide.entry(from).is_some_and(|entry| entry.kind != EntryKind::Directory);
+                if !is_file || ide.tab(from).is_some() {
+                    documents::follow_move(ide, from, to);
+                }
+            }
             FileStep::Delete { path, .. } => documents::follow_own_deletion(ide, path),
-            _ => {}
+            FileStep::Restore { path, .. } => ide.files.seen.update(|seen| seen.forget(path)),
+            FileStep::Copy { .. } | FileStep::CreateDirectory { .. } => {}
         }
     }
     ide.tree.update(|tree| file_plan::apply(tree, steps, revision));
@@ -244,14 +251,14 @@ impl Explorer {
             return;
         }
         let at = paths.first().and_then(|path| self.row(path)).map_or(0, |(at, _)| at);
-        let steps = ide.tree.with_untracked(|tree| {
-            paths.iter().map(|path| FileStep::Delete { path: path.clone(), base: base_of(tree, path) }).collect()
-        });
+        let steps = ide
+            .tree
+            .with_untracked(|tree| paths.iter().map(|path| FileStep::Delete { path: path.clone(), base: base_of(tree, path) }).collect());
         let text = describe("Moved", &paths, " to the trash");
         spawn_local(async move {
             if change(ide, steps, text).await {
                 let last = self.rows.with_untracked(Vec::len).saturating_sub(1);
-                self.go_to(at.min(last));
+                self.arrive(at.min(last));
                 if let Some(current) = self.current.get_untracked() {
                     self.selection.update(|selection| selection.only(&current));
                 }
@@ -318,7 +325,7 @@ impl Explorer {
                 }
                 self.selection.update(|selection| selection.all(arrived.iter().map(String::as_str)));
                 if let Some((at, _)) = self.row(&first) {
-                    self.go_to(at);
+                    self.arrive(at);
                 }
             }
         });

@@ -32,7 +32,7 @@ pub fn RelocateDialog(explorer: Explorer) -> impl IntoView {
         }
     });
     Effect::new(move |_| {
-        if !open.get() {
+        if !open.get() && explorer.relocating.with_untracked(Option::is_some) {
             explorer.relocating.set(None);
         }
     });
@@ -137,9 +137,15 @@ fn directories(ide: Ide) -> Vec<String> {
 pub fn ClashDialog(explorer: Explorer) -> impl IntoView {
     let ide = explorer.ide;
     let open = RwSignal::new(false);
-    Effect::new(move |_| open.set(explorer.asking.with(Option::is_some)));
+    // Each follows the other only when it differs: else they would answer each other for ever.
     Effect::new(move |_| {
-        if !open.get() {
+        let asks = explorer.asking.with(Option::is_some);
+        if open.get_untracked() != asks {
+            open.set(asks);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() && explorer.asking.with_untracked(Option::is_some) {
             explorer.asking.set(None);
         }
     });

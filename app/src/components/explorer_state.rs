@@ -16,7 +16,7 @@ use crate::{
         tree_model::{Row, RowKind, View, parent},
         tree_selection::Selection,
     },
-    ui::{MenuState, storage, typeahead::TypeAhead},
+    ui::{MenuState, focus, storage, typeahead::TypeAhead},
 };
 
 const ROW: f64 = 24.0;
@@ -85,9 +85,7 @@ impl Explorer {
             ide.tree.with(|tree| {
                 expanded.with(|expanded| {
                     filter.with(|filter| {
-                        proposed.with(|proposed| {
-                            View { entries: &tree.items, proposed, expanded, filter, input: input.as_deref() }.rows()
-                        })
+                        proposed.with(|proposed| View { entries: &tree.items, proposed, expanded, filter, input: input.as_deref() }.rows())
                     })
                 })
             })
@@ -185,7 +183,21 @@ impl Explorer {
         let Some(path) = self.rows.with_untracked(|rows| rows.get(at).map(|row| row.path.clone())) else { return };
         self.current.set(Some(path.clone()));
         self.scroll_to(at);
-        request_animation_frame(move || focus_row(&path));
+        request_animation_frame(move || {
+            // A name that is being typed keeps the keyboard.
+            if self.edit.try_with_untracked(Option::is_none) == Some(true) {
+                focus_row(&path);
+            }
+        });
+    }
+
+    /// Shows the row that something has led to, with the keyboard on it unless the person has gone on to type elsewhere.
+    pub fn arrive(self, at: usize) {
+        if focus::is_typing() {
+            self.scroll_to(at);
+        } else {
+            self.go_to(at);
+        }
     }
 
     pub fn scroll_to(self, at: usize) {
@@ -223,9 +235,9 @@ impl Explorer {
     /// What an action on `row` is about, as far as it is in the project.
     pub fn acted_on(self, row: Option<&str>) -> Vec<String> {
         let paths = self.selection.with_untracked(|selection| selection.acted_on(row));
-        self.ide.tree.with_untracked(|tree| {
-            paths.into_iter().filter(|path| crate::components::tree_model::is_taken(&tree.items, path)).collect()
-        })
+        self.ide
+            .tree
+            .with_untracked(|tree| paths.into_iter().filter(|path| crate::components::tree_model::is_taken(&tree.items, path)).collect())
     }
 
     pub fn begin(self, edit: Edit) {
@@ -279,9 +291,7 @@ fn proposed_paths(ide: Ide) -> BTreeSet<String> {
 }
 
 fn review_proposing(ide: Ide, path: &str) -> Option<ReviewKey> {
-    ide.proposals.with_untracked(|all| {
-        all.values().find(|set| set.files.iter().any(|file| file.path == path)).map(ChangeSet::review_key)
-    })
+    ide.proposals.with_untracked(|all| all.values().find(|set| set.files.iter().any(|file| file.path == path)).map(ChangeSet::review_key))
 }
 
 /// An id for a row's element; paths may hold anything.

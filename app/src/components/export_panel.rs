@@ -121,9 +121,15 @@ impl ExportDesk {
 #[component]
 pub fn ExportDialog(target: RwSignal<Option<(ProjectId, String)>>) -> impl IntoView {
     let open = RwSignal::new(false);
-    Effect::new(move |_| open.set(target.with(Option::is_some)));
+    // Each follows the other only when it differs: else they would answer each other for ever.
     Effect::new(move |_| {
-        if !open.get() {
+        let wanted = target.with(Option::is_some);
+        if open.get_untracked() != wanted {
+            open.set(wanted);
+        }
+    });
+    Effect::new(move |_| {
+        if !open.get() && target.with_untracked(Option::is_some) {
             target.set(None);
         }
     });

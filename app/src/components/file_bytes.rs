@@ -66,7 +66,9 @@ async fn fetch_page(url: &str, start: i64, size: i64) -> Result<Vec<u8>, String>
     let response = request.send().await.map_err(|_| lost.to_owned())?;
     if response.status() != 206 && response.status() != 200 {
         let problem: Option<Problem> = response.json().await.ok();
-        return Err(problem.map_or_else(|| format!("The server answered with status {}.", response.status()), |problem| problem.to_string()));
+        return Err(
+            problem.map_or_else(|| format!("The server answered with status {}.", response.status()), |problem| problem.to_string())
+        );
     }
     let mut bytes = response.binary().await.map_err(|_| lost.to_owned())?;
     // Whoever sends the whole instead of the part is small enough for it.
@@ -95,7 +97,9 @@ pub fn BytesView(url: String, size: i64) -> impl IntoView {
             if let Ok(bytes) = &answer
                 && hex.get_untracked().is_none()
             {
-                hex.set(Some(bytes.contains(&0) || std::str::from_utf8(&bytes[..bytes.len().min(4096)]).is_err_and(|e| e.error_len().is_some())));
+                hex.set(Some(
+                    bytes.contains(&0) || std::str::from_utf8(&bytes[..bytes.len().min(4096)]).is_err_and(|e| e.error_len().is_some()),
+                ));
             }
             page.set(Some(answer.map(|bytes| (at, bytes))));
         });

@@ -26,8 +26,12 @@ type Sides = (Option<String>, Option<String>);
 /// The comparison that is chosen in the history of a file.
 #[component]
 pub fn FileCompare(ide: Ide) -> impl IntoView {
-    let chosen = Memo::new(move |_| ide.files.comparison.get());
-    move || chosen.get().map(|comparison| view! { <Compared ide=ide comparison=comparison /> })
+    // By key: each comparison has elements of its own, whose handlers go with it.
+    view! {
+        <For each=move || ide.files.comparison.get() key=Clone::clone let:comparison>
+            <Compared ide=ide comparison=comparison />
+        </For>
+    }
 }
 
 #[component]

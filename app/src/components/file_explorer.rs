@@ -66,11 +66,14 @@ pub fn FileExplorer() -> impl IntoView {
     uploads::begin(ide);
     let shows_tree = move || ide.files.panel.with(|panel| *panel == FilesPanel::Tree);
     view! {
-        {move || match ide.files.panel.get() {
-            FilesPanel::Tree => ().into_any(),
-            FilesPanel::Trash => view! { <TrashPanel ide=ide /> }.into_any(),
-            FilesPanel::History { path } => view! { <HistoryPanel ide=ide path=path /> }.into_any(),
-        }}
+        // By key: the history of another file has elements of its own, whose handlers go with it.
+        <For each=move || [ide.files.panel.get()] key=Clone::clone let:panel>
+            {match panel {
+                FilesPanel::Tree => ().into_any(),
+                FilesPanel::Trash => view! { <TrashPanel ide=ide /> }.into_any(),
+                FilesPanel::History { path } => view! { <HistoryPanel ide=ide path=path /> }.into_any(),
+            }}
+        </For>
         <div class="side-part" hidden=move || !shows_tree()>
             <TreeHead explorer=explorer pickers=pickers />
             <div class="tree-filter">

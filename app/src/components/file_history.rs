@@ -10,8 +10,8 @@ use super::{
     file_explorer::RefusalNote,
     files_desk::{Comparison, show_history},
     ide::{Ide, PhonePane},
-    tree_model::{find, name_of},
     trash_panel::PanelHead,
+    tree_model::{find, name_of},
 };
 use crate::{
     api,
@@ -81,7 +81,9 @@ pub fn HistoryPanel(ide: Ide, path: String) -> impl IntoView {
         spawn_local(async move {
             let wanted = path.get_value();
             let answer = api::files::history(ide.project_id, wanted.clone(), before).await;
-            if ide.is_gone() || ide.files.panel.with_untracked(|panel| *panel != super::files_desk::FilesPanel::History { path: wanted.clone() }) {
+            if ide.is_gone()
+                || ide.files.panel.with_untracked(|panel| *panel != super::files_desk::FilesPanel::History { path: wanted.clone() })
+            {
                 return;
             }
             loading.try_set(false);
@@ -102,13 +104,16 @@ pub fn HistoryPanel(ide: Ide, path: String) -> impl IntoView {
             }
         });
     };
-    let version_now = Memo::new(move |_| ide.tree.with(|tree| path.with_value(|path| find(&tree.items, path).map(|entry| (entry.version, tree.revision)))));
+    let version_now = Memo::new(move |_| {
+        ide.tree.with(|tree| path.with_value(|path| find(&tree.items, path).map(|entry| (entry.version, tree.revision))))
+    });
     Effect::new(move |_| {
-        // Also after a deletion, when there is no version any more.
-        version_now.track();
+        // Also after a deletion, when there is no version any more. Asked for its value, since a memo that nobody asks is never worked out.
+        version_now.get();
         read(None);
     });
-    let items = move || versions.with(|versions| if path.with_value(|path| *path == versions.path) { versions.items.clone() } else { Vec::new() });
+    let items =
+        move || versions.with(|versions| if path.with_value(|path| *path == versions.path) { versions.items.clone() } else { Vec::new() });
     view! {
         <PanelHead ide=ide title=title />
         <RefusalNote ide=ide />
@@ -164,7 +169,9 @@ fn VersionRow(ide: Ide, version: FileVersion) -> impl IntoView {
     let number = version.version;
     let path = StoredValue::new(version.path.clone());
     let chosen = move || {
-        ide.files.comparison.with(|comparison| comparison.as_ref().is_some_and(|c| c.to == number && path.with_value(|path| c.path == *path)))
+        ide.files
+            .comparison
+            .with(|comparison| comparison.as_ref().is_some_and(|c| c.to == number && path.with_value(|path| c.path == *path)))
     };
     let is_newest = move || ide.files.versions.with(|versions| versions.newest().is_some_and(|newest| newest.version == number));
     let node = move || match (version.origin, is_newest()) {

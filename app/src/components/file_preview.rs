@@ -39,6 +39,16 @@ pub fn is_image(path: &str) -> bool {
 /// The content of a tab whose file is no text or too large for the editor.
 #[component]
 pub fn FilePreview(ide: Ide, entry: Entry) -> impl IntoView {
+    // By key: each version of a file has elements of its own, whose handlers go with it.
+    view! {
+        <For each=move || [entry.clone()] key=|entry| (entry.path.clone(), entry.version) let:entry>
+            <Preview ide=ide entry=entry />
+        </For>
+    }
+}
+
+#[component]
+fn Preview(ide: Ide, entry: Entry) -> impl IntoView {
     let url = ide.file_url(&entry.path);
     let kind = if entry.size > SHOWN_MAX { Kind::Other } else { kind_of(&entry.path) };
     let name = entry.name().to_owned();
@@ -97,7 +107,9 @@ pub async fn fetch_blob(url: &str) -> Result<web_sys::Blob, String> {
             Err(_) => String::new(),
         };
         let problem: Option<Problem> = serde_json::from_str(&text).ok();
-        return Err(problem.map_or_else(|| format!("The server answered with status {}.", response.status()), |problem| problem.to_string()));
+        return Err(
+            problem.map_or_else(|| format!("The server answered with status {}.", response.status()), |problem| problem.to_string())
+        );
     }
     let blob = JsFuture::from(response.blob().map_err(lost)?).await.map_err(lost)?;
     Ok(blob.unchecked_into())
@@ -159,7 +171,8 @@ pub fn ImageView(url: String, name: String) -> impl IntoView {
             size.set(Some((image.natural_width(), image.natural_height())));
         }
     };
-    move || match local.get() {
+    move || {
+        match local.get() {
         Some(Ok(src)) if !broken.get() => {
             let name = name.clone();
             view! {
@@ -191,6 +204,7 @@ pub fn ImageView(url: String, name: String) -> impl IntoView {
             .into_any(),
         other => not_there(other, read),
     }
+    }
 }
 
 /// Sound or film with the browser's own controls; it never starts by itself.
@@ -208,7 +222,9 @@ fn MediaView(url: String, name: String, video: bool) -> impl IntoView {
                 view! { <div class="preview-stage"><audio src=src controls preload="metadata" aria-label=name on:error=on_error></audio></div> }.into_any()
             }
         }
-        Some(Ok(_)) => view! { <p class="inset t2" role="alert">"This browser can't play the file. Download it to play it elsewhere."</p> }.into_any(),
+        Some(Ok(_)) => {
+            view! { <p class="inset t2" role="alert">"This browser can't play the file. Download it to play it elsewhere."</p> }.into_any()
+        }
         other => not_there(other, read),
     }
 }

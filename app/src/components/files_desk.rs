@@ -13,7 +13,7 @@ use super::{
 use crate::ui::{format, storage};
 
 /// What stands in the side panel in the place of the tree.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum FilesPanel {
     #[default]
     Tree,
@@ -24,7 +24,7 @@ pub enum FilesPanel {
 }
 
 /// Two versions of a file beside each other in the main area. 0 stands for nothing at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Comparison {
     pub path: String,
     pub from: i64,

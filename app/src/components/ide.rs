@@ -12,23 +12,23 @@ use wire::{
     users::User,
 };
 
+use super::{
+    autosave::Autosave,
+    checkpoint_state::Checkpoints,
+    editor_groups::Groups,
+    files_desk::FilesDesk,
+    outline::Outlines,
+    ports_panel::Ports,
+    presence::Sharing,
+    search_state::Search,
+    terminal_state::Terminals,
+    test_desk::{self, TestDesk},
+};
 pub use super::{
     compare::{Against, Beside},
     console_tab::ConsoleTab,
     side_view::SideView,
     tab::{Conflict, Draft, Tab, TabBody},
-};
-use super::{
-    autosave::Autosave,
-    checkpoint_state::Checkpoints,
-    editor_groups::Groups,
-    outline::Outlines,
-    ports_panel::Ports,
-    files_desk::FilesDesk,
-    presence::Sharing,
-    search_state::Search,
-    terminal_state::Terminals,
-    test_desk::{self, TestDesk},
 };
 use crate::{
     api,

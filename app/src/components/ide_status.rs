@@ -1,7 +1,10 @@
 //! The status bar and the notices under the topbar.
 
 use leptos::{prelude::*, task::spawn_local};
-use wire::runs::{Run, RunKind};
+use wire::{
+    changes::{ChangeSet, ReviewKey},
+    runs::{Run, RunKind},
+};
 
 use crate::{
     api,
@@ -43,7 +46,10 @@ pub fn IdeStatus() -> impl IntoView {
     let connected = ide.live.connected();
     let signed_out = ide.live.signed_out();
     let saving = Memo::new(move |_| saving_of(ide));
-    let hunks = Memo::new(move |_| i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
+    let hunks = Memo::new(move |_| {
+        let of_agent = |(key, set): (&ReviewKey, &ChangeSet)| if matches!(key, ReviewKey::Turn(_)) { set.open_hunks() as i64 } else { 0 };
+        ide.proposals.with(|all| all.iter().map(of_agent).sum::<i64>())
+    });
     let running = Memo::new(move |_| {
         let live = |run: &&Run| !run.state.is_finished() && run.kind != RunKind::Terminal;
         ide.runs.with(|runs| i64::try_from(runs.iter().filter(live).count()).unwrap_or(0))

@@ -109,7 +109,14 @@ fn Switcher(ide: Ide) -> impl IntoView {
                 <Icon name="layout-dashboard" small=true />
                 "All projects"
             </a>
-            <MenuItem icon="history" key="F8" on_choose=move || ide.open_checkpoints(None)>
+            <MenuItem
+                icon="history"
+                key="F8"
+                on_choose=move || {
+                    state.close();
+                    ide.open_checkpoints(None);
+                }
+            >
                 "Checkpoints"
             </MenuItem>
             <a role="menuitem" tabindex="-1" href=format!("/projects/{}/settings", ide.project_id) on:click=move |_| state.close()>

@@ -124,6 +124,7 @@ pub fn FolderField(
                 {move || {
                     error
                         .get()
+                        .filter(|_| chosen.with(|chosen| chosen.count == 0))
                         .map(|error| {
                             view! {
                                 <p class="err">

@@ -53,7 +53,9 @@ impl Stage {
             Self::Idle => String::new(),
             Self::Sending(sent, total) if sent < total => format!("Sending, {}", of(sent as i64, total as i64)),
             Self::Sending(..) => "Sent, the archive is being checked".to_owned(),
-            Self::SendingFiles(done, files, ..) => format!("Sending, {} of {}", format::count(done as i64), format::counted(files as i64, "file", "files")),
+            Self::SendingFiles(done, files, ..) => {
+                format!("Sending, {} of {}", format::count(done as i64), format::counted(files as i64, "file", "files"))
+            }
             Self::Working(_, JobProgress { total: 0, .. }) => "Waiting for a worker".to_owned(),
             Self::Working(Work::Cloning, JobProgress { total: 100, .. }) => "Cloning the repository".to_owned(),
             Self::Working(_, JobProgress { done, total }) => format!("Unpacking, {}", of(done, total)),
@@ -180,7 +182,8 @@ impl Import {
                 return Err(stopped());
             }
             let size: f64 = batch.iter().map(|picked| picked.file.size()).sum();
-            let form = batch_form(&batch).ok_or_else(|| Problem::new(ErrorCode::Unavailable, "This browser refused to start the upload."))?;
+            let form =
+                batch_form(&batch).ok_or_else(|| Problem::new(ErrorCode::Unavailable, "This browser refused to start the upload."))?;
             let told = move |loaded: f64| self.stage.set(Stage::SendingFiles(done, count, sent + loaded.min(size), total));
             let answer = upload_send::send(KEY, "POST", &url, &[], Payload::Form(form), told).await;
             let outcomes = answer.read::<Vec<BatchOutcome>>().filter(|_| answer.is_ok()).ok_or_else(|| self.why_not_sent(&answer))?;

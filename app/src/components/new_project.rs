@@ -14,6 +14,7 @@ use wire::{
 use super::{
     import_folder::{Chosen, FolderField, chosen_files},
     import_state::{Import, Stage},
+    storage_card::StorageChoice,
 };
 use crate::{
     api,
@@ -265,6 +266,7 @@ fn Fields(form: Form, import: Import, start: RwSignal<Start>) -> impl IntoView {
         <Show when=is(Start::Empty)>
             <TextArea label="Description" name="description" bind=form.description error=field("description") optional=true />
         </Show>
+        <StorageChoice bind=form.storage disabled=busy />
     }
     .into_any()
 }

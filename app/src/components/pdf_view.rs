@@ -133,13 +133,18 @@ async fn load(url: &str, dark: bool) -> Result<(String, js_sys::ArrayBuffer), St
     let script = fetch_blob(&script).await?;
     let script = JsFuture::from(script.text()).await.map_err(lost)?.as_string().unwrap_or_default();
     let bytes = JsFuture::from(fetch_blob(url).await?.array_buffer()).await.map_err(lost)?;
-    let nonce = document().query_selector("script[nonce]").ok().flatten().and_then(|element| {
-        js_sys::Reflect::get(&element, &JsValue::from_str("nonce")).ok().and_then(|nonce| nonce.as_string())
-    });
+    let nonce = document()
+        .query_selector("script[nonce]")
+        .ok()
+        .flatten()
+        .and_then(|element| js_sys::Reflect::get(&element, &JsValue::from_str("nonce")).ok().and_then(|nonce| nonce.as_string()));
     // A script in a page ends at the first such tag, also inside of a text.
     let script = script.replace("</script", "<\\/script");
     let scheme = if dark { "dark" } else { "light" };
-    let policy = format!("default-src 'none'; script-src 'nonce-{0}'; style-src 'unsafe-inline'; img-src blob: data:; font-src data:", nonce.clone().unwrap_or_default());
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{0}'; style-src 'unsafe-inline'; img-src blob: data:; font-src data:",
+        nonce.clone().unwrap_or_default()
+    );
     let page = format!(
         "<!doctype html><html style=\"color-scheme: {scheme}\"><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\"><body><script nonce=\"{}\">{script}</script></body></html>",
         nonce.unwrap_or_default()

@@ -93,8 +93,9 @@ impl Feed {
         }
         match &event.kind {
             EventKind::FileChanged { revision, .. } if *revision <= self.base_revision.get_value() => {}
-            EventKind::FileChanged { path, action, version, revision, by, moved_from, .. } => {
-                if let Some(from) = moved_from {
+            EventKind::FileChanged { path, action, version, revision, by, moved_from, checksum, .. } => {
+                // Tabs below the name of a file belong to a directory that had this name before.
+                if let Some(from) = moved_from.as_ref().filter(|from| checksum.is_empty() || self.ide.tab(from).is_some()) {
                     documents::follow_move(self.ide, from, path);
                 }
                 apply_to_tree(self.ide, event);
@@ -120,7 +121,9 @@ impl Feed {
                 stale.reviews.insert(review, *open_hunks);
             }),
             EventKind::ConversationChanged { .. } => self.ide.conversations_changed.update(|count| *count += 1),
-            EventKind::CheckpointCreated { .. } | EventKind::CheckpointsChanged {} => self.ide.checkpoints.changed.update(|count| *count += 1),
+            EventKind::CheckpointCreated { .. } | EventKind::CheckpointsChanged {} => {
+                self.ide.checkpoints.changed.update(|count| *count += 1)
+            }
             EventKind::ProjectChanged {} => self.mark(|stale| stale.project = true),
             _ => {}
         }

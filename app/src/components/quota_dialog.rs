@@ -65,7 +65,7 @@ pub fn UserQuotaDialog(target: RwSignal<Option<User>>) -> impl IntoView {
     });
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
-        let Some(user) = target.get_untracked().filter(|_| !busy.get_untracked()) else { return };
+        let Some(user) = target.get_untracked().filter(|_| !busy.get_untracked() && quota.with_untracked(Option::is_some)) else { return };
         let own = match read(&bytes.get_untracked(), &files.get_untracked()) {
             Ok(own) => own,
             Err(fields) => return problem.set(Some(Problem::invalid(fields))),
@@ -104,29 +104,31 @@ pub fn UserQuotaDialog(target: RwSignal<Option<User>>) -> impl IntoView {
         <Dialog open=open title=title locked=busy>
             <form novalidate=true on:submit=save>
                 <ErrorSummary message=on_top />
-                <Show when=move || quota.with(Option::is_some) fallback=|| view! { <Skeleton lines=2 /> }>
+                <Show when=move || quota.with(Option::is_some) fallback=|| view! { <Skeleton lines=4 /> }>
                     {used}
+                    <TextField
+                        label="Files of this person"
+                        name="bytes"
+                        bind=bytes
+                        error=field("bytes")
+                        hint="Such as 50 GiB. Empty: as for everybody."
+                        autocomplete="off"
+                        autofocus=true
+                    />
+                    <TextField
+                        label="Number of files"
+                        name="files"
+                        bind=files
+                        error=field("files")
+                        hint="Empty: as for everybody."
+                        autocomplete="off"
+                    />
                 </Show>
-                <TextField
-                    label="Files of this person"
-                    name="bytes"
-                    bind=bytes
-                    error=field("bytes")
-                    hint="Such as 50 GiB. Empty: as for everybody."
-                    autocomplete="off"
-                    autofocus=true
-                />
-                <TextField
-                    label="Number of files"
-                    name="files"
-                    bind=files
-                    error=field("files")
-                    hint="Empty: as for everybody."
-                    autocomplete="off"
-                />
                 <div class="acts end">
                     <Button disabled=busy on:click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>"Save limits"</Button>
+                    <Button kind=ButtonKind::Primary submit=true busy=busy disabled=Signal::derive(move || quota.with(Option::is_none))>
+                        "Save limits"
+                    </Button>
                 </div>
             </form>
         </Dialog>

@@ -51,9 +51,8 @@ pub fn enter(ide: Ide) {
 /// Opens the next match, or the one before; it goes round.
 pub fn step(ide: Ide, forward: bool) {
     let search = ide.search;
-    let all: Vec<Row> = search.results.with_untracked(|results| {
-        search.left_out.with_untracked(|left_out| rows(results, &Default::default(), left_out))
-    });
+    let all: Vec<Row> =
+        search.results.with_untracked(|results| search.left_out.with_untracked(|left_out| rows(results, &Default::default(), left_out)));
     let hits: Vec<Row> = all.into_iter().filter(|row| matches!(row, Row::Hit(..))).collect();
     if hits.is_empty() {
         return;
@@ -71,22 +70,27 @@ pub fn step(ide: Ide, forward: bool) {
     open(ide, hits[next]);
 }
 
+/// Focuses a row, at once when it is drawn: keys typed quickly must not meet a row that goes meanwhile.
 fn focus_row(row: Row) {
-    request_animation_frame(move || {
+    let focus = move || {
         let element = document().get_element_by_id(&row_id(row)).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
-        if let Some(element) = element {
-            let _ = element.focus();
-        }
-    });
+        element.is_some_and(|element| element.focus().is_ok())
+    };
+    if !focus() {
+        request_animation_frame(move || {
+            focus();
+        });
+    }
 }
 
 /// Shows the line of a match in the editor.
 fn open(ide: Ide, row: Row) {
     ide.search.current.set(Some(row));
     if let Row::Hit(file, hit) = row {
-        let place = ide.search.results.with_untracked(|results| {
-            results.files.get(file).and_then(|file| file.hits.get(hit)).map(|hit| (hit.path.clone(), hit.line))
-        });
+        let place = ide
+            .search
+            .results
+            .with_untracked(|results| results.files.get(file).and_then(|file| file.hits.get(hit)).map(|hit| (hit.path.clone(), hit.line)));
         if let Some((path, line)) = place {
             ide.open_file(&path, Some(line));
         }
@@ -180,7 +184,8 @@ pub fn SearchList(ide: Ide) -> impl IntoView {
         let current = search.current.get();
         all.with(|rows| current.filter(|row| rows.contains(row)).or(rows.first().copied()))
     });
-    let list = List { ide, search, rows: all, node: NodeRef::new(), row_height: RwSignal::new(ROW), scroll: RwSignal::new((0.0, 480.0)), stop };
+    let list =
+        List { ide, search, rows: all, node: NodeRef::new(), row_height: RwSignal::new(ROW), scroll: RwSignal::new((0.0, 480.0)), stop };
     let seen = Memo::new(move |_| {
         let (top, height) = list.scroll.get();
         let row = list.row_height.get();
@@ -303,6 +308,7 @@ fn FileRow(list: List, file: usize) -> impl IntoView {
             aria-selected=move || if search.current.get() == Some(row) { "true" } else { "false" }
             tabindex=move || if list.stop.get() == Some(row) { "0" } else { "-1" }
             title=path
+            on:focus=move |_| search.current.set(Some(row))
             on:click=move |_| list.activate(row)
         >
             {move || view! { <Icon name=if folded.get() { "chevron-right" } else { "chevron-down" } class="tw" /> }}
@@ -344,6 +350,7 @@ fn HitRow(list: List, file: usize, hit: usize) -> impl IntoView {
             aria-selected=move || if search.current.get() == Some(row) { "true" } else { "false" }
             tabindex=move || if list.stop.get() == Some(row) { "0" } else { "-1" }
             title=format!("{}:{}", found.path, found.line)
+            on:focus=move |_| search.current.set(Some(row))
             on:click=move |_| list.activate(row)
         >
             <span class="sr-no num t3">{found.line}</span>
@@ -361,7 +368,8 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
     }
     let Some(row) = list.stop.get_untracked() else { return };
     let at = list.rows.with_untracked(|rows| rows.iter().position(|other| *other == row)).unwrap_or_default();
-    let head = at - list.rows.with_untracked(|rows| rows[..=at].iter().rev().position(|other| *other == Row::File(row.file())).unwrap_or(0));
+    let head =
+        at - list.rows.with_untracked(|rows| rows[..=at].iter().rev().position(|other| *other == Row::File(row.file())).unwrap_or(0));
     let page = ((list.scroll.get_untracked().1 / list.row_height.get_untracked()) as usize).max(1);
     let is_file = matches!(row, Row::File(_));
     match event.key().as_str() {

@@ -74,9 +74,9 @@ fn Fields(ide: Ide) -> impl IntoView {
     });
     let error_of = move |name: &'static str| {
         move || {
-            search.failure.with(|problem| {
-                problem.as_ref()?.fields.iter().find(|field| field.field == name).map(|field| field.message.clone())
-            })
+            search
+                .failure
+                .with(|problem| problem.as_ref()?.fields.iter().find(|field| field.field == name).map(|field| field.message.clone()))
         }
     };
     let wrong = error_of("q");

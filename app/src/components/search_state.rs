@@ -291,7 +291,11 @@ impl Search {
                     ide.put_changes(made.change_set);
                     if let Some(first) = made.left_out.first() {
                         let others = made.left_out.len() as i64 - 1;
-                        let rest = if others > 0 { format!(", and {}", format::counted(others, "other file", "other files")) } else { String::new() };
+                        let rest = if others > 0 {
+                            format!(", and {}", format::counted(others, "other file", "other files"))
+                        } else {
+                            String::new()
+                        };
                         ide.toast(format!("Left out: {} {}{rest}", first.path, first.reason));
                     }
                     ide.open_review(review);

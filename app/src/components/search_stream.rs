@@ -97,7 +97,10 @@ mod tests {
         for size in [1, 7, 40, 500] {
             let mut lines = Lines::default();
             let items: Vec<_> = text.as_bytes().chunks(size).flat_map(|piece| lines.push(piece)).collect();
-            assert!(matches!(&items[..], [SearchItem::Progress { searched: 1 }, SearchItem::Done(done)] if done.notes == ["ä"]), "{items:?}");
+            assert!(
+                matches!(&items[..], [SearchItem::Progress { searched: 1 }, SearchItem::Done(done)] if done.notes == ["ä"]),
+                "{items:?}"
+            );
             assert!(lines.ended && lines.rest.is_empty());
         }
     }

@@ -8,6 +8,8 @@ use wire::{
     files::{Entry, EntryKind},
 };
 
+use super::tree_model::is_below;
+
 /// More looked-at files than this are not remembered; the ones looked at longest ago go first.
 const KEPT: usize = 1000;
 
@@ -39,6 +41,11 @@ impl Seen {
             }
         }
         true
+    }
+
+    /// What the person at this page did themselves to a path, or to what lies below it, is no news.
+    pub fn forget(&mut self, path: &str) {
+        self.files.retain(|known, _| known != path && !is_below(known, path));
     }
 
     /// Whether a file moved on since it was last on screen, or, when it never was, whether somebody else changed it since the first
@@ -75,6 +82,8 @@ mod tests {
         assert!(!seen.look("a", 2, Micros(161)));
         assert!(!seen.is_changed(&changed(2, 150, "Bea"), "Ada"));
         assert!(seen.is_changed(&changed(3, 170, "Ada"), "Ada"), "a run of one's own changes what was looked at, too");
+        seen.forget("a");
+        assert!(!seen.is_changed(&changed(3, 170, "Ada"), "Ada") && seen.is_changed(&changed(3, 170, "Bea"), "Ada"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Who is in a project and what owners do about it: the state behind the share dialog and the project's settings.
 
+use std::sync::Arc;
+
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
     UserId,
@@ -7,10 +9,7 @@ use wire::{
     projects::{Project, ProjectRole, UpdateProject, Visibility},
 };
 
-use crate::{
-    api::{self, ApiError},
-    ui::{Toasts, use_toasts},
-};
+use crate::api::{self, ApiError};
 
 pub const ROLES: [ProjectRole; 4] = [ProjectRole::Viewer, ProjectRole::Reviewer, ProjectRole::Editor, ProjectRole::Owner];
 
@@ -62,6 +61,20 @@ pub enum Ask {
     Transfer(Member),
 }
 
+/// Takes something back. It outlives the row that it was begun from, as a callback would not.
+pub type Undo = Arc<dyn Fn() + Send + Sync>;
+
+fn undo_by(undo: impl Fn() + Send + Sync + 'static) -> Undo {
+    Arc::new(undo)
+}
+
+/// What was done, and what takes it back. It is told inside the panel, since nothing outside of a dialog can be reached.
+#[derive(Clone)]
+pub struct Said {
+    pub text: String,
+    pub undo: Option<Undo>,
+}
+
 #[derive(Clone, Copy)]
 pub struct ShareDesk {
     pub project: RwSignal<Project>,
@@ -76,7 +89,7 @@ pub struct ShareDesk {
     pub busy: RwSignal<bool>,
     /// The caller has left: the page has nothing to show any more.
     pub has_left: RwSignal<bool>,
-    toasts: Toasts,
+    pub said: RwSignal<Option<Said>>,
 }
 
 impl ShareDesk {
@@ -92,7 +105,7 @@ impl ShareDesk {
             ask: RwSignal::new(None),
             busy: RwSignal::new(false),
             has_left: RwSignal::new(false),
-            toasts: use_toasts(),
+            said: RwSignal::new(None),
         }
     }
 
@@ -121,26 +134,29 @@ impl ShareDesk {
         });
     }
 
+    fn begin(self) {
+        self.busy.set(true);
+        self.problem.set(None);
+        self.who_error.set(None);
+        self.said.set(None);
+    }
+
     /// Does one thing, shows its refusal or what is there afterwards. `said` is told with what takes it back.
-    fn act<F>(self, action: F, said: String, undo: Option<Callback<()>>)
+    fn act<F>(self, action: F, said: String, undo: Option<Undo>)
     where
         F: Future<Output = Result<(), ApiError>> + 'static,
     {
         if self.busy.get_untracked() {
             return;
         }
-        self.busy.set(true);
-        self.problem.set(None);
+        self.begin();
         spawn_local(async move {
             let done = action.await;
             if self.busy.try_set(false).is_some() {
                 return;
             }
             match done {
-                Ok(()) => match undo {
-                    Some(undo) => self.toasts.show_with_action(said, "Undo", undo),
-                    None => self.toasts.show(said),
-                },
+                Ok(()) => self.said.set(Some(Said { text: said, undo })),
                 Err(error) => self.problem.set(Some(error.to_string())),
             }
             self.refresh().await;
@@ -169,9 +185,7 @@ impl ShareDesk {
             self.who_error.set(Some("Enter a user name or an e-mail address.".to_owned()));
             return;
         }
-        self.busy.set(true);
-        self.who_error.set(None);
-        self.problem.set(None);
+        self.begin();
         let id = self.project.with_untracked(|project| project.id);
         spawn_local(async move {
             let invited = api::members::invite(id, request).await;
@@ -181,10 +195,11 @@ impl ShareDesk {
             match invited {
                 Ok(invited) => {
                     self.who.set(String::new());
-                    self.toasts.show(match invited {
+                    let text = match invited {
                         Invited::Joined { member } => format!("{} is in the project now", member.user.name),
                         Invited::Pending { invitation } => format!("The invitation waits until {} signs up", invitation.email),
-                    });
+                    };
+                    self.said.set(Some(Said { text, undo: None }));
                     self.refresh().await;
                 }
                 Err(error) => match error.field("who") {
@@ -198,11 +213,11 @@ impl ShareDesk {
     pub fn change(self, member: Member, role: ProjectRole) {
         let back = member.role;
         let said = format!("{} is {} now", member.user.name, role_word(role));
-        let undo = Callback::new(move |()| self.send_role(member.user.id, back, "The role is as it was".to_owned(), None));
+        let undo = undo_by(move || self.send_role(member.user.id, back, "The role is as it was".to_owned(), None));
         self.send_role(member.user.id, role, said, Some(undo));
     }
 
-    fn send_role(self, user: UserId, role: ProjectRole, said: String, undo: Option<Callback<()>>) {
+    fn send_role(self, user: UserId, role: ProjectRole, said: String, undo: Option<Undo>) {
         let id = self.project.with_untracked(|project| project.id);
         self.act(async move { api::members::change(id, user, ChangeMember { role }).await.map(drop) }, said, undo);
     }
@@ -211,14 +226,14 @@ impl ShareDesk {
         let id = self.project.with_untracked(|project| project.id);
         let (user, role, name) = (member.user.id, member.role, member.user.name);
         let back = format!("{name} is in the project again");
-        let undo = Callback::new(move |()| self.send_role(user, role, back.clone(), None));
+        let undo = undo_by(move || self.send_role(user, role, back.clone(), None));
         self.act(async move { api::members::remove(id, user).await }, format!("{name} was taken out of the project"), Some(undo));
     }
 
     pub fn withdraw(self, invitation: Invitation) {
         let id = self.project.with_untracked(|project| project.id);
         let again = Invite { who: invitation.email.clone(), role: invitation.role };
-        let undo = Callback::new(move |()| {
+        let undo = undo_by(move || {
             let again = again.clone();
             self.act(async move { api::members::invite(id, again).await.map(drop) }, "The invitation waits again".to_owned(), None);
         });
@@ -232,7 +247,7 @@ impl ShareDesk {
             let request = UpdateProject { visibility: Some(visibility), ..UpdateProject::default() };
             async move { api::projects::update(id, request).await.map(drop) }
         };
-        let undo = Callback::new(move |()| self.act(send(before), "Who may see the project is as it was".to_owned(), None));
+        let undo = undo_by(move || self.act(send(before), "Who may see the project is as it was".to_owned(), None));
         let said = format!("The project is {} now", visibility_label(visibility).to_lowercase());
         self.act(send(visibility), said, Some(undo));
     }
@@ -247,8 +262,7 @@ impl ShareDesk {
     pub fn leave(self) {
         let id = self.project.with_untracked(|project| project.id);
         self.ask.set(None);
-        self.problem.set(None);
-        self.busy.set(true);
+        self.begin();
         spawn_local(async move {
             let left = api::members::remove(id, self.me).await;
             if self.busy.try_set(false).is_some() {

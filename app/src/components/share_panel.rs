@@ -40,6 +40,29 @@ pub fn SharePanel(desk: ShareDesk) -> impl IntoView {
             <Show when=move || is_owner.get()>
                 <InviteForm desk=desk />
             </Show>
+            <div role="status">
+                {move || {
+                    desk.said
+                        .get()
+                        .map(|said| {
+                            view! {
+                                <p class="share-said">
+                                    <Icon name="circle-check" small=true />
+                                    <span class="grow">{said.text}</span>
+                                    {said
+                                        .undo
+                                        .map(|undo| {
+                                            view! {
+                                                <Button size=ButtonSize::Small disabled=desk.busy on:click=move |_| undo()>
+                                                    "Undo"
+                                                </Button>
+                                            }
+                                        })}
+                                </p>
+                            }
+                        })
+                }}
+            </div>
             <MemberList desk=desk is_owner=is_owner />
             <Show when=move || is_owner.get()>
                 <Invitations desk=desk />
@@ -135,6 +158,9 @@ fn MemberRow(desk: ShareDesk, member: Member, may_change: bool, only_owner: bool
     let stays_owner = only_owner && member.role == ProjectRole::Owner;
     let name = member.user.name.clone();
     let row = StoredValue::new(member.clone());
+    let storage = if is_me { "Counts towards your storage" } else { "Counts towards their storage" };
+    let username = (member.username != name).then(|| member.username.clone());
+    let notes = username.into_iter().chain(member.holds_quota.then(|| storage.to_owned())).collect::<Vec<_>>().join(" · ");
     let role = if may_change && !stays_owner {
         view! {
             <select
@@ -185,8 +211,7 @@ fn MemberRow(desk: ShareDesk, member: Member, may_change: bool, only_owner: bool
                 <b class="medium">{name.clone()}</b>
                 {is_me.then_some(" (you)")}
                 <span class="t3 fs12 share-sub">
-                    {member.username}
-                    {(member.holds_quota && member.role == ProjectRole::Owner).then_some(" · counts towards their storage")}
+                    {notes}
                 </span>
             </span>
             {role}

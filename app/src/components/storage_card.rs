@@ -11,7 +11,7 @@ use wire::{
 
 use crate::{
     api::{self, ApiError},
-    ui::{Banner, Button, ButtonSize, Icon, Progress, format, use_toasts},
+    ui::{Button, ButtonSize, Icon, Progress, format, use_toasts},
 };
 
 /// While a project moves, how often it is asked how far it is.
@@ -98,7 +98,8 @@ pub fn StorageCard(project: Project) -> impl IntoView {
         toasts: use_toasts(),
     };
     let first = StoredValue::new(project.storage_backend);
-    let backend = Memo::new(move |_| desk.shown.with(|shown| shown.as_ref().map_or_else(|| first.get_value(), |shown| shown.backend.clone())));
+    let backend =
+        Memo::new(move |_| desk.shown.with(|shown| shown.as_ref().map_or_else(|| first.get_value(), |shown| shown.backend.clone())));
     let moving = Memo::new(move |_| desk.shown.with(|shown| shown.as_ref().and_then(|shown| shown.move_to.clone())));
     let failed = move || desk.shown.with(|shown| shown.as_ref().and_then(|shown| shown.last_error.clone()));
     Effect::new(move |_| desk.read());
@@ -113,9 +114,9 @@ pub fn StorageCard(project: Project) -> impl IntoView {
                     <Icon name="hard-drive" />
                     <span class="strong">{move || storage_label(&backend.get())}</span>
                 </p>
-                {move || desk.problem.get().map(|text| view! { <Banner title="This could not be done." text=text /> })}
+                {move || desk.problem.get().map(|text| notice("This could not be done.", text))}
                 {move || {
-                    failed().map(|text| view! { <Banner title="The last move did not come to its end." text=text /> })
+                    failed().map(|text| notice("The last move did not come to its end.", text))
                 }}
                 <Show when=move || moving.with(Option::is_some) fallback=move || view! { <Moves desk=desk backend=backend /> }>
                     <Moving desk=desk moving=moving />
@@ -124,6 +125,21 @@ pub fn StorageCard(project: Project) -> impl IntoView {
         </section>
     }
     .into_any()
+}
+
+fn notice(title: &'static str, text: String) -> impl IntoView {
+    view! {
+        <p class="row net-note" role="status">
+            <span class="c-warn mark-icon">
+                <Icon name="triangle-alert" small=true />
+            </span>
+            <span>
+                <b>{title}</b>
+                " "
+                {text}
+            </span>
+        </p>
+    }
 }
 
 /// One button for each other storage there is.
@@ -173,6 +189,10 @@ fn Moving(desk: Desk, moving: Memo<Option<String>>) -> impl IntoView {
             _ => format!("Moving to {to}: waiting to begin"),
         }
     };
+    let setback = move || {
+        let failed = desk.shown.with(|shown| shown.as_ref().and_then(|shown| shown.move_job.as_ref()).and_then(|job| job.error.clone()));
+        failed.map(|reason| format!("{reason} It is tried again by itself."))
+    };
     let percent = move || progress.with(|known| (known.total > 0).then(|| known.done as f64 * 100.0 / known.total as f64));
     view! {
         <Progress label="Move of the project" text=Signal::derive(text) percent=Signal::derive(percent)>
@@ -186,6 +206,7 @@ fn Moving(desk: Desk, moving: Memo<Option<String>>) -> impl IntoView {
                     }
                 })}
         </Progress>
+        {move || setback().map(|text| view! { <p class="hint" role="status">{text}</p> })}
     }
     .into_any()
 }
@@ -210,9 +231,9 @@ fn keep_fresh(desk: Desk, moving: Memo<Option<String>>) {
     });
 }
 
-/// Where a new project's files go: shown only where there is a choice. `bind` stays `None` for the default.
+/// Where a new project's files go: shown only where there is a choice. `bind` stays empty for the default.
 #[component]
-pub fn StorageChoice(bind: RwSignal<Option<String>>) -> impl IntoView {
+pub fn StorageChoice(bind: RwSignal<String>, #[prop(into)] disabled: Signal<bool>) -> impl IntoView {
     let choices = RwSignal::new(None::<StorageChoices>);
     Effect::new(move |_| {
         spawn_local(async move {
@@ -226,7 +247,7 @@ pub fn StorageChoice(bind: RwSignal<Option<String>>) -> impl IntoView {
     move || {
         known().map(|known| {
             let default = StoredValue::new(known.default.clone());
-            let chosen = move || bind.get().unwrap_or_else(|| default.get_value());
+            let chosen = move || Some(bind.get()).filter(|name| !name.is_empty()).unwrap_or_else(|| default.get_value());
             view! {
                 <div class="field">
                     <label for="storage-choice">"Keep the files on"</label>
@@ -234,7 +255,8 @@ pub fn StorageChoice(bind: RwSignal<Option<String>>) -> impl IntoView {
                         id="storage-choice"
                         class="select"
                         prop:value=chosen
-                        on:change:target=move |event| bind.set(Some(event.target().value()))
+                        disabled=move || disabled.get()
+                        on:change:target=move |event| bind.set(event.target().value())
                     >
                         {known
                             .backends

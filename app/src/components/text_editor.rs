@@ -92,7 +92,8 @@ fn show_active(ide: Ide, focused: Signal<bool>, path: Memo<Option<String>>, edit
         let (Some(path), Some(editor)) = (ready.get(), editor.get_untracked()) else { return };
         documents::open_model(ide, &path);
         editor.show(&path);
-        editor.layout();
+        // The host may still be hidden in this very task, and a size that is back within a frame is told to nobody.
+        request_animation_frame(move || editor.layout());
     });
     Effect::new(move |_| {
         let (Some(path), Some(jump), Some(editor)) = (ready.get(), ide.jump.get(), editor.get_untracked()) else { return };

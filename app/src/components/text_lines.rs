@@ -198,7 +198,10 @@ mod tests {
         assert_eq!(hand_back(stored, "one\ntwo\n3\nfour\n\nfive"), "one\r\ntwo\n3\r\nfour\n\r\nfive", "an edited line keeps its own");
         assert_eq!(hand_back(stored, "one\ntwo\nfour\n\nfive"), "one\r\ntwo\nfour\n\r\nfive", "one deleted");
         assert_eq!(hand_back(stored, "one\nnew\ntwo\nthree\nfour\n\nfive"), "one\r\nnew\r\ntwo\nthree\r\nfour\n\r\nfive", "one added");
-        assert_eq!(hand_back(stored, "zero\none\ntwo\nthree\nfour\n\nfive\nsix\n"), "zero\none\r\ntwo\nthree\r\nfour\n\r\nfive\r\nsix\r\n");
+        assert_eq!(
+            hand_back(stored, "zero\none\ntwo\nthree\nfour\n\nfive\nsix\n"),
+            "zero\r\none\r\ntwo\nthree\r\nfour\n\r\nfive\r\nsix\r\n"
+        );
         assert_eq!(hand_back(stored, ""), "");
     }
 
@@ -229,7 +232,9 @@ mod tests {
         };
         for _ in 0..2000 {
             let mut text = |lines: u64| -> String {
-                (0..random(lines)).map(|_| format!("{}{}", ["", "a", "b", "cc"][random(4) as usize], ["\n", "\r\n", "\r"][random(3) as usize])).collect()
+                (0..random(lines))
+                    .map(|_| format!("{}{}", ["", "a", "b", "cc"][random(4) as usize], ["\n", "\r\n", "\r"][random(3) as usize]))
+                    .collect()
             };
             let (stored, other) = (text(8), text(8));
             let flat = unify(&stored, LineEnd::Lf);

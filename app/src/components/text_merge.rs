@@ -10,11 +10,21 @@ use super::text_lines::split_inclusive;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Piece {
     /// Nobody changed it, or both did the same.
-    Same { text: String },
+    Same {
+        text: String,
+    },
     /// Changed on one side only; empty where that side deleted it.
-    Mine { text: String },
-    Theirs { text: String },
-    Conflict { base: String, mine: String, theirs: String },
+    Mine {
+        text: String,
+    },
+    Theirs {
+        text: String,
+    },
+    Conflict {
+        base: String,
+        mine: String,
+        theirs: String,
+    },
 }
 
 impl Piece {

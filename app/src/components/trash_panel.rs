@@ -35,7 +35,7 @@ pub fn TrashPanel(ide: Ide) -> impl IntoView {
     };
     let revision = Memo::new(move |_| ide.tree.with(|tree| tree.revision));
     Effect::new(move |_| {
-        revision.track();
+        revision.get();
         read();
     });
     let found = Memo::new(move |_| {

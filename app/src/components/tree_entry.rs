@@ -29,12 +29,14 @@ pub fn TreeEntry(explorer: Explorer, rows: Memo<Vec<Row>>, row: Row) -> impl Int
     let expanded = move || row.with(|row| row.expanded);
     let selected = move || explorer.selection.with(|selection| path.with_value(|path| selection.contains(path)));
     let is_cut = move || {
-        explorer.clipboard.with(|held| matches!(held, Some((Transfer::Move, paths)) if path.with_value(|path| paths.iter().any(|p| p == path))))
+        explorer
+            .clipboard
+            .with(|held| matches!(held, Some((Transfer::Move, paths)) if path.with_value(|path| paths.iter().any(|p| p == path))))
     };
     let takes_drop = move || {
-        explorer.drop_at.with(|at| {
-            at.as_deref().is_some_and(|at| !at.is_empty() && path.with_value(|path| path == at || is_below(path, at)))
-        })
+        explorer
+            .drop_at
+            .with(|at| at.as_deref().is_some_and(|at| !at.is_empty() && path.with_value(|path| path == at || is_below(path, at))))
     };
     let on_click = move |event: ev::MouseEvent| click(explorer, &row.get_untracked(), &event);
     let on_menu = move |event: ev::MouseEvent| {

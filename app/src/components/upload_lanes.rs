@@ -130,8 +130,7 @@ async fn send_batch(ide: Ide, batch: Vec<u64>) {
 
 fn form_of(items: &[Item]) -> Option<web_sys::FormData> {
     let form = web_sys::FormData::new().ok()?;
-    let manifest: Vec<serde_json::Value> =
-        items.iter().map(|item| serde_json::json!({ "path": item.path, "base": item.base })).collect();
+    let manifest: Vec<serde_json::Value> = items.iter().map(|item| serde_json::json!({ "path": item.path, "base": item.base })).collect();
     form.append_with_str("manifest", &serde_json::to_string(&manifest).ok()?).ok()?;
     for item in items {
         let file = file_of(item.id)?;
@@ -223,7 +222,11 @@ async fn send_large(ide: Ide, id: u64) {
         return update(ide, id, |item| item.state = State::Missing(None));
     };
     update(ide, id, |item| item.state = State::Sending);
-    let (session, mut received) = match open_session(ide, &known).await {
+    let opened = open_session(ide, &known).await;
+    if ide.is_gone() {
+        return;
+    }
+    let (session, mut received) = match opened {
         Ok(open) => open,
         Err(answer) => return refuse(ide, id, &answer),
     };

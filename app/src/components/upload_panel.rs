@@ -67,7 +67,11 @@ pub fn UploadPanel(ide: Ide) -> impl IntoView {
 }
 
 fn sum_text(sum: &Totals) -> String {
-    let files = if sum.files == 1 { "1 file".to_owned() } else { format!("{} of {} files", format::count(sum.saved as i64), format::count(sum.files as i64)) };
+    let files = if sum.files == 1 {
+        "1 file".to_owned()
+    } else {
+        format!("{} of {} files", format::count(sum.saved as i64), format::count(sum.files as i64))
+    };
     format!("{files}, {} of {}", format::bytes(sum.sent as i64), format::bytes(sum.bytes as i64))
 }
 

@@ -189,7 +189,8 @@ pub(super) fn update(ide: Ide, id: u64, change: impl FnOnce(&mut Item)) {
 }
 
 pub(super) fn item(ide: Ide, id: u64) -> Option<Item> {
-    let found = ide.files.uploads.items.try_with_untracked(|items| items.binary_search_by_key(&id, |i| i.id).ok().map(|at| items[at].clone()));
+    let found =
+        ide.files.uploads.items.try_with_untracked(|items| items.binary_search_by_key(&id, |i| i.id).ok().map(|at| items[at].clone()));
     found.flatten()
 }
 
@@ -279,7 +280,12 @@ pub fn retry_failed(ide: Ide) {
 pub fn choose_again(ide: Ide, id: u64, file: web_sys::File) {
     let Some(known) = item(ide, id) else { return };
     if file.size() != known.size {
-        let words = format!("{} has {}, the upload began with {}.", file.name(), format::bytes(file.size() as i64), format::bytes(known.size as i64));
+        let words = format!(
+            "{} has {}, the upload began with {}.",
+            file.name(),
+            format::bytes(file.size() as i64),
+            format::bytes(known.size as i64)
+        );
         return update(ide, id, |item| item.state = State::Missing(Some(words)));
     }
     FILES.with_borrow_mut(|files| files.insert(id, file));

@@ -9,19 +9,42 @@ pub use half::*;
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum EditorEvent {
     /// Sent only when the answer changes.
-    Dirty { uri: String, dirty: bool },
+    Dirty {
+        uri: String,
+        dirty: bool,
+    },
     /// Ctrl/Cmd+S.
-    Save { uri: String },
+    Save {
+        uri: String,
+    },
     /// The keyboard came to the editor with its widgets, or left it; `uri` is empty while it shows nothing.
-    Focus { uri: String },
-    Blur { uri: String },
+    Focus {
+        uri: String,
+    },
+    Blur {
+        uri: String,
+    },
     /// Conflicts of a merge: not decided yet, and all.
-    Merge { open: u32, total: u32 },
+    Merge {
+        open: u32,
+        total: u32,
+    },
     /// 1-based; `selected` counts characters.
-    Cursor { uri: String, line: u32, col: u32, selected: u32 },
+    Cursor {
+        uri: String,
+        line: u32,
+        col: u32,
+        selected: u32,
+    },
     /// An entry added with `add_command`; `text` is the selection.
     #[serde(rename_all = "camelCase")]
-    Command { id: String, uri: String, text: String, start_line: u32, end_line: u32 },
+    Command {
+        id: String,
+        uri: String,
+        text: String,
+        start_line: u32,
+        end_line: u32,
+    },
 }
 
 /// How a text is opened.

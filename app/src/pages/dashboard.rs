@@ -110,7 +110,8 @@ impl Lists {
             Scope::Mine => self.projects.with(|list| list.iter().filter(|project| is_mine(project)).cloned().collect()),
             Scope::SharedWithMe => self.projects.with(|list| list.iter().filter(|project| !is_mine(project)).cloned().collect()),
             Scope::Public => {
-                let own = self.projects.with(|list| list.iter().filter(|p| p.visibility == Visibility::Public).cloned().collect::<Vec<_>>());
+                let own =
+                    self.projects.with(|list| list.iter().filter(|p| p.visibility == Visibility::Public).cloned().collect::<Vec<_>>());
                 own.into_iter().chain(self.public.get()).collect()
             }
         }

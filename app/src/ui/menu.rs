@@ -76,7 +76,6 @@ impl Default for MenuState {
 /// A menu of `MenuItem`s. It is fixed to the window and stays inside it; arrows, Home, End and Esc work.
 #[component]
 pub fn Menu(state: MenuState, #[prop(into)] label: Signal<String>, children: ChildrenFn) -> impl IntoView {
-    provide_context(state);
     let children = StoredValue::new(children);
     view! {
         <Show when=move || state.is_open()>
@@ -90,6 +89,8 @@ pub fn Menu(state: MenuState, #[prop(into)] label: Signal<String>, children: Chi
 
 #[component]
 fn OpenMenu(state: MenuState, label: Signal<String>, children: Children) -> impl IntoView {
+    // Here and not in `Menu`, which shares its owner with other menus of the same part: the last of them would be everyone's.
+    provide_context(state);
     let node = NodeRef::<html::Div>::new();
     let place = RwSignal::new(state.0.get_untracked().unwrap_or_default());
     Effect::new(move |_| {

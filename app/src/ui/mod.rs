@@ -20,7 +20,6 @@ pub mod table;
 pub mod tabs;
 pub mod theme;
 pub mod toast;
-pub mod tree;
 pub mod typeahead;
 
 pub use badge::{Badge, BadgeKind, Count};
@@ -40,4 +39,3 @@ pub use table::{Pager, SortHeader, SortOrder};
 pub use tabs::{TabItem, Tabs};
 pub use theme::{Theme, ThemeChoice, ThemeSwitch, provide_theme, use_dark, use_theme};
 pub use toast::{ToastHost, Toasts, provide_toasts, use_toasts};
-pub use tree::TreeRow;

@@ -17,11 +17,11 @@ pub struct Entry {
     pub kind: EntryKind,
     pub size: i64,
     pub content_type: String,
-    /// SHA-256 in lower-case hex; empty for directories.
+    /// SHA-256 in lower-case hex; empty for directories, and in the tree that pages get.
     pub checksum: String,
     /// Counts up with every change of this path, also across deletion. 0 for implied directories.
     pub version: i64,
-    /// Permission bits, 0o644 or 0o755.
+    /// Permission bits, 0o644 or 0o755; 0o644 for symbolic links, whose bytes are where they lead.
     pub mode: i32,
     pub updated_at: Micros,
     pub updated_by: Option<UserRef>,
@@ -252,7 +252,7 @@ pub struct Upload {
     pub id: UploadId,
     pub path: String,
     pub size: i64,
-    /// Where the next piece begins.
+    /// Where the next piece begins. Where all has come and there is no file yet, an empty piece at the end makes it.
     pub received: i64,
     pub expires_at: Micros,
 }

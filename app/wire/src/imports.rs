@@ -54,7 +54,8 @@ pub fn parse_git_url(text: &str) -> Result<GitAddress, &'static str> {
     if text.len() > URL_MAX || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(FORM);
     }
-    let (scheme, rest) = text.split_once("://").ok_or("Write an address that begins with https://. Addresses for ssh can't be used here.")?;
+    let (scheme, rest) =
+        text.split_once("://").ok_or("Write an address that begins with https://. Addresses for ssh can't be used here.")?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
         "https" => 443,
         "http" => 80,

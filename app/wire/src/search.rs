@@ -31,7 +31,8 @@ pub struct SearchQuery {
     pub exclude: String,
     /// Lines to show before and after each match, up to [`CONTEXT_MAX`].
     pub context: u8,
-    /// Each match then says what its line would become. In a regular expression `$1` and `${name}` stand for its groups.
+    /// Each match then says what its line would become. In a regular expression `$1` and `${name}` stand for its groups, and `$$` for
+    /// a dollar sign.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replacement: Option<String>,
 }

@@ -37,13 +37,25 @@ const REFUSAL_LIMIT: usize = 1024 * 1024;
 /// What may be called without an account; the rest of the table below follows the prefix.
 const PUBLIC_FUNCTIONS: &[&str] = &["/fn/auth/viewer", "/fn/auth/login", "/fn/auth/register", "/fn/auth/logout"];
 
+/// What is about the caller, or begins something new, and so hangs on no project.
+const SIGNED_IN_FUNCTIONS: &[&str] = &[
+    "/fn/projects/list",
+    "/fn/projects/list_public",
+    "/fn/projects/create",
+    "/fn/imports/git",
+    "/fn/storage/choices",
+    "/fn/quotas/mine",
+    "/fn/users/update_me",
+    "/fn/chat/models",
+];
+
 /// Every server function at its own address, in the same table as REST.
 pub fn declare_server_functions(mut routes: Routes) -> Routes {
     for (path, method) in server_fn::axum::server_fn_paths() {
         let access = match path {
             path if PUBLIC_FUNCTIONS.contains(&path) => Access::Public,
             path if path.starts_with("/fn/admin/") || path.starts_with("/fn/settings/") => Access::Admin,
-            "/fn/projects/list" | "/fn/projects/create" | "/fn/users/update_me" | "/fn/chat/models" => Access::SignedIn,
+            path if SIGNED_IN_FUNCTIONS.contains(&path) => Access::SignedIn,
             _ => Access::Member,
         };
         let Ok(filter) = MethodFilter::try_from(method.clone()) else { continue };

@@ -11,8 +11,8 @@ use domain::{
     projects::{self, GitJob, Packed},
     storage,
 };
-use sandbox::{Channel, EgressPolicy, ExitKind, Finished, Kind, Limits, Network, Refused, RunDir, Running, Sandbox, Spec, StopGrace};
 use futures::stream;
+use sandbox::{Channel, EgressPolicy, ExitKind, Finished, Kind, Limits, Network, Refused, RunDir, Running, Sandbox, Spec, StopGrace};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{io::StreamReader, sync::CancellationToken};
 use uuid::Uuid;
@@ -42,9 +42,9 @@ pub async fn clone_repository(
         workspaces.drop_project(project).await.map_err(internal)?;
         workspaces.make_empty(project).map_err(internal)?;
         let _in_use = workspaces.in_use(project);
-        let job = Clone { ctx, sandbox, job, rules, cancel: &cancel };
-        job.clone(&progress).await?;
-        job.fill(progress).await
+        let cloning = Cloning { ctx, sandbox, job, rules, cancel: &cancel };
+        cloning.fetch(&progress).await?;
+        cloning.fill(progress).await
     }
     .await;
     if let Err(error) = workspaces.drop_project(project).await {
@@ -57,7 +57,7 @@ fn internal(error: sandbox::WorkspaceError) -> JobError {
     JobError::from(Error::internal(error))
 }
 
-struct Clone<'a> {
+struct Cloning<'a> {
     ctx: &'a Ctx,
     sandbox: &'a Sandbox,
     job: &'a GitJob,
@@ -65,8 +65,8 @@ struct Clone<'a> {
     cancel: &'a CancellationToken,
 }
 
-impl Clone<'_> {
-    async fn clone(&self, progress: &watch::Sender<(u64, u64)>) -> Result<(), JobError> {
+impl Cloning<'_> {
+    async fn fetch(&self, progress: &watch::Sender<(u64, u64)>) -> Result<(), JobError> {
         let open = &self.ctx.services().settings.egress_open_addresses;
         let open_addresses = open.iter().filter_map(|block| block.parse().ok()).collect();
         let network = Network::Proxy(EgressPolicy { rules: self.rules.clone(), open_addresses });
@@ -209,7 +209,9 @@ fn why_not_cloned(finished: &Finished, said: &str, refused: Option<&str>) -> Str
     let sentence = match (finished.exit.kind, finished.exit.code, refused) {
         (ExitKind::Exited, Some(127), _) => "Git is not installed on this server.".to_owned(),
         (_, _, Some(host)) => {
-            format!("The repository led to the host {host}, which is not open on this server. An administrator can open it under Administration, Runs.")
+            format!(
+                "The repository led to the host {host}, which is not open on this server. An administrator can open it under Administration, Runs."
+            )
         }
         (ExitKind::TimedOut, ..) => format!("The clone took longer than {} minutes.", CLONE_TIME.as_secs() / 60),
         (ExitKind::DiskLimit, ..) => "The repository is larger than a project can be.".to_owned(),
@@ -221,7 +223,8 @@ fn why_not_cloned(finished: &Finished, said: &str, refused: Option<&str>) -> Str
 
 /// The lines by which git says what is wrong.
 fn last_words(said: &str) -> String {
-    let lines: Vec<&str> = said.split(['\r', '\n']).map(str::trim).filter(|line| line.starts_with("fatal:") || line.starts_with("error:")).collect();
+    let lines: Vec<&str> =
+        said.split(['\r', '\n']).map(str::trim).filter(|line| line.starts_with("fatal:") || line.starts_with("error:")).collect();
     let text = if lines.is_empty() { "it did not say why.".to_owned() } else { lines.join(" ") };
     let clean: String = text.chars().filter(|c| !c.is_control()).collect();
     let shown = cut_end(&clean, SAID);

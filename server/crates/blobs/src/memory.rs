@@ -66,9 +66,9 @@ impl Blobs for MemoryBlobs {
 
     async fn list(&self) -> Result<Listing, BlobError> {
         let blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = blobs.iter().map(|(sha256, (bytes, modified))| {
-            Ok(Listed { sha256: sha256.clone(), size: bytes.len() as u64, modified: *modified })
-        });
+        let listed = blobs
+            .iter()
+            .map(|(sha256, (bytes, modified))| Ok(Listed { sha256: sha256.clone(), size: bytes.len() as u64, modified: *modified }));
         Ok(Box::pin(futures::stream::iter(listed.collect::<Vec<_>>())))
     }
 

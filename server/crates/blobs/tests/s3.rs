@@ -120,7 +120,10 @@ async fn what_was_read_is_not_asked_for_again_until_its_room_is_needed() {
 
 fn kept_bytes(folder: &std::path::Path) -> u64 {
     let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.file_name().len() == 2);
-    folders.flat_map(|entry| std::fs::read_dir(entry.path()).unwrap()).map(|file| file.unwrap().metadata().map_or(0, |meta| meta.len())).sum()
+    folders
+        .flat_map(|entry| std::fs::read_dir(entry.path()).unwrap())
+        .map(|file| file.unwrap().metadata().map_or(0, |meta| meta.len()))
+        .sum()
 }
 
 async fn wait_for(mut holds: impl FnMut() -> bool) {

@@ -37,7 +37,10 @@ async fn main() -> Result<(), Failure> {
     let dir = tempfile::tempdir()?;
     let services = services(dir.path()).await?;
     let ctx = person(&services).await?;
-    let project = domain::projects::create(&ctx, CreateProject { name: "Big".to_owned(), description: String::new(), storage_backend: None }).await?.id;
+    let project =
+        domain::projects::create(&ctx, CreateProject { name: "Big".to_owned(), description: String::new(), storage_backend: None })
+            .await?
+            .id;
     fill(&ctx, project, count).await?;
 
     keep(&ctx, project, "first").await?;
@@ -204,7 +207,8 @@ async fn services(dir: &Path) -> Result<Arc<Services>, Failure> {
 async fn person(services: &Arc<Services>) -> Result<Ctx, Failure> {
     let nobody = Ctx::nobody(services, "bench", Client::default());
     let (username, password) = ("ada".to_owned(), "correct horse".to_owned());
-    let register = Register { email: "ada@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
+    let register =
+        Register { email: "ada@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
     auth::register(&nobody, register).await?;
     let tokens = auth::login(&nobody, Login { username, password }).await?;
     Ok(auth::authenticate_bearer(&nobody, &tokens.access_token).await?)

@@ -28,7 +28,8 @@ async fn main() -> Outcome<()> {
     let dir = tempfile::tempdir()?;
     let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| format!("sqlite:{}", dir.path().join("files.db").display()));
     let ctx = sign_up(Db::connect(&url, 4).await?).await?;
-    let project = domain::projects::create(&ctx, CreateProject { name: "Large".into(), description: String::new(), storage_backend: None }).await?.id;
+    let project =
+        domain::projects::create(&ctx, CreateProject { name: "Large".into(), description: String::new(), storage_backend: None }).await?.id;
     fill(&ctx, project, count).await?;
     measure(&ctx, project).await?;
     Ok(())

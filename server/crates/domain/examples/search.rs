@@ -85,7 +85,8 @@ async fn services(data: &Path) -> (Arc<Services>, Arc<dyn Blobs>) {
 async fn owner(services: &Arc<Services>) -> Ctx {
     let nobody = Ctx::nobody(services, "bench", Client::default());
     let (username, password) = ("bench".to_owned(), "correct horse".to_owned());
-    let register = Register { email: "bench@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
+    let register =
+        Register { email: "bench@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
     domain::auth::register(&nobody, register).await.expect("an account");
     let tokens = domain::auth::login(&nobody, Login { username, password }).await.expect("a session");
     domain::auth::authenticate_bearer(&nobody, &tokens.access_token).await.expect("a caller")

@@ -10,11 +10,11 @@ use blobs::Backend;
 pub use blobs::Blobs;
 pub use clean::{clean, schedule as schedule_cleaning};
 pub use relocate::{MoveJob, end_move, of_project, run_move, start_move};
-pub use sweep::{GRACE, Swept, sweep};
 use store::{
     Conn, Tx,
     blobs::{self as table, Sweep},
 };
+pub use sweep::{GRACE, Swept, sweep};
 use wire::{ProjectId, storage::StorageChoices};
 
 use crate::{Ctx, Error, Result};

@@ -34,6 +34,7 @@ use wire::{
 on_both!(
     a_real_package_comes_back_with_its_past,
     a_plain_archive_holds_the_files_alone,
+    links_modes_and_long_paths_come_back,
     a_stopped_export_leaves_nothing,
     archives_with_a_false_past_are_refused_whole,
     a_repository_of_a_closed_host_is_refused_with_its_name,
@@ -43,7 +44,8 @@ on_both!(
 fn package() -> (String, Vec<u8>) {
     let home = std::env::var_os("CARGO_HOME").map(Into::into).unwrap_or_else(|| std::env::home_dir().unwrap().join(".cargo"));
     let caches = std::fs::read_dir(home.join("registry/cache")).expect("cargo keeps the packages it fetched");
-    let mut found: Vec<_> = caches.flatten().flat_map(|cache| std::fs::read_dir(cache.path()).unwrap().flatten()).map(|e| e.path()).collect();
+    let mut found: Vec<_> =
+        caches.flatten().flat_map(|cache| std::fs::read_dir(cache.path()).unwrap().flatten()).map(|e| e.path()).collect();
     found.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("similar-"));
     found.sort();
     let path = found.pop().expect("a dependency of ours is in the cache");
@@ -280,6 +282,35 @@ async fn a_plain_archive_holds_the_files_alone(home: Home) {
     assert!(export::open(&ben, id, None).await.is_err());
     export::delete(&ada, id).await.unwrap();
     assert!(export::get(&ada, id).await.is_err() && export::list(&ada, project).await.unwrap().is_empty());
+}
+
+async fn links_modes_and_long_paths_come_back(home: Home) {
+    let ada = home.person("ada").await;
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, mode, text) in [("a.txt", 0o644, "a"), ("bin/run", 0o755, "run")] {
+        zip.start_file(name, options.unix_permissions(mode)).unwrap();
+        std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+    }
+    zip.add_symlink("bin/up", "../a.txt", options).unwrap();
+    zip.add_symlink("out", "/etc/passwd", options).unwrap();
+    let project = import(&ada, "links.zip", zip.finish().unwrap().into_inner()).await.unwrap();
+    // Deeper than what an archive may hold by itself.
+    let deep = format!("{}deep.txt", "d/".repeat(70));
+    save(&ada, project, &deep, "deep\n").await;
+    save(&ada, project, &format!("long/{}", "n".repeat(250)), "long\n").await;
+    let revision = projects::get(&ada, project).await.unwrap().revision;
+    let whole = tree(&ada, project, revision).await;
+    assert_eq!(whole["out"], (EntryKind::Symlink, 0o644, b"/etc/passwd".to_vec()));
+    let archive = export(&ada, project, true).await;
+    let copy = import(&ada, "copy.zip", archive).await.unwrap();
+    assert_eq!(tree(&ada, copy, revision).await, whole);
+    files::delete(&ada, project, "d", None).await.unwrap();
+    let plain = export(&ada, project, false).await;
+    let copy = import(&ada, "plain.zip", plain).await.unwrap();
+    let mut left = whole;
+    left.remove(&deep);
+    assert_eq!(tree(&ada, copy, 1).await, left);
 }
 
 async fn a_stopped_export_leaves_nothing(home: Home) {

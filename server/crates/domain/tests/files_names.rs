@@ -99,7 +99,7 @@ async fn names_that_differ_only_in_case_or_composition_never_meet(home: Home) {
 async fn a_case_only_rename_works(home: Home) {
     let ctx = home.person("ada").await;
     let project = home.project(&ctx).await.id;
-    for path in ["readme", "src/a", "src/b", &format!("{E_PLUS_ACUTE}")] {
+    for path in ["readme", "src/a", "src/b", E_PLUS_ACUTE] {
         save(&ctx, project, path, Base::New, "x").await.unwrap();
     }
     let here = revision(&ctx, project).await;

@@ -29,23 +29,52 @@ const WORLDS_MAX: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Save { path: usize, content: u8, runs: bool },
+    Save {
+        path: usize,
+        content: u8,
+        runs: bool,
+    },
     /// Based on a version that is not the present one: has to change nothing.
-    SaveStale { path: usize },
-    MakeDirectory { path: usize },
-    Move { from: usize, to: usize },
-    Copy { from: usize, to: usize },
-    Delete { path: usize },
+    SaveStale {
+        path: usize,
+    },
+    MakeDirectory {
+        path: usize,
+    },
+    Move {
+        from: usize,
+        to: usize,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+    },
+    Delete {
+        path: usize,
+    },
     /// What was deleted last.
     Undelete,
     /// An earlier version of a file.
-    RestoreVersion { path: usize, nth: usize },
+    RestoreVersion {
+        path: usize,
+        nth: usize,
+    },
     Checkpoint,
-    Restore { nth: usize, undo: bool },
-    RestoreSome { nth: usize, mask: u16 },
-    Fork { nth: Option<usize> },
+    Restore {
+        nth: usize,
+        undo: bool,
+    },
+    RestoreSome {
+        nth: usize,
+        mask: u16,
+    },
+    Fork {
+        nth: Option<usize>,
+    },
     /// Go on in another project.
-    Turn { to: usize },
+    Turn {
+        to: usize,
+    },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -187,7 +216,8 @@ impl World {
             Step::Delete { path } => {
                 let path = PATHS[path].to_owned();
                 let gone = part(&self.tree, &path);
-                let wanted: Tree = self.tree.iter().filter(|(path, _)| !gone.contains_key(*path)).map(|(p, n)| (p.clone(), n.clone())).collect();
+                let wanted: Tree =
+                    self.tree.iter().filter(|(path, _)| !gone.contains_key(*path)).map(|(p, n)| (p.clone(), n.clone())).collect();
                 let base = self.base(ctx, &path).await;
                 self.change(ctx, FileStep::Delete { path: path.clone(), base }, (!gone.is_empty()).then_some(wanted)).await;
                 if !gone.is_empty() {
@@ -248,7 +278,9 @@ impl World {
             assert!(done.is_err(), "there was nothing to restore");
             return;
         }
-        let RestoreOutcome::Restored { revision, before: kept, .. } = done.unwrap() else { panic!("a restore in nobody's way was refused") };
+        let RestoreOutcome::Restored { revision, before: kept, .. } = done.unwrap() else {
+            panic!("a restore in nobody's way was refused")
+        };
         self.tree = wanted;
         self.trash = None;
         if undo {

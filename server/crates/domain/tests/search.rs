@@ -101,14 +101,14 @@ async fn caps_are_told(home: Home) {
     put(&ctx, project, "other.txt", "x\n").await;
     let (found, done) = find(&ctx, project, query("x")).await;
     assert_eq!((found.len(), done.lines), (1001, 1001));
-    assert_eq!(done.notes, ["Of 1 file only the first 1000 lines are shown."]);
+    assert_eq!(done.notes, ["Of 1 file only the first 1\u{2009}000 lines are shown."]);
 
     for n in 0..11 {
         put(&ctx, project, &format!("m{n}.txt"), &"x\n".repeat(1000)).await;
     }
     let (found, done) = find(&ctx, project, query("x")).await;
     assert_eq!((found.len(), done.lines), (10_000, 10_000));
-    assert!(done.notes[0].starts_with("Only the first 10000 lines are shown."), "{:?}", done.notes);
+    assert!(done.notes[0].starts_with("Only the first 10\u{2009}000 lines are shown."), "{:?}", done.notes);
 }
 
 /// Many more pages than are worked on at once: whoever goes early must not leave work behind.
@@ -198,7 +198,7 @@ async fn what_cannot_be_replaced_is_told(home: Home) {
         put(&ctx, project, &format!("many{n}.txt"), &"x ".repeat(1000)).await;
     }
     let many = search::replace(&ctx, project, request("x")).await;
-    assert!(matches!(many, Err(Error::Invalid(fields)) if fields[0].message.contains("More than 5000 matches")));
+    assert!(matches!(many, Err(Error::Invalid(fields)) if fields[0].message.contains("More than 5\u{2009}000 matches")));
     let without = Replace { search: query("old"), leave_out: vec![] };
     assert!(matches!(search::replace(&ctx, project, without).await, Err(Error::Invalid(fields)) if fields[0].field == "replacement"));
 }

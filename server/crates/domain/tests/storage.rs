@@ -78,15 +78,8 @@ async fn name_for_a_while(ctx: &Ctx, sha256: &str) -> Result<ProjectId, Error> {
     let (id, now): (ProjectId, _) = (uuid::Uuid::now_v7().into(), services.clock.now());
     let owner: UserId = ctx.require_user()?.id;
     let mut tx = services.db.begin().await?;
-    let new = projects::NewProject {
-        id,
-        owner_id: owner,
-        name: "While",
-        description: "",
-        storage_backend: "local",
-        at: now,
-        importing: true,
-    };
+    let new =
+        projects::NewProject { id, owner_id: owner, name: "While", description: "", storage_backend: "local", at: now, importing: true };
     projects::insert(&mut tx, &new).await?;
     storage::keep(ctx, &mut tx, id, &[sha256]).await?;
     let version = rows::NewVersion {

@@ -11,11 +11,10 @@ use wire::UserId;
 
 pub use chat::{
     ChangeFileLine, ChangeSetLine, ConversationLine, HunkLine, MessageLine, TurnLine, change_files, change_sets, conversations, hunks,
-    insert_change_file, insert_change_set, insert_conversation, insert_hunk, insert_message, insert_turn, messages, set_last_message, turns,
+    insert_change_file, insert_change_set, insert_conversation, insert_hunk, insert_message, insert_turn, messages, set_last_message,
+    turns,
 };
-pub use files::{
-    BlobLine, CheckpointLine, Past, VersionLine, blobs, checkpoints, insert_checkpoint, insert_version, set_past, versions,
-};
+pub use files::{BlobLine, CheckpointLine, Past, VersionLine, blobs, checkpoints, insert_checkpoint, insert_version, set_past, versions};
 pub use runs::{OutputLine, ReportLine, RunLine, clear, insert_events, insert_report, insert_run, reports, runs};
 
 /// Who did something, in words that mean the same on another server.

@@ -164,14 +164,17 @@ pub async fn referenced(c: &mut Conn, backend: &str, sha256: &[&str]) -> Result<
 
 /// The blobs that rows of a project name, sorted, after `after`: the next `limit` of them.
 pub async fn named_by(c: &mut Conn, project: ProjectId, after: &str, limit: i64) -> Result<Vec<String>> {
-    let parts = NAMES.iter().map(|(table, column, owner)| format!("SELECT {column} AS sha256 FROM {table} WHERE {owner} = $1 AND {column} > $2"));
+    let parts =
+        NAMES.iter().map(|(table, column, owner)| format!("SELECT {column} AS sha256 FROM {table} WHERE {owner} = $1 AND {column} > $2"));
     let select = format!("SELECT sha256 FROM ({}) n ORDER BY sha256 LIMIT $3", parts.collect::<Vec<_>>().join(" UNION "));
     Ok(on!(c, c => sqlx::query_scalar(AssertSqlSafe(select)).bind(project).bind(after).bind(limit).fetch_all(c).await?))
 }
 
 /// How many blobs the rows of a project name.
 pub async fn count_named_by(c: &mut Conn, project: ProjectId) -> Result<i64> {
-    let parts = NAMES.iter().map(|(table, column, owner)| format!("SELECT {column} AS sha256 FROM {table} WHERE {owner} = $1 AND {column} IS NOT NULL"));
+    let parts = NAMES
+        .iter()
+        .map(|(table, column, owner)| format!("SELECT {column} AS sha256 FROM {table} WHERE {owner} = $1 AND {column} IS NOT NULL"));
     let select = format!("SELECT COUNT(*) FROM ({}) n", parts.collect::<Vec<_>>().join(" UNION "));
     Ok(on!(c, c => sqlx::query_scalar(AssertSqlSafe(select)).bind(project).fetch_one(c).await?))
 }

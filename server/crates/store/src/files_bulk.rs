@@ -44,7 +44,8 @@ pub async fn delete_whole(c: &mut Conn, step: &Step, path: &str, deleted_as: Opt
     Ok(())
 }
 
-/// Both statements of putting a directory elsewhere; `$source` says which rows are put.
+/// Both statements of putting a directory elsewhere; `$source` says which rows are put. The plus keeps SQLite from looking for each path
+/// in the index of what the revision superseded, which is all of them.
 macro_rules! put {
     ($source:literal, $moved_from:literal) => {
         (
@@ -65,7 +66,7 @@ macro_rules! put {
                 $moved_from,
                 ", $12, NULL, CAST($4 AS TEXT) || substr(f.folded, length(CAST($5 AS TEXT)) + 1)
                  FROM file_versions f
-                 LEFT JOIN file_versions t ON t.project_id = f.project_id AND t.superseded = $2 AND t.action = 'deleted'
+                 LEFT JOIN file_versions t ON t.project_id = f.project_id AND +t.superseded = $2 AND t.action = 'deleted'
                       AND t.path = CAST($3 AS TEXT) || substr(f.path, length(CAST($6 AS TEXT)) + 1)
                  WHERE f.project_id = $1 AND ",
                 $source,

@@ -6,8 +6,8 @@
 //!
 //! Functions take a [`Conn`], so that the domain composes them into one transaction. "Not found" is `Ok(None)` here.
 
-pub mod blobs;
 pub mod archive;
+pub mod blobs;
 mod bus;
 mod bus_link;
 mod bus_mail;

@@ -8,6 +8,8 @@ mod blobs;
 mod chat;
 #[path = "contract/checkpoints.rs"]
 mod checkpoints;
+#[path = "contract/exports.rs"]
+mod exports;
 #[path = "contract/files.rs"]
 mod files;
 #[path = "contract/jobs.rs"]
@@ -68,6 +70,9 @@ on_both! {
     chat::conversations_are_listed_by_their_last_change,
     chat::messages_are_numbered_without_gaps,
     chat::turns_run_from_queued_to_finished,
+    exports::a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished,
+    exports::an_archive_that_is_being_imported_is_named,
+    exports::exports_belong_to_who_asked_until_they_expire,
     files::deletions_can_be_gathered,
     files::entries_are_the_current_rows,
     files::listings_are_ordered_by_bytes,

@@ -66,6 +66,8 @@ fn tell(status: StatusCode, upload: Upload) -> Response {
 
 /// 202 while more is to come, then as `PUT`. With a precondition the upload ends on that instead of what it began with.
 async fn append(Caller(ctx): Caller, At(id): At<UploadId>, request: Request) -> Answer<Response> {
+    // Whoever may not know of it hears nothing about headers.
+    domain::files::get_upload(&ctx, id).await.map_err(refuse(&ctx))?;
     let (offset, base) = read_headers(request.headers()).map_err(refuse(&ctx))?;
     let body: blobs::Reader = Box::pin(StreamReader::new(request.into_body().into_data_stream().map_err(io::Error::other)));
     match domain::files::append_upload(&ctx, id, offset, body, base).await.map_err(refuse(&ctx))? {
@@ -86,6 +88,7 @@ async fn save_batch(
     At(id): At<ProjectId>,
     form: Result<Multipart, MultipartRejection>,
 ) -> Answer<Json<Vec<BatchOutcome>>> {
+    domain::files::require_writer(&ctx, id).await.map_err(refuse(&ctx))?;
     let form = form.map_err(|e| refuse(&ctx)(Error::BadRequest(e.body_text())))?;
     let files = receive(&ctx, id, form).await.map_err(refuse(&ctx))?;
     domain::files::save_batch(&ctx, id, files).await.map(Json).map_err(refuse(&ctx))

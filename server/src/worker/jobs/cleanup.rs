@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{Ctx, Error, export, storage};
+use domain::{Ctx, Error, export, quotas, storage};
 use serde_json::Value;
 
 use crate::worker::{
@@ -16,6 +16,9 @@ impl Job for Cleanup {
     async fn run(&self, _work: &Work, task: &Task) -> Result<Outcome, Error> {
         let cleaned = async {
             export::clean_up(&task.ctx).await?;
+            // Before the bytes: what old versions alone had named is found then.
+            let thinned = quotas::thin(&Ctx::system(task.ctx.services())).await?;
+            tracing::info!(thinned, "old versions were removed");
             storage::clean(&task.ctx, task.progress.clone(), task.stop.token.clone()).await
         };
         let cleaned = cleaned.await;

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sandbox::Collision;
-use wire::{
-    files::FileAction,
-    runs::RunChange,
-};
+use wire::{files::FileAction, runs::RunChange};
 
 use crate::workspace::Saved;
 

@@ -8,11 +8,15 @@ use futures::{StreamExt, stream};
 use tokio::sync::oneshot;
 use tokio_util::io::{ReaderStream, StreamReader};
 use wire::{
-    ProjectId, limits,
+    ProjectId,
     files::{Entry, EntryKind},
+    limits,
 };
 
-use super::{format::plain_name, pack::{self, Packer}};
+use super::{
+    format::plain_name,
+    pack::{self, Packer},
+};
 use crate::{Ctx, Error, Result, files, projects, storage};
 
 /// The longest target of a link.

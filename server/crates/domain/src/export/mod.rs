@@ -139,12 +139,7 @@ pub async fn discard(ctx: &Ctx, id: ExportId) -> Result<()> {
 }
 
 /// The job's body. Repeating it is safe: it makes the archive again.
-pub async fn run(
-    ctx: &Ctx,
-    job: &ExportJob,
-    progress: watch::Sender<(u64, u64)>,
-    cancelled: CancellationToken,
-) -> Result<(), JobError> {
+pub async fn run(ctx: &Ctx, job: &ExportJob, progress: watch::Sender<(u64, u64)>, cancelled: CancellationToken) -> Result<(), JobError> {
     let made = tokio::select! {
         made = make(ctx, job, progress) => made,
         () = cancelled.cancelled() => return Err(JobError::Cancelled),

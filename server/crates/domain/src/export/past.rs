@@ -8,13 +8,7 @@ use store::{
     archive as table,
     files::{self, FileRow},
 };
-use wire::{
-    ConversationId, Micros, RunId,
-    event::Stream,
-    files::EntryKind,
-    limits,
-    projects::Project,
-};
+use wire::{ConversationId, Micros, RunId, event::Stream, files::EntryKind, limits, projects::Project};
 
 use super::{
     ExportJob,
@@ -64,7 +58,8 @@ impl Past<'_> {
         let mut held = HashSet::new();
         for row in tree {
             let name = format!("{prefix}{}", row.path);
-            if name.len() > limits::PATH_MAX || name.matches('/').count() >= limits::ARCHIVE_DEPTH_MAX {
+            // Such a path could not be read again from here; its version has it, and its content goes with the old ones.
+            if prefix == FILES && (name.len() > limits::PATH_MAX || name.matches('/').count() >= limits::ARCHIVE_DEPTH_MAX) {
                 continue;
             }
             let checksum = row.checksum.clone().unwrap_or_default();
@@ -246,8 +241,7 @@ impl Past<'_> {
             drop(conn);
             let Some(last) = page.last() else { return Ok(()) };
             after = last.seq;
-            let lines: Vec<_> =
-                page.into_iter().map(|event| table::OutputLine { run_id: run, at: event.at, event: event.kind }).collect();
+            let lines: Vec<_> = page.into_iter().map(|event| table::OutputLine { run_id: run, at: event.at, event: event.kind }).collect();
             rows.all(packer, &lines).await?;
         }
     }

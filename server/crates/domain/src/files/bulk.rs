@@ -29,6 +29,12 @@ pub enum Received {
     Refused(String),
 }
 
+/// Refuses whoever may not change files of a project, before anything travels.
+pub async fn require_writer(ctx: &Ctx, project: ProjectId) -> Result<()> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Editor).await.map(|_| ())
+}
+
 /// Stores the bytes of one file that [`save_batch`] will name.
 pub async fn receive(ctx: &Ctx, project: ProjectId, body: Reader) -> Result<Received> {
     let limit = ctx.services().settings.file_size_limit;

@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn encodings_are_recognised() {
-        let cases: [(&[u8], Option<(&str, TextFormat)>); 12] = [
+        type Case = (&'static [u8], Option<(&'static str, TextFormat)>);
+        let cases: [Case; 12] = [
             (b"", Some(("", format("utf-8", false)))),
             ("naïve ☃\r\n".as_bytes(), Some(("naïve ☃\r\n", format("utf-8", false)))),
             (b"\xef\xbb\xbfa", Some(("a", format("utf-8", true)))),

@@ -11,7 +11,7 @@ mod sync;
 mod uploads;
 mod write;
 
-pub use bulk::{BATCH_MAX, BatchFile, Received, receive, save_batch};
+pub use bulk::{BATCH_MAX, BatchFile, Received, receive, require_writer, save_batch};
 pub use names::NameBook;
 pub use put::{Precondition, Put, create_directory, put, save_text};
 pub(crate) use read::text_of;

@@ -66,15 +66,8 @@ async fn insert_project(ctx: &Ctx, tx: &mut store::Tx, id: ProjectId, name: &str
         return Err(Error::Invalid(vec![field]));
     }
     let storage_backend = storage::choose(ctx, storage_backend)?.as_str();
-    let new = store::projects::NewProject {
-        id,
-        owner_id,
-        name: name.trim(),
-        description: "",
-        storage_backend,
-        at: ctx.now(),
-        importing: true,
-    };
+    let new =
+        store::projects::NewProject { id, owner_id, name: name.trim(), description: "", storage_backend, at: ctx.now(), importing: true };
     Ok(store::projects::insert(tx, &new).await?)
 }
 
@@ -127,7 +120,9 @@ pub async fn fill(
         Err(UnpackError::Blob(error)) => return Err(JobError::from(Error::from(error))),
         Err(UnpackError::Internal(error)) => return Err(JobError::from(Error::internal(error))),
     };
-    match past::find(&*blobs, &contents).await? {
+    // A repository is files, whatever it holds.
+    let header = if packed.origin == Origin::Import { past::find(&*blobs, &contents).await? } else { None };
+    match header {
         Some(header) => past::fill(ctx, project, blobs, header, contents, cancelled).await,
         None => fill_plain(ctx, project, contents.files, packed.origin).await.map_err(JobError::from),
     }

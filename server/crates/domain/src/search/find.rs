@@ -159,7 +159,8 @@ pub(super) fn in_page(finder: &Finder, mut page: Page, stop: &Stop) -> Found {
         }
         found.searched += 1;
         let before = found.matches.len();
-        let mut lines = Lines { finder, path: &file.row.path, out: &mut found.matches, first: before, before: Vec::new(), more: false, stop };
+        let mut lines =
+            Lines { finder, path: &file.row.path, out: &mut found.matches, first: before, before: Vec::new(), more: false, stop };
         let searched = page.search(&mut searcher, finder, &file, stop, &mut lines);
         found.capped += u64::from(lines.more);
         if searched.is_err() && !stop.is_set() && !stop.is_late() {

@@ -183,16 +183,16 @@ struct Tally {
 impl Tally {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let files = |count: u64| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
+        let files = |count: u64| if count == 1 { "1 file".to_owned() } else { format!("{} files", grouped(count)) };
         if self.full {
-            notes.push(format!("Only the first {MATCHES_MAX} lines are shown. Narrow the search to see the others."));
+            notes.push(format!("Only the first {} lines are shown. Narrow the search to see the others.", grouped(MATCHES_MAX as u64)));
         }
         if self.late {
             let seconds = TIME_MAX.as_secs();
             notes.push(format!("Stopped after {seconds} s; the files further down were not searched. Narrow them by a pattern."));
         }
         if self.capped_files > 0 {
-            notes.push(format!("Of {} only the first {} lines are shown.", files(self.capped_files), find::PER_FILE_MAX));
+            notes.push(format!("Of {} only the first {} lines are shown.", files(self.capped_files), grouped(find::PER_FILE_MAX as u64)));
         }
         if self.large > 0 {
             notes.push(format!("{} larger than {} MB not searched.", files(self.large), find::FILE_MAX / 1_000_000));
@@ -202,6 +202,19 @@ impl Tally {
         }
         notes
     }
+}
+
+/// A number as people read it, with a thin space between thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{2009}');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A search as its reader sees it.

@@ -269,19 +269,40 @@ mod tests {
         let text = "export const add = (a) => a;\nconst N = 1;\nclass C { m() {} get x() { return 1 } }\nfunction f() { const inner = () => 1; }\n";
         assert_eq!(
             told("a.mjs", text),
-            ["function add 1-1", "constant N 2-2", "class C 3-3", "  method m 3-3", "  method x 3-3", "function f 4-4", "  function inner 4-4"]
+            [
+                "function add 1-1",
+                "constant N 2-2",
+                "class C 3-3",
+                "  method m 3-3",
+                "  method x 3-3",
+                "function f 4-4",
+                "  function inner 4-4"
+            ]
         );
         let text = "interface I { m(): void }\ntype T = string;\nenum E { A }\nnamespace N { export class C<X> {} }\nabstract class D { abstract go(): void }\n";
         assert_eq!(
             told("a.ts", text),
-            ["interface I 1-1", "  method m 1-1", "type T 2-2", "enum E 3-3", "module N 4-4", "  class C 4-4", "class D 5-5", "  method go 5-5"]
+            [
+                "interface I 1-1",
+                "  method m 1-1",
+                "type T 2-2",
+                "enum E 3-3",
+                "module N 4-4",
+                "  class C 4-4",
+                "class D 5-5",
+                "  method go 5-5"
+            ]
         );
         assert_eq!(told("a.tsx", "const A = () => <b>x</b>;\n"), ["function A 1-1"]);
     }
 
     #[test]
     fn go() {
-        let text = "package p\ntype S struct{}\ntype R interface{ Read() }\ntype N int\nfunc (s *S) M() {}\nfunc F() {}\nconst A, B = 1, 2\n";
-        assert_eq!(told("a.go", text), ["struct S 2-2", "interface R 3-3", "type N 4-4", "method M 5-5", "function F 6-6", "constant A 7-7"]);
+        let text =
+            "package p\ntype S struct{}\ntype R interface{ Read() }\ntype N int\nfunc (s *S) M() {}\nfunc F() {}\nconst A, B = 1, 2\n";
+        assert_eq!(
+            told("a.go", text),
+            ["struct S 2-2", "interface R 3-3", "type N 4-4", "method M 5-5", "function F 6-6", "constant A 7-7"]
+        );
     }
 }

@@ -18,19 +18,31 @@ pub(super) struct Finder {
     include: Option<GlobSet>,
     exclude: Option<GlobSet>,
     context: usize,
-    replacement: Option<Vec<u8>>,
-    is_regex: bool,
+    replacement: Option<Vec<Part>>,
+}
+
+/// A piece of what takes the place of a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(Vec<u8>),
+    /// What a group of the expression has matched; 0 is the whole match.
+    Group(usize),
 }
 
 impl Finder {
     pub fn new(query: &SearchQuery) -> Result<Self> {
+        let matcher = matcher(query)?;
+        let replacement = match &query.replacement {
+            Some(text) if query.regex => Some(template(&matcher, text)?),
+            Some(text) => Some(vec![Part::Text(text.clone().into_bytes())]),
+            None => None,
+        };
         Ok(Self {
-            matcher: matcher(query)?,
+            matcher,
             include: globs("include", &query.include)?,
             exclude: globs("exclude", &query.exclude)?,
             context: query.context.min(CONTEXT_MAX).into(),
-            replacement: query.replacement.clone().map(String::into_bytes),
-            is_regex: query.regex,
+            replacement,
         })
     }
 
@@ -52,24 +64,29 @@ impl Finder {
 
     /// Calls for each match of a line (without its end) with where it is and what takes its place, if something shall.
     pub fn each(&self, line: &[u8], mut take: impl FnMut(grep_matcher::Match, Option<&[u8]>)) {
-        let mut text = Vec::new();
-        let with_groups = self.replacement.as_ref().filter(|_| self.is_regex);
-        let Ok(mut groups) = self.matcher.new_captures() else { return };
         // The expressions of this engine do not fail while they search.
-        let _ = match with_groups {
-            Some(template) => self.matcher.captures_iter(line, &mut groups, |groups: &RegexCaptures| {
-                text.clear();
-                groups.interpolate(|name| self.matcher.capture_index(name), line, template, &mut text);
-                if let Some(whole) = groups.get(0) {
-                    take(whole, Some(&text));
-                }
+        let Some(parts) = &self.replacement else {
+            let _ = self.matcher.find_iter(line, |found| {
+                take(found, None);
                 true
-            }),
-            None => self.matcher.find_iter(line, |found| {
-                take(found, self.replacement.as_deref());
-                true
-            }),
+            });
+            return;
         };
+        let mut text = Vec::new();
+        let Ok(mut groups) = self.matcher.new_captures() else { return };
+        let _ = self.matcher.captures_iter(line, &mut groups, |groups: &RegexCaptures| {
+            text.clear();
+            for part in parts {
+                match part {
+                    Part::Text(plain) => text.extend_from_slice(plain),
+                    Part::Group(at) => text.extend_from_slice(groups.get(*at).map_or(&[][..], |found| &line[found])),
+                }
+            }
+            if let Some(whole) = groups.get(0) {
+                take(whole, Some(&text));
+            }
+            true
+        });
     }
 
     /// The bytes with every match replaced, and how many there were; `None` without a match. Line ends stay as they are.
@@ -116,10 +133,45 @@ fn matcher(query: &SearchQuery) -> Result<RegexMatcher> {
             grep_regex::ErrorKind::Regex(text) if text.contains("size limit") => {
                 "This expression becomes too large. Use smaller numbers of repetition.".to_owned()
             }
-            _ => format!("Not a regular expression: {}.", error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ")),
+            _ => {
+                format!("Not a regular expression: {}.", error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: "))
+            }
         };
         Error::invalid("q", reason)
     })
+}
+
+/// Reads `$1`, `${1}` and `${name}` as groups and `$$` as a dollar sign; any other `$` is one as well.
+fn template(matcher: &RegexMatcher, text: &str) -> Result<Vec<Part>> {
+    let unknown = |name: &str| {
+        let message = format!("The expression has no group {name}. Write $$ where a dollar sign is meant.");
+        Error::invalid("replacement", message)
+    };
+    let mut parts = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        plain.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}')).map(|(name, _)| name);
+        let (name, used) = match braced {
+            Some(name) => (name, name.len() + 2),
+            None => (&after[..digits], digits),
+        };
+        if name.is_empty() && braced.is_none() {
+            plain.push('$');
+            rest = after.strip_prefix('$').unwrap_or(after);
+            continue;
+        }
+        let group = name.parse().ok().or_else(|| matcher.capture_index(name)).filter(|at| *at < matcher.capture_count());
+        parts.push(Part::Text(std::mem::take(&mut plain).into_bytes()));
+        parts.push(Part::Group(group.ok_or_else(|| unknown(name))?));
+        rest = &after[used..];
+    }
+    plain.push_str(rest);
+    parts.push(Part::Text(plain.into_bytes()));
+    Ok(parts)
 }
 
 /// Says where an expression goes wrong.
@@ -223,6 +275,12 @@ mod tests {
         let with = |q: &str, to: &str, regex| SearchQuery { regex, replacement: Some(to.to_owned()), ..query(q) };
         assert_eq!(replaced(with("a", "$1b", false), "A\r\nca\n\na"), ("$1b\r\nc$1b\n\n$1b".to_owned(), 3));
         assert_eq!(replaced(with(r"(?P<k>\w+)=(\w+)", "$2=${k}", true), "x=1 y=2\r\n"), ("1=x 2=y\r\n".to_owned(), 2));
+        assert_eq!(replaced(with("(o)ne", "$1ther $$1 $0$", true), "one"), ("other $1 one$".to_owned(), 1));
+        assert_eq!(
+            refusal(&with("(o)ne", "$2", true)),
+            "replacement: The expression has no group 2. Write $$ where a dollar sign is meant."
+        );
+        assert!(refusal(&with("one", "${x}", true)).contains("no group x"));
         assert_eq!(replaced(with("$", ";", true), "a\r\nb"), ("a;\r\nb;".to_owned(), 2));
         let word = SearchQuery { word: true, case: true, ..with("a", "b", false) };
         assert_eq!(replaced(word.clone(), "a aa A.a\n"), ("b aa A.b\n".to_owned(), 2));

@@ -10,7 +10,12 @@ use wire::{
     search::{LeftOut, REPLACE_MAX, Replace, Replaced, SearchQuery},
 };
 
-use super::{AT_ONCE, Stop, begin, find::{Page, PageFile}, in_pages, on_thread, query::Finder};
+use super::{
+    AT_ONCE, Stop, begin,
+    find::{Page, PageFile},
+    grouped, in_pages, on_thread,
+    query::Finder,
+};
 use crate::{
     Ctx, Error, Result,
     changes::{self, ProposedFile},
@@ -48,7 +53,8 @@ pub async fn replace(ctx: &Ctx, project: ProjectId, request: Replace) -> Result<
     while let Some(work) = worked.try_next().await? {
         matches += work.matches;
         if matches > REPLACE_MAX {
-            let many = format!("More than {REPLACE_MAX} matches are too many for one review. Narrow the search and replace in steps.");
+            let most = grouped(REPLACE_MAX as u64);
+            let many = format!("More than {most} matches are too many for one review. Narrow the search and replace in steps.");
             return Err(Error::invalid("q", many));
         }
         if stop.is_late() {

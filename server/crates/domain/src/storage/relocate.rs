@@ -58,12 +58,12 @@ pub async fn of_project(ctx: &Ctx, project: ProjectId) -> Result<ProjectStorage>
 
 /// Begins to move a project. For its owner. `Conflict` while it moves already.
 pub async fn start_move(ctx: &Ctx, project: ProjectId, request: MoveStorage) -> Result<ProjectStorage> {
+    let mut tx = ctx.services().db.begin().await?;
+    projects::require(ctx, &mut tx, project, ProjectRole::Owner).await?;
     let to: Backend = request.to.parse().map_err(|()| Error::invalid("to", "Choose local or s3."))?;
     if ctx.services().storage.get(to).is_none() {
         return Err(Error::invalid("to", "This storage is not set up on this server. An administrator can set it up."));
     }
-    let mut tx = ctx.services().db.begin().await?;
-    projects::require(ctx, &mut tx, project, ProjectRole::Owner).await?;
     let place = table::lock_place(&mut tx, project).await?.ok_or(Error::NotFound("project"))?;
     if place.moving_to.is_some() {
         return Err(Error::conflict("This project is being moved already. Wait for its end, or cancel it."));
@@ -95,12 +95,7 @@ pub async fn end_move(ctx: &Ctx, job: &MoveJob) -> Result<()> {
 }
 
 /// The job's body. Repeating it is safe: what was copied is found again.
-pub async fn run_move(
-    ctx: &Ctx,
-    job: &MoveJob,
-    progress: watch::Sender<(u64, u64)>,
-    cancelled: CancellationToken,
-) -> Result<(), JobError> {
+pub async fn run_move(ctx: &Ctx, job: &MoveJob, progress: watch::Sender<(u64, u64)>, cancelled: CancellationToken) -> Result<(), JobError> {
     let place = {
         let mut conn = ctx.services().db.read().await.map_err(Error::from)?;
         table::place(&mut conn, job.project_id).await.map_err(Error::from)?.ok_or(Error::NotFound("project"))?
@@ -114,15 +109,8 @@ pub async fn run_move(
     }
     let storage = &ctx.services().storage;
     let (from, to) = (storage.by_name(&place.storage_backend), storage.by_name(&job.to));
-    let mut copier = Copier {
-        ctx,
-        job,
-        from: from.map_err(Error::from)?,
-        to: to.map_err(Error::from)?,
-        copied: HashSet::new(),
-        progress,
-        cancelled,
-    };
+    let mut copier =
+        Copier { ctx, job, from: from.map_err(Error::from)?, to: to.map_err(Error::from)?, copied: HashSet::new(), progress, cancelled };
     loop {
         copier.copy_all().await?;
         if copier.change_over().await? {
@@ -252,7 +240,9 @@ fn explain(ctx: &Ctx, error: BlobError) -> JobError {
         BlobError::NotFound(name) => format!("The content {} is missing in the old storage", &name[..12.min(name.len())]),
         BlobError::Corrupt(name) => format!("The content {} is damaged in the old storage", &name[..12.min(name.len())]),
         // What the old storage failed to give.
-        BlobError::Source(error) if error.kind() == std::io::ErrorKind::InvalidData => "A file's content is damaged in the old storage".to_owned(),
+        BlobError::Source(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            "A file's content is damaged in the old storage".to_owned()
+        }
         BlobError::Source(error) => return JobError::from(Error::from(BlobError::Io(error))),
         other => return JobError::from(Error::from(other)),
     };

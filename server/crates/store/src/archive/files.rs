@@ -40,13 +40,7 @@ pub struct VersionLine {
 }
 
 /// Versions up to a revision, as they stood then, by path and version; those after `after`, at most `limit`.
-pub async fn versions(
-    c: &mut Conn,
-    project: ProjectId,
-    revision: i64,
-    after: Option<(&str, i64)>,
-    limit: i64,
-) -> Result<Vec<VersionLine>> {
+pub async fn versions(c: &mut Conn, project: ProjectId, revision: i64, after: Option<(&str, i64)>, limit: i64) -> Result<Vec<VersionLine>> {
     let (path, version) = after.unwrap_or(("", 0));
     Ok(on!(c, c => {
         sqlx::query_as(

@@ -89,8 +89,8 @@ pub async fn runs(c: &mut Conn, project: ProjectId, after: Option<(Micros, RunId
     let rows: Vec<Row> = on!(c, c => {
         sqlx::query_as(
             "SELECT r.id, r.turn_id, r.kind, r.command, r.cwd, r.env, r.state, r.exit_json, r.tier, r.limits_json, r.usage_json,
-                    r.changes_json, r.network, r.only_json, r.created_at, r.started_at, r.finished_at, u.username,
-                    COALESCE(r.author, u.full_name, u.username) AS author
+                    r.changes_json, r.network, r.only_json, r.created_at, r.started_at, r.finished_at,
+                    CASE WHEN r.author IS NULL THEN u.username END AS username, COALESCE(r.author, u.full_name, u.username) AS author
              FROM runs r JOIN users u ON u.id = r.user_id
              WHERE r.project_id = $1 AND r.kind <> 'terminal' AND r.state NOT IN ('queued', 'running')
                AND (r.created_at > $2 OR (r.created_at = $2 AND r.id > $3))
@@ -175,7 +175,8 @@ pub async fn clear(c: &mut Conn, project: ProjectId) -> Result<()> {
     if unfinished.is_none() {
         return Ok(());
     }
-    let runs: Vec<RunId> = on!(&mut *c, c => sqlx::query_scalar("SELECT id FROM runs WHERE project_id = $1").bind(project).fetch_all(c).await?);
+    let runs: Vec<RunId> =
+        on!(&mut *c, c => sqlx::query_scalar("SELECT id FROM runs WHERE project_id = $1").bind(project).fetch_all(c).await?);
     for run in runs {
         let stream = Stream::Run(run).to_string();
         on!(&mut *c, c => {
@@ -183,7 +184,9 @@ pub async fn clear(c: &mut Conn, project: ProjectId) -> Result<()> {
             sqlx::query("DELETE FROM event_streams WHERE stream = $1").bind(&stream).execute(c).await?;
         });
     }
-    for table in ["DELETE FROM runs", "DELETE FROM change_sets", "DELETE FROM conversations", "DELETE FROM checkpoints", "DELETE FROM file_versions"] {
+    for table in
+        ["DELETE FROM runs", "DELETE FROM change_sets", "DELETE FROM conversations", "DELETE FROM checkpoints", "DELETE FROM file_versions"]
+    {
         let delete = format!("{table} WHERE project_id = $1");
         on!(&mut *c, c => { sqlx::query(sqlx::AssertSqlSafe(delete)).bind(project).execute(c).await?; });
     }

@@ -122,8 +122,7 @@ pub async fn a_sweep_never_removes_what_a_row_names(db: Db) {
     for (n, order) in shuffles("pk", "dbrf").into_iter().enumerate() {
         for is_there in [false, true] {
             let sha256 = sha(n * 2 + usize::from(is_there) + 1);
-            let mut story =
-                Story { db: db.clone(), project, by: ada, sha256: sha256.clone(), is_there, outcome: None, removing: None };
+            let mut story = Story { db: db.clone(), project, by: ada, sha256: sha256.clone(), is_there, outcome: None, removing: None };
             for (clock, step) in order.chars().enumerate() {
                 // Whoever finds the bytes writes none, which is the dangerous case.
                 story.step(step, (n * 10 + clock) as i64).await;
@@ -168,7 +167,7 @@ pub async fn keeping_and_removing_wait_for_each_other(db: Db) {
     let (other, name) = (db.clone(), removed.clone());
     let writer = tokio::spawn(async move { write!(&other, tx => blobs::keep(&mut tx, LOCAL, &[&name])) });
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!writer.is_finished() , "the writer waits for the sweep");
+    assert!(!writer.is_finished(), "the writer waits for the sweep");
     let _committed = commit(sweep).await;
     assert_eq!(writer.await.unwrap(), [(removed.clone(), Sweep::Removing)], "and is refused");
 
@@ -176,9 +175,9 @@ pub async fn keeping_and_removing_wait_for_each_other(db: Db) {
     assert!(write!(&db, tx => blobs::resume_removal(&mut tx, LOCAL, &removed, at(6), at(7))));
     assert!(!write!(&db, tx => blobs::resume_removal(&mut tx, LOCAL, &removed, at(6), at(8))));
     write!(&db, tx => blobs::finish_removal(&mut tx, LOCAL, &removed, at(5), at(9)));
-    assert_eq!(blobs::in_state(&mut read(&db).await, LOCAL, Sweep::Removing, at(9), 10).await.unwrap(), [removed.clone()]);
+    assert_eq!(blobs::in_state(&mut read(&db).await, LOCAL, Sweep::Removing, at(9), 10).await.unwrap(), std::slice::from_ref(&removed));
     write!(&db, tx => blobs::finish_removal(&mut tx, LOCAL, &removed, at(7), at(9)));
-    assert_eq!(blobs::in_state(&mut read(&db).await, LOCAL, Sweep::Removed, at(9), 10).await.unwrap(), [removed.clone()]);
+    assert_eq!(blobs::in_state(&mut read(&db).await, LOCAL, Sweep::Removed, at(9), 10).await.unwrap(), std::slice::from_ref(&removed));
     assert_eq!(write!(&db, tx => blobs::drop_tombstones(&mut tx, at(8))), 0);
     assert_eq!(write!(&db, tx => blobs::drop_tombstones(&mut tx, at(9))), 1);
 }

@@ -81,7 +81,10 @@ pub async fn a_turn_has_one_change_set(db: Db) {
         };
         write!(&db, tx => changes::insert_set(&mut tx, &by_hand));
         let found = changes::set(&mut c, by_hand.id).await.unwrap().unwrap();
-        assert_eq!((found.turn_id, found.origin.0, found.title.as_str(), found.created_by), (None, ChangeOrigin::Replace, title, Some(ada)));
+        assert_eq!(
+            (found.turn_id, found.origin.0, found.title.as_str(), found.created_by),
+            (None, ChangeOrigin::Replace, title, Some(ada))
+        );
     }
     assert!(changes::set(&mut c, id()).await.unwrap().is_none());
     assert!(changes::set_of_turn(&mut c, id()).await.unwrap().is_none());

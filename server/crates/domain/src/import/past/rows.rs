@@ -3,7 +3,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use store::{
     Doc, Tx, Word,
-    archive::{self as table, ChangeFileLine, CheckpointLine, ConversationLine, HunkLine, MessageLine, OutputLine, RunLine, TurnLine, VersionLine},
+    archive::{
+        self as table, ChangeFileLine, CheckpointLine, ConversationLine, HunkLine, MessageLine, OutputLine, RunLine, TurnLine, VersionLine,
+    },
 };
 use uuid::Uuid;
 use wire::{
@@ -49,15 +51,7 @@ struct Progress {
 impl<'a> Rows<'a> {
     pub fn new(filling: &'a Filling<'a>, people: People) -> Self {
         let importer = filling.ctx.user_id().unwrap_or(UserId(Uuid::nil()));
-        Self {
-            filling,
-            people,
-            importer,
-            conversations: HashSet::new(),
-            turns: HashSet::new(),
-            sets: HashSet::new(),
-            runs: HashMap::new(),
-        }
+        Self { filling, people, importer, conversations: HashSet::new(), turns: HashSet::new(), sets: HashSet::new(), runs: HashMap::new() }
     }
 
     fn id<T: From<Uuid>>(&self, old: Uuid) -> T {
@@ -171,7 +165,8 @@ impl<'a> Rows<'a> {
         let mut lines = self.filling.lines::<ChangeFileLine>(Part::ChangeFiles);
         while let Some(batch) = lines.next().await? {
             let mut tx = self.filling.begin().await?;
-            let named: Vec<&str> = batch.iter().flat_map(|line| [&line.old_checksum, &line.new_checksum]).flatten().map(String::as_str).collect();
+            let named: Vec<&str> =
+                batch.iter().flat_map(|line| [&line.old_checksum, &line.new_checksum]).flatten().map(String::as_str).collect();
             self.filling.keep(&mut tx, &named).await?;
             for mut line in batch {
                 line.change_set_id = self.id(line.change_set_id.0);

@@ -175,9 +175,7 @@ impl Keeper {
         self.note_top(path, kind);
         match kind {
             _ if is_git => Ok(Place::Skip),
-            Kind::Unwanted(what) => {
-                Err(refuse(format!("The archive holds {what}, {}, which a project can't have.", quoted(name)), REPACK))
-            }
+            Kind::Unwanted(what) => Err(refuse(format!("The archive holds {what}, {}, which a project can't have.", quoted(name)), REPACK)),
             Kind::Directory => self.place_directory(path),
             Kind::File => self.place_file(path).map(Place::Keep),
             Kind::Link => self.place_file(path).map(Place::Link),
@@ -306,7 +304,10 @@ impl Keeper {
         })?;
         let fits = !target.is_empty() && target.len() as u64 <= LINK_MAX && !target.contains(&0) && std::str::from_utf8(&target).is_ok();
         if !fits {
-            return Err(refuse(format!("The symbolic link {} in the archive leads to no name that a file can have.", quoted(&path)), REPACK));
+            return Err(refuse(
+                format!("The symbolic link {} in the archive leads to no name that a file can have.", quoted(&path)),
+                REPACK,
+            ));
         }
         let size = target.len() as u64;
         let blobs = self.blobs.clone();

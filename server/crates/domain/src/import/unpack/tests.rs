@@ -170,12 +170,9 @@ async fn paths_that_lead_out_are_refused() {
 
 #[tokio::test]
 async fn hard_links_and_devices_are_refused_by_name() {
-    for (kind, what) in [
-        (EntryType::Link, "a hard link"),
-        (EntryType::Char, "a device"),
-        (EntryType::Block, "a device"),
-        (EntryType::Fifo, "a named pipe"),
-    ] {
+    for (kind, what) in
+        [(EntryType::Link, "a hard link"), (EntryType::Char, "a device"), (EntryType::Block, "a device"), (EntryType::Fifo, "a named pipe")]
+    {
         let sentence = refusal(Tar::new().file("a", b"a").entry("odd", kind, 0o777, b"").gz()).await;
         names(&sentence, what);
         names(&sentence, "\"odd\"");
