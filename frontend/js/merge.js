@@ -14,6 +14,8 @@ export function createMergeView(el, pieces, path, options, emit) {
   let gone = false;
   const view = editor.create(el, { ...options, model, glyphMargin: false, folding: false });
   view.createDecorationsCollection(marks.map(({ from, to, side }) => wholeLines(from, to, { linesDecorationsClassName: `mg-bar mg-bar--${side}` })));
+  // The rows between the lines hold buttons here, so they are no decoration.
+  for (const layer of view.getDomNode().querySelectorAll('.view-zones')) layer.removeAttribute('aria-hidden');
   for (const conflict of conflicts) show(conflict);
   // What is typed can move the border between the two sides.
   model.onDidChangeContent(() => queueMicrotask(() => !gone && view.changeViewZones((zones) => conflicts.filter((c) => c.open).forEach((c) => place(c, zones)))));

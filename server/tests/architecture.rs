@@ -80,8 +80,9 @@ fn sources(folders: &[&str]) -> Vec<(String, String)> {
             files.push(path);
         }
     }
-    // What only tests compile may do more.
-    files.retain(|path| !path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")));
+    // What only tests and measurements compile may do more.
+    let is_example = |path: &Path| path.components().any(|part| part.as_os_str() == "examples");
+    files.retain(|path| !is_example(path) && !path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")));
     let relative = |path: &Path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
     let lines = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();

@@ -283,7 +283,9 @@ impl MergeState {
         match (self.open, self.total) {
             (u32::MAX, _) => String::new(),
             (0, 0) => format!("{merged}Nothing is in conflict; look it over and save it."),
-            (0, total) => format!("{merged}{total} of {total} conflicts are decided."),
+            (0, 1) => format!("{merged}The conflict is decided."),
+            (1, 1) => format!("{merged}1 conflict to decide."),
+            (0, total) => format!("{merged}All {total} conflicts are decided."),
             (open, total) => format!("{merged}{open} of {total} conflicts to decide."),
         }
     }

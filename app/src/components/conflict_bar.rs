@@ -194,7 +194,7 @@ fn DraftRibbon(ide: Ide, path: String, based_on: Option<i64>, at: i64) -> impl I
             <Icon name="history" />
             <span class="grow">
                 <b>"This browser kept unsaved text of this file"</b>
-                {(at > 0).then(|| view! { <b>", " <RelativeTime at=Micros(at * 1000) /></b> })}
+                {(at > 0).then(|| view! { <b>", " <RelativeTime at=Micros(at * 1000) class="nowrap" /></b> })}
                 <b>"."</b>
                 " "
                 <span class="t2">{hint}</span>

@@ -149,13 +149,6 @@ impl Ctx {
 
     /// Commits, then tells everyone who waits: readers of the events, and workers when a job was queued.
     pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
-        let committed = tx.commit().await?;
-        if !committed.events.is_empty() {
-            self.services.bus.publish(committed.events).await;
-        }
-        if committed.wakes_workers {
-            self.services.signals.wake();
-        }
-        Ok(())
+        self.services.commit(tx).await
     }
 }

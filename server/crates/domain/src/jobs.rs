@@ -247,15 +247,6 @@ async fn announce(services: &Services, tx: &mut Tx, id: JobId, state: JobState, 
     Ok(())
 }
 
-async fn commit(services: &Services, tx: Tx) -> Result<()> {
-    let committed = tx.commit().await?;
-    services.bus.publish(committed.events).await;
-    if committed.wakes_workers {
-        services.signals.wake();
-    }
-    Ok(())
-}
-
 /// Takes the next job that is due in a lane, as far as the administrator's limits allow: the user with the fewest running jobs first,
 /// then whoever has waited longest for a turn.
 pub async fn claim(services: &Services, worker: &str, lane: &str, lease: Duration) -> Result<Option<Claimed>> {
@@ -279,12 +270,12 @@ pub async fn claim(services: &Services, worker: &str, lane: &str, lease: Duratio
     };
     let Some(kind) = JobKind::parse(&row.kind) else {
         table::finish(&mut tx, row.id, row.fence, JobState::Dead, Some("This server does not know this kind of job."), now).await?;
-        commit(services, tx).await?;
+        services.commit(tx).await?;
         return Ok(None);
     };
     let progress = Progress { done: row.progress_done, total: row.progress_total };
     announce(services, &mut tx, row.id, JobState::Running, progress, None).await?;
-    commit(services, tx).await?;
+    services.commit(tx).await?;
     Ok(Some(Claimed {
         id: row.id,
         kind,
@@ -320,7 +311,7 @@ pub async fn heartbeat(services: &Services, job: &Claimed, lease: Duration, prog
     if let (Some(progress), Beat::Alive { .. }) = (progress, beat) {
         announce(services, &mut tx, job.id, JobState::Running, progress, None).await?;
     }
-    commit(services, tx).await?;
+    services.commit(tx).await?;
     Ok(beat)
 }
 
@@ -329,7 +320,7 @@ async fn end(services: &Services, id: JobId, fence: i64, state: JobState, error:
     let ours = table::finish(&mut tx, id, fence, state, error, services.clock.now()).await?;
     if ours {
         announce(services, &mut tx, id, state, Progress::default(), error).await?;
-        commit(services, tx).await?;
+        services.commit(tx).await?;
     }
     // A slot of this user is free: another of theirs may be waiting for it.
     services.signals.wake();
@@ -365,7 +356,7 @@ pub async fn fail(services: &Services, job: &Claimed, error: &str, retry: bool) 
     let ours = table::retry(&mut tx, job.id, job.fence, error, services.clock.now().plus_seconds(back_off_s(job.attempt))).await?;
     if ours {
         announce(services, &mut tx, job.id, JobState::Queued, Progress::default(), Some(error)).await?;
-        commit(services, tx).await?;
+        services.commit(tx).await?;
     }
     Ok(if ours { Failed::WillRetry } else { Failed::NotOurs })
 }
@@ -425,7 +416,7 @@ pub async fn reap(services: &Services, worker: &str, lease: Duration, gone: Gone
             lost.push(Lost { id: row.id, kind: JobKind::parse(&row.kind), payload: read_payload(&row), fence: row.fence, state });
         }
     }
-    commit(services, tx).await?;
+    services.commit(tx).await?;
     Ok(lost)
 }
 

@@ -143,18 +143,18 @@ async fn settle(services: &Arc<Services>, who: Who) {
 
 /// Changes rows of a project, and tells its readers if other people are in it by that.
 async fn change(services: &Arc<Services>, project: ProjectId, body: impl AsyncFnOnce(&mut Tx, Micros) -> store::Result<()>) -> Result<()> {
-    let system = Ctx::system(services);
+    let now = services.clock.now();
     let mut tx = services.db.begin().await?;
     if !store::quotas::lock_project(&mut tx, project).await? {
         return Ok(());
     }
     let before = table::people(&mut tx, project, Micros(0)).await?;
-    body(&mut tx, system.now()).await?;
+    body(&mut tx, now).await?;
     let people = table::people(&mut tx, project, Micros(0)).await?;
     if people.len() != before.len() || people.iter().any(|person| !before.contains(person)) {
-        store::events::append(&mut tx, Stream::Project(project), system.now(), vec![EventKind::PresenceChanged { people }]).await?;
+        store::events::append(&mut tx, Stream::Project(project), now, vec![EventKind::PresenceChanged { people }]).await?;
     }
-    system.commit(tx).await
+    services.commit(tx).await
 }
 
 /// Keeps this process's rows alive while it serves anybody, and takes away those of processes that are gone.
@@ -177,7 +177,7 @@ async fn beat_once(services: &Arc<Services>) -> Result<()> {
     let mut tx = services.db.begin().await?;
     table::beat(&mut tx, services.presence.process, now).await?;
     let stale = table::stale(&mut tx, gone_before).await?;
-    Ctx::system(services).commit(tx).await?;
+    services.commit(tx).await?;
     for project in stale {
         change(services, project, async |tx, _| table::remove_stale(tx, project, gone_before).await).await?;
     }

@@ -2,11 +2,11 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use blobs::Storage;
-use store::{Db, LiveBus};
+use store::{Db, LiveBus, Tx};
 use uuid::Uuid;
 use wire::{Micros, admin::Check, chat::Models};
 
-use crate::{jobs::JobSignals, presence::Presence, previews::PreviewSettings};
+use crate::{Result, jobs::JobSignals, presence::Presence, previews::PreviewSettings};
 
 /// What the time is. Replaced in tests.
 pub trait Clock: Send + Sync + 'static {
@@ -100,4 +100,18 @@ pub struct Services {
     pub signals: JobSignals,
     /// Whom this process serves live events of which projects.
     pub presence: Presence,
+}
+
+impl Services {
+    /// Commits, then tells everyone who waits: readers of the events, and workers when a job was queued.
+    pub(crate) async fn commit(&self, tx: Tx) -> Result<()> {
+        let committed = tx.commit().await?;
+        if !committed.events.is_empty() {
+            self.bus.publish(committed.events).await;
+        }
+        if committed.wakes_workers {
+            self.signals.wake();
+        }
+        Ok(())
+    }
 }
