@@ -285,4 +285,48 @@ export default async function (journey) {
     await stored('lines.txt', wanted);
     await editorShows(page, 'first line by them');
   });
+
+  await journey.step('a merge that comes too late is kept and merged once more', async () => {
+    const before = (await bytesOf('lines.txt')).toString();
+    await typeOnTop(page, 'on top by me\n');
+    await isUnsaved(page, 'lines.txt');
+    await rest.write(project, 'lines.txt', `${before}below by them\n`);
+    const bar = page.getByRole('alert').filter({ hasText: 'saved this file' });
+    await bar.getByRole('button', { name: 'Merge' }).click();
+    await bar.getByText('Nothing is in conflict').waitFor();
+    // Another file comes on top and goes; the merge waits.
+    await tab(page, 'tool').click();
+    await editorShows(page, 'print');
+    await tab(page, 'lines.txt').click();
+    await bar.getByText('Nothing is in conflict').waitFor();
+    await rest.write(project, 'lines.txt', `${before}below by them\nand once more\n`);
+    await bar.getByRole('button', { name: 'Save the merge' }).click();
+    await bar.getByRole('button', { name: 'Merge', exact: true }).waitFor();
+    await editorShows(page, 'on top by me');
+    await bar.getByRole('button', { name: 'Merge', exact: true }).click();
+    await bar.getByText('Nothing is in conflict').waitFor();
+    await bar.getByRole('button', { name: 'Save the merge' }).click();
+    await isSaved(page, 'lines.txt');
+    await stored('lines.txt', `on top by me\n${before}below by them\nand once more\n`);
+  });
+
+  await journey.step('who may only look is told so, and becomes an editor while looking', async () => {
+    const ben = await Rest.signUp(base, 'ben');
+    await rest.expect(201, 'POST', `/api/projects/${project}/members`, { json: { who: 'ben', role: 'viewer' } });
+    const his = await journey.page({ base, allow });
+    await signIn(his, 'ben');
+    await openProject(his, project);
+    await openFile(his, 'other.txt');
+    const note = his.locator('footer.status').getByText('Read-only');
+    assert.match(await note.getAttribute('title'), /you are a viewer of this project/);
+    await editor(his).locator('.view-lines').click();
+    await his.keyboard.press('x');
+    await his.getByText('Read-only: you are a viewer of this project.').waitFor();
+    await journey.shot(his, 'editor-viewer');
+    await rest.expect(200, 'PUT', `/api/projects/${project}/members/${ben.user.id}`, { json: { role: 'editor' } });
+    await note.waitFor({ state: 'detached' });
+    await typeOnTop(his, 'by ben\n');
+    await his.keyboard.press('Control+s');
+    await until(async () => (await bytesOf('other.txt')).toString().startsWith('by ben\n'), 'his text to be stored');
+  });
 }

@@ -5,6 +5,9 @@ import { edit, languageFor, plainBrackets, unifyEol } from './models.js';
 
 const HEAD_PX = 30;
 const LABEL_PX = 20;
+/** Below this the choices stand in a row of their own. */
+const NARROW_PX = 480;
+const NARROW_HEAD_PX = 68;
 let nextMerge = 1;
 
 export function createMergeView(el, pieces, path, options, emit) {
@@ -12,6 +15,7 @@ export function createMergeView(el, pieces, path, options, emit) {
   const uri = Uri.from({ scheme: 'merge', authority: `m${nextMerge++}`, path: `/${path}` });
   const model = plainBrackets(editor.createModel(text, languageFor(path, text.slice(0, 200).split('\n', 1)[0]), uri));
   let gone = false;
+  const narrow = el.clientWidth < NARROW_PX;
   const view = editor.create(el, { ...options, model, glyphMargin: false, folding: false });
   view.createDecorationsCollection(marks.map(({ from, to, side }) => wholeLines(from, to, { linesDecorationsClassName: `mg-bar mg-bar--${side}` })));
   // The rows between the lines hold buttons here, so they are no decoration.
@@ -48,7 +52,7 @@ export function createMergeView(el, pieces, path, options, emit) {
     conflict.at = at;
     for (const id of conflict.zones ?? []) zones.removeZone(id);
     const baseLines = conflict.base === '' ? 0 : conflict.base.replace(/(\r\n|\r|\n)$/, '').split(/\r\n|\r|\n/).length;
-    const height = HEAD_PX + Math.min(baseLines, 6) * 18 + LABEL_PX;
+    const height = (narrow ? NARROW_HEAD_PX : HEAD_PX) + Math.min(baseLines, 6) * 18 + LABEL_PX;
     conflict.zones = [
       zones.addZone({ afterLineNumber: whole.startLineNumber - 1, ordinal: 1, heightInPx: height, domNode: conflict.head, showInHiddenAreas: true }),
       zones.addZone({ afterLineNumber: middle, ordinal: 2, heightInPx: LABEL_PX, domNode: conflict.label, showInHiddenAreas: true }),
@@ -56,7 +60,7 @@ export function createMergeView(el, pieces, path, options, emit) {
   }
 
   function headOf(conflict) {
-    const head = element('div', 'mg-head');
+    const head = element('div', narrow ? 'mg-head mg-head--narrow' : 'mg-head');
     const row = element('div', 'mg-row');
     row.setAttribute('role', 'group');
     row.setAttribute('aria-label', `Conflict ${conflict.number} of ${conflicts.length}`);

@@ -76,7 +76,7 @@ async fn open_connections_end_within_five_seconds_of_a_removal() {
     assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
     ben.follow(&format!("/api/live/project:{id}")).await.err().unwrap().expect(404);
     let gone = async {
-        while ada.get(&format!("/api/projects/{id}/presence")).await.json::<Page<UserRef>>().items.len() != 0 {
+        while !ada.get(&format!("/api/projects/{id}/presence")).await.json::<Page<UserRef>>().items.is_empty() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };

@@ -7,7 +7,7 @@ use wire::files::{FileAction, FileVersion};
 
 use crate::{
     api,
-    components::{conflicts, documents, ide::Ide, text_lines::hand_back, text_merge},
+    components::{conflicts, documents, editor_groups::Groups, ide::Ide, text_lines::hand_back, text_merge},
     editor::monaco::{self, DiffOptions, EditorEvent},
     ui::{Button, ButtonSize, Icon, IconButton, PanelError, Skeleton, use_dark},
 };
@@ -31,6 +31,8 @@ pub enum BesideKind {
 pub struct Beside {
     pub path: String,
     pub kind: BesideKind,
+    /// The group it stands in, which stays the same when the keyboard goes to the other one.
+    pub group: usize,
 }
 
 impl Beside {
@@ -42,7 +44,8 @@ impl Beside {
 /// Opens a file beside what it is compared with; the right side stays editable.
 pub fn compare(ide: Ide, path: &str, against: Against) {
     ide.open_file(path, None);
-    ide.beside.set(Some(Beside { path: path.to_owned(), kind: BesideKind::Compare(against) }));
+    let group = ide.groups.with_untracked(Groups::focused);
+    ide.beside.set(Some(Beside { path: path.to_owned(), kind: BesideKind::Compare(against), group }));
 }
 
 /// Compares with the version before the one that is open, from where any other can be chosen.
@@ -157,7 +160,11 @@ fn VersionPicker(ide: Ide, path: StoredValue<String>, against: Against) -> impl 
             "theirs" => Against::Theirs,
             number => Against::Version(number.parse().unwrap_or(0)),
         };
-        ide.beside.set(Some(Beside { path: path.get_value(), kind: BesideKind::Compare(chosen) }));
+        ide.beside.update(|beside| {
+            if let Some(beside) = beside {
+                beside.kind = BesideKind::Compare(chosen);
+            }
+        });
     };
     let value = match against {
         Against::Saved => "saved".to_owned(),
@@ -207,9 +214,10 @@ fn name_of(version: &FileVersion) -> String {
     format!("version {}{by}", version.version)
 }
 
-/// The merge of a conflict: what fits together is put together already, each conflict is decided in place.
+/// The merge of a conflict: what fits together is put together already, each conflict is decided in place. It stays as it is while another
+/// file is on top.
 #[component]
-pub fn MergeView(ide: Ide, path: String, state: RwSignal<Option<MergeState>>) -> impl IntoView {
+pub fn MergeView(ide: Ide, path: String, state: RwSignal<Option<MergeState>>, on_top: Memo<bool>) -> impl IntoView {
     let node = NodeRef::<html::Div>::new();
     Effect::new(move |_| {
         let Some(host) = node.get() else { return };
@@ -243,7 +251,7 @@ pub fn MergeView(ide: Ide, path: String, state: RwSignal<Option<MergeState>>) ->
             made.view.dispose();
         }
     });
-    view! { <div class="ed-host" node_ref=node></div> }
+    view! { <div class="ed-host" node_ref=node hidden=move || !on_top.get()></div> }
 }
 
 /// A merge in work.

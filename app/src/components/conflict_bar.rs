@@ -54,9 +54,18 @@ fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
     review.filter(|_| hunks > 0).map(|review| Ribbon::Proposal { hunks, review })
 }
 
-/// The ribbon of the file on top of a group. `merge` is what its merge view works on.
+/// What the ribbon of a group knows of the merge that stands in that group.
+#[derive(Clone, Copy)]
+pub struct MergeHere {
+    pub group: usize,
+    /// The file on top is being merged in this group.
+    pub on_top: Memo<bool>,
+    pub state: RwSignal<Option<MergeState>>,
+}
+
+/// The ribbon of the file on top of a group.
 #[component]
-pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: RwSignal<Option<MergeState>>) -> impl IntoView {
+pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: MergeHere) -> impl IntoView {
     let shown = Memo::new(move |_| {
         let active = path.get()?;
         ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == active).and_then(|tab| Some((active.clone(), ribbon_of(ide, tab)?))))
@@ -73,14 +82,7 @@ pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: RwSignal<Option<
 }
 
 #[component]
-fn ConflictRibbon(
-    ide: Ide,
-    path: String,
-    by: String,
-    deleted: bool,
-    comparable: bool,
-    merge: RwSignal<Option<MergeState>>,
-) -> impl IntoView {
+fn ConflictRibbon(ide: Ide, path: String, by: String, deleted: bool, comparable: bool, merge: MergeHere) -> impl IntoView {
     let path = StoredValue::new(path);
     let sure = match (by.as_str(), deleted) {
         ("You", true) => "You deleted this file in another window.".to_owned(),
@@ -88,9 +90,7 @@ fn ConflictRibbon(
         (by, true) => format!("{by} deleted this file."),
         (by, false) => format!("{by} saved this file first."),
     };
-    let beside = move |kind: BesideKind| ide.beside.set(Some(Beside { path: path.get_value(), kind }));
-    let is_merging =
-        Memo::new(move |_| ide.beside.with(|beside| beside.as_ref().is_some_and(|b| b.is_merge() && path.with_value(|p| b.path == *p))));
+    let beside = move |kind: BesideKind| ide.beside.set(Some(Beside { path: path.get_value(), kind, group: merge.group }));
     let busy = Signal::derive(move || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.saving && path.with_value(|path| tab.path == *path))));
     let take = move |_| {
         ide.beside.set(None);
@@ -100,8 +100,8 @@ fn ConflictRibbon(
         ide.beside.set(None);
         conflicts::keep_mine(ide, &path.get_value());
     };
-    let hint = move || match merge.get() {
-        Some(merge) if is_merging.get() => merge.sentence(),
+    let hint = move || match merge.state.get() {
+        Some(state) if merge.on_top.get() => state.sentence(),
         _ => "Your text is kept, unsaved.".to_owned(),
     };
     view! {
@@ -113,8 +113,8 @@ fn ConflictRibbon(
                 <span class="t2">{hint}</span>
             </span>
             {move || {
-                if is_merging.get() {
-                    view! { <MergeButtons ide=ide path=path merge=merge busy=busy /> }.into_any()
+                if merge.on_top.get() {
+                    view! { <MergeButtons ide=ide path=path merge=merge.state busy=busy /> }.into_any()
                 } else {
                     view! {
                         <Button size=ButtonSize::Small disabled=busy on:click=take>

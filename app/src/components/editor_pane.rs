@@ -6,8 +6,8 @@ use wire::{Problem, files::Entry};
 use crate::{
     components::{
         autosave,
-        compare::{BesideKind, CompareView, MergeState, MergeView},
-        conflict_bar::ConflictBar,
+        compare::{Beside, BesideKind, CompareView, MergeState, MergeView},
+        conflict_bar::{ConflictBar, MergeHere},
         documents, drafts,
         editor_crumbs::Crumbs,
         editor_groups::Groups,
@@ -124,32 +124,34 @@ fn GroupPane(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option<
             Some(TabBody::Failed(problem)) => Shown::Failed(problem.clone()),
         })
     });
-    // A file on top of both groups is compared in the one that has the keyboard. A merge ends with its conflict.
+    let text_on_top = move |wanted: &str| shown.get() == Shown::Text && path.with(|path| path.as_deref() == Some(wanted));
     let beside = Memo::new(move |_| {
-        let beside = ide.beside.get()?;
-        let here = path.with(|path| path.as_deref() == Some(beside.path.as_str())) && shown.get() == Shown::Text;
-        let in_both = !narrow.get() && ide.groups.with(|groups| groups.focused() != at && groups.active() == Some(beside.path.as_str()));
-        let open = !beside.is_merge() || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.path == beside.path && tab.conflict.is_some()));
-        (here && !in_both && open).then_some(beside)
+        let alone = narrow.get() || !ide.groups.with(Groups::is_split);
+        ide.beside.get().filter(|beside| alone || beside.group == at)
     });
+    let compared = Memo::new(move |_| match beside.get() {
+        Some(Beside { path, kind: BesideKind::Compare(against), .. }) => text_on_top(&path).then_some((path, against)),
+        _ => None,
+    });
+    // A merge ends with its conflict, not with a look at another file.
+    let merging = Memo::new(move |_| {
+        let path = beside.get().filter(Beside::is_merge)?.path;
+        let undecided = ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.path == path && tab.conflict.is_some()));
+        undecided.then_some(path)
+    });
+    let merge_on_top = Memo::new(move |_| merging.get().is_some_and(|path| text_on_top(&path)));
     let merge = RwSignal::new(None::<MergeState>);
     let focused = Signal::derive(move || ide.groups.with(|groups| narrow.get() || groups.focused() == at));
-    let visible = Signal::derive(move || shown.get() == Shown::Text && beside.with(Option::is_none));
+    let visible = Signal::derive(move || shown.get() == Shown::Text && compared.with(Option::is_none) && !merge_on_top.get());
     view! {
         <div class="ed-group" data-focused=move || focused.get().then_some("true") data-group=at.to_string()>
             <Show when=move || ide.tabs.with(|tabs| !tabs.is_empty())>
                 <TabBar ide=ide at=at narrow=narrow drag=drag />
                 <Crumbs path=path />
             </Show>
-            <ConflictBar ide=ide path=path merge=merge />
-            {move || {
-                beside
-                    .get()
-                    .map(|beside| match beside.kind {
-                        BesideKind::Merge => view! { <MergeView ide=ide path=beside.path state=merge /> }.into_any(),
-                        BesideKind::Compare(against) => view! { <CompareView ide=ide path=beside.path against=against /> }.into_any(),
-                    })
-            }}
+            <ConflictBar ide=ide path=path merge=MergeHere { group: at, on_top: merge_on_top, state: merge } />
+            {move || merging.get().map(|path| view! { <MergeView ide=ide path=path state=merge on_top=merge_on_top /> })}
+            {move || compared.get().map(|(path, against)| view! { <CompareView ide=ide path=path against=against /> })}
             <TextEditor ide=ide at=at focused=focused path=path visible=visible />
             {move || match shown.get() {
                 Shown::Text => ().into_any(),

@@ -217,7 +217,7 @@ fn TabItems(ide: Ide, at: usize, path: Signal<Option<String>>) -> impl IntoView 
     view! {
         <MenuItem key="Ctrl S" disabled=saved on_choose=with_path(|ide, _, path| documents::save(ide, path))>"Save"</MenuItem>
         <MenuSeparator />
-        <MenuItem icon="x" key="Del" on_choose=with_path(|ide, at, path| documents::close_in(ide, at, path))>"Close"</MenuItem>
+        <MenuItem icon="x" key="Del" on_choose=with_path(documents::close_in)>"Close"</MenuItem>
         <MenuItem on_choose=with_path(close_others)>"Close the others"</MenuItem>
         <MenuItem on_choose=with_path(close_saved)>"Close the saved ones"</MenuItem>
         <MenuSeparator />

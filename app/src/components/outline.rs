@@ -35,6 +35,11 @@ pub fn load(ide: Ide) {
         ide.outlines.shown.set(Some((path, Outline { symbols: Vec::new(), note: Some(note.to_owned()) })));
         return;
     }
+    if ide.tab(&path).is_some_and(|tab| tab.is_light()) {
+        let note = "There is no outline of a file of this size.".to_owned();
+        ide.outlines.shown.set(Some((path, Outline { symbols: Vec::new(), note: Some(note) })));
+        return;
+    }
     let text = monaco::is_dirty(&path).then(|| monaco::model_text(&path)).flatten();
     spawn_local(async move {
         let answer = api::search::outline(ide.project_id, OutlineOf { path: path.clone(), text }).await;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use domain::{Ctx, Error, export, quotas, storage};
+use domain::{Ctx, Error, storage};
 use serde_json::Value;
 
 use crate::worker::{
@@ -14,14 +14,7 @@ pub struct Cleanup;
 #[async_trait]
 impl Job for Cleanup {
     async fn run(&self, _work: &Work, task: &Task) -> Result<Outcome, Error> {
-        let cleaned = async {
-            export::clean_up(&task.ctx).await?;
-            // Before the bytes: what old versions alone had named is found then.
-            let thinned = quotas::thin(&Ctx::system(task.ctx.services())).await?;
-            tracing::info!(thinned, "old versions were removed");
-            storage::clean(&task.ctx, task.progress.clone(), task.stop.token.clone()).await
-        };
-        let cleaned = cleaned.await;
+        let cleaned = storage::clean(&task.ctx, task.progress.clone(), task.stop.token.clone()).await;
         Ok(match cleaned {
             Ok(()) if task.stop.why().is_some() => Outcome::Cancelled,
             Ok(()) => Outcome::Done,

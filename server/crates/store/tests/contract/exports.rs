@@ -57,7 +57,7 @@ pub async fn an_archive_that_is_being_imported_is_named(db: Db) {
     }
     let (old, new) = (sha("a"), sha("b"));
     let named = store::blobs::referenced(&mut read(&db).await, "local", &[&old, &new]).await.unwrap();
-    assert_eq!(named.into_iter().collect::<Vec<_>>(), [new.clone()]);
+    assert_eq!(named.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&new));
     write!(&db, tx => exports::delete_import(&mut tx, project));
     assert!(store::blobs::referenced(&mut read(&db).await, "local", &[&new]).await.unwrap().is_empty());
 }
@@ -257,7 +257,7 @@ pub async fn a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished(db: 
     assert_eq!(archive::change_sets(&mut c, project).await.unwrap()[0].id, set);
     assert_eq!(archive::change_files(&mut c, set).await.unwrap()[0].new_size, 9);
     assert_eq!(archive::hunks(&mut c, set).await.unwrap()[0].by.author.as_deref(), Some("Grace"));
-    assert_eq!(archive::runs(&mut c, project, None, 10).await.unwrap(), [run.clone()]);
+    assert_eq!(archive::runs(&mut c, project, None, 10).await.unwrap(), std::slice::from_ref(&run));
     assert!(archive::runs(&mut c, project, Some((run.created_at, run.id)), 10).await.unwrap().is_empty());
     assert_eq!(archive::reports(&mut c, project).await.unwrap()[0].run_id, run.id);
     let events = store::events::after(&mut c, wire::event::Stream::Run(run.id), 0, 10).await.unwrap();
