@@ -321,7 +321,7 @@ export default async function (journey) {
     assert.match(await note.getAttribute('title'), /you are a viewer of this project/);
     await editor(his).locator('.view-lines').click();
     await his.keyboard.press('x');
-    await his.getByText('Read-only: you are a viewer of this project.').waitFor();
+    await his.getByRole('region', { name: 'Editor' }).getByText('Read-only: you are a viewer of this project.').waitFor();
     await journey.shot(his, 'editor-viewer');
     await rest.expect(200, 'PUT', `/api/projects/${project}/members/${ben.user.id}`, { json: { role: 'editor' } });
     await note.waitFor({ state: 'detached' });
