@@ -146,6 +146,8 @@ export default async function (journey) {
     await page.locator('.tm-note').getByText(/did not survive/).waitFor({ timeout: 40_000 });
     await page.locator('.tm-note').getByRole('button', { name: 'New terminal' }).click();
     await terminalTab(page, 'Terminal 1').waitFor();
+    await page.locator('.tm-bar .badge').waitFor({ state: 'detached' });
+    await prints(page, '$', 'its prompt');
     await type(page, 'cat new.txt; echo still $((1+1))');
     await prints(page, 'still 2');
     await prints(page, 'hi');
