@@ -63,6 +63,7 @@ async function take(name) {
     console.log(`not ok ${name}, at “${journey.doing ?? 'its beginning'}”, ${seconds(began)}\n  ${reason.replaceAll('\n', '\n  ').slice(0, 3000)}`);
     // The first ones say the most; the result file has them all.
     for (const problem of journey.problems.slice(0, 3)) console.log(`  ${problem.split('\n').slice(0, 3).join('\n  ').slice(0, 400)}`);
+    for (const line of await journey.lastWords()) console.log(`  ${line.slice(0, 400)}`);
     await journey.shootFailure();
   } finally {
     clearTimeout(late);

@@ -101,6 +101,20 @@ export class Journey {
     }
   }
 
+  /** What the pages announce and the servers complained about: most failures are told there first. */
+  async lastWords() {
+    const lines = [];
+    for (const page of this.contexts.flatMap((context) => context.pages())) {
+      const told = await page.locator('[role=alert], [role=status]').allInnerTexts().catch(() => []);
+      for (const text of told) if (text.trim()) lines.push(`${page.url()} says: ${text.trim().replaceAll('\n', ' ')}`);
+    }
+    for (const { log } of this.servers) {
+      const text = await readFile(log, 'utf8').catch(() => '');
+      lines.push(...text.split('\n').filter((line) => /WARN|ERROR|panicked/.test(line)).slice(-5));
+    }
+    return lines;
+  }
+
   async noErrors() {
     assert.deepEqual(this.problems, [], 'the console stays empty');
     for (const { log } of this.servers) assert.doesNotMatch(await readFile(log, 'utf8'), /panicked at/, 'no part of the server breaks');

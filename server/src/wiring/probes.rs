@@ -9,16 +9,13 @@ use std::{
 use async_trait::async_trait;
 use domain::HealthProbe;
 use llm::Models;
-use sandbox::{Sandbox, Tier};
+use sandbox::{DiskRoom, Sandbox, Tier};
 use store::LinkStatus;
 use wire::admin::{Check, CheckState};
 
 use super::{Line, Role};
 use crate::{config::Config, preview::PreviewConfig};
 
-/// Below this share of free disk new runs are refused; a warning comes earlier.
-const DISK_FAILED: f64 = 0.05;
-const DISK_WARNING: f64 = 0.10;
 const CONNECT_TIME: Duration = Duration::from_millis(500);
 
 pub fn all(config: &Config, role: Role, sandbox: Option<&Arc<Sandbox>>, models: &Models, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
@@ -144,21 +141,20 @@ struct DiskProbe {
 #[async_trait]
 impl HealthProbe for DiskProbe {
     async fn check(&self) -> Check {
-        let stat = match rustix::fs::statvfs(&self.folder) {
-            Ok(stat) if stat.f_blocks > 0 => stat,
-            Ok(_) => return check("disk", CheckState::Ok, "The file system does not tell its size.", None),
+        let room = match DiskRoom::of(&self.folder) {
+            Ok(Some(room)) => room,
+            Ok(None) => return check("disk", CheckState::Ok, "The file system does not tell its size.", None),
             Err(error) => {
                 let advice = Some("Check that DATA_DIR exists and is mounted.".to_owned());
                 return check("disk", CheckState::Failed, format!("The data folder can't be looked at: {error}."), advice);
             }
         };
-        let free = stat.f_bavail as f64 / stat.f_blocks as f64;
-        let gib = (stat.f_bavail as f64 * stat.f_frsize as f64) / f64::from(1 << 30);
-        let reason = format!("{gib:.1} GiB free ({:.0} %).", free * 100.0);
+        let gib = room.free as f64 / f64::from(1 << 30);
+        let reason = format!("{gib:.1} GiB free ({:.0} %).", room.free as f64 / room.total as f64 * 100.0);
         let advice = || Some("Free space in DATA_DIR or give it a larger disk.".to_owned());
-        if free < DISK_FAILED {
+        if room.is_low() {
             check("disk", CheckState::Failed, format!("{reason} New runs are refused."), advice())
-        } else if free < DISK_WARNING {
+        } else if room.is_short() {
             check("disk", CheckState::Warning, reason, advice())
         } else {
             check("disk", CheckState::Ok, reason, None)

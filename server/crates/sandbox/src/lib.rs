@@ -11,6 +11,7 @@
 
 mod bwrap;
 mod cgroup;
+mod disk;
 mod egress;
 mod environment;
 mod jail;
@@ -27,6 +28,7 @@ mod sweep;
 mod verdict;
 mod workspace;
 
+pub use disk::DiskRoom;
 pub use egress::{Cidr, EgressDecision, EgressPolicy};
 pub use jail::jail_main;
 pub use launch::launch_main;

@@ -2,6 +2,7 @@
 
 use crate::bwrap::{self, JAIL_HOME, Layout};
 use crate::cgroup::{Base, Group};
+use crate::disk::DiskRoom;
 use crate::egress::{self, EgressDecision, EgressPolicy, Proxy};
 use crate::environment::environment;
 use crate::jail::{BLOCK_FD, CONTROL_FD, INFO_FD, INFO_KEEP_FD, JailConfig, NET_FD, STATUS_FD};
@@ -14,7 +15,7 @@ use crate::probe::{Probe, Tier};
 use crate::spec::{Chunk, Finished, Limits, Network, Spec, StopGrace};
 use crate::supervise::{Aside, Asked, Live, supervise};
 use crate::sweep::Record;
-use crate::workspace::{self, RunPlace, Workspaces, beneath};
+use crate::workspace::{RunPlace, Workspaces, beneath};
 use command_fds::{CommandFdExt, FdMapping};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,8 +30,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use wire::network::HostRule;
 
-/// New runs are refused when less of the disk than this is free.
-const LOWEST_FREE_SHARE: f64 = 0.05;
 const HANDSHAKE: Duration = Duration::from_secs(15);
 const CHUNKS_IN_FLIGHT: usize = 64;
 
@@ -107,8 +106,8 @@ impl Sandbox {
             return Err(Refused::new(RefusedKind::NoSandbox, reason));
         }
         // Asked here and not by the probe: a disk that is full when the server starts says nothing about the tier.
-        if workspace::free_share(&self.engine.work_dir).is_some_and(|free| free < LOWEST_FREE_SHARE) {
-            let reason = "Less than 5 % of the disk is free, so no new command is started.";
+        if DiskRoom::of(&self.engine.work_dir).ok().flatten().is_some_and(DiskRoom::is_low) {
+            let reason = "The server's disk is nearly full, so no new command is started.";
             return Err(Refused::new(RefusedKind::LowDisk, reason));
         }
         self.engine.start(spec).await

@@ -1,6 +1,7 @@
 //! Watches one run from its start to the moment nothing of it is alive.
 
 use crate::cgroup::Group;
+use crate::disk::DiskRoom;
 use crate::jail::{SAY_INTERRUPT, SAY_KILL, SAY_TERMINATE};
 use crate::observe::tree_use;
 use crate::output::Meter;
@@ -27,8 +28,6 @@ const AT_PIDS_LIMIT: Duration = Duration::from_secs(2);
 const DISK_EVERY: Duration = Duration::from_secs(5);
 /// A disk that loses this much between two looks is measured at once.
 const DISK_GULP: u64 = 256 << 20;
-/// A machine this full would take the server down with the job.
-const LOWEST_FREE_SHARE: f64 = 0.02;
 
 /// How firmly somebody asked for the end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -219,7 +218,7 @@ impl Live {
                 return Some(Cause::ProjectFiles);
             }
         } else if self.is_gulping(state) || state.measured_at.unwrap_or(self.started).elapsed() >= state.measure_every() {
-            if workspace::free_share(&self.place.writable).is_some_and(|free| free < LOWEST_FREE_SHARE) {
+            if DiskRoom::of(&self.place.writable).ok().flatten().is_some_and(DiskRoom::is_exhausted) {
                 return Some(Cause::MachineDisk);
             }
             let (dir, owner, result) = (self.place.writable.clone(), self.place.owner, state.measured.clone());

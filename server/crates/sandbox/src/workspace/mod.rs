@@ -383,12 +383,6 @@ impl Workspaces {
     }
 }
 
-/// Share of a file system that is free for us, 0 to 1.
-pub(crate) fn free_share(path: &Path) -> Option<f64> {
-    let stat = rustix::fs::statvfs(path).ok()?;
-    (stat.f_blocks > 0).then(|| stat.f_bavail as f64 / stat.f_blocks as f64)
-}
-
 /// 0o755 if anybody may execute it, else 0o644.
 pub(crate) fn normal_mode(mode: u32) -> u32 {
     if mode & 0o111 != 0 { 0o755 } else { 0o644 }
