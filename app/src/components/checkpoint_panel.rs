@@ -70,9 +70,12 @@ fn take_key(desk: PastDesk, event: &ev::KeyboardEvent) {
     event.prevent_default();
 }
 
-/// Puts the focus on the chosen point, once it is drawn.
+/// Puts the focus on the chosen point, once it is drawn. Whoever went to another point meanwhile stays there.
 pub fn focus_timeline() {
     request_animation_frame(|| {
+        if document().query_selector(".tl :focus").ok().flatten().is_some() {
+            return;
+        }
         let point = document().query_selector(".tl button[aria-current]").ok().flatten();
         if let Some(point) = point.and_then(|point| point.dyn_into::<web_sys::HtmlElement>().ok()) {
             let _ = point.focus();
