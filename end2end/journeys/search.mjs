@@ -80,6 +80,7 @@ export default async function (journey) {
 
   await journey.step('a replacement is shown, reviewed and applied', async () => {
     await page.keyboard.press('Control+Shift+H');
+    await until(() => focused(page, '[aria-label="Search"]'), 'the field to have the focus');
     await panel(page).getByRole('textbox', { name: 'Replace by' }).fill('attempt$1');
     await list(page).locator('ins').first().waitFor();
     await journey.shot(page, 'search-replace');

@@ -97,3 +97,19 @@ async fn a_server_function_refuses_with_the_status_of_its_problem() {
     let huge = ada.request(Method::POST, "/fn/projects/list").header("content-type", "application/json").body(vec![b' '; 13 << 20]);
     ada.send(huge).await.expect(413);
 }
+
+/// A page goes from thread to thread while it is rendered; whatever is read late must have gone along.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn pages_rendered_side_by_side_do_not_fail_each_other() {
+    let app = TestApp::start().await;
+    let ada = app.user("ada").await;
+    let project = ada.post("/api/projects", &serde_json::json!({ "name": "rates" })).await.expect(201).id();
+    let places = [format!("/projects/{project}"), "/admin/users".to_owned(), "/settings".to_owned(), "/".to_owned()];
+    let asking = (0..8).map(|_| async {
+        for place in places.iter().cycle().take(60) {
+            let page = ada.get(place).await.expect(200);
+            assert!(text(&page).contains(" · cloudxdevai</title>"), "{place} has its title");
+        }
+    });
+    futures::future::join_all(asking).await;
+}

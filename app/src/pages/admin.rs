@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use wire::{
     UserId,
@@ -23,7 +22,7 @@ use crate::{
         topbar::{Place, Topbar},
         users_table::UsersTable,
     },
-    ui::{BadgeKind, Count, Icon},
+    ui::{BadgeKind, Count, Icon, PageTitle},
 };
 
 const REFRESH: Duration = Duration::from_secs(5);
@@ -113,7 +112,7 @@ pub fn AdminPage() -> impl IntoView {
     move || {
         if known.get() {
             view! {
-                <Title text=move || shown.get().label() />
+                <PageTitle text=Signal::derive(move || shown.get().label().to_owned()) />
                 <div class="page">
                     <Guarded load=load render=render />
                 </div>

@@ -1,7 +1,6 @@
 //! The project page: the frame around files, editor, chat and runs, and what they share.
 
 use leptos::{ev, prelude::*};
-use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use wire::{ErrorCode, Problem, ProjectId, files::Tree, projects::Project, runs::Run, users::User};
 
@@ -28,7 +27,7 @@ use crate::{
     },
     live::Live,
     pages::not_found::NotFound,
-    ui::{BadgeKind, Count, Icon, Sash, SashEdge, storage, use_toasts},
+    ui::{BadgeKind, Count, Icon, PageTitle, Sash, SashEdge, storage, use_toasts},
 };
 
 /// A longer list would make the page itself slow to arrive; the browser then reads it after the rest is there.
@@ -90,7 +89,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
         PhonePane::Runs => "console",
     };
     view! {
-        <Title text=move || ide.project.with(|project| project.name.clone()) />
+        <PageTitle text=Signal::derive(move || ide.project.with(|project| project.name.clone())) />
         <div
             class="ide"
             data-side=move || word(ide.side_open.get())

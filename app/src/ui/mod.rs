@@ -19,6 +19,7 @@ pub mod storage;
 pub mod table;
 pub mod tabs;
 pub mod theme;
+pub mod title;
 pub mod toast;
 pub mod typeahead;
 
@@ -38,4 +39,5 @@ pub use state::{Empty, PanelError, Skeleton};
 pub use table::{Pager, SortHeader, SortOrder};
 pub use tabs::{TabItem, Tabs};
 pub use theme::{Theme, ThemeChoice, ThemeSwitch, provide_theme, use_dark, use_theme};
+pub use title::PageTitle;
 pub use toast::{ToastHost, Toasts, provide_toasts, use_toasts};
