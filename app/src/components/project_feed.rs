@@ -164,6 +164,10 @@ impl Feed {
         spawn_local(async move {
             match api::files::tree(ide.project_id).await {
                 _ if ide.is_gone() => {}
+                // Changes were told while this was under way: it is older than what is on screen.
+                Ok(tree) if ide.tree_loaded.get_untracked() && tree.revision < ide.tree.with_untracked(|known| known.revision) => {
+                    self.mark(|stale| stale.tree = true);
+                }
                 Ok(mut tree) => {
                     sort_by_path(&mut tree.items);
                     self.base_revision.set_value(tree.revision);
