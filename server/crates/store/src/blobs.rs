@@ -37,6 +37,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("file_versions f", "f.checksum", "f.project_id"),
     ("change_files f JOIN change_sets s ON s.id = f.change_set_id", "f.old_checksum", "s.project_id"),
     ("change_files f JOIN change_sets s ON s.id = f.change_set_id", "f.new_checksum", "s.project_id"),
+    ("chat_images f", "f.checksum", "f.project_id"),
     ("exports f", "f.checksum", "f.project_id"),
     ("imports f", "f.checksum", "f.project_id"),
     ("upload_pieces f JOIN uploads s ON s.id = f.upload_id", "f.checksum", "s.project_id"),

@@ -1,7 +1,7 @@
 use sqlx::FromRow;
 use wire::{
-    ChangeSetId, HunkId, Micros, ProjectId, TurnId, UserId,
-    changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState},
+    ChangeSetId, HunkId, Micros, ProjectId, ReviewCommentId, TurnId, UserId,
+    changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState, OpenChangeSet, ReviewComment},
     files::EntryKind,
 };
 
@@ -27,6 +27,8 @@ pub struct ChangeFileRow {
     pub change_set_id: ChangeSetId,
     pub ord: i64,
     pub path: String,
+    /// Where a renamed file was.
+    pub old_path: Option<String>,
     pub action: Word<ChangeAction>,
     pub is_binary: bool,
     pub kind: Word<EntryKind>,
@@ -93,11 +95,12 @@ pub async fn insert_file(c: &mut Conn, row: &ChangeFileRow) -> Result<()> {
     on!(c, c => {
         sqlx::query(
             "INSERT INTO change_files (change_set_id, ord, path, action, is_binary, kind, added_lines, removed_lines, old_checksum, old_mode,
-                                       new_checksum, new_mode, new_size)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                       new_checksum, new_mode, new_size, old_path)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(row.change_set_id).bind(row.ord).bind(&row.path).bind(row.action).bind(row.is_binary).bind(row.kind).bind(row.added_lines)
         .bind(row.removed_lines).bind(&row.old_checksum).bind(row.old_mode).bind(&row.new_checksum).bind(row.new_mode).bind(row.new_size)
+        .bind(&row.old_path)
         .execute(c).await?;
     });
     Ok(())
@@ -164,5 +167,120 @@ pub async fn decide_hunk(
 
 pub async fn set_state(c: &mut Conn, id: ChangeSetId, state: ChangeSetState) -> Result<()> {
     on!(c, c => { sqlx::query("UPDATE change_sets SET state = $2 WHERE id = $1").bind(id).bind(Word(state)).execute(c).await?; });
+    Ok(())
+}
+
+#[derive(Debug, Clone, FromRow)]
+struct OpenRow {
+    id: ChangeSetId,
+    turn_id: Option<TurnId>,
+    origin: Word<ChangeOrigin>,
+    title: String,
+    created_at: Micros,
+    files: i64,
+    open_hunks: i64,
+}
+
+/// The open change sets of a project, newest first, at most `limit`.
+pub async fn open_sets(c: &mut Conn, project: ProjectId, limit: i64) -> Result<Vec<OpenChangeSet>> {
+    let rows: Vec<OpenRow> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT s.id, s.turn_id, s.origin, s.title, s.created_at,
+                    (SELECT COUNT(*) FROM change_files f WHERE f.change_set_id = s.id) AS files,
+                    (SELECT COUNT(*) FROM change_hunks h WHERE h.change_set_id = s.id AND h.state IN ('open', 'conflict')) AS open_hunks
+             FROM change_sets s WHERE s.project_id = $1 AND s.state = 'open' ORDER BY s.created_at DESC, s.id DESC LIMIT $2",
+        )
+        .bind(project).bind(limit).fetch_all(c).await?
+    });
+    let shown = |row: OpenRow| OpenChangeSet {
+        change_set_id: row.id,
+        turn_id: row.turn_id,
+        origin: row.origin.0,
+        title: row.title,
+        created_at: row.created_at,
+        files: row.files,
+        open_hunks: row.open_hunks,
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+#[derive(Debug, Clone, FromRow)]
+pub struct CommentRow {
+    pub id: ReviewCommentId,
+    pub change_set_id: ChangeSetId,
+    pub hunk_id: HunkId,
+    pub text: String,
+    pub created_by: Option<UserId>,
+    pub created_at: Micros,
+    pub sent_at: Option<Micros>,
+    pub username: Option<String>,
+    pub full_name: Option<String>,
+}
+
+impl CommentRow {
+    pub fn into_comment(self) -> ReviewComment {
+        ReviewComment {
+            id: self.id,
+            hunk_id: self.hunk_id,
+            text: self.text,
+            created_by: user_ref(self.created_by, self.username, self.full_name),
+            created_at: self.created_at,
+            sent_at: self.sent_at,
+        }
+    }
+}
+
+const COMMENT: &str = "SELECT c.id, c.change_set_id, c.hunk_id, c.text, c.created_by, c.created_at, c.sent_at, u.username, u.full_name
+                       FROM review_comments c LEFT JOIN users u ON u.id = c.created_by";
+
+pub async fn insert_comment(
+    c: &mut Conn,
+    id: ReviewCommentId,
+    set: ChangeSetId,
+    hunk: HunkId,
+    text: &str,
+    by: UserId,
+    at: Micros,
+) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("INSERT INTO review_comments (id, change_set_id, hunk_id, text, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(id).bind(set).bind(hunk).bind(text).bind(by).bind(at).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// What was said about a set, oldest first.
+pub async fn comments(c: &mut Conn, set: ChangeSetId) -> Result<Vec<CommentRow>> {
+    let sql = format!("{COMMENT} WHERE c.change_set_id = $1 ORDER BY c.created_at, c.id");
+    Ok(on!(c, c => sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(set).fetch_all(c).await?))
+}
+
+pub async fn comment(c: &mut Conn, id: ReviewCommentId) -> Result<Option<CommentRow>> {
+    let sql = format!("{COMMENT} WHERE c.id = $1");
+    Ok(on!(c, c => sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(c).await?))
+}
+
+/// `false` when it was sent, or is gone.
+pub async fn delete_unsent_comment(c: &mut Conn, id: ReviewCommentId) -> Result<bool> {
+    let done = on!(c, c => {
+        sqlx::query("DELETE FROM review_comments WHERE id = $1 AND sent_at IS NULL").bind(id).execute(c).await?.rows_affected()
+    });
+    Ok(done > 0)
+}
+
+/// Marks all unsent comments of a set as sent at `at` and answers how many there were: each is sent by one caller only.
+pub async fn claim_comments(c: &mut Conn, set: ChangeSetId, at: Micros) -> Result<u64> {
+    Ok(on!(c, c => {
+        sqlx::query("UPDATE review_comments SET sent_at = $2 WHERE change_set_id = $1 AND sent_at IS NULL")
+            .bind(set).bind(at).execute(c).await?.rows_affected()
+    }))
+}
+
+/// Takes a claim back, after sending failed.
+pub async fn unclaim_comments(c: &mut Conn, set: ChangeSetId, at: Micros) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE review_comments SET sent_at = NULL WHERE change_set_id = $1 AND sent_at = $2")
+            .bind(set).bind(at).execute(c).await?;
+    });
     Ok(())
 }

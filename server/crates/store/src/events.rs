@@ -106,6 +106,22 @@ pub async fn first_output_beyond(c: &mut Conn, stream: Stream, offset: i64) -> R
     }))
 }
 
+/// Forgets the oldest events of a stream, at most `limit`, and with the last of them the stream itself. Answers how many. Only for streams
+/// on which nothing happens any more: their numbers would begin again.
+pub async fn forget(c: &mut Conn, stream: Stream, limit: i64) -> Result<u64> {
+    let name = stream.to_string();
+    Ok(on!(c, c => {
+        let gone = sqlx::query(
+            "DELETE FROM events WHERE stream = $1
+             AND seq <= (SELECT MAX(seq) FROM (SELECT seq FROM events WHERE stream = $1 ORDER BY seq LIMIT $2) AS oldest)",
+        )
+        .bind(&name).bind(limit).execute(&mut *c).await?.rows_affected();
+        sqlx::query("DELETE FROM event_streams WHERE stream = $1 AND NOT EXISTS (SELECT 1 FROM events WHERE stream = $1)")
+            .bind(&name).execute(c).await?;
+        gone
+    }))
+}
+
 /// The last sequence number of a stream, 0 when nothing has happened on it.
 pub async fn last_seq(c: &mut Conn, stream: Stream) -> Result<i64> {
     let found: Option<i64> = on!(c, c => {

@@ -246,6 +246,14 @@ pub async fn changed_since(c: &mut Conn, project: ProjectId, revision: i64) -> R
     }))
 }
 
+/// The paths that a revision wrote, deletions included, as far as those versions are kept. Sorted.
+pub async fn written_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result<Vec<String>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar("SELECT path FROM file_versions WHERE project_id = $1 AND revision = $2 ORDER BY path")
+            .bind(project).bind(revision).fetch_all(c).await?
+    }))
+}
+
 /// Versions of a path older than `before`, newest first.
 pub async fn history(c: &mut Conn, project: ProjectId, path: &str, before: i64, limit: i64) -> Result<Vec<FileRow>> {
     Ok(on!(c, c => {

@@ -175,6 +175,15 @@ pub async fn renew(c: &mut Conn, id: JobId, fence: i64, lease_until: Micros, pro
     }))
 }
 
+/// Whether this fence still owns the job.
+pub async fn is_held(c: &mut Conn, id: JobId, fence: i64) -> Result<bool> {
+    let found: Option<JobId> = on!(c, c => {
+        sqlx::query_scalar("SELECT id FROM jobs WHERE id = $1 AND fence = $2 AND state = 'running'")
+            .bind(id).bind(fence).fetch_optional(c).await?
+    });
+    Ok(found.is_some())
+}
+
 /// Ends a job that this fence still owns; `false` when it no longer does.
 pub async fn finish(c: &mut Conn, id: JobId, fence: i64, state: JobState, error: Option<&str>, at: Micros) -> Result<bool> {
     Ok(on!(c, c => {
@@ -194,6 +203,18 @@ pub async fn retry(c: &mut Conn, id: JobId, fence: i64, error: &str, run_at: Mic
              WHERE id = $1 AND fence = $2 AND state = 'running'",
         )
         .bind(id).bind(fence).bind(error).bind(run_at).execute(c).await?.rows_affected()
+    }) == 1)
+}
+
+/// Puts a job back whose worker leaves it at `now` through no fault of the job's: the attempt does not count. `false` when the fence no
+/// longer owns it.
+pub async fn hand_back(c: &mut Conn, id: JobId, fence: i64, why: &str, now: Micros) -> Result<bool> {
+    Ok(on!(c, c => {
+        sqlx::query(
+            "UPDATE jobs SET state = 'queued', error = $3, run_at = $4, attempts = attempts - 1, lease_owner = NULL, lease_until = NULL
+             WHERE id = $1 AND fence = $2 AND state = 'running'",
+        )
+        .bind(id).bind(fence).bind(why).bind(now).execute(c).await?.rows_affected()
     }) == 1)
 }
 

@@ -4,10 +4,14 @@
 
 #[path = "contract/blobs.rs"]
 mod blobs;
+#[path = "contract/budgets.rs"]
+mod budgets;
 #[path = "contract/chat.rs"]
 mod chat;
 #[path = "contract/checkpoints.rs"]
 mod checkpoints;
+#[path = "contract/context.rs"]
+mod context;
 #[path = "contract/exports.rs"]
 mod exports;
 #[path = "contract/files.rs"]
@@ -16,12 +20,18 @@ mod files;
 mod jobs;
 #[path = "contract/log.rs"]
 mod log;
+#[path = "contract/mcp.rs"]
+mod mcp;
 #[path = "contract/members.rs"]
 mod members;
+#[path = "contract/models.rs"]
+mod models;
 #[path = "contract/network.rs"]
 mod network;
 #[path = "contract/people.rs"]
 mod people;
+#[path = "contract/permissions.rs"]
+mod permissions;
 #[path = "contract/projects.rs"]
 mod projects;
 #[path = "contract/quotas.rs"]
@@ -32,6 +42,8 @@ mod review;
 mod runs;
 #[path = "contract/search.rs"]
 mod search;
+#[path = "contract/sessions.rs"]
+mod sessions;
 #[path = "contract/settings.rs"]
 mod settings;
 #[path = "contract/terminals.rs"]
@@ -65,14 +77,34 @@ on_both! {
     blobs::a_sweep_never_removes_what_a_row_names,
     blobs::keeping_and_removing_wait_for_each_other,
     blobs::names_count_where_their_project_is_or_goes,
+    budgets::a_call_is_closed_once_and_counts_in_its_turn,
+    budgets::calls_outside_of_turns_are_counted_by_person,
+    budgets::budgets_are_set_in_place_and_told_of_once,
+    budgets::counters_hold_reservations_until_they_are_booked,
+    budgets::reservations_of_one_counter_wait_for_each_other,
+    budgets::sums_are_the_same_before_and_after_rolling_up,
+    budgets::versions_are_measured_by_their_calls,
     chat::a_conversation_has_one_unfinished_turn,
     chat::approvals_are_answered_once,
     chat::conversations_are_listed_by_their_last_change,
     chat::messages_are_numbered_without_gaps,
     chat::turns_run_from_queued_to_finished,
+    context::a_choice_is_kept_with_its_turn,
+    context::a_summary_is_taken_back_once,
+    context::older_counts_weigh_less,
+    context::pictures_that_nobody_sent_are_forgotten,
     exports::a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished,
     exports::an_archive_that_is_being_imported_is_named,
     exports::exports_belong_to_who_asked_until_they_expire,
+    sessions::conversations_are_found_by_what_was_said_a_page_at_a_time,
+    sessions::conversations_know_their_parent_prompt_and_why_they_wait,
+    sessions::deleted_conversations_come_back_for_a_while,
+    sessions::messages_are_read_a_window_at_a_time,
+    sessions::pictures_that_only_removed_conversations_show_are_released,
+    sessions::removed_conversations_are_taken_apart_in_pieces,
+    sessions::prompts_wait_in_order_and_an_urgent_one_goes_first,
+    sessions::rewinds_hide_messages_until_they_are_undone_once,
+    sessions::turns_remember_calls_costs_and_what_they_are_copies_of,
     files::deletions_can_be_gathered,
     files::entries_are_the_current_rows,
     files::listings_are_ordered_by_bytes,
@@ -97,16 +129,24 @@ on_both! {
     log::other_processes_events_are_found_in_the_log,
     log::output_is_found_by_its_bytes,
     log::the_schema_is_brought_up_to_date_once,
+    mcp::tool_servers_are_changed_by_one_at_a_time,
     members::invitations_wait_for_their_address,
     members::members_come_go_and_change_roles,
     members::people_are_present_once_until_their_process_is_silent,
     members::visibility_decides_what_is_listed,
+    models::a_provider_goes_with_its_models_and_keys,
+    models::names_of_models_are_taken_while_they_are_there,
+    models::peoples_keys_are_void_at_another_host,
+    models::providers_are_changed_by_one_at_a_time,
+    models::versions_are_kept_the_newest_first,
     network::rules_belong_to_one_project,
     network::the_egress_log_is_newest_first_and_pruned_by_project,
     people::names_belong_to_one_user,
     people::refresh_tokens_are_spent_once,
     people::sessions_live_until_revoked_or_expired,
     people::users_are_found_and_changed,
+    permissions::past_turns_are_the_last_of_the_project,
+    permissions::rules_are_added_listed_and_revoked_by_project,
     projects::imports_are_invisible_until_finished,
     projects::projects_are_seen_by_members,
     quotas::an_owner_counts_all_projects_together,
@@ -114,7 +154,9 @@ on_both! {
     quotas::writers_of_one_owner_wait_for_each_other,
     review::a_table_made_again_keeps_what_hangs_on_it,
     review::a_turn_has_one_change_set,
+    review::comments_are_sent_once,
     review::hunks_are_decided,
+    review::open_sets_are_listed_by_project,
     runs::a_finished_run_is_taken_away_with_its_output,
     runs::a_run_starts_and_ends_once,
     runs::runs_are_listed_newest_first,

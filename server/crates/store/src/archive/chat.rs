@@ -8,7 +8,7 @@ use wire::{
 };
 
 use super::{By, Maker};
-use crate::{Conn, Doc, Result, Word, db::on};
+use crate::{Conn, Doc, Result, Word, chat::words_of, db::on};
 
 #[derive(Debug, Clone, PartialEq, FromRow, Serialize, Deserialize)]
 pub struct ConversationLine {
@@ -122,9 +122,9 @@ pub async fn messages(c: &mut Conn, conversation: ConversationId, after: i64, li
 
 pub async fn insert_message(c: &mut Conn, line: &MessageLine) -> Result<()> {
     on!(c, c => {
-        sqlx::query("INSERT INTO messages (id, conversation_id, turn_id, seq, body, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+        sqlx::query("INSERT INTO messages (id, conversation_id, turn_id, seq, body, created_at, words) VALUES ($1, $2, $3, $4, $5, $6, $7)")
             .bind(line.id).bind(line.conversation_id).bind(line.turn_id).bind(line.seq).bind(&line.body).bind(line.created_at)
-            .execute(c).await?;
+            .bind(words_of(&line.body.0)).execute(c).await?;
     });
     Ok(())
 }
@@ -181,13 +181,16 @@ pub struct ChangeFileLine {
     pub new_checksum: Option<String>,
     pub new_mode: Option<i64>,
     pub new_size: i64,
+    /// Where a renamed file was; older archives do not know it.
+    #[serde(default)]
+    pub old_path: Option<String>,
 }
 
 pub async fn change_files(c: &mut Conn, set: ChangeSetId) -> Result<Vec<ChangeFileLine>> {
     Ok(on!(c, c => {
         sqlx::query_as(
             "SELECT change_set_id, ord, path, action, is_binary, kind, added_lines, removed_lines, old_checksum, old_mode, new_checksum,
-                    new_mode, new_size
+                    new_mode, new_size, old_path
              FROM change_files WHERE change_set_id = $1 ORDER BY ord",
         )
         .bind(set).fetch_all(c).await?
@@ -198,12 +201,12 @@ pub async fn insert_change_file(c: &mut Conn, line: &ChangeFileLine) -> Result<(
     on!(c, c => {
         sqlx::query(
             "INSERT INTO change_files (change_set_id, ord, path, action, is_binary, kind, added_lines, removed_lines, old_checksum, old_mode,
-                                       new_checksum, new_mode, new_size)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                       new_checksum, new_mode, new_size, old_path)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(line.change_set_id).bind(line.ord).bind(&line.path).bind(line.action).bind(line.is_binary).bind(line.kind)
         .bind(line.added_lines).bind(line.removed_lines).bind(&line.old_checksum).bind(line.old_mode).bind(&line.new_checksum)
-        .bind(line.new_mode).bind(line.new_size).execute(c).await?;
+        .bind(line.new_mode).bind(line.new_size).bind(&line.old_path).execute(c).await?;
     });
     Ok(())
 }

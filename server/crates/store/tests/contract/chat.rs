@@ -14,7 +14,7 @@ pub async fn conversations_are_listed_by_their_last_change(db: Db) {
     write!(&db, tx => chat::rename_conversation(&mut tx, first, "Renamed", at(5)));
 
     let mut c = read(&db).await;
-    let listed = chat::conversations(&mut c, project).await.unwrap();
+    let listed = chat::conversations(&mut c, project, None, None, 100).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.id).collect::<Vec<_>>(), [first, second]);
     let shown = chat::conversation(&mut c, first).await.unwrap().unwrap().into_conversation();
     assert_eq!((shown.title.as_str(), shown.updated_at, shown.active_turn), ("Renamed", at(5), None));
@@ -24,7 +24,7 @@ pub async fn conversations_are_listed_by_their_last_change(db: Db) {
     write!(&db, tx => chat::mark_conversation_deleted(&mut tx, first, at(6)));
     let mut c = read(&db).await;
     assert!(chat::conversation(&mut c, first).await.unwrap().is_none());
-    assert_eq!(chat::conversations(&mut c, project).await.unwrap().len(), 1);
+    assert_eq!(chat::conversations(&mut c, project, None, None, 100).await.unwrap().len(), 1);
 }
 
 pub async fn messages_are_numbered_without_gaps(db: Db) {

@@ -156,6 +156,7 @@ async fn fill_talk(db: &Db, project: ProjectId, ada: UserId) -> (ConversationId,
         new_checksum: Some(sha("d")),
         new_mode: Some(0o644),
         new_size: 9,
+        old_path: None,
     };
     archive::insert_change_file(&mut tx, &file).await.unwrap();
     let hunk = archive::HunkLine {

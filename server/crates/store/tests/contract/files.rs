@@ -77,6 +77,9 @@ pub async fn versions_remember_every_tree(db: Db) {
     assert_eq!(files::at_revision(&mut c, project, 4).await.unwrap()[0].version, 2);
     assert_eq!(paths(&files::changed_since(&mut c, project, 4).await.unwrap()), ["d/x", "d/y"]);
     assert_eq!(paths(&files::changed_since(&mut c, project, 6).await.unwrap()), [""; 0]);
+    for (revision, written) in [(4, vec!["a"]), (5, vec!["d/x", "d/y"]), (7, vec![])] {
+        assert_eq!(files::written_at(&mut c, project, revision).await.unwrap(), written, "at {revision}");
+    }
     let trash = files::trash(&mut c, project, 10).await.unwrap();
     let listed: Vec<_> = trash.iter().map(|item| (item.path.as_str(), item.kind, item.files, item.size, item.revision)).collect();
     assert_eq!(listed, [("d/y", EntryKind::File, 1, 10, 5)]);

@@ -230,8 +230,16 @@ pub async fn a_lost_lease_can_no_longer_write(db: Db) {
     assert_eq!(write!(&db, tx => jobs::renew(&mut tx, fresh.id, fresh.fence, at(60), None)), Some(false));
     let row = jobs::get(&mut read(&db).await, queued).await.unwrap().unwrap();
     assert_eq!((row.job.lease_until, row.job.progress_done, row.job.progress_total), (Some(at(60)), 3, 9));
+    assert!(!write!(&db, tx => jobs::hand_back(&mut tx, stale.id, stale.fence, "it stops", at(60))));
+    assert!(write!(&db, tx => jobs::hand_back(&mut tx, fresh.id, fresh.fence, "it stops", at(60))));
+    let fresh = claim(&db, at(60), at(60), 1).await.unwrap();
+    assert_eq!((fresh.id, fresh.fence, fresh.attempts), (queued, 3, 2), "at once, and the attempt does not count");
+    let mut c = read(&db).await;
+    assert!(jobs::is_held(&mut c, fresh.id, fresh.fence).await.unwrap() && !jobs::is_held(&mut c, fresh.id, stale.fence).await.unwrap());
+    drop(c);
     assert!(finish(&db, &fresh).await);
     assert!(!finish(&db, &fresh).await, "it ends once");
+    assert!(!jobs::is_held(&mut read(&db).await, fresh.id, fresh.fence).await.unwrap());
     let shown = jobs::get(&mut read(&db).await, queued).await.unwrap().unwrap().into_job();
     assert_eq!((shown.state, shown.attempts, shown.finished_at, shown.error), (JobState::Succeeded, 2, Some(at(60)), None));
     assert!(jobs::get(&mut read(&db).await, id()).await.unwrap().is_none());

@@ -27,6 +27,7 @@ fn new_file(set: ChangeSetId, ord: i64, path: &str) -> changes::ChangeFileRow {
         change_set_id: set,
         ord,
         path: path.to_owned(),
+        old_path: (ord == 0).then(|| "before".to_owned()),
         action: Word(ChangeAction::Modify),
         is_binary: ord == 1,
         kind: Word(EntryKind::File),
@@ -124,6 +125,7 @@ pub async fn hunks_are_decided(db: Db) {
     let mut c = read(&db).await;
     let files = changes::files(&mut c, set.id).await.unwrap();
     assert_eq!(files.iter().map(|row| (row.path.as_str(), row.is_binary)).collect::<Vec<_>>(), [("a", false), ("b", true)]);
+    assert_eq!(files.iter().map(|row| row.old_path.as_deref()).collect::<Vec<_>>(), [Some("before"), None]);
     assert_eq!((files[0].old_mode, files[0].new_mode, files[0].old_checksum.as_deref()), (Some(0o644), None, Some("old")));
     assert_eq!(
         (files[0].action.0, files[0].kind.0, files[0].added_lines, files[0].new_size),
@@ -167,4 +169,73 @@ pub async fn a_table_made_again_keeps_what_hangs_on_it(db: Db) {
     // They still go with their set.
     sqlx::raw_sql("DELETE FROM change_sets").execute(write).await.unwrap();
     assert!(changes::hunks(&mut read(&db).await, set.id).await.unwrap().is_empty());
+}
+
+pub async fn open_sets_are_listed_by_project(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let turn = turn(&db, project, ada).await;
+    let (first, second, decided) =
+        (new_set(project, turn), by_hand(project, ChangeSetState::Open, 5), by_hand(project, ChangeSetState::Decided, 6));
+    for set in [&first, &second, &decided] {
+        write!(&db, tx => changes::insert_set(&mut tx, set));
+    }
+    write!(&db, tx => changes::insert_file(&mut tx, &new_file(first.id, 0, "a")));
+    let (open, rejected, conflict) = (new_hunk(1), new_hunk(9), new_hunk(20));
+    for (ord, hunk) in [(0, &open), (1, &rejected), (2, &conflict)] {
+        write!(&db, tx => changes::insert_hunk(&mut tx, first.id, 0, ord, hunk));
+    }
+    write!(&db, tx => changes::decide_hunk(&mut tx, rejected.id, HunkState::Rejected, None, None, ada, at(3)));
+    write!(&db, tx => changes::decide_hunk(&mut tx, conflict.id, HunkState::Conflict, None, None, ada, at(3)));
+    let mut c = read(&db).await;
+    let listed = changes::open_sets(&mut c, project, 10).await.unwrap();
+    let shown: Vec<_> = listed.iter().map(|set| (set.change_set_id, set.turn_id, set.origin, set.files, set.open_hunks)).collect();
+    assert_eq!(
+        shown,
+        [(second.id, None, ChangeOrigin::Replace, 0, 0), (first.id, Some(turn), ChangeOrigin::Agent, 1, 2)],
+        "newest first, without what is decided"
+    );
+    assert_eq!(changes::open_sets(&mut c, project, 1).await.unwrap().len(), 1);
+    assert!(changes::open_sets(&mut c, id(), 10).await.unwrap().is_empty());
+}
+
+fn by_hand(project: ProjectId, state: ChangeSetState, when: i64) -> changes::ChangeSetRow {
+    changes::ChangeSetRow {
+        turn_id: None,
+        origin: Word(ChangeOrigin::Replace),
+        state: Word(state),
+        created_at: at(when),
+        ..new_set(project, id())
+    }
+}
+
+pub async fn comments_are_sent_once(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let set = by_hand(project, ChangeSetState::Open, 1);
+    let hunk = new_hunk(1);
+    write!(&db, tx => changes::insert_set(&mut tx, &set));
+    write!(&db, tx => changes::insert_file(&mut tx, &new_file(set.id, 0, "a")));
+    write!(&db, tx => changes::insert_hunk(&mut tx, set.id, 0, 0, &hunk));
+    let (first, second, third) = (id(), id(), id());
+    for (comment, text, when) in [(second, "two", 2), (first, "one", 1)] {
+        write!(&db, tx => changes::insert_comment(&mut tx, comment, set.id, hunk.id, text, ada, at(when)));
+    }
+    let mut c = read(&db).await;
+    let said = changes::comments(&mut c, set.id).await.unwrap();
+    assert_eq!(said.iter().map(|row| (row.id, row.text.as_str())).collect::<Vec<_>>(), [(first, "one"), (second, "two")], "oldest first");
+    let shown = changes::comment(&mut c, first).await.unwrap().unwrap().into_comment();
+    assert_eq!((shown.hunk_id, shown.created_by.map(|by| by.name), shown.sent_at), (hunk.id, Some("ada".to_owned()), None));
+    assert_eq!(write!(&db, tx => changes::claim_comments(&mut tx, set.id, at(5))), 2);
+    assert_eq!(write!(&db, tx => changes::claim_comments(&mut tx, set.id, at(6))), 0, "each is sent once");
+    assert!(!write!(&db, tx => changes::delete_unsent_comment(&mut tx, first)));
+    write!(&db, tx => changes::insert_comment(&mut tx, third, set.id, hunk.id, "three", ada, at(7)));
+    write!(&db, tx => changes::claim_comments(&mut tx, set.id, at(8)));
+    write!(&db, tx => changes::unclaim_comments(&mut tx, set.id, at(8)));
+    let mut c = read(&db).await;
+    let sent: Vec<_> = changes::comments(&mut c, set.id).await.unwrap().into_iter().map(|row| row.sent_at).collect();
+    assert_eq!(sent, [Some(at(5)), Some(at(5)), None], "only what was claimed together is given back");
+    assert!(write!(&db, tx => changes::delete_unsent_comment(&mut tx, third)));
+    assert!(!write!(&db, tx => changes::delete_unsent_comment(&mut tx, third)));
+    assert!(changes::comment(&mut read(&db).await, third).await.unwrap().is_none());
 }

@@ -121,6 +121,7 @@ pub fn new_turn(conversation: ConversationId, project: ProjectId, user: UserId) 
         base_revision: 3,
         budget_tokens: Some(1000),
         budget_steps: None,
+        budget_usd_micros: None,
         at: at(1),
     }
 }
