@@ -1,8 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeSetId, FieldError, HunkId, Micros, TurnId, users::UserRef};
+use crate::{ChangeSetId, FieldError, HunkId, Micros, ReviewCommentId, TurnId, users::UserRef};
+
+/// Characters of a reason, or of a comment on a hunk.
+pub const REMARK_MAX_CHARS: usize = 4000;
 
 /// What made a change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -13,6 +16,8 @@ pub enum ChangeOrigin {
     Agent,
     /// A person, by replacing what a search finds.
     Replace,
+    /// A person, with code that stands in a conversation.
+    Conversation,
 }
 
 /// What a review is opened by: the turn that proposes, or the change set itself where no turn made it.
@@ -35,6 +40,8 @@ pub enum ChangeAction {
     Add,
     Modify,
     Delete,
+    /// The file moved, perhaps with changes. Its first hunk is the move, the others are changes of the text; they are decided apart.
+    Rename,
     Mode,
 }
 
@@ -94,6 +101,44 @@ impl Hunk {
     pub fn old_text(&self) -> String {
         side(&self.diff, '+')
     }
+
+    /// The indexes of the added and removed lines. All lines of the diff are counted from 0, markers of missing line ends not.
+    pub fn changed_lines(&self) -> BTreeSet<u32> {
+        let lines = self.diff.split_inclusive('\n').filter(|line| !line.starts_with('\\'));
+        (0u32..).zip(lines).filter(|(_, line)| line.starts_with(['+', '-'])).map(|(index, _)| index).collect()
+    }
+
+    /// The text that the hunk makes when only the changed lines in `taken` are: a removed line that is not taken stays, an added one
+    /// does not come.
+    pub fn text_of_lines(&self, taken: &BTreeSet<u32>) -> String {
+        let line_end = if self.diff.contains("\r\n") { "\r\n" } else { "\n" };
+        let mut text = String::new();
+        let mut kept_last = false;
+        let mut index = 0;
+        for line in self.diff.split_inclusive('\n') {
+            let first = line.as_bytes().first().copied().unwrap_or(b' ');
+            if first == b'\\' {
+                if kept_last && text.ends_with('\n') {
+                    text.pop();
+                }
+                continue;
+            }
+            kept_last = match first {
+                b'-' => !taken.contains(&index),
+                b'+' => taken.contains(&index),
+                _ => true,
+            };
+            index += 1;
+            if kept_last {
+                // What had no line end because it was the last line has one when another follows.
+                if !text.is_empty() && !text.ends_with('\n') {
+                    text.push_str(line_end);
+                }
+                text.push_str(line.get(1..).unwrap_or_default());
+            }
+        }
+        text
+    }
 }
 
 fn side(diff: &str, without: char) -> String {
@@ -118,6 +163,9 @@ fn side(diff: &str, without: char) -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChangedFile {
     pub path: String,
+    /// Where a renamed file was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_path: Option<String>,
     pub action: ChangeAction,
     pub binary: bool,
     pub added_lines: i32,
@@ -125,6 +173,13 @@ pub struct ChangedFile {
     pub old_mode: Option<i32>,
     pub new_mode: Option<i32>,
     pub hunks: Vec<Hunk>,
+}
+
+impl ChangedFile {
+    /// Whether it is about the file at a path: there, or moving away from there.
+    pub fn touches(&self, path: &str) -> bool {
+        self.path == path || self.old_path.as_deref() == Some(path)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,6 +200,70 @@ pub struct ChangeSet {
     pub base_revision: i64,
     pub created_at: Micros,
     pub files: Vec<ChangedFile>,
+    /// What people said about hunks, oldest first.
+    #[serde(default)]
+    pub comments: Vec<ReviewComment>,
+}
+
+/// A remark on a hunk. Those that are not sent yet become the agent's next prompt in one go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewComment {
+    pub id: ReviewCommentId,
+    pub hunk_id: HunkId,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<UserRef>,
+    pub created_at: Micros,
+    /// When it was sent to the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Micros>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddComment {
+    pub hunk_id: HunkId,
+    pub text: String,
+}
+
+impl AddComment {
+    pub fn validate(&self) -> Vec<FieldError> {
+        let text = self.text.trim();
+        if text.is_empty() {
+            vec![FieldError::new("text", "Write what the agent should know about this hunk.")]
+        } else if text.chars().count() > REMARK_MAX_CHARS {
+            vec![FieldError::new("text", format!("A comment has at most {REMARK_MAX_CHARS} characters."))]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// A change set that still has open hunks, without its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenChangeSet {
+    pub change_set_id: ChangeSetId,
+    /// `None` where no turn made it.
+    pub turn_id: Option<TurnId>,
+    pub origin: ChangeOrigin,
+    /// Empty for those of the agent.
+    pub title: String,
+    pub created_at: Micros,
+    pub files: i64,
+    pub open_hunks: i64,
+}
+
+impl OpenChangeSet {
+    pub fn review_key(&self) -> ReviewKey {
+        self.turn_id.map_or(ReviewKey::Set(self.change_set_id), ReviewKey::Turn)
+    }
+}
+
+/// A file of a change set as it was and as it is proposed. A side is `None` where it is not text, or larger than is judged line by
+/// line; it is empty where there is no file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileSides {
+    pub old: Option<String>,
+    pub new: Option<String>,
 }
 
 impl ChangeSet {
@@ -167,21 +286,40 @@ pub struct Decide {
     /// The text to write in place of the hunk's new side, context included.
     #[serde(default)]
     pub edits: BTreeMap<HunkId, String>,
+    /// The changed lines that are taken of a hunk, by [`Hunk::changed_lines`]; the others are rejected. The model is told the text
+    /// that this makes, as of an edit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<HunkId, Vec<u32>>,
+    /// Why the rejected hunks are.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Why one rejected hunk is, in place of `reason`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reasons: BTreeMap<HunkId, String>,
 }
 
 impl Decide {
     pub fn validate(&self) -> Vec<FieldError> {
-        let mut seen = std::collections::BTreeSet::new();
-        let doubled = self.accept.iter().chain(&self.reject).chain(self.edits.keys()).any(|id| !seen.insert(*id));
-        if doubled {
-            vec![FieldError::new("accept", "A hunk can be accepted, rejected or edited, but only one of these.")]
-        } else if seen.is_empty() {
-            vec![FieldError::new("accept", "Name at least one hunk.")]
-        } else {
-            Vec::new()
+        let named: Vec<_> = self.accept.iter().chain(&self.reject).chain(self.edits.keys()).chain(self.lines.keys()).collect();
+        let mut fields = Vec::new();
+        if named.iter().collect::<BTreeSet<_>>().len() < named.len() {
+            fields.push(FieldError::new("accept", "A hunk can be accepted, rejected, edited or taken by lines, but only one of these."));
+        } else if named.is_empty() {
+            fields.push(FieldError::new("accept", "Name at least one hunk."));
         }
+        if self.reasons.keys().any(|id| !self.reject.contains(id)) {
+            fields.push(FieldError::new("reasons", "Give reasons for hunks that are rejected."));
+        }
+        if self.reason.iter().chain(self.reasons.values()).any(|reason| reason.chars().count() > REMARK_MAX_CHARS) {
+            fields.push(FieldError::new("reason", format!("A reason has at most {REMARK_MAX_CHARS} characters.")));
+        }
+        fields
+    }
+
+    /// Why a rejected hunk is, if that was said.
+    pub fn reason_of(&self, id: HunkId) -> Option<&str> {
+        let said = self.reasons.get(&id).or(self.reason.as_ref());
+        said.map(|reason| reason.trim()).filter(|reason| !reason.is_empty())
     }
 }
 
@@ -198,6 +336,12 @@ pub struct Decided {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HunkDecision {
     pub path: String,
+    /// What happens to the file; `None` in transcripts from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ChangeAction>,
+    /// Where a renamed file was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_path: Option<String>,
     pub old_start: i32,
     pub state: HunkState,
     /// The hunk as the agent proposed it.
@@ -207,4 +351,78 @@ pub struct HunkDecision {
     pub edited_text: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl HunkDecision {
+    /// What the decision is about, in words: a place in a file, or what happens to the file as a whole.
+    pub fn subject(&self) -> String {
+        subject(&self.path, self.old_path.as_deref(), self.action, !self.diff.is_empty(), self.old_start)
+    }
+}
+
+/// What a hunk is about, in words; see [`HunkDecision::subject`].
+pub fn subject(path: &str, old_path: Option<&str>, action: Option<ChangeAction>, has_lines: bool, old_start: i32) -> String {
+    match (action, old_path) {
+        (Some(ChangeAction::Delete), _) => format!("{path}, deleting it"),
+        (Some(ChangeAction::Rename), Some(old)) if !has_lines => format!("{path}, moving it from {old}"),
+        (Some(ChangeAction::Rename), Some(old)) => format!("{path} (from {old}), line {old_start}"),
+        (Some(ChangeAction::Mode), _) => format!("{path}, its permissions"),
+        (Some(ChangeAction::Add), _) if !has_lines => format!("{path}, adding it"),
+        (Some(_), _) if !has_lines => format!("{path}, as a whole"),
+        _ => format!("{path}, line {old_start}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hunk(diff: &str) -> Hunk {
+        Hunk {
+            id: HunkId(uuid::Uuid::nil()),
+            old_start: 1,
+            old_lines: 0,
+            new_start: 1,
+            new_lines: 0,
+            diff: diff.to_owned(),
+            state: HunkState::Open,
+            edited_text: None,
+            reason: None,
+            decided_by: None,
+        }
+    }
+
+    #[test]
+    fn chosen_lines_make_the_text() {
+        let hunk = hunk("     for x in y:\n-        a = 2 ** n\n-        b()\n+        a = wait(n)\n+        c()\n         d\n");
+        assert_eq!(hunk.changed_lines(), BTreeSet::from([1, 2, 3, 4]));
+        assert_eq!(hunk.text_of_lines(&hunk.changed_lines()), hunk.new_text());
+        assert_eq!(hunk.text_of_lines(&BTreeSet::new()), hunk.old_text());
+        assert_eq!(hunk.text_of_lines(&BTreeSet::from([1, 3])), "    for x in y:\n        b()\n        a = wait(n)\n        d\n");
+    }
+
+    #[test]
+    fn a_missing_line_end_stays_missing_only_at_the_end() {
+        let hunk = hunk("-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n");
+        assert_eq!(hunk.changed_lines(), BTreeSet::from([0, 1, 2]));
+        assert_eq!(hunk.text_of_lines(&BTreeSet::from([0, 1, 2])), "a\nb");
+        assert_eq!(hunk.text_of_lines(&BTreeSet::new()), "a");
+        assert_eq!(hunk.text_of_lines(&BTreeSet::from([2])), "a\nb");
+    }
+
+    #[test]
+    fn a_hunk_is_decided_in_one_way() {
+        let id = |n: u128| HunkId(uuid::Uuid::from_u128(n));
+        assert_eq!(Decide::default().validate().len(), 1);
+        let doubled = Decide { accept: vec![id(1)], lines: [(id(1), vec![0])].into(), ..Decide::default() };
+        assert_eq!(doubled.validate().len(), 1);
+        let decide = Decide {
+            reject: vec![id(1), id(2)],
+            reason: Some("all ".into()),
+            reasons: [(id(2), " one".into())].into(),
+            ..Decide::default()
+        };
+        assert!(decide.validate().is_empty());
+        assert_eq!((decide.reason_of(id(1)), decide.reason_of(id(2))), (Some("all"), Some("one")));
+    }
 }

@@ -5,7 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChangeSetId, CheckpointId, ConversationId, JobId, Micros, ProjectId, RunId, TurnId, UserId,
+    ChangeSetId, CheckpointId, ConversationId, JobId, Micros, PermissionRuleId, ProjectId, QueuedPromptId, RewindId, RunId, TurnId, UserId,
+    budgets::{BudgetScope, Period},
     changes::ChangeSetState,
     chat::{Approval, TurnReason, TurnState},
     files::{FileAction, Origin},
@@ -152,6 +153,15 @@ pub enum EventKind {
     /// Checkpoints were renamed or removed.
     CheckpointsChanged {},
     MembersChanged {},
+    /// A person made a rule of what the agent may do here.
+    PermissionAdded {
+        rule_id: PermissionRuleId,
+        by: UserRef,
+    },
+    PermissionRevoked {
+        rule_id: PermissionRuleId,
+        by: UserRef,
+    },
     /// Who has the project open now.
     PresenceChanged {
         people: Vec<UserRef>,
@@ -239,14 +249,24 @@ pub enum EventKind {
         ok: bool,
         summary: String,
     },
+    /// `model` goes on in place of `from`, which is empty in events of older versions.
     ModelSwitched {
+        #[serde(default)]
+        from: String,
         model: String,
         reason: String,
     },
+    /// What one model call used, to be added up. Tokens and cost may come in events of their own.
     Usage {
         input: i64,
         output: i64,
         cached: i64,
+        /// Micro-US-dollars.
+        #[serde(default)]
+        cost_micros: i64,
+        /// The provider did not count; we did.
+        #[serde(default)]
+        estimated: bool,
     },
     ChangeSetReady {
         change_set_id: ChangeSetId,
@@ -269,6 +289,55 @@ pub enum EventKind {
     MessageAdded {
         seq: i64,
     },
+    /// The message `message_seq` is a summary that stands for those up to `upto_seq` from now on.
+    ContextCompacted {
+        message_seq: i64,
+        upto_seq: i64,
+        tokens_before: i64,
+        tokens_after: i64,
+    },
+    /// A summary was taken back, or put in force again.
+    CompactionChanged {
+        message_seq: i64,
+        undone: bool,
+    },
+    PromptQueued {
+        prompt_id: QueuedPromptId,
+    },
+    /// A prompt of the queue was written anew or moved to its front.
+    PromptChanged {
+        prompt_id: QueuedPromptId,
+    },
+    PromptRemoved {
+        prompt_id: QueuedPromptId,
+    },
+    /// Told right before the turn that it became.
+    PromptStarted {
+        prompt_id: QueuedPromptId,
+    },
+    /// The queue does not go on by itself.
+    QueueHeld {
+        reason: String,
+    },
+    /// The model no longer sees these messages, or files are as they were before the turn, or both.
+    ConversationRewound {
+        rewind_id: RewindId,
+        turn_id: TurnId,
+        from_seq: i64,
+        upto_seq: i64,
+        chat: bool,
+        files: bool,
+        by: Option<UserRef>,
+    },
+    RewindUndone {
+        rewind_id: RewindId,
+        by: Option<UserRef>,
+    },
+    /// Another conversation begins with the messages of this one up to `seq`.
+    ConversationForked {
+        into: ConversationId,
+        seq: i64,
+    },
 
     // job:{id}, user:{id}, admin
     JobChanged {
@@ -278,6 +347,23 @@ pub enum EventKind {
         error: Option<String>,
     },
     SessionEnded {},
+    /// Providers or models were added, changed or removed.
+    ModelsChanged {},
+    /// Servers with tools for the agent were added, changed or removed.
+    McpServersChanged {},
+    /// The person's own model keys were changed.
+    OwnKeysChanged {},
+    /// So much of a budget is used, or a call did not fit into it any more; once for each share and period.
+    BudgetNotice {
+        scope: BudgetScope,
+        /// The person, project or conversation that the budget is of.
+        #[serde(default)]
+        subject: Option<uuid::Uuid>,
+        period: Period,
+        percent: i64,
+        /// For people: which budget, what is left, who can raise it.
+        sentence: String,
+    },
     /// The reader may not follow this stream any more. It has no number in the log and is the stream's last event.
     AccessEnded {},
 }

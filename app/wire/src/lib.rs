@@ -3,24 +3,32 @@
 //! Pure serde: no IO, no async, nothing that would drag the server into the browser. One file per resource, under the
 //! same name that the resource has in every other layer.
 
+pub mod address;
 pub mod admin;
 pub mod auth;
+pub mod budgets;
 pub mod changes;
 pub mod chat;
 pub mod checkpoints;
+pub mod context;
 pub mod error;
 pub mod event;
 pub mod exports;
 pub mod files;
+pub mod generate;
 pub mod id;
 pub mod imports;
 pub mod jobs;
 pub mod limits;
+pub mod mcp;
 pub mod members;
+pub mod models;
 pub mod network;
 pub mod packed_tree;
+pub mod permissions;
 pub mod previews;
 pub mod projects;
+pub mod proposals;
 pub mod quotas;
 pub mod runs;
 pub mod search;

@@ -90,9 +90,75 @@ impl HostRule {
     }
 }
 
+/// The host and the port that an `http` or `https` address names; the host in lower case, without a final dot. `None` for what could be
+/// read in two ways or names no host: user names, addresses in numbers, letters beyond ASCII, backslashes.
+pub fn read_host(address: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = address.split_once("://")?;
+    let usual = match scheme.to_ascii_lowercase().as_str() {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match place.split_once(':') {
+        Some((host, digits)) if digits.bytes().all(|b| b.is_ascii_digit()) => (host, digits.parse().ok().filter(|port| *port > 0)?),
+        Some(_) => return None,
+        None => (place, usual),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    // Resolvers take `127.1`, `0x7f.1` and `2130706433` for addresses.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_number =
+        last.bytes().all(|b| b.is_ascii_digit()) || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    (host.split('.').all(is_label) && !is_number).then_some((host, port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_only_read_where_it_is_certain() {
+        let read = |text: &str| read_host(text).map(|(host, port)| format!("{host}:{port}"));
+        for (text, host) in [
+            ("https://Docs.RS/serde", "docs.rs:443"),
+            ("http://docs.rs", "docs.rs:80"),
+            ("HTTPS://docs.rs.:8443?q=a@b.org:1", "docs.rs:8443"),
+            ("http://docs.rs#@evil.org", "docs.rs:80"),
+            ("http://docs.rs/\\@evil.org", "docs.rs:80"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(host), "{text}");
+        }
+        for unclear in [
+            "",
+            "docs.rs",
+            "ftp://docs.rs/",
+            "https:docs.rs",
+            "http://",
+            "http:///docs.rs",
+            " http://docs.rs",
+            "http://docs.rs\\@evil.org/",
+            "http://docs.rs@evil.org/",
+            "http://user:pw@docs.rs/",
+            "http://docs.rs:/",
+            "http://docs.rs:0/",
+            "http://docs.rs:99999/",
+            "http://docs.rs:80:80/",
+            "http://do\ncs.rs/",
+            "http://b\u{fc}cher.example/",
+            "http://docs%2ers/",
+            "http://a..b/",
+            "http://[::1]/",
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.0x1/",
+            "http://127.0.0.1./",
+        ] {
+            assert_eq!(read(unclear), None, "{unclear}");
+        }
+    }
 
     fn rule(text: &str) -> HostRule {
         HostRule(text.to_owned())

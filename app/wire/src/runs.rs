@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, previews::RunPort, test_reports::TestReport, users::UserRef,
+    ChangeSetId, FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, previews::RunPort, test_reports::TestReport,
+    users::UserRef,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +12,7 @@ use crate::{
 pub enum RunKind {
     SandboxExec,
     TestRunner,
-    /// What the agent asked for.
+    /// A command that the agent asked for; started by people, a prompt for the agent whose outcome is a change set.
     Codegen,
     /// Has a keyboard; opened and listed as a terminal.
     Terminal,
@@ -161,6 +162,9 @@ pub struct Run {
     pub changes: Vec<RunChange>,
     /// Set when the agent asked for the run.
     pub turn_id: Option<TurnId>,
+    /// What a codegen run proposes; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_set_id: Option<ChangeSetId>,
     pub started_by: UserRef,
     pub created_at: Micros,
     pub started_at: Option<Micros>,

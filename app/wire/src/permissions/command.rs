@@ -1,0 +1,236 @@
+//! Reads a shell command as far as that can be done with certainty.
+
+/// Programs and words of the shell that run what their arguments say.
+const RUNNERS: &[&str] = &[
+    "!", ".", "[[", "bash", "builtin", "busybox", "case", "chroot", "command", "coproc", "dash", "do", "doas", "elif", "else", "env",
+    "eval", "exec", "find", "fish", "for", "function", "if", "ionice", "ksh", "nice", "node", "nohup", "parallel", "perl", "php", "python",
+    "python3", "ruby", "select", "setsid", "sh", "source", "ssh", "stdbuf", "su", "sudo", "then", "time", "timeout", "trap", "until",
+    "watch", "while", "xargs", "zsh", "{",
+];
+
+/// Subcommands of git that change nothing, with whatever arguments.
+const GIT_READS: &[&str] =
+    &["blame", "cat-file", "describe", "diff", "grep", "log", "ls-files", "ls-tree", "rev-list", "rev-parse", "shortlog", "show", "status"];
+
+/// A command, and its simple commands where these are certain.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    text: &'a str,
+    parts: Option<Vec<Vec<String>>>,
+}
+
+impl<'a> Reading<'a> {
+    pub fn of(text: &'a str) -> Self {
+        let text = text.trim();
+        Self { text, parts: split(text) }
+    }
+
+    /// The simple commands, each as words without their quotes.
+    pub fn parts(&self) -> Option<&[Vec<String>]> {
+        self.parts.as_deref().filter(|parts| !parts.is_empty())
+    }
+
+    pub fn is_exactly(&self, pattern: &str) -> bool {
+        self.text == pattern.trim() && !self.text.ends_with('*')
+    }
+
+    /// Whether something may run that these parts do not show.
+    pub fn is_unsure(&self) -> bool {
+        self.parts().is_none_or(|parts| parts.iter().any(|words| is_runner(bare(words))))
+    }
+
+    /// One simple command without a runner or an assignment in front.
+    pub fn is_plain(&self) -> Option<&[String]> {
+        match self.parts()? {
+            [words] if !is_runner(words) && words.first().is_some_and(|word| !word.contains('=')) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// Whether any part of it is what the pattern means; where the parts are uncertain, whether its words occur.
+    pub fn may_run(&self, pattern: &str) -> bool {
+        if self.text == pattern.trim() {
+            return true;
+        }
+        let by_parts = self.parts().unwrap_or_default().iter().any(|words| {
+            let words = bare(words);
+            let mut by_name = words.to_vec();
+            if let Some(first) = by_name.first_mut() {
+                *first = base_name(first).to_owned();
+            }
+            fits(pattern, words) || fits(pattern, &by_name)
+        });
+        by_parts || (self.is_unsure() && occurs(pattern, self.text))
+    }
+
+    /// Whether a word of it is a path that `is_meant` knows, also as seen from the folder it runs in.
+    pub fn mentions(&self, folders: &[&str], is_meant: impl Fn(&str) -> bool) -> bool {
+        tokens(self.text).any(|token| {
+            let token = token.trim_start_matches("./").trim_end_matches('/');
+            !token.is_empty()
+                && (is_meant(token) || folders.iter().any(|folder| is_meant(&format!("{}/{token}", folder.trim_end_matches('/')))))
+        })
+    }
+
+    /// Whether it may change what git keeps.
+    pub fn may_write_git(&self) -> bool {
+        if self.is_unsure() {
+            return tokens(self.text).any(|token| base_name(token) == "git");
+        }
+        self.parts().unwrap_or_default().iter().map(|words| bare(words)).any(|words| {
+            let reads = words.get(1).is_some_and(|word| GIT_READS.contains(&word.as_str()));
+            words.first().is_some_and(|word| base_name(word) == "git") && !reads
+        })
+    }
+}
+
+/// Whether the pattern means this simple command.
+pub fn fits(pattern: &str, words: &[String]) -> bool {
+    let pattern = pattern.trim();
+    let Some(parts) = split(pattern) else { return false };
+    let [wanted] = parts.as_slice() else { return false };
+    let Some((last, first)) = wanted.split_last() else { return false };
+    let is_open = pattern.ends_with('*') && !pattern.ends_with("\\*");
+    if is_open && last == "*" {
+        return words.starts_with(first);
+    }
+    let Some((word, rest)) = words.split_last() else { return false };
+    let ends = if is_open { word.starts_with(last.trim_end_matches('*')) } else { word == last };
+    ends && rest == first
+}
+
+pub fn is_runner(words: &[String]) -> bool {
+    words.first().is_some_and(|word| RUNNERS.contains(&base_name(word)) || word.contains(['*', '?', '[', '~']))
+}
+
+fn base_name(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// Without the assignments in front.
+fn bare(words: &[String]) -> &[String] {
+    let is_assignment = |word: &&String| {
+        word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+    };
+    words.get(words.iter().take_while(is_assignment).count()..).unwrap_or_default()
+}
+
+/// Anything in the text that could be a word, whatever the shell would make of it.
+fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | '+' | '@'))).filter(|token| !token.is_empty())
+}
+
+/// Whether the pattern's fixed words stand one after another somewhere in the text.
+fn occurs(pattern: &str, text: &str) -> bool {
+    let wanted: Vec<&str> = tokens(pattern).collect();
+    let found: Vec<&str> = tokens(text).collect();
+    let Some((first, rest)) = wanted.split_first() else { return true };
+    found
+        .windows(wanted.len())
+        .any(|window| window.split_first().is_some_and(|(word, others)| (word == first || base_name(word) == *first) && others == rest))
+}
+
+/// Splits into simple commands. `None` where the shell would do more than run them with just these words.
+fn split(text: &str) -> Option<Vec<Vec<String>>> {
+    let mut splitter = Splitter::default();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            ' ' | '\t' => splitter.end_word(),
+            ';' | '\n' | '&' | '|' => {
+                if c == '&' && chars.peek() == Some(&'>') {
+                    return None;
+                }
+                splitter.end_part();
+            }
+            '\'' => {
+                let word = splitter.word();
+                loop {
+                    match chars.next()? {
+                        '\'' => break,
+                        inner => word.push(inner),
+                    }
+                }
+            }
+            '"' => read_quoted(&mut chars, splitter.word())?,
+            '\\' => match chars.next()? {
+                '\n' => return None,
+                escaped => splitter.word().push(escaped),
+            },
+            '>' => {
+                splitter.drop_descriptor();
+                skip_harmless(&mut chars)?;
+            }
+            '#' if splitter.word.is_none() => return None,
+            '$' | '`' | '(' | ')' | '<' => return None,
+            c if c.is_control() => return None,
+            c => splitter.word().push(c),
+        }
+    }
+    splitter.end_part();
+    Some(splitter.parts)
+}
+
+fn read_quoted(chars: &mut std::iter::Peekable<std::str::Chars>, word: &mut String) -> Option<()> {
+    loop {
+        match chars.next()? {
+            '"' => return Some(()),
+            '$' | '`' => return None,
+            '\\' => match chars.next()? {
+                escaped @ ('"' | '\\' | '$' | '`') => word.push(escaped),
+                '\n' => return None,
+                other => word.extend(['\\', other]),
+            },
+            inner => word.push(inner),
+        }
+    }
+}
+
+/// A redirection may only join descriptors or throw output away.
+fn skip_harmless(chars: &mut std::iter::Peekable<std::str::Chars>) -> Option<()> {
+    let mut target = String::new();
+    if chars.peek() == Some(&'&') {
+        chars.next();
+        while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+            target.push(digit);
+        }
+        return (!target.is_empty() && chars.peek().is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | ';' | '|' | '&'))).then_some(());
+    }
+    while chars.next_if(|c| matches!(c, ' ' | '\t')).is_some() {}
+    while let Some(c) = chars.next_if(|c| !matches!(c, ' ' | '\t' | '\n' | ';' | '|' | '&')) {
+        target.push(c);
+    }
+    (target == "/dev/null").then_some(())
+}
+
+#[derive(Default)]
+struct Splitter {
+    parts: Vec<Vec<String>>,
+    words: Vec<String>,
+    word: Option<String>,
+}
+
+impl Splitter {
+    fn word(&mut self) -> &mut String {
+        self.word.get_or_insert_default()
+    }
+
+    fn end_word(&mut self) {
+        self.words.extend(self.word.take());
+    }
+
+    fn end_part(&mut self) {
+        self.end_word();
+        if !self.words.is_empty() {
+            self.parts.push(std::mem::take(&mut self.words));
+        }
+    }
+
+    /// The number right in front of a `>` belongs to it.
+    fn drop_descriptor(&mut self) {
+        if self.word.as_ref().is_some_and(|word| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+    }
+}
