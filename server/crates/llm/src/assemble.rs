@@ -1,90 +1,31 @@
-//! Puts the chunks of a chat completion together. Pure: data lines in, events out.
+//! Puts the pieces of an answer together, whichever dialect they came in. Pure: pieces in, events out.
 //!
-//! Lenient where real servers differ: calls without ids or indexes, one index for several calls,
-//! arguments sent as an object, `stop` although tools were called.
+//! Lenient where real servers differ: calls without ids or indexes, one index for several calls, names in pieces or
+//! repeated, `stop` although tools were called.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::clean_detail;
+use crate::memory::Memory;
 use crate::{FinishReason, Message, ModelError, ModelEvent, ToolCall, Usage};
 
 /// Bound for all tool arguments of one answer together.
 const MAX_ARGUMENT_BYTES: usize = 4 << 20;
+/// Bound for all that is said and thought in one answer.
+const MAX_TEXT_BYTES: usize = 16 << 20;
 
-#[derive(Deserialize)]
-struct Chunk {
-    #[serde(default)]
-    choices: Option<Vec<Choice>>,
-    #[serde(default)]
-    usage: Option<RawUsage>,
-    #[serde(default)]
-    error: Option<Value>,
+/// A part of a call, or all of it.
+#[derive(Default)]
+pub(crate) struct CallPiece {
+    pub(crate) index: Option<u64>,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    delta: Option<Delta>,
-    /// What servers send that answer in one piece.
-    #[serde(default)]
-    message: Option<Delta>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct Delta {
-    #[serde(default)]
-    content: Option<String>,
-    #[serde(default)]
-    refusal: Option<String>,
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    #[serde(default)]
-    reasoning: Option<Value>,
-    #[serde(default)]
-    tool_calls: Option<Vec<CallDelta>>,
-}
-
-#[derive(Deserialize)]
-struct CallDelta {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    function: Option<FunctionDelta>,
-}
-
-#[derive(Deserialize, Default)]
-struct FunctionDelta {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    arguments: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct RawUsage {
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
-    prompt_cache_hit_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
+#[derive(Default)]
 struct Slot {
     index: Option<u64>,
     /// As the provider sent it; the id we use may differ.
@@ -93,6 +34,8 @@ struct Slot {
     name: String,
     arguments: String,
     announced: bool,
+    /// What the provider wants back with this call.
+    kept: Vec<Value>,
 }
 
 pub(crate) struct Assembler {
@@ -101,12 +44,19 @@ pub(crate) struct Assembler {
     usage: Option<Usage>,
     finish: Option<FinishReason>,
     argument_bytes: usize,
+    text_bytes: usize,
     key: Option<String>,
+    memory: Memory,
+    /// Kept blocks that wait for the call they belong to.
+    kept: Vec<Value>,
+    ready: VecDeque<ModelEvent>,
+    /// Whether anything has been handed out.
+    has_begun: bool,
 }
 
 impl Assembler {
     /// Ids already used in `messages` are not given to new calls. `key` is masked in error texts.
-    pub(crate) fn new(messages: &[Message], key: Option<String>) -> Self {
+    pub(crate) fn new(messages: &[Message], key: Option<String>, memory: Memory) -> Self {
         let used_ids = messages
             .iter()
             .filter_map(|message| match message {
@@ -116,7 +66,19 @@ impl Assembler {
             .flatten()
             .map(|call| call.id.clone())
             .collect();
-        Self { slots: Vec::new(), used_ids, usage: None, finish: None, argument_bytes: 0, key }
+        Self {
+            slots: Vec::new(),
+            used_ids,
+            usage: None,
+            finish: None,
+            argument_bytes: 0,
+            text_bytes: 0,
+            key,
+            memory,
+            kept: Vec::new(),
+            ready: VecDeque::new(),
+            has_begun: false,
+        }
     }
 
     /// Whether the provider has said why the answer ended; only usage can still follow.
@@ -124,84 +86,80 @@ impl Assembler {
         self.finish.is_some()
     }
 
-    /// Takes one chunk (the text after `data:`, not `[DONE]`) and appends what it means to `out`.
-    pub(crate) fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| ModelError::Malformed {
-            detail: format!("a chunk was not the expected JSON ({:?} error at column {})", error.classify(), error.column()).to_lowercase(),
-        })?;
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(ModelError::Provider { detail: self.describe_error(&error) });
+    /// What can be handed out now.
+    pub(crate) fn ready(&mut self) -> VecDeque<ModelEvent> {
+        std::mem::take(&mut self.ready)
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), ModelError> {
+        self.say(text, ModelEvent::Text)
+    }
+
+    pub(crate) fn reasoning(&mut self, text: &str) -> Result<(), ModelError> {
+        self.say(text, ModelEvent::Reasoning)
+    }
+
+    fn say(&mut self, text: &str, event: fn(String) -> ModelEvent) -> Result<(), ModelError> {
+        if text.is_empty() {
+            return Ok(());
         }
-        if let Some(raw) = chunk.usage {
-            self.usage = Some(raw.into());
+        self.text_bytes += text.len();
+        if self.text_bytes > MAX_TEXT_BYTES {
+            return Err(ModelError::Malformed { detail: "it was far too long".into() });
         }
-        // More than one choice is never asked for.
-        if let Some(choice) = chunk.choices.into_iter().flatten().next() {
-            self.take_choice(choice, out)?;
-        }
+        self.push(event(text.to_owned()));
         Ok(())
     }
 
-    fn take_choice(&mut self, choice: Choice, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
-        if let Some(delta) = choice.delta.or(choice.message) {
-            let reasoning = delta.reasoning_content.or_else(|| delta.reasoning.and_then(|r| r.as_str().map(str::to_owned)));
-            if let Some(text) = reasoning.filter(|text| !text.is_empty()) {
-                out.push(ModelEvent::Reasoning(text));
-            }
-            for text in [delta.content, delta.refusal].into_iter().flatten() {
-                if !text.is_empty() {
-                    out.push(ModelEvent::Text(text));
-                }
-            }
-            for call in delta.tool_calls.into_iter().flatten() {
-                self.take_call(call, out)?;
-            }
-        }
-        if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-            if reason == "error" {
-                return Err(ModelError::Provider { detail: "it ended the answer with an error".into() });
-            }
-            self.finish.get_or_insert(read_reason(&reason));
-        }
-        Ok(())
+    fn push(&mut self, event: ModelEvent) {
+        self.has_begun = true;
+        self.ready.push_back(event);
     }
 
-    fn take_call(&mut self, call: CallDelta, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
-        let function = call.function.unwrap_or_default();
-        let id = call.id.unwrap_or_default();
-        let name = function.name.unwrap_or_default();
-        let arguments = match function.arguments {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text,
-            Some(other) => other.to_string(),
-        };
-        self.argument_bytes += arguments.len();
+    pub(crate) fn call(&mut self, piece: CallPiece) -> Result<(), ModelError> {
+        self.argument_bytes += piece.arguments.len();
         if self.argument_bytes > MAX_ARGUMENT_BYTES {
             return Err(ModelError::Malformed { detail: "the arguments of its tool calls were far too large".into() });
         }
-        let at = self.find_slot(call.index, &id, &name, &arguments).unwrap_or_else(|| self.open_slot(call.index));
+        let at = self.find_slot(&piece).unwrap_or_else(|| self.open_slot(piece.index));
         let slot = &mut self.slots[at];
         if slot.sent_id.is_empty() {
-            slot.sent_id = id;
+            slot.sent_id = piece.id;
         }
         // Some servers repeat the whole name in each piece, others send it in pieces.
-        if slot.name != name {
-            slot.name.push_str(&name);
+        if slot.name != piece.name {
+            slot.name.push_str(&piece.name);
         }
-        slot.arguments.push_str(&arguments);
+        slot.arguments.push_str(&piece.arguments);
         if !slot.announced && !slot.name.is_empty() {
             slot.announced = true;
             slot.id = claim_id(&mut self.used_ids, &slot.sent_id);
-            out.push(ModelEvent::ToolCallStarted { index: at, id: slot.id.clone(), name: slot.name.clone() });
+            let started = ModelEvent::ToolCallStarted { index: at, id: slot.id.clone(), name: slot.name.clone() };
+            self.push(started);
         }
         Ok(())
     }
 
+    /// Keeps what the provider wants back, as it is, with the next call that begins.
+    pub(crate) fn keep(&mut self, block: Value) {
+        self.kept.push(block);
+    }
+
+    pub(crate) fn count(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+    }
+
+    /// The provider says why the answer ended. The first reason counts.
+    pub(crate) fn end(&mut self, reason: FinishReason) {
+        self.finish.get_or_insert(reason);
+    }
+
     /// The slot this piece belongs to, or none when it begins a new call.
-    fn find_slot(&self, index: Option<u64>, id: &str, name: &str, arguments: &str) -> Option<usize> {
+    fn find_slot(&self, piece: &CallPiece) -> Option<usize> {
+        let CallPiece { index, id, name, arguments } = piece;
         let at = match index {
-            Some(_) => self.slots.iter().rposition(|slot| slot.index == index)?,
-            None if !id.is_empty() => match self.slots.iter().rposition(|slot| slot.sent_id == id) {
+            Some(_) => self.slots.iter().rposition(|slot| slot.index == *index)?,
+            None if !id.is_empty() => match self.slots.iter().rposition(|slot| slot.sent_id == *id) {
                 Some(at) => at,
                 None if name.is_empty() => self.slots.len().checked_sub(1)?,
                 None => return None,
@@ -210,34 +168,28 @@ impl Assembler {
         };
         let slot = &self.slots[at];
         let names_another = !name.is_empty() && !slot.name.is_empty();
-        let other_id = !id.is_empty() && !slot.sent_id.is_empty() && slot.sent_id != id;
+        let other_id = !id.is_empty() && !slot.sent_id.is_empty() && slot.sent_id != *id;
         let was_whole = arguments.starts_with('{') && serde_json::from_str::<Value>(&slot.arguments).is_ok();
         if names_another && (other_id || was_whole) { None } else { Some(at) }
     }
 
     fn open_slot(&mut self, index: Option<u64>) -> usize {
-        self.slots.push(Slot {
-            index,
-            sent_id: String::new(),
-            id: String::new(),
-            name: String::new(),
-            arguments: String::new(),
-            announced: false,
-        });
+        self.slots.push(Slot { index, kept: std::mem::take(&mut self.kept), ..Slot::default() });
         self.slots.len() - 1
     }
 
-    /// The events that end the answer. `said_done` tells whether the provider sent `[DONE]`.
+    /// The events that end the answer. `said_done` tells whether the provider said that nothing follows.
     /// Errors: `CutOff` when the provider never said that the answer was complete, `Malformed` for a
     /// call without a name.
-    pub(crate) fn finish(mut self, said_done: bool) -> Result<Vec<ModelEvent>, ModelError> {
+    pub(crate) fn finish(mut self, said_done: bool) -> Result<VecDeque<ModelEvent>, ModelError> {
         let reason = match self.finish.take() {
             Some(reason) => reason,
             None if said_done => FinishReason::Stop,
             None => return Err(ModelError::CutOff),
         };
         let was_cut = matches!(reason, FinishReason::Length | FinishReason::ContentFilter);
-        let mut out = Vec::new();
+        let mut out = self.ready;
+        let mut has_calls = false;
         for slot in self.slots {
             let arguments = match slot.arguments.trim() {
                 "" => "{}".to_owned(),
@@ -250,24 +202,47 @@ impl Assembler {
             if slot.name.is_empty() {
                 return Err(ModelError::Malformed { detail: "a tool call came without a name".into() });
             }
-            out.push(ModelEvent::ToolCall(ToolCall { id: slot.id, name: slot.name, arguments }));
+            if !slot.kept.is_empty() {
+                self.memory.keep(&slot.id, &slot.name, slot.kept);
+            }
+            has_calls = true;
+            out.push_back(ModelEvent::ToolCall(ToolCall { id: slot.id, name: slot.name, arguments }));
         }
         let reason = match reason {
-            FinishReason::Stop if !out.is_empty() => FinishReason::ToolCalls,
-            FinishReason::ToolCalls if out.is_empty() => FinishReason::Stop,
+            FinishReason::Stop if has_calls => FinishReason::ToolCalls,
+            FinishReason::ToolCalls if !has_calls => FinishReason::Stop,
             other => other,
         };
         out.extend(self.usage.map(ModelEvent::Usage));
-        out.push(ModelEvent::Finished(reason));
+        out.push_back(ModelEvent::Finished(reason));
         Ok(out)
     }
 
-    fn describe_error(&self, error: &Value) -> String {
-        read_error_text(error, self.key.as_deref())
+    /// What an error within the stream means. Before anything was said, one that waiting can help is told as
+    /// the status it stands for would be, so that it is tried again.
+    pub(crate) fn fail(&self, error: &Value) -> ModelError {
+        let detail = read_error_text(error, self.key.as_deref());
+        if self.has_begun {
+            return ModelError::Provider { detail };
+        }
+        let number = ["code", "status"].iter().find_map(|field| error[*field].as_u64()).unwrap_or(0);
+        let words: String =
+            ["type", "code", "status"].iter().filter_map(|f| error[*f].as_str()).collect::<Vec<_>>().join(" ").to_lowercase();
+        if number == 429 || words.contains("rate_limit") || words.contains("resource_exhausted") {
+            return ModelError::RateLimited { retry_after: None };
+        }
+        if words.contains("overloaded") || words.contains("unavailable") {
+            return ModelError::Server { status: 529 };
+        }
+        match u16::try_from(number) {
+            Ok(status @ 500..=599) => ModelError::Server { status },
+            _ if ["server_error", "api_error", "internal"].iter().any(|word| words.contains(word)) => ModelError::Server { status: 500 },
+            _ => ModelError::Provider { detail },
+        }
     }
 }
 
-/// The message of an OpenAI-like error value: `{"message": …}`, a bare string, or anything else.
+/// The message of an error value: `{"message": …}`, a bare string, or anything else.
 pub(crate) fn read_error_text(error: &Value, key: Option<&str>) -> String {
     let text = match error {
         Value::String(text) => text.clone(),
@@ -280,16 +255,6 @@ pub(crate) fn read_error_text(error: &Value, key: Option<&str>) -> String {
     match clean_detail(&text, key) {
         text if text.is_empty() => "it gave no reason".into(),
         text => text,
-    }
-}
-
-fn read_reason(reason: &str) -> FinishReason {
-    match reason {
-        "stop" | "end_turn" | "eos" => FinishReason::Stop,
-        "tool_calls" | "function_call" => FinishReason::ToolCalls,
-        "length" | "max_tokens" => FinishReason::Length,
-        "content_filter" => FinishReason::ContentFilter,
-        other => FinishReason::Other(clean_detail(other, None)),
     }
 }
 
@@ -306,30 +271,30 @@ fn claim_id(used: &mut HashSet<String>, sent: &str) -> String {
     }
 }
 
-impl From<RawUsage> for Usage {
-    fn from(raw: RawUsage) -> Self {
-        let cached = raw.prompt_tokens_details.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens);
-        Self { input: raw.prompt_tokens.unwrap_or(0), output: raw.completion_tokens.unwrap_or(0), cached: cached.unwrap_or(0) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn run(chunks: &[Value]) -> Result<Vec<ModelEvent>, ModelError> {
-        let mut assembler = Assembler::new(&[], None);
-        let mut out = Vec::new();
-        for chunk in chunks {
-            assembler.take(&chunk.to_string(), &mut out)?;
-        }
-        out.extend(assembler.finish(false)?);
-        Ok(out)
+    fn assembler(messages: &[Message]) -> Assembler {
+        Assembler::new(messages, Some("sk-secret".into()), Memory::default())
     }
 
-    fn calls(events: &[ModelEvent]) -> Vec<(String, String, String)> {
+    fn piece(index: Option<u64>, id: &str, name: &str, arguments: &str) -> CallPiece {
+        CallPiece { index, id: id.into(), name: name.into(), arguments: arguments.into() }
+    }
+
+    fn run(pieces: Vec<CallPiece>, reason: FinishReason) -> VecDeque<ModelEvent> {
+        let mut assembler = assembler(&[]);
+        for piece in pieces {
+            assembler.call(piece).unwrap();
+        }
+        assembler.end(reason);
+        assembler.finish(false).unwrap()
+    }
+
+    fn calls(events: &VecDeque<ModelEvent>) -> Vec<(String, String, String)> {
         events
             .iter()
             .filter_map(|event| match event {
@@ -339,47 +304,39 @@ mod tests {
             .collect()
     }
 
-    fn delta(tool_calls: Value) -> Value {
-        json!({"choices": [{"delta": {"tool_calls": tool_calls}}]})
-    }
-
-    fn ended(reason: &str) -> Value {
-        json!({"choices": [{"delta": {}, "finish_reason": reason}]})
-    }
-
     #[test]
     fn joins_interleaved_pieces_by_index() {
-        let events = run(&[
-            delta(json!([{"index": 0, "id": "a", "function": {"name": "read_file", "arguments": ""}}])),
-            delta(json!([{"index": 1, "id": "b", "function": {"name": "search", "arguments": "{\"q"}}])),
-            delta(json!([{"index": 0, "function": {"arguments": "{\"path\":"}}, {"index": 1, "function": {"arguments": "uery\":1}"}}])),
-            delta(json!([{"index": 0, "function": {"arguments": "\"x\"}"}}])),
-            ended("tool_calls"),
-        ])
-        .unwrap();
+        let pieces = vec![
+            piece(Some(0), "a", "read_file", ""),
+            piece(Some(1), "b", "search", "{\"q"),
+            piece(Some(0), "", "", "{\"path\":"),
+            piece(Some(1), "", "", "uery\":1}"),
+            piece(Some(0), "", "", "\"x\"}"),
+        ];
+        let events = run(pieces, FinishReason::ToolCalls);
         assert_eq!(
             calls(&events),
             [("a".into(), "read_file".into(), r#"{"path":"x"}"#.into()), ("b".into(), "search".into(), r#"{"query":1}"#.into())]
         );
-        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
+        assert_eq!(events.back(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
     }
 
     #[test]
     fn tells_calls_apart_without_indexes_or_ids() {
-        let events = run(&[
-            delta(json!([{"function": {"name": "a", "arguments": "{\"n\":1}"}}, {"function": {"name": "a", "arguments": {"n": 2}}}])),
-            delta(json!([{"index": 0, "id": "same", "function": {"name": "b", "arguments": "{}"}}])),
-            delta(json!([{"index": 0, "id": "other", "function": {"name": "b", "arguments": ""}}])),
-            ended("stop"),
-        ])
-        .unwrap();
+        let pieces = vec![
+            piece(None, "", "a", "{\"n\":1}"),
+            piece(None, "", "a", "{\"n\":2}"),
+            piece(Some(0), "same", "b", "{}"),
+            piece(Some(0), "other", "b", ""),
+        ];
+        let events = run(pieces, FinishReason::Stop);
         let calls = calls(&events);
         let seen: Vec<_> = calls.iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
         assert_eq!(seen, [("a", "{\"n\":1}"), ("a", "{\"n\":2}"), ("b", "{}"), ("b", "{}")]);
         let ids: HashSet<_> = calls.iter().map(|(id, ..)| id).collect();
         assert_eq!(ids.len(), 4);
         assert!(ids.iter().all(|id| !id.is_empty()));
-        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
+        assert_eq!(events.back(), Some(&ModelEvent::Finished(FinishReason::ToolCalls)));
     }
 
     #[test]
@@ -389,52 +346,61 @@ mod tests {
             reasoning: None,
             tool_calls: vec![ToolCall { id: "call_0".into(), name: "a".into(), arguments: "{}".into() }],
         }];
-        let mut assembler = Assembler::new(&earlier, None);
-        let mut out = Vec::new();
-        let chunk = delta(json!([{"index": 0, "id": "call_0", "function": {"name": "a", "arguments": "{}"}}]));
-        assembler.take(&chunk.to_string(), &mut out).unwrap();
-        assembler.take(&ended("tool_calls").to_string(), &mut out).unwrap();
+        let mut assembler = assembler(&earlier);
+        assembler.call(piece(Some(0), "call_0", "a", "{}")).unwrap();
+        assembler.end(FinishReason::ToolCalls);
         let done = assembler.finish(true).unwrap();
         let id = &calls(&done)[0].0;
         assert_ne!(id, "call_0");
-        assert!(matches!(&out[0], ModelEvent::ToolCallStarted { id: started, .. } if started == id));
+        assert!(matches!(&done[0], ModelEvent::ToolCallStarted { id: started, .. } if started == id));
     }
 
     #[test]
     fn drops_the_call_the_token_limit_cut_through() {
-        let events = run(&[
-            delta(json!([{"index": 0, "id": "a", "function": {"name": "x", "arguments": "{}"}}])),
-            delta(json!([{"index": 1, "id": "b", "function": {"name": "y", "arguments": "{\"content\": \"hal"}}])),
-            ended("length"),
-        ])
-        .unwrap();
+        let pieces = vec![piece(Some(0), "a", "x", "{}"), piece(Some(1), "b", "y", "{\"content\": \"hal")];
+        let events = run(pieces, FinishReason::Length);
         assert_eq!(calls(&events).len(), 1);
-        assert_eq!(events.last(), Some(&ModelEvent::Finished(FinishReason::Length)));
+        assert_eq!(events.back(), Some(&ModelEvent::Finished(FinishReason::Length)));
     }
 
     #[test]
     fn an_answer_nobody_ended_is_cut_off() {
-        let chunk = json!({"choices": [{"delta": {"content": "half"}}]});
-        assert_eq!(run(&[chunk]), Err(ModelError::CutOff));
+        let mut assembler = assembler(&[]);
+        assembler.text("half").unwrap();
+        assert_eq!(assembler.finish(false), Err(ModelError::CutOff));
     }
 
     #[test]
-    fn reads_reasoning_usage_and_null_fields() {
-        let events = run(&[
-            json!({"choices": [{"delta": {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": null}, "finish_reason": null}], "usage": null}),
-            json!({"choices": [{"delta": {"content": "hi"}}]}),
-            ended("stop"),
-            json!({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}}),
-        ])
-        .unwrap();
-        assert_eq!(
-            events,
-            [
-                ModelEvent::Reasoning("hm".into()),
-                ModelEvent::Text("hi".into()),
-                ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3 }),
-                ModelEvent::Finished(FinishReason::Stop)
-            ]
-        );
+    fn keeps_what_belongs_to_a_call() {
+        let memory = Memory::default();
+        let mut assembler = Assembler::new(&[], None, memory.clone());
+        assembler.keep(json!({"signature": "s"}));
+        assembler.call(piece(Some(0), "a", "x", "{}")).unwrap();
+        assembler.call(piece(Some(1), "b", "x", "{}")).unwrap();
+        assembler.end(FinishReason::ToolCalls);
+        assembler.finish(true).unwrap();
+        assert_eq!(memory.recall("a", "x").unwrap().as_slice(), [json!({"signature": "s"})]);
+        assert_eq!(memory.recall("b", "x"), None);
+    }
+
+    #[test]
+    fn an_error_before_the_first_token_is_one_to_try_again() {
+        let mut assembler = assembler(&[]);
+        assert_eq!(assembler.fail(&json!({"type": "overloaded_error", "message": "busy"})), ModelError::Server { status: 529 });
+        assert_eq!(assembler.fail(&json!({"code": 429, "message": "slow"})), ModelError::RateLimited { retry_after: None });
+        assert_eq!(assembler.fail(&json!({"code": 502})), ModelError::Server { status: 502 });
+        let refused = ModelError::Provider { detail: "no ••• here".into() };
+        assert_eq!(assembler.fail(&json!({"code": "bad", "message": "no sk-secret here"})), refused);
+        assembler.text("half").unwrap();
+        let late = ModelError::Provider { detail: "busy".into() };
+        assert_eq!(assembler.fail(&json!({"type": "overloaded_error", "message": "busy"})), late);
+    }
+
+    #[test]
+    fn an_endless_answer_is_refused() {
+        let mut assembler = assembler(&[]);
+        let piece = "x".repeat(1 << 20);
+        let said = (0..20).try_for_each(|_| assembler.text(&piece));
+        assert!(matches!(said, Err(ModelError::Malformed { .. })));
     }
 }

@@ -164,7 +164,7 @@ impl<'a> Scene<'a> {
     fn read(req: &'a ModelRequest) -> Self {
         let (before, rest) = req.messages.split_at(find_prompt(&req.messages));
         let (prompt, turn) = match rest {
-            [Message::User { text }, turn @ ..] => (text.as_str(), turn),
+            [Message::User { text, .. }, turn @ ..] => (text.as_str(), turn),
             turn => ("", turn),
         };
         Self { req, prompt, before, turn }
@@ -356,14 +356,14 @@ impl<'a> Scene<'a> {
     fn find_note(&self) -> Option<&'a str> {
         let told = || {
             self.req.messages.iter().rev().filter_map(|message| match message {
-                Message::User { text } | Message::Tool { content: text, .. } => Some(text.as_str()),
+                Message::User { text, .. } | Message::Tool { content: text, .. } => Some(text.as_str()),
                 Message::Assistant { .. } => None,
             })
         };
         let marked = told().chain([self.req.system.as_str()]).find_map(|text| text.find(REVIEW_NOTE).map(|at| &text[at..]));
         marked.or_else(|| {
             self.before.iter().rev().find_map(|message| match message {
-                Message::User { text } if speaks_of_review(text) => Some(text.as_str()),
+                Message::User { text, .. } if speaks_of_review(text) => Some(text.as_str()),
                 _ => None,
             })
         })

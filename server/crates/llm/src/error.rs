@@ -17,6 +17,8 @@ pub enum ModelError {
     BadRequest { detail: String },
     #[error("{host} could not be reached: {detail}")]
     Unreachable { host: String, detail: String },
+    #[error("{host} must not be reached: {detail}")]
+    AddressRefused { host: String, detail: String },
     #[error("no first byte in time")]
     FirstByteTimeout,
     #[error("the answer stalled")]
@@ -43,6 +45,7 @@ impl ModelError {
             | Self::UnknownModel { .. }
             | Self::Unauthorised { .. }
             | Self::BadRequest { .. }
+            | Self::AddressRefused { .. }
             | Self::Malformed { .. }
             | Self::Provider { .. } => false,
         }
@@ -58,6 +61,7 @@ impl ModelError {
             Self::Server { .. } => "model_server_error",
             Self::BadRequest { .. } => "model_bad_request",
             Self::Unreachable { .. } => "model_unreachable",
+            Self::AddressRefused { .. } => "model_address_refused",
             Self::FirstByteTimeout => "model_first_byte_timeout",
             Self::Stalled => "model_stalled",
             Self::CutOff => "model_cut_off",
@@ -71,14 +75,16 @@ impl ModelError {
         const SAFE: &str = "Your files and this conversation are unchanged by it.";
         const PARTIAL: &str = "What arrived before is kept, and no unfinished tool call was run.";
         match self {
-            Self::NotConfigured => "No model is connected. Everything except the agent works. An administrator can set \
-                 OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart the server."
+            Self::NotConfigured => "No model is connected. Everything except the agent works. An administrator can add a provider \
+                 under Models, or set OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart the server."
                 .into(),
             Self::UnknownModel { name } => {
                 format!("There is no model named “{name}” here. Nothing was sent. Pick one from the model list.")
             }
             Self::Unauthorised { host } => {
-                format!("{host} did not accept the key. {SAFE} An administrator needs to check OPENAI_API_KEY and what the key may use.")
+                format!(
+                    "{host} did not accept the key. {SAFE} An administrator needs to check the provider's key (OPENAI_API_KEY for the one set by environment) and what it may use."
+                )
             }
             Self::RateLimited { retry_after } => {
                 let when = match retry_after {
@@ -97,7 +103,10 @@ impl ModelError {
                 "The model provider refused the request: {detail}. {SAFE} Check the model's name and settings, or start a shorter conversation."
             ),
             Self::Unreachable { host, detail } => format!(
-                "{host} could not be reached ({detail}). {SAFE} Check that it is running and that OPENAI_BASE_URL is right, then send the message again."
+                "{host} could not be reached ({detail}). {SAFE} Check that it is running and that the provider's address is right, then send the message again."
+            ),
+            Self::AddressRefused { host, detail } => format!(
+                "The provider at {host} was not asked: {detail}. Nothing was sent. An administrator can allow that host, or correct the provider's address."
             ),
             Self::FirstByteTimeout => format!(
                 "The model did not begin to answer in time. {SAFE} Send the message again; if it keeps happening, raise AI_REQUEST_TIMEOUT."
@@ -107,7 +116,7 @@ impl ModelError {
                 format!("The connection to the model broke off before its answer was complete. {PARTIAL} Send the message again to go on.")
             }
             Self::Malformed { detail } => format!(
-                "The model's answer could not be read: {detail}. {PARTIAL} Try again; if it keeps happening, the server at OPENAI_BASE_URL may not speak the OpenAI format."
+                "The model's answer could not be read: {detail}. {PARTIAL} Try again; if it keeps happening, the provider may not speak the format it is set up with."
             ),
             Self::Provider { detail } => {
                 format!("The model provider reported an error: {detail}. {PARTIAL} Send the message again, or pick another model.")

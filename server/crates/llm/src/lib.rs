@@ -1,14 +1,19 @@
-//! Language models behind one trait: a provider that speaks the OpenAI wire format, and an offline
-//! scripted demonstration. Retries happen here and only before the first token; budgets and
+//! Language models behind one trait: providers of five dialects, and an offline scripted demonstration. Retries happen here and only before the first token; budgets and
 //! fallback to another model belong to the caller.
 
+mod address;
+mod answer;
 mod assemble;
+mod client;
 pub mod demo;
+mod dialects;
 mod error;
-pub mod openai;
-mod registry;
-mod request;
+pub mod http;
+mod memory;
+mod model;
+mod retry;
 pub mod sample;
+mod spec;
 mod sse;
 mod types;
 
@@ -19,9 +24,8 @@ use futures::stream::BoxStream;
 
 pub use demo::DemoModel;
 pub use error::ModelError;
-pub use openai::{ApiKey, OpenAiConfig, OpenAiModel};
-pub use registry::{Models, ModelsConfig};
-pub use types::{FinishReason, Message, ModelEvent, ModelInfo, ModelRequest, ToolCall, ToolSpec, Usage};
+pub use spec::{ApiKey, HostPolicy, Spec, connect, list_models};
+pub use types::{FinishReason, Image, Message, ModelEvent, ModelInfo, ModelRequest, Reasoning, ToolCall, ToolSpec, Usage};
 
 /// Events of one answer. Ends after `Finished` or after the first error. Dropping it closes the
 /// connection to the provider.
@@ -34,7 +38,7 @@ pub trait Model: Send + Sync {
 
     fn describe(&self) -> ModelInfo;
 
-    /// Asks for one answer. Returns once the provider has accepted the request; an empty
+    /// Asks for one answer. Returns once the model has begun to answer; an empty
     /// `req.model` means this model's own name.
     async fn stream(&self, req: ModelRequest) -> Result<ModelStream, ModelError>;
 }

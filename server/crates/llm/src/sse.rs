@@ -1,5 +1,5 @@
-//! Bytes of a response to server-sent events, with the guards `eventsource-stream` lacks: time
-//! limits, a size limit, and a byte order mark (on which its slicing would panic).
+//! Bytes of a response to text, with the guards `eventsource-stream` lacks: time limits, a size limit, and a byte
+//! order mark (on which its slicing would panic).
 
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ struct Guard {
     after_newline: bool,
     started: bool,
     limit: usize,
+    /// Whether each line is a piece of its own.
+    by_line: bool,
 }
 
 /// Turns a response body into valid UTF-8 pieces. `first_byte_by` bounds the first piece, `stall`
@@ -31,7 +33,7 @@ pub(crate) fn guard(
     first_byte_by: Instant,
     stall: Duration,
 ) -> impl Stream<Item = Result<String, ModelError>> + Send {
-    guard_with_limit(body, first_byte_by, stall, MAX_EVENT_BYTES)
+    guard_with_limit(body, first_byte_by, stall, MAX_EVENT_BYTES, false)
 }
 
 /// The same for an answer that is one JSON document instead of a stream of events.
@@ -40,7 +42,46 @@ pub(crate) fn guard_document(
     first_byte_by: Instant,
     stall: Duration,
 ) -> impl Stream<Item = Result<String, ModelError>> + Send {
-    guard_with_limit(body, first_byte_by, stall, 8 * MAX_EVENT_BYTES)
+    guard_with_limit(body, first_byte_by, stall, 8 * MAX_EVENT_BYTES, false)
+}
+
+/// The same for an answer of one JSON value a line.
+pub(crate) fn guard_lines(
+    body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+    first_byte_by: Instant,
+    stall: Duration,
+) -> impl Stream<Item = Result<String, ModelError>> + Send {
+    guard_with_limit(body, first_byte_by, stall, MAX_EVENT_BYTES, true)
+}
+
+/// Joins pieces to lines. Empty lines are left out; a last line needs no end.
+pub(crate) fn split_lines(
+    pieces: impl Stream<Item = Result<String, ModelError>> + Send + 'static,
+) -> impl Stream<Item = Result<String, ModelError>> + Send {
+    let state = (pieces.boxed(), String::new(), false);
+    unfold(state, |(mut pieces, mut buffer, mut ended)| async move {
+        loop {
+            let line = match buffer.find('\n') {
+                Some(at) => {
+                    let rest = buffer.split_off(at + 1);
+                    std::mem::replace(&mut buffer, rest)
+                }
+                None if ended && buffer.is_empty() => return None,
+                None if ended => std::mem::take(&mut buffer),
+                None => {
+                    match pieces.next().await {
+                        Some(Ok(piece)) => buffer.push_str(&piece),
+                        Some(Err(error)) => return Some((Err(error), (pieces, String::new(), true))),
+                        None => ended = true,
+                    }
+                    continue;
+                }
+            };
+            if !line.trim().is_empty() {
+                return Some((Ok(line.trim().to_owned()), (pieces, buffer, ended)));
+            }
+        }
+    })
 }
 
 fn guard_with_limit(
@@ -48,6 +89,7 @@ fn guard_with_limit(
     first_byte_by: Instant,
     stall: Duration,
     limit: usize,
+    by_line: bool,
 ) -> impl Stream<Item = Result<String, ModelError>> + Send {
     let guard = Guard {
         body: body.boxed(),
@@ -58,6 +100,7 @@ fn guard_with_limit(
         after_newline: false,
         started: false,
         limit,
+        by_line,
     };
     unfold(Some(guard), |guard| async {
         let mut guard = guard?;
@@ -95,7 +138,7 @@ impl Guard {
     fn count(&mut self, chunk: &[u8]) -> Result<(), ModelError> {
         for byte in chunk {
             match byte {
-                b'\n' if self.after_newline => self.event_bytes = 0,
+                b'\n' if self.after_newline || self.by_line => self.event_bytes = 0,
                 b'\n' => self.after_newline = true,
                 b'\r' => {}
                 _ => self.after_newline = false,
@@ -161,6 +204,17 @@ mod tests {
             assert_eq!(events(parts).await, expected, "cut at byte {at}");
         }
         assert_eq!(events(whole.iter().map(|b| vec![*b]).collect()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn every_cut_of_the_bytes_gives_the_same_lines() {
+        let whole = "{\"ü\": \"🌊\"}\r\n\n{\"b\": 1}".as_bytes().to_vec();
+        for at in 0..=whole.len() {
+            let body = stream::iter([whole[..at].to_vec(), whole[at..].to_vec()].map(|c| Ok(Bytes::from(c))));
+            let soon = Instant::now() + Duration::from_secs(5);
+            let lines: Vec<_> = split_lines(guard_lines(body, soon, Duration::from_secs(5))).collect().await;
+            assert_eq!(lines, [Ok("{\"ü\": \"🌊\"}".to_owned()), Ok("{\"b\": 1}".into())], "cut at byte {at}");
+        }
     }
 
     #[tokio::test]

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// One question to a model: the whole conversation as it stands, and the tools it may call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
     /// Provider's model name; empty for the default of the model asked.
     pub model: String,
@@ -10,14 +13,17 @@ pub struct ModelRequest {
     pub tools: Vec<ToolSpec>,
     pub max_tokens: u32,
     pub temperature: f32,
+    /// How hard the model should think, in the provider's words (`low`, `medium`, `high`), or a number of
+    /// tokens. None leaves it to the provider's default.
+    pub reasoning: Option<String>,
 }
 
 /// A tool the model may call. `schema` is the JSON Schema of its arguments object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ToolSpec {
     pub name: String,
     pub description: String,
-    pub schema: serde_json::Value,
+    pub schema: Arc<serde_json::Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,20 +31,65 @@ pub struct ToolSpec {
 pub enum Message {
     User {
         text: String,
+        /// Left out for models that take none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<Image>,
     },
     Assistant {
         #[serde(default)]
         text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reasoning: Option<String>,
+        reasoning: Option<Reasoning>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
     },
     /// The result of the call with this id.
-    Tool {
-        call_id: String,
-        content: String,
-    },
+    Tool { call_id: String, content: String },
+}
+
+impl Message {
+    /// What a person wrote, without images.
+    pub fn user(text: impl Into<String>) -> Self {
+        Self::User { text: text.into(), images: Vec::new() }
+    }
+}
+
+/// A picture for a model that takes them. `media_type` is `image/png`, `image/jpeg`, `image/gif` or `image/webp`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    pub media_type: String,
+    #[serde(with = "as_base64")]
+    pub data: Bytes,
+}
+
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({}, {} bytes)", self.media_type, self.data.len())
+    }
+}
+
+/// What a model thought before it answered. `signature` is the provider's proof of it, without which the
+/// text is not sent back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasoning {
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+mod as_base64 {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(data: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(data))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map(Bytes::from).map_err(serde::de::Error::custom)
+    }
 }
 
 /// `arguments` is the JSON text exactly as the model wrote it; it may be invalid.

@@ -1,10 +1,11 @@
-//! The OpenAI client against a real HTTP server that misbehaves as providers do.
+//! Chat completions against a real HTTP server that misbehaves as providers do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use llm::{
-    ApiKey, FinishReason, Message, Model, ModelError, ModelEvent, ModelRequest, OpenAiConfig, OpenAiModel, ToolCall, ToolSpec, Usage,
+    ApiKey, FinishReason, HostPolicy, Message, Model, ModelError, ModelEvent, ModelRequest, Spec, ToolCall, ToolSpec, Usage, connect,
 };
 use serde_json::{Value, json};
 
@@ -14,18 +15,20 @@ use model_server::{ModelServer, ScriptedCall, Step};
 
 const KEY: &str = "sk-wire-test";
 
-fn config(server: &ModelServer) -> OpenAiConfig {
-    OpenAiConfig::new(server.base_url().parse().unwrap(), Some(ApiKey::new(KEY)), "scripted")
+fn spec(server: &ModelServer) -> Spec {
+    let hosts = HostPolicy { allowed: vec![], private: true };
+    let base = server.base_url().parse().unwrap();
+    Spec { hosts, ..Spec::new(wire::models::ProviderKind::OpenaiChat, base, Some(ApiKey::new(KEY)), "scripted") }
 }
 
-fn model(server: &ModelServer) -> OpenAiModel {
-    OpenAiModel::new(config(server)).unwrap()
+fn model(server: &ModelServer) -> Arc<dyn Model> {
+    connect(&spec(server)).unwrap()
 }
 
 fn ask(text: &str) -> ModelRequest {
     ModelRequest {
         system: "You are helpful.".into(),
-        messages: vec![Message::User { text: text.into() }],
+        messages: vec![Message::user(text)],
         max_tokens: 4000,
         temperature: 0.2,
         ..ModelRequest::default()
@@ -33,7 +36,7 @@ fn ask(text: &str) -> ModelRequest {
 }
 
 /// All events until the end or the first error, and that error.
-async fn drain(model: &OpenAiModel, req: ModelRequest) -> (Vec<ModelEvent>, Option<ModelError>) {
+async fn drain(model: &Arc<dyn Model>, req: ModelRequest) -> (Vec<ModelEvent>, Option<ModelError>) {
     let mut stream = match model.stream(req).await {
         Ok(stream) => stream,
         Err(error) => return (Vec::new(), Some(error)),
@@ -94,7 +97,7 @@ async fn sends_the_request_as_specified_and_reads_pieces() {
         ..Step::text("A long enough answer to come in pieces.")
     }]);
     let mut req = ask("hi");
-    req.tools.push(ToolSpec { name: "list_files".into(), description: "Lists.".into(), schema: json!({"type": "object"}) });
+    req.tools.push(ToolSpec { name: "list_files".into(), description: "Lists.".into(), schema: json!({"type": "object"}).into() });
     let (events, failure) = drain(&model(&server), req).await;
     assert_eq!(failure, None);
     assert_eq!(text_of(&events), "A long enough answer to come in pieces.");
@@ -279,8 +282,9 @@ async fn says_when_nobody_is_there() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    let config = OpenAiConfig::new(format!("http://{address}/v1").parse().unwrap(), None, "m");
-    let (_, failure) = drain(&OpenAiModel::new(config).unwrap(), ask("hi")).await;
+    let server = ModelServer::start().await;
+    let nobody = Spec { base_url: format!("http://{address}/v1").parse().unwrap(), ..spec(&server) };
+    let (_, failure) = drain(&connect(&nobody).unwrap(), ask("hi")).await;
     let detail = "nothing is listening there".to_owned();
     assert_eq!(failure, Some(ModelError::Unreachable { host: address.to_string(), detail }));
 }
@@ -289,14 +293,11 @@ async fn says_when_nobody_is_there() {
 async fn a_late_first_byte_and_a_stall_are_told_apart() {
     let server = ModelServer::start().await;
     server.script([Step { first_byte_ms: 60_000, ..Step::text("late") }, Step { stall_ms: 60_000, ..Step::text("stalled") }]);
-    let limits = |first_byte, stall| OpenAiConfig {
-        first_byte: Duration::from_millis(first_byte),
-        stall: Duration::from_millis(stall),
-        ..config(&server)
-    };
-    let hurried = OpenAiModel::new(limits(150, 10_000)).unwrap();
+    let limits =
+        |first_byte, stall| Spec { first_byte: Duration::from_millis(first_byte), stall: Duration::from_millis(stall), ..spec(&server) };
+    let hurried = connect(&limits(150, 10_000)).unwrap();
     assert_eq!(drain(&hurried, ask("hi")).await.1, Some(ModelError::FirstByteTimeout));
-    let patient_once = OpenAiModel::new(limits(10_000, 150)).unwrap();
+    let patient_once = connect(&limits(10_000, 150)).unwrap();
     assert_eq!(drain(&patient_once, ask("hi")).await.1, Some(ModelError::Stalled));
     assert_eq!(server.requests().len(), 2, "a timeout is never retried silently");
     server.wait_for(|counts| counts.abandoned == 1 && counts.open == 0).await;
@@ -306,8 +307,8 @@ async fn a_late_first_byte_and_a_stall_are_told_apart() {
 async fn silence_after_the_end_does_not_spoil_the_answer() {
     let server = ModelServer::start().await;
     server.script([Step { no_done: true, hold_ms: 60_000, ..Step::text("all of it") }]);
-    let config = OpenAiConfig { stall: Duration::from_millis(300), ..config(&server) };
-    let (events, failure) = drain(&OpenAiModel::new(config).unwrap(), ask("hi")).await;
+    let hasty = Spec { stall: Duration::from_millis(300), ..spec(&server) };
+    let (events, failure) = drain(&connect(&hasty).unwrap(), ask("hi")).await;
     assert_eq!((text_of(&events).as_str(), failure), ("all of it", None));
     server.wait_for(|counts| counts.abandoned == 1).await;
 }
@@ -347,4 +348,29 @@ async fn the_server_takes_scripts_over_http() {
     assert_eq!(list[0]["body"]["messages"][1]["content"], "hello");
     post("/__reset").send().await.unwrap();
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_scripted_server_speaks_every_dialect() {
+    use wire::models::ProviderKind::{Anthropic, Gemini, Ollama, OpenaiChat, OpenaiResponses};
+    for kind in [OpenaiChat, OpenaiResponses, Anthropic, Gemini, Ollama] {
+        let server = ModelServer::start().await;
+        let usage = json!({"prompt_tokens": 12, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 8}});
+        let step = Step { usage: Some(usage), reasoning: Some("hm".into()), split_bytes: true, ..Step::text("Grüße 🌊 für alle") };
+        server.script_when("hello", [step.and_call("look", json!({"at": "größe"})).and_call("look", json!({"at": 2}))]);
+        let model = connect(&Spec { kind, base_url: server.url().parse().unwrap(), ..spec(&server) }).unwrap();
+        let (events, failure) = drain(&model, ask("hello")).await;
+        assert_eq!(failure, None, "{kind:?}");
+        assert_eq!(text_of(&events), "Grüße 🌊 für alle", "{kind:?}");
+        let calls = calls_of(&events);
+        assert_eq!((calls.len(), calls[0].arguments.as_str(), calls[1].arguments.as_str()), (2, "{\"at\":\"größe\"}", "{\"at\":2}"));
+        let cached = if kind == Ollama { 0 } else { 8 };
+        assert!(events.contains(&ModelEvent::Usage(Usage { input: 12, output: 4, cached })), "{kind:?} {events:?}");
+        assert!(server.requests()[0].authorization.as_deref().is_some_and(|sent| sent.contains(KEY)));
+        assert_eq!(llm::list_models(&Spec { kind, base_url: server.url().parse().unwrap(), ..spec(&server) }).await.unwrap(), ["scripted"]);
+        server.script([Step { error_object: Some("broken".into()), ..Step::text("half") }]);
+        assert_eq!(drain(&model, ask("x")).await.1, Some(ModelError::Provider { detail: "broken".into() }), "{kind:?}");
+        server.script([Step { cut_after_chars: Some(3), ..Step::text("half an answer") }]);
+        assert_eq!(drain(&model, ask("x")).await.1, Some(ModelError::CutOff), "{kind:?}");
+    }
 }

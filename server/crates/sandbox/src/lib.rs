@@ -29,7 +29,7 @@ mod verdict;
 mod workspace;
 
 pub use disk::DiskRoom;
-pub use egress::{Cidr, EgressDecision, EgressPolicy};
+pub use egress::{Cidr, EgressDecision, EgressPolicy, why_closed};
 pub use jail::jail_main;
 pub use launch::launch_main;
 pub use net::JailNet;

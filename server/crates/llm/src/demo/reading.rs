@@ -7,7 +7,7 @@ use crate::{Message, ToolCall};
 pub(super) fn find_prompt(messages: &[Message]) -> usize {
     for (at, message) in messages.iter().enumerate().rev() {
         match message {
-            Message::User { text } if !text.starts_with(REVIEW_NOTE) => return at,
+            Message::User { text, .. } if !text.starts_with(REVIEW_NOTE) => return at,
             Message::User { .. } => match at.checked_sub(1).map(|before| &messages[before]) {
                 Some(Message::User { .. }) => return at - 1,
                 Some(Message::Tool { .. }) => {}

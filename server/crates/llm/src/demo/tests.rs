@@ -69,7 +69,7 @@ fn the_sample_fails_one_test_and_each_decision_shows_in_the_tests() {
 }
 
 fn tools(names: &[&str]) -> Vec<ToolSpec> {
-    names.iter().map(|name| ToolSpec { name: (*name).into(), description: String::new(), schema: json!({}) }).collect()
+    names.iter().map(|name| ToolSpec { name: (*name).into(), description: String::new(), schema: json!({}).into() }).collect()
 }
 
 const ALL: &[&str] = &["list_files", "read_file", "edit_file", "run_command", "propose_plan"];
@@ -77,7 +77,7 @@ const ALL: &[&str] = &["list_files", "read_file", "edit_file", "run_command", "p
 /// Plays a turn: answers each call from `files`, runs nothing, gives `run_result` to the command.
 async fn play(req: &mut ModelRequest, files: &mut Files, prompt: &str, run_result: &str) -> String {
     let model = DemoModel::with_pace(Duration::ZERO);
-    req.messages.push(Message::User { text: prompt.into() });
+    req.messages.push(Message::user(prompt));
     for _ in 0..8 {
         let events: Vec<_> = model.stream(req.clone()).await.unwrap().map(Result::unwrap).collect().await;
         let mut said = String::new();
@@ -142,7 +142,7 @@ async fn walks_through_the_review_and_proves_what_it_was_told() {
     assert_eq!(files, edited(&[0, 1, 2]));
 
     let note = format!("{REVIEW_NOTE}\n- tally/report.py hunk 1: accepted\n- tally/report.py hunk 2: rejected\n- tests: edited");
-    req.messages.push(Message::User { text: note });
+    req.messages.push(Message::user(note));
     let said = play(&mut req, &mut edited(&[0]), "what do you know?", "").await;
     let quote = req.messages.iter().rev().find_map(|m| match m {
         Message::Assistant { text, .. } if text.contains('>') => Some(text),
@@ -193,7 +193,7 @@ async fn ids_are_never_used_twice_and_a_note_within_a_turn_is_not_a_prompt() {
     assert_eq!(ids.len(), count);
 
     let tool = Message::Tool { call_id: "x".into(), content: String::new() };
-    let user = |text: &str| Message::User { text: text.into() };
+    let user = |text: &str| Message::user(text);
     assert_eq!(find_prompt(&[user("a"), tool, user(REVIEW_NOTE)]), 0);
     assert_eq!(find_prompt(&[user("a"), user(REVIEW_NOTE)]), 0);
     assert_eq!(find_prompt(&[user(REVIEW_NOTE), user("b")]), 1);

@@ -8,9 +8,8 @@ mod address;
 mod head;
 mod tunnel;
 
-pub use address::Cidr;
+pub use address::{Cidr, why_closed};
 
-use address::why_closed;
 use head::{BadHead, Request};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -171,12 +170,15 @@ impl Proxy {
             self.allow(host, port, &sentence);
             return Err((502, sentence));
         };
-        let open = |ip: &IpAddr| self.open_addresses.iter().any(|block| block.contains(*ip)) || why_closed(*ip).is_none();
-        let usable: Vec<IpAddr> = found.iter().copied().filter(open).collect();
+        let usable: Vec<IpAddr> = found.iter().copied().filter(|ip| why_closed(*ip, &self.open_addresses).is_none()).collect();
         if usable.is_empty() {
             let sentence = match found.first() {
                 Some(ip) => {
-                    format!("{host} leads to {}, {}, which runs may not reach.", ip.to_canonical(), why_closed(*ip).unwrap_or("closed"))
+                    format!(
+                        "{host} leads to {}, {}, which runs may not reach.",
+                        ip.to_canonical(),
+                        why_closed(*ip, &self.open_addresses).unwrap_or("closed")
+                    )
                 }
                 None => format!("No address was found for {host}."),
             };

@@ -14,6 +14,7 @@ mod ignores;
 mod layout;
 mod leavings;
 mod measure;
+mod notes;
 mod owner;
 mod scan;
 mod state;
@@ -332,6 +333,13 @@ impl Workspaces {
     fn locks(&self, project: Uuid) -> Arc<Locks> {
         let mut all = self.inner.locks.lock().unwrap_or_else(|e| e.into_inner());
         all.entry(project).or_default().clone()
+    }
+
+    /// Whether somebody waits to bring the checkout up to date, which what is mounted over it keeps them from. Something that need not
+    /// stay mounted asks now and then.
+    pub fn is_wanted(&self, project: Uuid) -> bool {
+        // A writer that waits keeps new readers out.
+        self.locks(project).lower.try_read().is_err()
     }
 
     async fn lock_lower_for_writing(&self, project: Uuid) -> OwnedRwLockWriteGuard<()> {

@@ -48,6 +48,24 @@ async fn what_both_changed_is_kept_beside() {
 }
 
 #[tokio::test]
+async fn who_has_it_mounted_learns_that_the_checkout_is_wanted() {
+    let bed = Bed::three_files(true).await;
+    let (ws, project) = (&bed.workspaces, bed.project);
+    let mounted = ws.locks(project).lower.clone().read_owned().await;
+    assert!(!ws.is_wanted(project), "others may have it mounted too");
+    let waits = tokio::spawn({
+        let ws = ws.clone();
+        async move { drop(ws.lock_lower_for_writing(project).await) }
+    });
+    while !ws.is_wanted(project) {
+        tokio::task::yield_now().await;
+    }
+    drop(mounted);
+    waits.await.unwrap();
+    assert!(!ws.is_wanted(project));
+}
+
+#[tokio::test]
 async fn what_was_saved_is_known_and_what_came_after_it_stays() {
     let mut bed = Bed::three_files(true).await;
     let (ws, project) = (bed.workspaces.clone(), bed.project);

@@ -1,16 +1,11 @@
-//! Our request in the words of OpenAI's chat completions.
+//! Our request in the words of chat completions.
 
 use serde_json::{Value, json};
 
-use crate::{Message, ModelRequest};
+use crate::dialects::{is_openai_reasoner, write_base64, write_temperature};
+use crate::{Image, Message, ModelRequest, Spec};
 
-/// OpenAI's newer reasoning models accept neither the old limit's name nor a temperature.
-fn uses_new_limits(model: &str, host: &str) -> bool {
-    host == "api.openai.com" && ["o1", "o3", "o4", "gpt-5"].iter().any(|family| model.starts_with(family))
-}
-
-/// The JSON body of a chat completion request. `host` is where it goes.
-pub(crate) fn write_body(req: &ModelRequest, host: &str) -> Value {
+pub(super) fn write_body(req: &ModelRequest, spec: &Spec) -> Value {
     let mut messages = Vec::with_capacity(req.messages.len() + 1);
     if !req.system.is_empty() {
         messages.push(json!({"role": "system", "content": req.system}));
@@ -22,31 +17,26 @@ pub(crate) fn write_body(req: &ModelRequest, host: &str) -> Value {
         "stream": true,
         "stream_options": {"include_usage": true},
     });
-    if uses_new_limits(&req.model, host) {
+    if is_openai_reasoner(&req.model, spec) {
         body["max_completion_tokens"] = json!(req.max_tokens);
     } else {
         body["max_tokens"] = json!(req.max_tokens);
-        // Through text, so that 0.2 does not become 0.20000000298.
-        body["temperature"] = req.temperature.to_string().parse::<f64>().map_or(Value::Null, Value::from);
+        body["temperature"] = write_temperature(req.temperature);
     }
-    if !req.tools.is_empty() {
-        let tools: Vec<Value> = req
-            .tools
-            .iter()
-            .map(|tool| {
-                json!({"type": "function", "function": {
-                    "name": tool.name, "description": tool.description, "parameters": tool.schema,
-                }})
-            })
-            .collect();
-        body["tools"] = Value::from(tools);
+    if let Some(effort) = &req.reasoning {
+        body["reasoning_effort"] = json!(effort);
     }
     body
 }
 
 fn write_message(message: &Message) -> Value {
     match message {
-        Message::User { text } => json!({"role": "user", "content": text}),
+        Message::User { text, images } if images.is_empty() => json!({"role": "user", "content": text}),
+        Message::User { text, images } => {
+            let text = Some(json!({"type": "text", "text": text})).filter(|part| part["text"] != "");
+            let parts: Vec<Value> = text.into_iter().chain(images.iter().map(write_image)).collect();
+            json!({"role": "user", "content": parts})
+        }
         Message::Tool { call_id, content } => {
             json!({"role": "tool", "tool_call_id": call_id, "content": content})
         }
@@ -69,21 +59,31 @@ fn write_message(message: &Message) -> Value {
     }
 }
 
+fn write_image(image: &Image) -> Value {
+    json!({"type": "image_url", "image_url": {"url": format!("data:{};base64,{}", image.media_type, write_base64(&image.data))}})
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ToolCall;
+    use crate::{Reasoning, ToolCall};
+    use wire::models::ProviderKind;
+
+    fn spec(base: &str) -> Spec {
+        Spec::new(ProviderKind::OpenaiChat, base.parse().unwrap(), None, "m")
+    }
 
     #[test]
     fn writes_the_history_a_provider_accepts() {
+        let image = Image { media_type: "image/png".into(), data: vec![1, 2, 3].into() };
         let req = ModelRequest {
             model: "m".into(),
             system: "be good".into(),
             messages: vec![
-                Message::User { text: "hi".into() },
+                Message::User { text: "hi".into(), images: vec![image] },
                 Message::Assistant {
                     text: String::new(),
-                    reasoning: Some("secret thought".into()),
+                    reasoning: Some(Reasoning { text: "secret thought".into(), signature: None }),
                     tool_calls: vec![ToolCall { id: "c".into(), name: "t".into(), arguments: "{bad".into() }],
                 },
                 Message::Tool { call_id: "c".into(), content: "no".into() },
@@ -91,24 +91,26 @@ mod tests {
             tools: vec![],
             max_tokens: 9,
             temperature: 0.2,
+            reasoning: None,
         };
-        let body = write_body(&req, "h");
         assert_eq!(
-            body,
+            write_body(&req, &spec("http://h")),
             json!({
                 "model": "m", "stream": true, "stream_options": {"include_usage": true},
                 "max_tokens": 9, "temperature": 0.2,
                 "messages": [
                     {"role": "system", "content": "be good"},
-                    {"role": "user", "content": "hi"},
+                    {"role": "user", "content": [
+                        {"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AQID"}}]},
                     {"role": "assistant", "content": null, "tool_calls": [
                         {"id": "c", "type": "function", "function": {"name": "t", "arguments": "{}"}}]},
                     {"role": "tool", "tool_call_id": "c", "content": "no"},
                 ],
             })
         );
-        let strict = write_body(&ModelRequest { model: "gpt-5-mini".into(), ..req }, "api.openai.com");
+        let req = ModelRequest { model: "gpt-5-mini".into(), reasoning: Some("low".into()), ..req };
+        let strict = write_body(&req, &spec("https://api.openai.com"));
         assert!(strict.get("temperature").is_none() && strict.get("max_tokens").is_none());
-        assert_eq!(strict["max_completion_tokens"], 9);
+        assert_eq!((&strict["max_completion_tokens"], &strict["reasoning_effort"]), (&json!(9), &json!("low")));
     }
 }
