@@ -1,26 +1,25 @@
 //! Prints what checkpoints of a project of 50 000 files cost, in time and in bytes on the disk, beside their bars.
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unused_macros, reason = "shared with the tests")]
+mod support;
+
 use std::{
     io,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use blobs::{LocalBlobs, Storage};
 use domain::{
-    Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds, auth, checkpoints,
+    Ctx, Services, checkpoints,
     files::{self, Precondition},
 };
-use store::{Db, InProcessBus};
+use store::Db;
+use support::Home;
 use wire::{
     ProjectId,
-    auth::{Login, Register},
-    chat::Models,
     checkpoints::{CreateCheckpoint, ForkProject, RestoreCheckpoint},
-    files::{EntryKind, FileAction, Origin},
-    projects::CreateProject,
 };
 
 const UNCHANGED_BAR: Duration = Duration::from_millis(100);
@@ -35,26 +34,23 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> Result<(), Failure> {
     let count = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(50_000);
     let dir = tempfile::tempdir()?;
-    let services = services(dir.path()).await?;
-    let ctx = person(&services).await?;
-    let project =
-        domain::projects::create(&ctx, CreateProject { name: "Big".to_owned(), description: String::new(), storage_backend: None })
-            .await?
-            .id;
+    let home = Home::on_disk(dir.path()).await;
+    let ctx = home.person("bench").await;
+    let project = home.project(&ctx).await.id;
     fill(&ctx, project, count).await?;
 
     keep(&ctx, project, "first").await?;
     let unchanged = median(&ctx, project, async |ctx, project, n| keep(ctx, project, &format!("unchanged {n}")).await).await?;
     say("second checkpoint of an unchanged project", unchanged, UNCHANGED_BAR);
 
-    settle(&services).await?;
+    settle(&home.services).await?;
     let before = bytes_on_disk(dir.path())?;
     let changed = median(&ctx, project, async |ctx, project, n| {
         change(ctx, project, n).await?;
         keep(ctx, project, &format!("changed {n}")).await
     })
     .await?;
-    settle(&services).await?;
+    settle(&home.services).await?;
     let grown = bytes_on_disk(dir.path())? - before;
     say("save of one file of 1 MiB and checkpoint", changed, CHANGED_BAR);
     let ratio = grown as f64 / (ROUNDS * CHANGED_BYTES) as f64;
@@ -128,34 +124,11 @@ async fn fill(ctx: &Ctx, project: ProjectId, count: usize) -> Result<(), Failure
     for n in 0..count.min(1000) {
         contents.push(blobs.put_bytes(format!("{n}\n").repeat(500).into_bytes()).await?);
     }
-    let mut tx = ctx.services().db.begin().await?;
-    let revision = store::projects::next_revision(&mut tx, project, ctx.now()).await?.ok_or("no project")?.revision;
-    let mut bytes = 0;
-    for n in 0..count {
+    let files = (0..count).map(|n| {
         let stored = &contents[n % contents.len()];
-        bytes += stored.size as i64;
-        let new = store::files::NewVersion {
-            project_id: project,
-            path: &format!("folder {}/file {}.txt", n / 50, n % 50),
-            version: 1,
-            revision,
-            action: FileAction::Added,
-            kind: EntryKind::File,
-            size: stored.size as i64,
-            content_type: "text/plain",
-            checksum: Some(&stored.sha256),
-            mode: 0o644,
-            origin: Origin::Import,
-            at: ctx.now(),
-            by: ctx.user_id(),
-            moved_from: None,
-            cause: None,
-            deleted_as: None,
-        };
-        store::files::insert_version(&mut tx, &new).await?;
-    }
-    store::projects::add_totals(&mut tx, project, count as i64, bytes).await?;
-    let _committed = tx.commit().await?;
+        (format!("folder {}/file {}.txt", n / 50, n % 50), stored.sha256.clone(), stored.size as i64)
+    });
+    support::insert_files(ctx, project, files).await;
     Ok(())
 }
 
@@ -175,41 +148,4 @@ fn bytes_on_disk(dir: &Path) -> io::Result<u64> {
         bytes += if about.is_dir() { bytes_on_disk(&entry.path())? } else { about.len() };
     }
     Ok(bytes)
-}
-
-async fn services(dir: &Path) -> Result<Arc<Services>, Failure> {
-    Ok(Arc::new(Services {
-        db: Db::connect(&format!("sqlite:{}", dir.join("bench.db").display()), 4).await?,
-        storage: Storage::only_local(Arc::new(LocalBlobs::open(dir.join("blobs")).await?)),
-        bus: Arc::new(InProcessBus::new()),
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-        settings: Settings {
-            jwt_secret: Secret(b"a secret for a measurement only".to_vec()),
-            access_minutes: 15,
-            refresh_days: 7,
-            registration: Registration::Open,
-            secure_cookies: false,
-            file_size_limit: 1 << 30,
-            retention_days: 90,
-            sample: &[],
-            previews: domain::previews::PreviewSettings::default(),
-            egress_open_addresses: Vec::new(),
-            no_network: None,
-        },
-        models: Models { items: Vec::new(), default: None, hint: String::new() },
-        probes: Vec::new(),
-        signals: JobSignals::default(),
-        presence: domain::presence::Presence::default(),
-    }))
-}
-
-async fn person(services: &Arc<Services>) -> Result<Ctx, Failure> {
-    let nobody = Ctx::nobody(services, "bench", Client::default());
-    let (username, password) = ("ada".to_owned(), "correct horse".to_owned());
-    let register =
-        Register { email: "ada@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
-    auth::register(&nobody, register).await?;
-    let tokens = auth::login(&nobody, Login { username, password }).await?;
-    Ok(auth::authenticate_bearer(&nobody, &tokens.access_token).await?)
 }

@@ -2,22 +2,21 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unused_macros, reason = "shared with the tests")]
+mod support;
+
 use std::{
     error::Error,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use blobs::{MemoryBlobs, Storage};
-use domain::{Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds, files};
-use store::{Db, InProcessBus};
+use domain::{Ctx, files};
+use support::Home;
 use wire::{
     ProjectId,
-    auth::{Login, Register},
-    chat::Models,
-    files::{Base, ChangeFiles, EntryKind, FileAction, FileStep, Origin},
+    files::{Base, ChangeFiles, FileStep},
     packed_tree::PackedTree,
-    projects::CreateProject,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -25,82 +24,26 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let count = std::env::args().nth(1).map_or(Ok(50_000), |count| count.parse())?;
-    let dir = tempfile::tempdir()?;
-    let url = std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| format!("sqlite:{}", dir.path().join("files.db").display()));
-    let ctx = sign_up(Db::connect(&url, 4).await?).await?;
-    let project =
-        domain::projects::create(&ctx, CreateProject { name: "Large".into(), description: String::new(), storage_backend: None }).await?.id;
-    fill(&ctx, project, count).await?;
+    let home = match std::env::var("TEST_DATABASE_URL") {
+        Ok(_) => Home::postgres().await.ok_or("no PostgreSQL")?,
+        Err(_) => Home::sqlite().await,
+    };
+    let ctx = home.person("bench").await;
+    let project = home.project(&ctx).await.id;
+    fill(&ctx, project, count).await;
     measure(&ctx, project).await?;
     Ok(())
 }
 
-async fn sign_up(db: Db) -> Outcome<Ctx> {
-    let settings = Settings {
-        jwt_secret: Secret(b"for a measurement only".to_vec()),
-        access_minutes: 15,
-        refresh_days: 7,
-        registration: Registration::Open,
-        secure_cookies: false,
-        file_size_limit: 1 << 20,
-        retention_days: 90,
-        sample: &[],
-        previews: domain::previews::PreviewSettings::default(),
-        egress_open_addresses: Vec::new(),
-        no_network: None,
-    };
-    let services = Services {
-        db,
-        storage: Storage::only_local(Arc::new(MemoryBlobs::new())),
-        bus: Arc::new(InProcessBus::new()),
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-        settings,
-        models: Models { items: Vec::new(), default: None, hint: String::new() },
-        probes: Vec::new(),
-        signals: JobSignals::default(),
-        presence: domain::presence::Presence::default(),
-    };
-    let nobody = Ctx::nobody(&Arc::new(services), "files", Client::default());
-    let name = format!("u{}", &uuid::Uuid::now_v7().simple().to_string()[20..]);
-    let (email, password) = (format!("{name}@example.org"), "correct horse".to_owned());
-    domain::auth::register(&nobody, Register { email, username: name.clone(), password: password.clone(), full_name: None }).await?;
-    let tokens = domain::auth::login(&nobody, Login { username: name, password }).await?;
-    Ok(domain::auth::authenticate_bearer(&nobody, &tokens.access_token).await?)
-}
-
 /// Files of a made-up source tree, twenty in a directory.
-async fn fill(ctx: &Ctx, project: ProjectId, count: usize) -> Outcome<()> {
+async fn fill(ctx: &Ctx, project: ProjectId, count: usize) {
     let began = Instant::now();
-    let mut tx = ctx.services().db.begin().await?;
-    let revision = store::projects::next_revision(&mut tx, project, ctx.now()).await?.ok_or("no project")?.revision;
-    for n in 0..count {
+    let files = (0..count).map(|n| {
         let path = format!("packages/package-{:03}/src/module_{:04}/component_{n:05}.ts", n / 400, n / 20);
-        let checksum = format!("{:064x}", (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834));
-        let new = store::files::NewVersion {
-            project_id: project,
-            path: &path,
-            version: 1,
-            revision,
-            action: FileAction::Added,
-            kind: EntryKind::File,
-            size: 1000,
-            content_type: "video/mp2t",
-            checksum: Some(&checksum),
-            mode: 0o644,
-            origin: Origin::Import,
-            at: ctx.now(),
-            by: ctx.user_id(),
-            moved_from: None,
-            cause: None,
-            deleted_as: None,
-        };
-        store::files::insert_version(&mut tx, &new).await?;
-    }
-    store::projects::add_totals(&mut tx, project, count as i64, count as i64 * 1000).await?;
-    let _committed = tx.commit().await?;
+        (path, format!("{:064x}", (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834)), 1000)
+    });
+    support::insert_files(ctx, project, files).await;
     println!("{count} files inserted in {}", ms(began.elapsed()));
-    Ok(())
 }
 
 async fn measure(ctx: &Ctx, project: ProjectId) -> Outcome<()> {

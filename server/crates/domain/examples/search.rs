@@ -2,24 +2,22 @@
 //! files in the same run. With a directory as second argument the files stay there, for other measurements.
 #![allow(clippy::print_stdout)]
 
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, unused_macros, reason = "shared with the tests")]
+mod support;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use blobs::{Blobs, LocalBlobs, Storage};
-use domain::{Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds, search};
+use domain::{Ctx, search};
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use store::{Db, InProcessBus};
+use support::Home;
 use wire::{
-    Micros, ProjectId,
-    auth::{Login, Register},
-    chat::Models,
-    files::{EntryKind, FileAction, Origin},
-    projects::CreateProject,
+    ProjectId,
     search::{SearchItem, SearchQuery},
 };
 
@@ -52,76 +50,16 @@ fn sources(count: usize) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-async fn services(data: &Path) -> (Arc<Services>, Arc<dyn Blobs>) {
-    let db = Db::connect(&format!("sqlite:{}", data.join("bench.db").display()), 4).await.expect("a database");
-    let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::open(data.join("blobs")).await.expect("blobs"));
-    let services = Services {
-        db,
-        storage: Storage::only_local(blobs.clone()),
-        bus: Arc::new(InProcessBus::new()),
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-        settings: Settings {
-            jwt_secret: Secret(b"a secret for benchmarks only".to_vec()),
-            access_minutes: 60,
-            refresh_days: 1,
-            registration: Registration::Open,
-            secure_cookies: false,
-            file_size_limit: 1 << 20,
-            retention_days: 90,
-            sample: &[],
-            previews: domain::previews::PreviewSettings::default(),
-            egress_open_addresses: Vec::new(),
-            no_network: None,
-        },
-        models: Models { items: Vec::new(), default: None, hint: String::new() },
-        probes: Vec::new(),
-        signals: JobSignals::default(),
-        presence: domain::presence::Presence::default(),
-    };
-    (Arc::new(services), blobs)
-}
-
-async fn owner(services: &Arc<Services>) -> Ctx {
-    let nobody = Ctx::nobody(services, "bench", Client::default());
-    let (username, password) = ("bench".to_owned(), "correct horse".to_owned());
-    let register =
-        Register { email: "bench@example.org".to_owned(), username: username.clone(), password: password.clone(), full_name: None };
-    domain::auth::register(&nobody, register).await.expect("an account");
-    let tokens = domain::auth::login(&nobody, Login { username, password }).await.expect("a session");
-    domain::auth::authenticate_bearer(&nobody, &tokens.access_token).await.expect("a caller")
-}
-
 /// Lays the files out twice: as blobs with their rows, and as plain files. Without waiting for the disk, since nothing has to outlive
 /// the run.
 async fn lay_out(ctx: &Ctx, project: ProjectId, blobs: &Path, plain: &Path, count: usize) {
-    let mut tx = ctx.services().db.begin().await.expect("a transaction");
-    let revision = store::projects::next_revision(&mut tx, project, Micros(0)).await.expect("a revision").expect("the project").revision;
-    for (path, text) in sources(count) {
+    let files = sources(count).map(|(path, text)| {
         let checksum = hex::encode(Sha256::digest(text.as_bytes()));
         write(&blobs.join(&checksum[..2]).join(&checksum[2..4]).join(&checksum), &text);
         write(&plain.join(&path), &text);
-        let new = store::files::NewVersion {
-            project_id: project,
-            path: &path,
-            version: 1,
-            revision,
-            action: FileAction::Added,
-            kind: EntryKind::File,
-            size: text.len() as i64,
-            content_type: "text/plain",
-            checksum: Some(&checksum),
-            mode: 0o644,
-            origin: Origin::Import,
-            at: ctx.now(),
-            by: ctx.user_id(),
-            moved_from: None,
-            cause: None,
-            deleted_as: None,
-        };
-        store::files::insert_version(&mut tx, &new).await.expect("a row");
-    }
-    let _committed = tx.commit().await.expect("the rows");
+        (path, checksum, text.len() as i64)
+    });
+    support::insert_files(ctx, project, files).await;
 }
 
 fn write(path: &Path, text: &str) {
@@ -166,10 +104,9 @@ async fn measure(count: usize, kept: Option<PathBuf>) {
     let passing = tempfile::tempdir().expect("a directory");
     let data = kept.unwrap_or_else(|| passing.path().to_owned());
     std::fs::create_dir_all(&data).expect("a directory");
-    let (services, _blobs) = services(&data).await;
-    let ctx = owner(&services).await;
-    let request = CreateProject { name: "Bench".to_owned(), description: String::new(), storage_backend: None };
-    let project = domain::projects::create(&ctx, request).await.expect("a project").id;
+    let home = Home::on_disk(&data).await;
+    let ctx = home.person("bench").await;
+    let project = home.project(&ctx).await.id;
     let plain = data.join("plain");
     let began = Instant::now();
     lay_out(&ctx, project, &data.join("blobs"), &plain, count).await;

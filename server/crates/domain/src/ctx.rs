@@ -39,18 +39,22 @@ pub struct Ctx {
     actor: Actor,
     trace: Arc<str>,
     client: Arc<Client>,
+    /// The job that this is done for.
+    job: Option<JobId>,
+    /// What the job's claim is known by.
+    fence: Option<i64>,
 }
 
 impl Ctx {
     /// A request before its credentials were looked at. `trace` is the request id.
     pub fn nobody(services: &Arc<Services>, trace: impl Into<Arc<str>>, client: Client) -> Self {
-        Self { services: services.clone(), actor: Actor::Nobody, trace: trace.into(), client: Arc::new(client) }
+        Self { services: services.clone(), actor: Actor::Nobody, trace: trace.into(), client: Arc::new(client), job: None, fence: None }
     }
 
     /// A job that a user asked for. The caller has just read the user, and checked that the account is active.
     pub fn for_job(services: &Arc<Services>, on_behalf_of: User, job: JobId) -> Self {
         let actor = Actor::User { user: Arc::new(on_behalf_of), session: None };
-        Self { services: services.clone(), actor, trace: format!("job:{job}").into(), client: Arc::default() }
+        Self { services: services.clone(), actor, trace: format!("job:{job}").into(), client: Arc::default(), job: Some(job), fence: None }
     }
 
     /// Somebody who looks at a preview, by a ticket that was just found to be of a live session.
@@ -59,7 +63,7 @@ impl Ctx {
     }
 
     pub fn system(services: &Arc<Services>) -> Self {
-        Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default() }
+        Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default(), job: None, fence: None }
     }
 
     /// The server's own rights, for what the caller has just been found to be allowed without being in the project.
@@ -113,6 +117,19 @@ impl Ctx {
             Actor::Agent { turn, .. } => Some(*turn),
             _ => None,
         }
+    }
+
+    /// For one claim of the job: what a turn writes is refused once another worker has taken the job.
+    pub fn fenced(self, fence: i64) -> Self {
+        Self { fence: Some(fence), ..self }
+    }
+
+    pub(crate) fn job(&self) -> Option<JobId> {
+        self.job
+    }
+
+    pub(crate) fn claim(&self) -> Option<(JobId, i64)> {
+        self.job.zip(self.fence)
     }
 
     pub(crate) fn is_system(&self) -> bool {

@@ -41,10 +41,12 @@ pub enum JobKind {
     MoveStorage,
     /// Nobody asked for it: it runs with the server's own rights.
     Cleanup,
+    /// The same.
+    UsageRollup,
 }
 
 impl JobKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AgentTurn,
         Self::SandboxExec,
         Self::TestRunner,
@@ -55,6 +57,7 @@ impl JobKind {
         Self::Export,
         Self::MoveStorage,
         Self::Cleanup,
+        Self::UsageRollup,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -69,6 +72,7 @@ impl JobKind {
             Self::Export => "export",
             Self::MoveStorage => "move_storage",
             Self::Cleanup => "cleanup",
+            Self::UsageRollup => "usage_rollup",
         }
     }
 
@@ -93,7 +97,7 @@ impl JobKind {
 
     /// Whether it is the server's own work rather than somebody's.
     pub fn is_of_system(self) -> bool {
-        self == Self::Cleanup
+        matches!(self, Self::Cleanup | Self::UsageRollup)
     }
 
     /// The slots it takes. Terminals stay open for hours and have their own, so that work which ends never waits for them.
@@ -110,18 +114,24 @@ impl JobKind {
             Self::AgentTurn | Self::Terminal => 20,
             Self::SandboxExec | Self::TestRunner | Self::Codegen => 10,
             Self::Import | Self::GitImport | Self::Export | Self::MoveStorage => 0,
-            Self::Cleanup => -10,
+            Self::Cleanup | Self::UsageRollup => -10,
         }
+    }
+
+    /// Whether it goes on elsewhere from where it is, so that a worker that stops need not see it through.
+    pub fn moves(self) -> bool {
+        matches!(self, Self::AgentTurn | Self::Codegen)
     }
 
     /// How often it is tried. A command is never run twice by itself: it may have done half of something.
     fn max_attempts(self) -> i64 {
         match self {
-            Self::SandboxExec | Self::TestRunner | Self::Codegen | Self::Terminal => 1,
+            Self::SandboxExec | Self::TestRunner | Self::Terminal => 1,
             // The next one comes in an hour anyway.
-            Self::Cleanup => 1,
+            Self::Cleanup | Self::UsageRollup => 1,
             Self::Import | Self::GitImport | Self::Export => 3,
-            Self::AgentTurn | Self::MoveStorage => 5,
+            // A turn is gone on with from its transcript.
+            Self::AgentTurn | Self::Codegen | Self::MoveStorage => 5,
         }
     }
 }
@@ -359,6 +369,28 @@ pub async fn fail(services: &Services, job: &Claimed, error: &str, retry: bool) 
         services.commit(tx).await?;
     }
     Ok(if ours { Failed::WillRetry } else { Failed::NotOurs })
+}
+
+/// Puts a job back into the queue because its worker stops. Another takes it up at once, and the attempt does not count. Not for what
+/// is tried only once. `false` when the lease was lost; nothing was written then.
+pub async fn hand_back(services: &Services, job: &Claimed, why: &str) -> Result<bool> {
+    let mut tx = services.db.begin().await?;
+    let ours = table::hand_back(&mut tx, job.id, job.fence, why, services.clock.now()).await?;
+    if ours {
+        tx.wake_workers();
+        announce(services, &mut tx, job.id, JobState::Queued, Progress::default(), Some(why)).await?;
+        services.commit(tx).await?;
+    }
+    Ok(ours)
+}
+
+/// Refuses what a job writes after another worker has taken it: one that stood still for longer than its lease does not know yet.
+pub(crate) async fn check_claim(ctx: &Ctx, tx: &mut Tx) -> Result<()> {
+    let Some((job, fence)) = ctx.claim() else { return Ok(()) };
+    if table::is_held(tx, job, fence).await? {
+        return Ok(());
+    }
+    Err(Error::Unavailable("Another worker has taken this over.".to_owned()))
 }
 
 fn back_off_s(attempt: i64) -> i64 {

@@ -57,6 +57,12 @@ pub(crate) async fn replay(ctx: &Ctx, stream: Stream, after: i64, limit: i64) ->
     Ok(events::after(&mut ctx.services().db.read().await?, stream, after, limit).await?)
 }
 
+/// What a turn's stream has told after `after`, at most `limit` events.
+pub async fn turn_events(ctx: &Ctx, turn: wire::TurnId, after: i64, limit: i64) -> Result<Vec<Event>> {
+    crate::chat::get_turn(ctx, turn).await?;
+    replay(ctx, Stream::Turn(turn), after, limit).await
+}
+
 struct Follower {
     ctx: Ctx,
     subscription: Subscription,

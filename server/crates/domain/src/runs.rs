@@ -63,6 +63,10 @@ pub async fn get(ctx: &Ctx, id: RunId) -> Result<Run> {
     if run.tests.is_some() {
         run.tests = table::report(&mut ctx.services().db.read().await?, id).await?;
     }
+    if run.kind == RunKind::Codegen && run.turn_id.is_none() {
+        let turn = store::codegen::turn_of(&mut ctx.services().db.read().await?, id).await?;
+        run.change_set_id = turn.and_then(|(_, change_set)| change_set);
+    }
     Ok(run)
 }
 
@@ -94,6 +98,11 @@ pub async fn cancel(ctx: &Ctx, id: RunId) -> Result<Run> {
         return get(ctx, id).await;
     }
     if run.state.0.is_finished() {
+        return get(ctx, id).await;
+    }
+    let turn = store::codegen::turn_of(&mut ctx.services().db.read().await?, id).await?;
+    if let Some((turn, _)) = turn {
+        crate::chat::stop_turn(ctx, turn).await?;
         return get(ctx, id).await;
     }
     let mut events = ctx.services().bus.subscribe(&[Stream::Run(id)]).await;
@@ -174,6 +183,12 @@ pub async fn finish(ctx: &Ctx, id: RunId, state: RunState, exit: Exit, usage: Ru
     let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("run"))?;
     ctx.commit(tx).await?;
     Ok(row.into_run())
+}
+
+/// Ends a run in the transaction of what it stands for.
+pub(crate) async fn end_in(ctx: &Ctx, tx: &mut store::Tx, id: RunId, state: RunState, exit: Exit, usage: RunUsage) -> Result<()> {
+    let row = table::get(tx, id).await?.ok_or(Error::NotFound("run"))?;
+    end(ctx, tx, &row, state, exit, usage, Vec::new()).await
 }
 
 async fn end(

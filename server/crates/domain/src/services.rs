@@ -4,9 +4,12 @@ use async_trait::async_trait;
 use blobs::Storage;
 use store::{Db, LiveBus, Tx};
 use uuid::Uuid;
-use wire::{Micros, admin::Check, chat::Models};
+use wire::{Micros, admin::Check};
 
-use crate::{Result, jobs::JobSignals, presence::Presence, previews::PreviewSettings};
+use crate::{
+    Result, context::Toolbox, jobs::JobSignals, mcp::RemoteTools, models::ModelDesk, presence::Presence, previews::PreviewSettings,
+    vault::Vault,
+};
 
 /// What the time is. Replaced in tests.
 pub trait Clock: Send + Sync + 'static {
@@ -93,8 +96,14 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,
-    /// The models that can be chosen.
-    pub models: Models,
+    /// What the environment says about models, and the way to their providers.
+    pub models: ModelDesk,
+    /// The way to servers with tools for the agent.
+    pub tools: Arc<dyn RemoteTools>,
+    /// Seals what is secret in the database.
+    pub vault: Vault,
+    /// What the agent can do, for showing what a model is sent.
+    pub toolbox: Arc<dyn Toolbox>,
     /// What only the process that put everything together can look at.
     pub probes: Vec<Arc<dyn HealthProbe>>,
     pub signals: JobSignals,

@@ -177,7 +177,7 @@ async fn live_a_little(ctx: &Ctx, project: ProjectId) {
 
 async fn propose(ctx: &Ctx, project: ProjectId) {
     let conversation = chat::create_conversation(ctx, project, CreateConversation::default()).await.unwrap();
-    let request = StartTurn { prompt: "Change it".into(), mode: Default::default(), model: None, attachments: vec![], budget: None };
+    let request = StartTurn { prompt: "Change it".into(), mode: Default::default(), ..Default::default() };
     let turn = chat::start_turn(ctx, conversation.id, request).await.unwrap().turn_id;
     let old = files::entry(ctx, project, "run.sh").await.unwrap();
     let stored = ctx.services().storage.local.put_bytes(b"#!/bin/sh\necho\n".to_vec()).await.unwrap();

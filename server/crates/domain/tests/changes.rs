@@ -34,7 +34,7 @@ async fn bytes(ctx: &Ctx, project: ProjectId, path: &str) -> Option<Vec<u8>> {
 
 async fn turn(ctx: &Ctx, project: ProjectId) -> TurnId {
     let conversation = chat::create_conversation(ctx, project, CreateConversation::default()).await.unwrap();
-    let request = StartTurn { prompt: "change it".into(), mode: Default::default(), model: None, attachments: vec![], budget: None };
+    let request = StartTurn { prompt: "change it".into(), mode: Default::default(), ..Default::default() };
     chat::start_turn(ctx, conversation.id, request).await.unwrap().turn_id
 }
 
@@ -80,6 +80,7 @@ async fn accept_reject_edit_leaves_exactly_that(home: Home) {
         reject: vec![second.id],
         edits: [(third.id, edited.clone())].into(),
         reason: Some("thirty stays".into()),
+        ..Decide::default()
     };
     assert_eq!(bytes(&ctx, project, "a.txt").await.unwrap(), old.as_bytes(), "nothing is written before the decision");
     let decided = changes::decide(&ctx, set.change_set_id, request.clone()).await.unwrap();

@@ -167,7 +167,7 @@ async fn what_came_after_the_plan_stands_in_the_way(home: Home) {
 
 async fn start_turn(ctx: &Ctx, project: ProjectId, prompt: &str) {
     let conversation = chat::create_conversation(ctx, project, CreateConversation { title: None }).await.unwrap().id;
-    let request = StartTurn { prompt: prompt.to_owned(), mode: Mode::Ask, model: None, attachments: Vec::new(), budget: None };
+    let request = StartTurn { prompt: prompt.to_owned(), mode: Mode::Ask, ..Default::default() };
     chat::start_turn(ctx, conversation, request).await.unwrap();
 }
 

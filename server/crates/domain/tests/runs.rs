@@ -96,7 +96,7 @@ async fn limits_are_the_administrators(home: Home) {
     assert!(matches!(settings::update_runs(&ben, RunSettings::default()).await, Err(Error::Forbidden(_))));
     let mut chosen = RunSettings {
         sandbox_exec: RunLimits { wall_s: 30, memory_bytes: 64 * MIB, ..RunLimits::default() },
-        codegen: RunLimits { wall_s: 7, ..RunLimits::default() },
+        test_runner: RunLimits { wall_s: 7, ..RunLimits::default() },
         egress: vec![HostRule(" PyPI.org".to_owned()), HostRule("pypi.org".to_owned())],
         ..RunSettings::default()
     };
@@ -113,8 +113,8 @@ async fn limits_are_the_administrators(home: Home) {
 
     let run = runs::start(&ben, project, StartRun { timeout_s: Some(20), ..StartRun::command("true") }).await.unwrap();
     assert_eq!((run.limits.wall_s, run.limits.memory_bytes), (20, 64 * MIB));
-    let run = runs::start(&ben, project, StartRun { kind: RunKind::Codegen, ..StartRun::command("true") }).await.unwrap();
-    assert_eq!((run.kind, run.limits.wall_s), (RunKind::Codegen, 7));
+    let run = runs::start(&ben, project, StartRun { kind: RunKind::TestRunner, ..StartRun::command("true") }).await.unwrap();
+    assert_eq!((run.kind, run.limits.wall_s), (RunKind::TestRunner, 7));
     match runs::start(&ben, project, StartRun { timeout_s: Some(31), ..StartRun::command("true") }).await {
         Err(Error::Invalid(fields)) => assert!(fields[0].field == "timeout_s" && fields[0].message.contains("30 seconds"), "{fields:?}"),
         other => panic!("{other:?}"),

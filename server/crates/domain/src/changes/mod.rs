@@ -2,7 +2,10 @@
 //! Nothing of a proposal is in the project until somebody accepts it; the transcript of a turn then says exactly what was accepted, edited
 //! and rejected.
 
+mod comments;
 mod decide;
+mod plan;
+mod renames;
 pub mod text;
 
 use std::collections::HashMap;
@@ -11,19 +14,22 @@ use blobs::{BlobError, Blobs};
 use store::{Conn, changes as table};
 use wire::{
     ChangeSetId, HunkId, ProjectId, TurnId,
-    changes::{ChangeAction, ChangeOrigin, ChangeSet, ChangeSetState, ChangedFile, Hunk, HunkState},
+    changes::{ChangeAction, ChangeOrigin, ChangeSet, ChangeSetState, ChangedFile, FileSides, Hunk, HunkState, OpenChangeSet},
     event::{EventKind, Stream},
     files::EntryKind,
     projects::ProjectRole,
     users::UserRef,
 };
 
+pub use comments::{comment, remove_comment, send_comments};
 pub use decide::decide;
 
 use crate::{Ctx, Error, Result, files, projects, storage};
 
 /// Larger files are judged as a whole.
 pub(crate) const TEXT_MAX: u64 = 2 * 1024 * 1024;
+/// Open change sets that are listed.
+const OPEN_LISTED: i64 = 200;
 
 /// A file as the agent's branch left it. `old` and `new` are checksum and mode; the bytes are stored already.
 #[derive(Debug, Clone)]
@@ -75,12 +81,12 @@ pub async fn create(ctx: &Ctx, turn: TurnId, base_revision: i64, proposed: Vec<P
     of_turn(ctx, turn).await
 }
 
-/// Keeps what a person proposes by replacing across files; `title` says it in a few words.
+/// Keeps what a person proposes, with where it came from and a few words that say what it is.
 pub(crate) async fn create_by_hand(
     ctx: &Ctx,
     project: ProjectId,
     base_revision: i64,
-    title: String,
+    (origin, title): (ChangeOrigin, String),
     proposed: Vec<ProposedFile>,
 ) -> Result<ChangeSet> {
     let user = ctx.require_user()?.id;
@@ -92,7 +98,7 @@ pub(crate) async fn create_by_hand(
         id,
         project_id: project,
         turn_id: None,
-        origin: store::Word(ChangeOrigin::Replace),
+        origin: store::Word(origin),
         title,
         state: store::Word(ChangeSetState::Open),
         base_revision,
@@ -108,8 +114,8 @@ pub(crate) async fn create_by_hand(
 async fn drafts(ctx: &Ctx, project: ProjectId, set: ChangeSetId, proposed: Vec<ProposedFile>) -> Result<Vec<Draft>> {
     let blobs = storage::open(ctx, project).await?;
     let mut drafts = Vec::new();
-    for file in proposed {
-        drafts.extend(draft(ctx, &*blobs, set, drafts.len() as i64, file).await?);
+    for (file, old_path) in renames::join(&*blobs, proposed).await? {
+        drafts.extend(draft(ctx, &*blobs, set, drafts.len() as i64, file, old_path).await?);
     }
     Ok(drafts)
 }
@@ -136,8 +142,16 @@ async fn announce(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow, stat
     Ok(store::events::append(tx, Stream::Project(set.project_id), ctx.now(), vec![event]).await?)
 }
 
-async fn draft(ctx: &Ctx, blobs: &dyn Blobs, set: ChangeSetId, ord: i64, file: ProposedFile) -> Result<Option<Draft>> {
+async fn draft(
+    ctx: &Ctx,
+    blobs: &dyn Blobs,
+    set: ChangeSetId,
+    ord: i64,
+    file: ProposedFile,
+    old_path: Option<String>,
+) -> Result<Option<Draft>> {
     let action = match (&file.old, &file.new) {
+        (Some(_), Some(_)) if old_path.is_some() => ChangeAction::Rename,
         (None, Some(_)) => ChangeAction::Add,
         (Some(_), None) => ChangeAction::Delete,
         (Some((old, old_mode)), Some((new, new_mode))) if old == new && old_mode != new_mode => ChangeAction::Mode,
@@ -158,6 +172,12 @@ async fn draft(ctx: &Ctx, blobs: &dyn Blobs, set: ChangeSetId, ord: i64, file: P
             }
             hunks.extend(text::diff_hunks(old, new).into_iter().map(|draft| hunk_of(ctx, draft)));
         }
+        (texts, ChangeAction::Rename) => {
+            hunks.push(whole(ctx, String::new(), 0, 0));
+            is_binary = texts.is_none();
+            let (old, new) = texts.as_ref().map_or(("", ""), |(old, new)| (old, new));
+            hunks.extend(text::diff_hunks(old, new).into_iter().map(|draft| hunk_of(ctx, draft)));
+        }
         (Some((old, _)), ChangeAction::Delete) => {
             let diff = text::diff_hunks(old, "").into_iter().map(|draft| draft.diff).collect::<String>();
             hunks.push(whole(ctx, diff, text::lines(old).len() as i32, 0));
@@ -175,6 +195,7 @@ async fn draft(ctx: &Ctx, blobs: &dyn Blobs, set: ChangeSetId, ord: i64, file: P
         change_set_id: set,
         ord,
         path: file.path,
+        old_path,
         action: store::Word(action),
         is_binary,
         kind: store::Word(file.kind),
@@ -259,6 +280,28 @@ pub async fn get(ctx: &Ctx, id: ChangeSetId) -> Result<ChangeSet> {
     load(&mut conn, set).await
 }
 
+/// The change sets of a project that wait for decisions, newest first.
+pub async fn open(ctx: &Ctx, project: ProjectId) -> Result<Vec<OpenChangeSet>> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    Ok(table::open_sets(&mut conn, project, OPEN_LISTED).await?)
+}
+
+/// One file of a change set as it was and as it is proposed, whole.
+pub async fn sides(ctx: &Ctx, id: ChangeSetId, path: &str) -> Result<FileSides> {
+    let mut conn = ctx.services().db.read().await?;
+    let set = table::set(&mut conn, id).await?.ok_or(Error::NotFound("change set"))?;
+    require(ctx, &mut conn, set.project_id, ProjectRole::Viewer, "change set").await?;
+    let file = table::files(&mut conn, id).await?.into_iter().find(|file| file.path == path).ok_or(Error::NotFound("file"))?;
+    let blobs = storage::blobs_of(ctx, &mut conn, set.project_id).await?;
+    drop(conn);
+    let read = async |checksum: Option<&String>| match checksum {
+        Some(checksum) => blob_text(&*blobs, checksum).await,
+        None => Ok(Some(String::new())),
+    };
+    Ok(FileSides { old: read(file.old_checksum.as_ref()).await?, new: read(file.new_checksum.as_ref()).await? })
+}
+
 async fn require(ctx: &Ctx, conn: &mut Conn, project: ProjectId, role: ProjectRole, noun: &'static str) -> Result<()> {
     match projects::require(ctx, conn, project, role).await {
         Ok(_) => Ok(()),
@@ -278,6 +321,7 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
         .map(|file| ChangedFile {
             hunks: hunks.remove(&file.ord).unwrap_or_default(),
             path: file.path,
+            old_path: file.old_path,
             action: file.action.0,
             binary: file.is_binary,
             added_lines: file.added_lines as i32,
@@ -290,6 +334,7 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
         Some(id) => store::users::by_id(conn, id).await?.map(|row| UserRef { id, name: row.into_user().display_name().to_owned() }),
         None => None,
     };
+    let comments = table::comments(conn, set.id).await?.into_iter().map(table::CommentRow::into_comment).collect();
     Ok(ChangeSet {
         change_set_id: set.id,
         turn_id: set.turn_id,
@@ -300,5 +345,6 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
         base_revision: set.base_revision,
         created_at: set.created_at,
         files,
+        comments,
     })
 }

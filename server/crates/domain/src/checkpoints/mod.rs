@@ -19,6 +19,7 @@ use wire::{
 pub use fork::fork;
 pub use plan::diff;
 pub use restore::restore;
+pub(crate) use restore::{Written, restore_in};
 
 use crate::{Ctx, Error, Result, projects, settings, storage};
 

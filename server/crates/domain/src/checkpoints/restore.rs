@@ -18,30 +18,66 @@ use crate::{
 /// checkpoint of its own.
 pub async fn restore(ctx: &Ctx, project: ProjectId, id: CheckpointId, request: RestoreCheckpoint) -> Result<RestoreOutcome> {
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, Origin::Restore).await?;
+    let (made, paths, left) = match restore_in(ctx, &mut batch, project, id, request, None).await? {
+        Written::Done { before, paths, left } => (before, paths, left),
+        Written::Conflict(paths) => return Ok(RestoreOutcome::Conflict { paths }),
+        Written::Nothing { .. } => {
+            return Err(Error::conflict(
+                "There is nothing to restore: these files are as they were at this checkpoint. Nothing was changed.",
+            ));
+        }
+    };
+    let revision = batch.commit().await?;
+    let mut conn = ctx.services().db.read().await?;
+    let before = table::get(&mut conn, project, made).await?.ok_or(Error::NotFound("checkpoint"))?.into_checkpoint();
+    Ok(RestoreOutcome::Restored { revision, before, paths, left })
+}
+
+/// What a restore wrote into a batch.
+pub(crate) enum Written {
+    Done {
+        /// Of the files before it.
+        before: CheckpointId,
+        paths: Vec<String>,
+        left: Vec<String>,
+    },
+    /// These stand in the way: the batch must not be committed.
+    Conflict(Vec<PathConflict>),
+    /// The files are as they were: the batch has nothing to commit.
+    Nothing { left: Vec<String> },
+}
+
+/// As [`restore`], as part of a batch of this project. With `only`, other files are no part of it, whatever became of them.
+pub(crate) async fn restore_in(
+    ctx: &Ctx,
+    batch: &mut WriteBatch<'_>,
+    project: ProjectId,
+    id: CheckpointId,
+    request: RestoreCheckpoint,
+    only: Option<&BTreeSet<String>>,
+) -> Result<Written> {
     let checkpoint = table::get(&mut batch.tx, project, id).await?.ok_or(Error::NotFound("checkpoint"))?;
     let before = batch.revision() - 1;
-    let planned = plan::work_out(&mut batch.tx, project, checkpoint.revision, ctx.user_id()).await?;
+    let mut planned = plan::work_out(&mut batch.tx, project, checkpoint.revision, ctx.user_id()).await?;
+    planned.retain(|planned| only.is_none_or(|only| only.contains(&planned.file.path)));
     let (chosen, left) = choose(planned, request.paths);
     let mut conflicts = Vec::new();
     for planned in chosen.iter().filter(|planned| planned.revision > request.expected_revision) {
         let reason = format!("{} after this plan was made.", who_changed(planned));
-        conflicts.push(conflict(&mut batch, &planned.file.path, reason).await?);
+        conflicts.push(conflict(batch, &planned.file.path, reason).await?);
     }
     if !conflicts.is_empty() {
-        return Ok(RestoreOutcome::Conflict { paths: conflicts });
+        return Ok(Written::Conflict(conflicts));
     }
     if chosen.is_empty() {
-        return Err(Error::conflict("There is nothing to restore: these files are as they were at this checkpoint. Nothing was changed."));
+        return Ok(Written::Nothing { left });
     }
-    if let Some(conflict) = write_all(&mut batch, &chosen).await? {
-        return Ok(RestoreOutcome::Conflict { paths: vec![conflict] });
+    if let Some(conflict) = write_all(batch, &chosen).await? {
+        return Ok(Written::Conflict(vec![conflict]));
     }
     let made = super::record(ctx, &mut batch.tx, project, CheckpointKind::Restore, before, None).await?;
-    let revision = batch.commit().await?;
-    let mut conn = ctx.services().db.read().await?;
-    let before = table::get(&mut conn, project, made).await?.ok_or(Error::NotFound("checkpoint"))?.into_checkpoint();
     let paths = chosen.into_iter().map(|planned| planned.file.path).collect();
-    Ok(RestoreOutcome::Restored { revision, before, paths, left })
+    Ok(Written::Done { before: made, paths, left })
 }
 
 /// What is to be restored, and what is left as others made it.

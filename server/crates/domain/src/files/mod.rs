@@ -12,6 +12,7 @@ mod uploads;
 mod write;
 
 pub use bulk::{BATCH_MAX, BatchFile, Received, receive, require_writer, save_batch};
+pub(crate) use encoding::encode;
 pub use names::NameBook;
 pub use put::{Precondition, Put, create_directory, put, save_text};
 pub(crate) use read::text_of;

@@ -13,6 +13,9 @@ use crate::{Ctx, Error, Result, jobs, network, projects, settings, test_reports}
 
 /// Queues a command. Running code takes the same right as editing: it may change files.
 pub async fn start(ctx: &Ctx, project: ProjectId, request: StartRun) -> Result<Run> {
+    if request.kind == RunKind::Codegen {
+        return crate::chat::start_codegen(ctx, project, request).await;
+    }
     insert(ctx, project, request, None).await
 }
 

@@ -29,6 +29,7 @@ use wire::{
 };
 
 pub use outline::outline;
+pub(crate) use outline::outline_of;
 pub use replace::replace;
 
 use self::{

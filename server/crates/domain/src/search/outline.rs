@@ -138,7 +138,7 @@ fn note(text: &str) -> Outline {
     Outline { symbols: Vec::new(), note: Some(text.to_owned()) }
 }
 
-fn outline_of(path: &str, text: &str) -> Outline {
+pub(crate) fn outline_of(path: &str, text: &str) -> Outline {
     let Some(grammar) = grammar_of(path) else { return Outline::default() };
     let Some(tree) = parse(grammar, text) else { return note("This file took too long to be read for an outline.") };
     let mut found = symbols(grammar, &tree, text);

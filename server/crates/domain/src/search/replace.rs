@@ -5,6 +5,7 @@ use grep_searcher::{BinaryDetection, SearcherBuilder, sinks::Bytes};
 use store::search::SearchRow;
 use wire::{
     ProjectId,
+    changes::ChangeOrigin,
     files::EntryKind,
     projects::ProjectRole,
     search::{LeftOut, REPLACE_MAX, Replace, Replaced, SearchQuery},
@@ -81,7 +82,7 @@ pub async fn replace(ctx: &Ctx, project: ProjectId, request: Replace) -> Result<
         return Err(Error::invalid("q", reason));
     }
     let title = title(&search, &replacement);
-    let change_set = changes::create_by_hand(ctx, project, base_revision, title, proposed).await?;
+    let change_set = changes::create_by_hand(ctx, project, base_revision, (ChangeOrigin::Replace, title), proposed).await?;
     Ok(Replaced { change_set, left_out })
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sweep::{GRACE, sweep};
 use crate::{
-    Ctx, Error, Result, export,
+    Ctx, Error, Result, chat, context, export,
     jobs::{self, JobKind},
     quotas,
 };
@@ -42,6 +42,10 @@ pub async fn clean(ctx: &Ctx, progress: watch::Sender<(u64, u64)>, stop: Cancell
     };
     note("old cleanups", forget_old(ctx).await);
     note("uploads", forget_uploads(ctx).await);
+    // Before the pictures: what goes here leaves some that no message uses.
+    let purged = alive(&progress, chat::purge_removed(ctx, &stop)).await;
+    note("removed conversations", purged.map(|gone| tracing::info!(gone, "removed conversations went for good")));
+    note("pictures", context::forget_unused(ctx).await);
     note("exports", export::clean_up(ctx).await.map(|gone| tracing::info!(gone, "exports have expired")));
     // What goes here leaves content that nothing names, which is looked for after it.
     let thinned = alive(&progress, quotas::thin(ctx)).await;

@@ -15,7 +15,10 @@ use wire::{
     test_reports::{Recognised, TestReport, TestSettings},
 };
 
-pub use self::{parse::parse, recognise::TestPlan};
+pub use self::{
+    parse::parse,
+    recognise::{TELLING, TestPlan},
+};
 use crate::{Ctx, Error, Result, projects, storage};
 
 /// Files that tell the framework are short; more than this is not read.
@@ -83,6 +86,38 @@ pub async fn plan(ctx: &Ctx, project: ProjectId, command: &str, only: &[String])
             "No tests were recognised in this project. Type the command that runs them, or set one for the project.",
         )),
     }
+}
+
+/// How the tests of a tree go about it that is not the project's own yet, such as a branch: by the project's own command, or else by what
+/// `paths` and the texts of [`TELLING`] show. `filter` names some of the cases. Nothing of all that: `Invalid`.
+pub async fn plan_for_tree(
+    ctx: &Ctx,
+    project: ProjectId,
+    paths: &[&str],
+    texts: &HashMap<&str, String>,
+    filter: Option<&str>,
+) -> Result<TestPlan> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let (own, report) = table::settings(&mut conn, project).await?;
+    match (own, filter) {
+        (Some(own), None) => return Ok(recognise::plan_own(&own, report.as_deref())),
+        (Some(own), Some(_)) => {
+            let text =
+                format!("This project's tests are run by a command of its own, {own:?}, which takes no filter. Leave the filter out.");
+            return Err(Error::invalid("filter", text));
+        }
+        (None, _) => {}
+    }
+    if filter.is_some_and(|filter| filter.starts_with('-') || filter.len() > limits::COMMAND_MAX / 4 || filter.contains(['\0', '\n'])) {
+        return Err(Error::invalid("filter", "Give a part of the names of the cases on one line, without a dash in front."));
+    }
+    let found = recognise::recognise(paths, |name| texts.get(name).map(String::as_str))
+        .ok_or_else(|| Error::invalid("filter", "No tests were recognised in this project. Run them with run_command."))?;
+    Ok(match filter {
+        Some(filter) => recognise::plan_matching(found.framework, filter),
+        None => recognise::plan_for(found.framework, &[]),
+    })
 }
 
 async fn recognise_in(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<Option<Recognised>> {

@@ -123,8 +123,35 @@ pub fn plan_for(framework: Framework, only: &[String]) -> TestPlan {
     if let Some(command) = some {
         plan.command = command;
     }
-    match framework {
-        Framework::Pytest => ask_pytest(&mut plan),
+    ask_for_report(&mut plan);
+    plan
+}
+
+/// The plan for a recognised framework and the cases that `filter` names: a part of their names, or a file where the framework takes one. It
+/// must not begin with a dash.
+pub fn plan_matching(framework: Framework, filter: &str) -> TestPlan {
+    let is_file = filter.contains('/') || filter.contains("::") || filter.ends_with(".py");
+    let name = quote(filter);
+    let command = match framework {
+        Framework::Cargo => format!("cargo test --no-fail-fast -- {name}"),
+        Framework::Go => format!("go test -v -run {} ./...", quote(&escape(filter))),
+        Framework::Pytest if is_file => format!("python3 -m pytest {name}"),
+        Framework::Pytest => format!("python3 -m pytest -k {name}"),
+        Framework::Unittest if is_file => format!("python3 -m unittest -v {name}"),
+        Framework::Unittest => format!("python3 -m unittest -v -k {name}"),
+        Framework::Node => format!("node --test --test-name-pattern={}", quote(&escape(filter))),
+        Framework::Vitest => format!("npx vitest run -t {}", quote(&escape(filter))),
+        Framework::Jest => format!("npx jest -t {}", quote(&escape(filter))),
+        Framework::Junit | Framework::Tap => String::new(),
+    };
+    let mut plan = TestPlan { framework, command, env: Vec::new(), report: None };
+    ask_for_report(&mut plan);
+    plan
+}
+
+fn ask_for_report(plan: &mut TestPlan) {
+    match plan.framework {
+        Framework::Pytest => ask_pytest(plan),
         Framework::Node => {
             let reporters = format!(
                 "node --test --test-reporter=spec --test-reporter-destination=stdout --test-reporter=tap --test-reporter-destination={REPORT_TAP}"
@@ -143,7 +170,6 @@ pub fn plan_for(framework: Framework, only: &[String]) -> TestPlan {
         }
         Framework::Cargo | Framework::Go | Framework::Unittest | Framework::Junit | Framework::Tap => {}
     }
-    plan
 }
 
 fn narrow(framework: Framework, only: &[String]) -> String {
@@ -221,6 +247,21 @@ mod tests {
         assert_eq!(plan.command, r"python3 -m unittest -v 'a.B.test'\''; rm -rf /; '\'''");
         let plan = plan_for(Framework::Vitest, &[format!("f.ts{ID_MARK}adds (1+1)")]);
         assert!(plan.command.contains(r"-t '^(?:adds \(1\+1\))$'"), "{}", plan.command);
+    }
+
+    #[test]
+    fn a_filter_narrows_each_framework_and_stays_in_its_quotes() {
+        let plan = |framework| plan_matching(framework, "it's (1)").command;
+        assert_eq!(plan(Framework::Cargo), r"cargo test --no-fail-fast -- 'it'\''s (1)'");
+        assert_eq!(plan(Framework::Pytest), r"python3 -m pytest -k 'it'\''s (1)'");
+        assert_eq!(plan_matching(Framework::Pytest, "tests/test_a.py::test_b").command, "python3 -m pytest 'tests/test_a.py::test_b'");
+        assert!(
+            plan(Framework::Node).contains(r"--test-name-pattern='it'\''s \(1\)'") && plan(Framework::Node).contains("--test-reporter=tap")
+        );
+        assert!(plan(Framework::Go).contains(r"-run 'it'\''s \(1\)'"));
+        for framework in [Framework::Unittest, Framework::Vitest, Framework::Jest] {
+            assert!(plan(framework).contains(r"'it'\''s"), "{}", plan(framework));
+        }
     }
 
     #[test]

@@ -1,26 +1,42 @@
-//! A domain of its own for each test: SQLite in a temporary folder or a fresh PostgreSQL schema, and blobs in memory.
+//! A domain of its own for each test: SQLite in a temporary folder or a fresh PostgreSQL schema, and blobs in memory. The measurements in
+//! `examples/` use it too.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use blobs::{Backend, MemoryBlobs, Storage};
-use domain::{Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds};
+use async_trait::async_trait;
+use blobs::{Backend, LocalBlobs, MemoryBlobs, Storage};
+use domain::{
+    Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds,
+    models::{EnvironmentProvider, ModelDesk, ProviderAddress, RemoteModels, hosts::HostList},
+    vault::Vault,
+};
 use store::{Db, InProcessBus};
 use wire::{
+    ProjectId,
     auth::{Login, Register},
-    chat::{ModelInfo, Models},
+    files::{EntryKind, FileAction, Origin},
+    models::{ModelSettings, ProviderKind},
     projects::{CreateProject, Project},
 };
 
 pub struct Home {
     pub services: Arc<Services>,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl Home {
     pub async fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("test.db").display());
-        Self::on(Db::connect(&url, 4).await.unwrap(), dir)
+        Self::on(Db::connect(&url, 4).await.unwrap(), in_memory(), Some(dir)).await
+    }
+
+    /// The database and the folder `blobs` in `dir`, so that both can be measured.
+    #[allow(dead_code, reason = "for measurements")]
+    pub async fn on_disk(dir: &Path) -> Self {
+        let db = Db::connect(&format!("sqlite:{}", dir.join("bench.db").display()), 4).await.unwrap();
+        let blobs = LocalBlobs::open(dir.join("blobs")).await.unwrap();
+        Self::on(db, Storage::only_local(Arc::new(blobs)), None).await
     }
 
     /// `None`, said out loud, where no PostgreSQL is given.
@@ -35,14 +51,13 @@ impl Home {
         setup.unwrap();
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}options=-c%20search_path%3D{schema}");
-        Some(Self::on(Db::connect(&url, 12).await.unwrap(), tempfile::tempdir().unwrap()))
+        Some(Self::on(Db::connect(&url, 12).await.unwrap(), in_memory(), None).await)
     }
 
-    fn on(db: Db, dir: tempfile::TempDir) -> Self {
-        let model = ModelInfo { name: "scripted".to_owned(), provider: "test".to_owned(), is_demo: false };
+    async fn on(db: Db, storage: Storage, dir: Option<tempfile::TempDir>) -> Self {
         let services = Services {
             db,
-            storage: Storage { local: Arc::new(MemoryBlobs::new()), s3: Some(Arc::new(MemoryBlobs::new())), default: Backend::Local },
+            storage,
             bus: Arc::new(InProcessBus::new()),
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
@@ -59,12 +74,17 @@ impl Home {
                 egress_open_addresses: Vec::new(),
                 no_network: None,
             },
-            models: Models { items: vec![model], default: Some("scripted".to_owned()), hint: String::new() },
+            models: desk(),
+            tools: domain::mcp::no_remote_tools(),
+            vault: Vault::new(&Secret(b"a seal for tests only".to_vec())),
+            toolbox: Arc::new(domain::context::NoTools),
             probes: Vec::new(),
             signals: JobSignals::default(),
             presence: domain::presence::Presence::default(),
         };
-        Self { services: Arc::new(services), _dir: dir }
+        let services = Arc::new(services);
+        domain::models::adopt_environment(&Ctx::system(&services)).await.unwrap();
+        Self { services, _dir: dir }
     }
 
     pub fn nobody(&self) -> Ctx {
@@ -86,11 +106,79 @@ impl Home {
         domain::auth::authenticate_bearer(&nobody, &tokens.access_token).await.unwrap()
     }
 
+    #[allow(dead_code, reason = "not every test has one")]
     pub async fn project(&self, ctx: &Ctx) -> Project {
         domain::projects::create(ctx, CreateProject { name: "Test".to_owned(), description: String::new(), storage_backend: None })
             .await
             .unwrap()
     }
+}
+
+/// The model `scripted` of the environment, where nobody answers.
+fn desk() -> ModelDesk {
+    let settings = ModelSettings { remote_name: "scripted".to_owned(), ..ModelSettings::default() };
+    let environment = EnvironmentProvider {
+        env_name: "openai".to_owned(),
+        name: "test".to_owned(),
+        kind: ProviderKind::OpenaiChat,
+        base_url: "http://127.0.0.1:9/v1".to_owned(),
+        key: Some(Secret(b"sk-environment".to_vec())),
+        models: vec![("scripted".to_owned(), settings)],
+    };
+    let hosts = HostList::parse(&["models.test:8443".to_owned(), "other.test".to_owned()]).unwrap();
+    let mut desk = ModelDesk::new(Arc::new(Offers));
+    desk.environment = vec![environment];
+    desk.default = Some("scripted".to_owned());
+    desk.hosts = hosts;
+    desk
+}
+
+/// Says what it was asked with.
+struct Offers;
+
+#[async_trait]
+impl RemoteModels for Offers {
+    async fn list(&self, at: ProviderAddress) -> Result<Vec<String>, String> {
+        let key = at.key.map(|key| String::from_utf8(key.0).unwrap());
+        Ok(vec![format!("{} {} {}", at.base_url, key.as_deref().unwrap_or("no key"), at.trusted_host)])
+    }
+}
+
+fn in_memory() -> Storage {
+    Storage { local: Arc::new(MemoryBlobs::new()), s3: Some(Arc::new(MemoryBlobs::new())), default: Backend::Local }
+}
+
+/// Files of (path, checksum, size) as an import leaves their rows. Their bytes are the caller's.
+#[allow(dead_code, reason = "for measurements")]
+pub async fn insert_files(ctx: &Ctx, project: ProjectId, files: impl Iterator<Item = (String, String, i64)>) {
+    let mut tx = ctx.services().db.begin().await.unwrap();
+    let revision = store::projects::next_revision(&mut tx, project, ctx.now()).await.unwrap().unwrap().revision;
+    let (mut count, mut bytes) = (0, 0);
+    for (path, checksum, size) in files {
+        let new = store::files::NewVersion {
+            project_id: project,
+            path: &path,
+            version: 1,
+            revision,
+            action: FileAction::Added,
+            kind: EntryKind::File,
+            size,
+            content_type: "text/plain",
+            checksum: Some(&checksum),
+            mode: 0o644,
+            origin: Origin::Import,
+            at: ctx.now(),
+            by: ctx.user_id(),
+            moved_from: None,
+            cause: None,
+            deleted_as: None,
+        };
+        store::files::insert_version(&mut tx, &new).await.unwrap();
+        count += 1;
+        bytes += size;
+    }
+    store::projects::add_totals(&mut tx, project, count, bytes).await.unwrap();
+    let _committed = tx.commit().await.unwrap();
 }
 
 async fn sqlx_connect(url: &str, sql: &str) -> Result<(), sqlx::Error> {

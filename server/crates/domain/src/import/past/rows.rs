@@ -173,7 +173,9 @@ impl<'a> Rows<'a> {
                 if !self.sets.contains(&line.change_set_id.0) {
                     return Err(damaged("a changed file is of no change"));
                 }
-                check_path(&line.path).map_err(damaged)?;
+                for path in std::iter::once(&line.path).chain(&line.old_path) {
+                    check_path(path).map_err(damaged)?;
+                }
                 for checksum in line.old_checksum.iter() {
                     self.filling.check_content(checksum, None)?;
                 }
