@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{Ctx, Error, chat};
+use domain::{
+    Ctx, Error,
+    budgets::{CallEnd, CallOutcome},
+    chat,
+};
 use futures::StreamExt;
 use llm::{FinishReason, Model, ModelError, ModelEvent, ModelRequest};
 use tokio::time::{Instant, sleep_until};
@@ -22,8 +26,21 @@ use crate::{
 const BATCH_BYTES: usize = 512;
 const BATCH_DELAY: Duration = Duration::from_millis(40);
 
-/// Asks and waits for the end of the answer. `Err` only when what arrives can't be written down.
-pub async fn ask(ctx: Ctx, turn: TurnId, model: Arc<dyn Model>, request: ModelRequest, cancel: CancellationToken) -> Result<Event, Error> {
+/// What became of a request: for the machine, and for the books.
+pub struct Asked {
+    pub event: Event,
+    pub end: CallEnd,
+}
+
+/// Asks and waits for the end of the answer. No connection to the database is held meanwhile. `Err` only when what arrives can't be written
+/// down.
+pub async fn ask(
+    ctx: &Ctx,
+    turn: TurnId,
+    model: Arc<dyn Model>,
+    request: ModelRequest,
+    cancel: &CancellationToken,
+) -> Result<Asked, Error> {
     let mut answer = Partial::new(&request, model.describe().is_demo);
     let mut deltas = Deltas::default();
     let mut stream = tokio::select! {
@@ -38,42 +55,53 @@ pub async fn ask(ctx: Ctx, turn: TurnId, model: Arc<dyn Model>, request: ModelRe
         let event = tokio::select! {
             // Dropping the stream closes the connection, so that a provider stops charging.
             () = cancel.cancelled() => {
-                deltas.flush(&ctx, turn).await?;
+                deltas.flush(ctx, turn).await?;
                 return Ok(answer.stopped());
             }
             event = stream.next() => event,
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {
-                deltas.flush(&ctx, turn).await?;
+                deltas.flush(ctx, turn).await?;
                 continue;
             }
         };
         match event {
             Some(Ok(ModelEvent::Text(text))) => {
+                answer.note_token();
                 answer.text.push_str(&text);
-                deltas.push(&text, false, &ctx, turn).await?;
+                deltas.push(&text, false, ctx, turn).await?;
             }
             Some(Ok(ModelEvent::Reasoning(text))) => {
+                answer.note_token();
                 answer.reasoning += text.len();
-                deltas.push(&text, true, &ctx, turn).await?;
+                deltas.push(&text, true, ctx, turn).await?;
             }
             // The text before a call should not wait for its arguments.
-            Some(Ok(ModelEvent::ToolCallStarted { .. })) => deltas.flush(&ctx, turn).await?,
+            Some(Ok(ModelEvent::ToolCallStarted { .. })) => {
+                answer.note_token();
+                deltas.flush(ctx, turn).await?;
+            }
             Some(Ok(ModelEvent::ToolCall(call))) => answer.calls.push(ToolCall { id: call.id, name: call.name, arguments: call.arguments }),
             Some(Ok(ModelEvent::Usage(usage))) => answer.usage = Some(usage),
             Some(Ok(ModelEvent::Finished(reason))) => {
-                deltas.flush(&ctx, turn).await?;
+                deltas.flush(ctx, turn).await?;
                 return Ok(answer.finished(&reason));
             }
             Some(Err(error)) => {
-                deltas.flush(&ctx, turn).await?;
+                deltas.flush(ctx, turn).await?;
                 return Ok(answer.failed(&error));
             }
             None => {
-                deltas.flush(&ctx, turn).await?;
+                deltas.flush(ctx, turn).await?;
                 return Ok(answer.failed(&ModelError::CutOff));
             }
         }
     }
+}
+
+/// Whether another model may answer in place of one that failed: only before its first word, and a request that is wrong is wrong for
+/// another model too.
+pub fn may_switch(error: &ModelError, has_begun: bool) -> bool {
+    !has_begun && (error.retryable() || matches!(error, ModelError::Unauthorised { .. } | ModelError::UnknownModel { .. }))
 }
 
 /// Tokens of a request, estimated on the high side.
@@ -90,47 +118,86 @@ struct Partial {
     usage: Option<llm::Usage>,
     asked: i64,
     is_free: bool,
+    began: Instant,
+    first_token: Option<Duration>,
 }
 
 impl Partial {
     fn new(request: &ModelRequest, is_free: bool) -> Self {
-        Self { text: String::new(), reasoning: 0, calls: Vec::new(), usage: None, asked: estimate_request(request), is_free }
-    }
-
-    /// As the provider counted, else estimated, so that a budget holds with providers that do not count.
-    fn usage(&self) -> TokenUsage {
-        let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        match self.usage {
-            Some(usage) if self.is_free || usage.input + usage.output > 0 => {
-                TokenUsage { input: signed(usage.input), output: signed(usage.output), cached: signed(usage.cached) }
-            }
-            _ if self.is_free => TokenUsage::default(),
-            _ => {
-                let written = self.text.len() + self.reasoning + self.calls.iter().map(|c| c.name.len() + c.arguments.len()).sum::<usize>();
-                TokenUsage { input: self.asked, output: estimate_tokens(written), cached: 0 }
-            }
+        Self {
+            text: String::new(),
+            reasoning: 0,
+            calls: Vec::new(),
+            usage: None,
+            asked: estimate_request(request),
+            is_free,
+            began: Instant::now(),
+            first_token: None,
         }
     }
 
-    fn finished(self, reason: &FinishReason) -> Event {
+    fn note_token(&mut self) {
+        self.first_token.get_or_insert_with(|| self.began.elapsed());
+    }
+
+    fn has_begun(&self) -> bool {
+        self.first_token.is_some() || self.usage.is_some()
+    }
+
+    /// As the provider counted.
+    fn counted(&self) -> Option<TokenUsage> {
+        let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        let usage = self.usage.filter(|usage| self.is_free || usage.input + usage.output > 0)?;
+        Some(TokenUsage { input: signed(usage.input), output: signed(usage.output), cached: signed(usage.cached) })
+    }
+
+    /// Where the provider does not count, so that a budget holds all the same.
+    fn estimate(&self) -> TokenUsage {
+        if self.is_free {
+            return TokenUsage::default();
+        }
+        let written = self.text.len() + self.reasoning + self.calls.iter().map(|c| c.name.len() + c.arguments.len()).sum::<usize>();
+        TokenUsage { input: self.asked, output: estimate_tokens(written), cached: 0 }
+    }
+
+    /// What the turn's tokens are counted by.
+    fn usage(&self) -> TokenUsage {
+        self.counted().unwrap_or_else(|| self.estimate())
+    }
+
+    fn end(&self, outcome: CallOutcome, estimate: TokenUsage) -> CallEnd {
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        CallEnd {
+            usage: self.counted(),
+            estimate: Some(estimate),
+            first_token_ms: self.first_token.map(millis),
+            duration_ms: millis(self.began.elapsed()),
+            outcome,
+        }
+    }
+
+    fn finished(self, reason: &FinishReason) -> Asked {
         let end = match reason {
             FinishReason::Length => AnswerEnd::Length,
             FinishReason::ContentFilter => AnswerEnd::Filtered,
             FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => AnswerEnd::Complete,
         };
-        let usage = self.usage();
-        Event::ModelAnswered(Answer { text: self.text, tool_calls: self.calls, usage, end })
+        let (usage, booked) = (self.usage(), self.end(CallOutcome::Ok, self.estimate()));
+        Asked { event: Event::ModelAnswered(Answer { text: self.text, tool_calls: self.calls, usage, end }), end: booked }
     }
 
-    fn failed(self, error: &ModelError) -> Event {
+    fn failed(self, error: &ModelError) -> Asked {
+        let has_begun = self.has_begun();
         // A request that was refused cost nothing.
-        let usage = if self.text.is_empty() && self.reasoning == 0 && self.usage.is_none() { TokenUsage::default() } else { self.usage() };
-        Event::ModelFailed { sentence: error.sentence(), text: self.text, usage }
+        let usage = if has_begun { self.usage() } else { TokenUsage::default() };
+        let end = self.end(CallOutcome::Failed(error.code().to_owned()), usage);
+        let event = Event::ModelFailed { sentence: error.sentence(), text: self.text, usage, may_switch: may_switch(error, has_begun) };
+        Asked { event, end }
     }
 
-    fn stopped(self) -> Event {
-        let usage = self.usage();
-        Event::ModelStopped { text: self.text, usage }
+    fn stopped(self) -> Asked {
+        let (usage, end) = (self.usage(), self.end(CallOutcome::Stopped, self.estimate()));
+        Asked { event: Event::ModelStopped { text: self.text, usage }, end }
     }
 }
 
@@ -168,7 +235,7 @@ impl Deltas {
         }
         let text = std::mem::take(&mut self.text);
         let kind = if self.is_reasoning { EventKind::ReasoningDelta { text } } else { EventKind::TextDelta { text } };
-        chat::emit(ctx, turn, vec![kind]).await
+        Box::pin(chat::emit(ctx, turn, vec![kind])).await
     }
 }
 
@@ -178,28 +245,50 @@ mod tests {
 
     fn partial(is_free: bool) -> Partial {
         let request = ModelRequest { system: "x".repeat(300), ..ModelRequest::default() };
-        Partial { text: "y".repeat(30), ..Partial::new(&request, is_free) }
+        let mut partial = Partial { text: "y".repeat(30), ..Partial::new(&request, is_free) };
+        partial.note_token();
+        partial
+    }
+
+    fn silent() -> Partial {
+        Partial::new(&ModelRequest { system: "x".repeat(300), ..ModelRequest::default() }, false)
     }
 
     #[test]
     fn usage_is_estimated_where_the_provider_is_silent() {
         assert_eq!(partial(false).usage(), TokenUsage { input: 100, output: 10, cached: 0 });
-        let counted = Partial { usage: Some(llm::Usage { input: 7, output: 3, cached: 2 }), ..partial(false) };
-        assert_eq!(counted.usage(), TokenUsage { input: 7, output: 3, cached: 2 });
+        let counted = || Partial { usage: Some(llm::Usage { input: 7, output: 3, cached: 2 }), ..partial(false) };
+        assert_eq!(counted().usage(), TokenUsage { input: 7, output: 3, cached: 2 });
         assert_eq!(partial(true).usage(), TokenUsage::default());
+        let end = counted().finished(&FinishReason::Stop).end;
+        assert_eq!((end.usage, end.outcome), (Some(TokenUsage { input: 7, output: 3, cached: 2 }), CallOutcome::Ok));
+        let end = partial(false).finished(&FinishReason::Stop).end;
+        assert_eq!((end.usage, end.estimate), (None, Some(TokenUsage { input: 100, output: 10, cached: 0 })));
+        assert!(end.first_token_ms.is_some());
     }
 
     #[test]
     fn a_refused_request_costs_nothing_and_a_broken_answer_does() {
-        let refused = Partial { text: String::new(), ..partial(false) }.failed(&ModelError::NotConfigured);
-        assert!(matches!(refused, Event::ModelFailed { usage, .. } if usage == TokenUsage::default()));
+        let refused = silent().failed(&ModelError::NotConfigured);
+        assert!(matches!(refused.event, Event::ModelFailed { usage, .. } if usage == TokenUsage::default()));
+        assert_eq!(refused.end.estimate, Some(TokenUsage::default()));
         let broken = partial(false).failed(&ModelError::CutOff);
-        assert!(matches!(broken, Event::ModelFailed { usage: TokenUsage { output: 10, .. }, text, .. } if text.len() == 30));
+        assert!(matches!(broken.event, Event::ModelFailed { usage: TokenUsage { output: 10, .. }, text, .. } if text.len() == 30));
+        assert_eq!(broken.end.outcome, CallOutcome::Failed("model_cut_off".into()));
+    }
+
+    #[test]
+    fn another_model_is_tried_only_before_the_first_token_and_where_it_may_help() {
+        let may_switch = |asked: Asked| matches!(asked.event, Event::ModelFailed { may_switch: true, .. });
+        assert!(may_switch(silent().failed(&ModelError::Server { status: 503 })));
+        assert!(may_switch(silent().failed(&ModelError::Unauthorised { host: "h".into() })));
+        assert!(!may_switch(silent().failed(&ModelError::BadRequest { detail: "too long".into() })));
+        assert!(!may_switch(partial(false).failed(&ModelError::CutOff)));
     }
 
     #[test]
     fn a_filtered_answer_is_told_apart() {
-        let event = partial(false).finished(&FinishReason::ContentFilter);
-        assert!(matches!(event, Event::ModelAnswered(Answer { end: AnswerEnd::Filtered, .. })));
+        let asked = partial(false).finished(&FinishReason::ContentFilter);
+        assert!(matches!(asked.event, Event::ModelAnswered(Answer { end: AnswerEnd::Filtered, .. })));
     }
 }

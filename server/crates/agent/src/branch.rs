@@ -81,6 +81,25 @@ impl Branch {
         self.workspaces.branch_rename(self.project, self.id, from, to).await
     }
 
+    /// Keeps a text beside the branch, out of reach of commands, for as long as the branch exists. `name`: letters, digits and `-`.
+    pub async fn keep_note(&self, name: &str, text: &str) -> Result<(), WorkspaceError> {
+        self.workspaces.branch_note(self.project, self.id, name, text.as_bytes().to_vec()).await
+    }
+
+    /// A text that was kept; `None` when there is none of that name.
+    pub async fn note(&self, name: &str, limit: u64) -> Result<Option<String>, WorkspaceError> {
+        match self.workspaces.branch_noted(self.project, self.id, name, limit).await {
+            Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
+            Err(WorkspaceError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a file of the branch for reading; the same bytes as [`Branch::bytes`], without a limit.
+    pub async fn open(&self, path: &str) -> Result<std::fs::File, WorkspaceError> {
+        self.workspaces.branch_open(self.project, self.id, path).await
+    }
+
     pub async fn remove(&self, path: &str) -> Result<(), WorkspaceError> {
         self.workspaces.branch_remove(self.project, self.id, path).await
     }

@@ -1,53 +1,44 @@
 //! Carries out what the machine decides for one turn: asks the model, runs tools, writes everything down as it happens.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::Arc,
-};
+mod call;
+mod ending;
+mod journal;
+mod past;
+mod prepare;
 
-use domain::{
-    Ctx, Error,
-    chat::{self, TurnWork},
-    files, runs,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::{Ctx, Error, budgets, chat, context::Situation, models::ResolvedModel, permissions, runs};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, OptionFuture},
     stream::FuturesUnordered,
 };
-use llm::{Model, ModelRequest};
-use sandbox::{Sandbox, WorkspaceError, Workspaces};
+use llm::Model;
+use sandbox::{Sandbox, Workspaces};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wire::{
-    TurnId,
-    chat::{MessageBody, ToolCall, Turn, TurnReason},
-    limits,
+    TurnId, UserId,
+    chat::{Message, MessageBody, ToolCall, Turn, TurnReason},
 };
 
+use self::{journal::Journal, prepare::Prepared};
 use crate::{
-    ask::{ask, estimate_request},
     branch::Branch,
-    context,
-    fsm::{ApprovalRecord, Effect, Event, History, Machine, ModelCall, Rules, ToolResult},
-    prompt,
-    tools::{self, ToolCtx, run_command::Runner},
-    workspace::{self, SyncError},
+    fsm::{Effect, Event, Machine, ToolResult},
+    models::Pool,
+    tools::{self, Foreign, ToolCtx, run_command::Runner, web_fetch},
+    workspace::SyncError,
 };
 
-/// Tokens of one answer.
-const ANSWER_MAX: i64 = 8192;
-/// An answer with less room than this is not worth asking for.
-const ANSWER_MIN: i64 = 256;
-/// Where a model does not say how much it can read.
-const CONTEXT_TOKENS: i64 = 128_000;
-const TEMPERATURE: f32 = 0.2;
-const LOST_BRANCH: &str = "The branch of this turn was lost with the worker that held it: whatever earlier tool results of this turn say, none of \
-     those edits exist any more. Make them again where they are still needed.";
+/// How long a turn may work, waiting for people not counted.
+const WORK_MAX: Duration = Duration::from_secs(3600);
 
 /// What turns work with; one per worker.
 #[derive(Clone)]
 pub struct Deps {
-    pub models: Arc<llm::Models>,
+    pub models: Arc<Pool>,
     pub sandbox: Arc<Sandbox>,
     pub workspaces: Workspaces,
 }
@@ -61,8 +52,8 @@ pub enum Outcome {
     },
     /// A person is asked; the answer queues another job.
     Waiting,
-    /// The turn had ended already; nothing was done.
-    AlreadyFinished,
+    /// The turn had ended already, waits for people or is another job's; nothing was done.
+    NotOurs,
 }
 
 /// Takes a turn up, new or where an earlier job left it, and drives it until it ends or waits for a person.
@@ -71,149 +62,127 @@ pub enum Outcome {
 /// and the turn ends as stopped. To give a turn up without ending it (a lost lease, a shutdown) drop the future: processes are killed, and
 /// the next job goes on from the transcript. An `Err` leaves the turn unfinished, to be taken up again.
 pub async fn run_turn(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) -> Result<Outcome, Error> {
-    let Some(work) = chat::take_up_turn(&ctx, turn).await? else { return Ok(Outcome::AlreadyFinished) };
+    // A task is as large as the largest thing it ever waits for. What takes much room and little time is boxed, here and where it is done,
+    // so that a turn costs little while its model writes.
+    match Box::pin(begin(ctx, deps, turn, cancel)).await? {
+        Begun::Driving(driver) => driver.drive().await,
+        Begun::Over(outcome) => Ok(outcome),
+    }
+}
+
+enum Begun {
+    Driving(Box<Driver>),
+    Over(Outcome),
+}
+
+async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) -> Result<Begun, Error> {
+    let user = ctx.require_user()?.id;
+    let Some(mut work) = chat::take_up_turn(&ctx, turn).await? else { return Ok(Begun::Over(Outcome::NotOurs)) };
+    let mut worked = Duration::ZERO;
     if work.resumed {
         runs::mark_lost_in_turn(&ctx, turn).await?;
+        budgets::settle_lost(&ctx, turn).await?;
+        worked = past::worked(&ctx, turn).await?;
     }
     if work.stop_requested {
         cancel.cancel();
     }
-    let model = match deps.models.get(Some(&work.turn.model)) {
-        Ok(model) => model,
-        Err(error) => return end(&ctx, turn, TurnReason::Failed, error.sentence()).await,
-    };
     let branch = Branch::new(deps.workspaces.clone(), work.turn.project_id, turn);
     let prepared = tokio::select! {
-        prepared = prepare_branch(&ctx, &deps, &branch, &work) => prepared,
-        () = cancel.cancelled() => Ok(Prepared { base_revision: work.base_revision, was_lost: false }),
+        prepared = prepare::prepare_branch(&ctx, &deps, &branch, &work) => prepared,
+        () = cancel.cancelled() => Ok(Prepared { base_revision: work.base_revision, journal: None, lost: None }),
     };
     let prepared = match prepared {
         Ok(prepared) => prepared,
         Err(SyncError::Domain(error)) => return Err(error),
         Err(error) => {
             tracing::error!(turn.id = %turn, %error, "a turn's branch could not be made");
-            return end(&ctx, turn, TurnReason::Failed, error.sentence()).await;
+            return ending::end(&ctx, turn, TurnReason::Failed, error.sentence()).await.map(Begun::Over);
         }
     };
-    let system = system_prompt(&ctx, &work, prepared.base_revision).await?;
-    let mut driver = Driver::new(ctx, deps, branch, model, work, &prepared, system, cancel);
-    if prepared.was_lost {
-        driver.append(MessageBody::Note { text: LOST_BRANCH.to_owned() }).await?;
-    }
-    driver.drive().await
-}
-
-async fn end(ctx: &Ctx, turn: TurnId, reason: TurnReason, detail: String) -> Result<Outcome, Error> {
-    chat::finish_turn(ctx, turn, reason, &detail).await?;
-    Ok(Outcome::Finished { reason, detail })
-}
-
-struct Prepared {
-    /// What the branch is compared with.
-    base_revision: i64,
-    /// Edits of this turn are gone.
-    was_lost: bool,
-}
-
-/// A branch that exists is left as it is: bringing the checkout below it further would mix other people's changes into it.
-async fn prepare_branch(ctx: &Ctx, deps: &Deps, branch: &Branch, work: &TurnWork) -> Result<Prepared, SyncError> {
-    if work.resumed && branch.exists().await? {
-        return Ok(Prepared { base_revision: work.base_revision, was_lost: false });
-    }
-    let project = work.turn.project_id;
-    let revision = workspace::ensure_checkout(ctx, &deps.workspaces, project).await?;
-    chat::set_base_revision(ctx, work.turn.id, revision).await?;
-    deps.workspaces.create_branch(project.0, work.turn.id.0).await?;
-    let was_lost =
-        work.messages.iter().filter(|m| m.turn_id == Some(work.turn.id)).any(
-            |m| matches!(&m.body, MessageBody::Tool { name, ok: true, .. } if tools::TOOLS.iter().any(|t| t.name == name && t.mutates)),
-        );
-    Ok(Prepared { base_revision: revision, was_lost })
-}
-
-async fn system_prompt(ctx: &Ctx, work: &TurnWork, revision: i64) -> Result<String, Error> {
-    let project = domain::projects::get(ctx, work.turn.project_id).await?;
-    let manifest = files::manifest_at(ctx, project.id, revision).await?;
-    let is_file = |kind| kind != wire::files::EntryKind::Directory;
-    let paths: Vec<String> = manifest.entries.into_iter().filter(|e| is_file(e.kind)).map(|e| e.path).collect();
-    Ok(prompt::system(&project.name, work.turn.mode, &paths))
-}
-
-fn build_machine(work: &TurnWork) -> Machine {
-    let own = work.messages.iter().filter(|m| m.turn_id == Some(work.turn.id));
-    let approvals = work.approvals.iter().map(|a| (a.call_id.clone(), ApprovalRecord { decision: a.decision, reason: a.reason.clone() }));
-    let history = History {
-        messages: own.map(|m| &m.body).collect(),
-        approvals: approvals.collect(),
-        started: work.started_calls.iter().cloned().collect::<HashSet<_>>(),
-        steps: 0,
+    // The machine has to know of it too: a turn that had just ended goes on where what it made is gone.
+    work.messages.extend(prepared.lost);
+    let rules = permissions::rules(&ctx, work.turn.project_id).await?;
+    let (foreign, unreachable) = prepare::connect_servers(&ctx, &deps, &work, &cancel).await?;
+    let web = web_fetch::is_open(&ctx, work.turn.project_id).await?;
+    let machine = prepare::build_machine(&work, rules, foreign.as_ref(), web);
+    let mut driver = Driver {
+        machine,
+        transcript: work.messages,
+        turn: work.turn,
+        user,
+        base_revision: prepared.base_revision,
+        journal: prepared.journal,
+        started_calls: work.started_calls,
+        ctx,
+        deps,
+        branch,
+        foreign,
+        model: None,
+        compacts: true,
+        told_no_summary: false,
+        cancel,
+        work: CancellationToken::new(),
+        deadline: Instant::now() + WORK_MAX.saturating_sub(worked),
+        events: VecDeque::new(),
+        answer: None,
+        tools: FuturesUnordered::new(),
     };
-    let rules = Rules {
-        mode: work.turn.mode,
-        tools: tools::rules(),
-        max_steps: work.budget.steps.unwrap_or(limits::TURN_STEPS_DEFAULT),
-        max_tokens: work.budget.tokens,
-    };
-    Machine::resume(rules, history)
+    if let Some(text) = unreachable {
+        driver.append(MessageBody::Note { text }).await?;
+    }
+    Ok(Begun::Driving(Box::new(driver)))
+}
+
+/// The model that answers now, with the connection to it and what all requests to it have in common.
+struct Chosen {
+    model: ResolvedModel,
+    client: Arc<dyn Model>,
+    situation: Situation,
 }
 
 struct Driver {
     ctx: Ctx,
     deps: Deps,
     turn: Turn,
+    /// Who pays.
+    user: UserId,
     base_revision: i64,
     branch: Branch,
-    model: Arc<dyn Model>,
-    system: String,
-    /// The whole conversation, as the model will be told it.
-    transcript: Vec<MessageBody>,
+    /// `None` where there is no branch.
+    journal: Option<Journal>,
+    /// Calls that had begun when the turn was taken up.
+    started_calls: Vec<String>,
+    foreign: Option<Arc<dyn Foreign>>,
+    /// `None` until the first answer is asked for.
+    model: Option<Chosen>,
+    /// The conversation may still be summed up; no longer once that has failed.
+    compacts: bool,
+    /// The person was told why there is no summary although they asked for one.
+    told_no_summary: bool,
+    /// The whole conversation, with all that this turn has added.
+    transcript: Vec<Message>,
     machine: Machine,
     /// A person stops the turn.
     cancel: CancellationToken,
     /// Ends the answer and the tools that are going on.
     work: CancellationToken,
+    /// The turn has then worked as long as a turn may.
+    deadline: Instant,
     events: VecDeque<Event>,
     answer: Option<BoxFuture<'static, Result<Event, Error>>>,
     tools: FuturesUnordered<BoxFuture<'static, Result<ToolResult, Error>>>,
 }
 
 impl Driver {
-    #[expect(clippy::too_many_arguments, reason = "called once, with what was prepared for this turn")]
-    fn new(
-        ctx: Ctx,
-        deps: Deps,
-        branch: Branch,
-        model: Arc<dyn Model>,
-        work: TurnWork,
-        prepared: &Prepared,
-        system: String,
-        cancel: CancellationToken,
-    ) -> Self {
-        Self {
-            machine: build_machine(&work),
-            transcript: work.messages.into_iter().map(|m| m.body).collect(),
-            turn: work.turn,
-            base_revision: prepared.base_revision,
-            ctx,
-            deps,
-            branch,
-            model,
-            system,
-            cancel,
-            work: CancellationToken::new(),
-            events: VecDeque::new(),
-            answer: None,
-            tools: FuturesUnordered::new(),
-        }
-    }
-
-    async fn drive(mut self) -> Result<Outcome, Error> {
+    async fn drive(mut self: Box<Self>) -> Result<Outcome, Error> {
         let mut stopping = self.cancel.is_cancelled();
+        let mut is_late = false;
         self.events.push_back(if stopping { Event::StopRequested } else { Event::Begin });
         loop {
             while let Some(event) = self.events.pop_front() {
                 for effect in self.machine.handle(event) {
-                    if let Some(outcome) = self.carry_out(effect).await? {
+                    if let Some(outcome) = Box::pin(self.carry_out(effect)).await? {
                         return Ok(outcome);
                     }
                 }
@@ -227,6 +196,10 @@ impl Driver {
                     stopping = true;
                     self.events.push_back(Event::StopRequested);
                 }
+                () = sleep_until(self.deadline), if !is_late => {
+                    is_late = true;
+                    self.events.push_back(Event::TimeUp);
+                }
                 Some(event) = OptionFuture::from(self.answer.as_mut()) => {
                     self.answer = None;
                     self.events.push_back(event?);
@@ -238,9 +211,12 @@ impl Driver {
 
     async fn carry_out(&mut self, effect: Effect) -> Result<Option<Outcome>, Error> {
         match effect {
-            Effect::CallModel(call) => self.call_model(&call),
+            Effect::CallModel(call) => self.call_model(&call).await?,
+            Effect::SwitchModel { .. } => self.switch_model().await?,
             Effect::RunTool(call) => self.run_tool(call),
-            Effect::AskApproval(calls) => {
+            Effect::AskApproval(questions) => {
+                let calls: Vec<ToolCall> = questions.into_iter().map(|question| question.call).collect();
+                self.close_servers().await;
                 chat::ask_approval(&self.ctx, self.turn.id, &calls).await?;
                 return Ok(Some(Outcome::Waiting));
             }
@@ -254,80 +230,49 @@ impl Driver {
     }
 
     async fn append(&mut self, body: MessageBody) -> Result<(), Error> {
-        chat::append_message(&self.ctx, self.turn.id, body.clone()).await?;
-        self.transcript.push(body);
+        if let Some(journal) = &mut self.journal
+            && journal.note(&body)
+            && let Err(error) = journal.keep(&self.branch).await
+        {
+            // Only a turn that is taken up again here would find its branch unknown, and begin anew on another.
+            tracing::warn!(turn.id = %self.turn.id, %error, "a branch's journal could not be kept");
+        }
+        self.transcript.push(chat::append_message(&self.ctx, self.turn.id, body).await?);
         Ok(())
     }
 
-    fn call_model(&mut self, call: &ModelCall) {
-        let window = self.model.describe().context_tokens.map_or(CONTEXT_TOKENS, i64::from);
-        let answer = ANSWER_MAX.min(window / 4);
-        // Three bytes a token, as everywhere here.
-        let room = usize::try_from((window - answer).max(0) * 3).unwrap_or(usize::MAX);
-        let bodies: Vec<&MessageBody> = self.transcript.iter().collect();
-        let mut request = ModelRequest {
-            model: String::new(),
-            system: self.system.clone(),
-            messages: context::to_model(&bodies, room.saturating_sub(self.system.len())),
-            tools: tools::specs(&call.tools),
-            max_tokens: 0,
-            temperature: TEMPERATURE,
-        };
-        // The worst case must fit before anything is sent.
-        let most = match call.tokens_left {
-            Some(left) => answer.min(left - estimate_request(&request)),
-            None => answer,
-        };
-        if most < ANSWER_MIN {
-            self.events.push_back(Event::BudgetTooSmall);
-            return;
+    /// Nothing of a server that is a command outlives the time that somebody drives the turn.
+    async fn close_servers(&mut self) {
+        if let Some(foreign) = &self.foreign {
+            foreign.close().await;
         }
-        request.max_tokens = u32::try_from(most).unwrap_or(u32::MAX);
-        let asked = ask(self.ctx.clone(), self.turn.id, self.model.clone(), request, self.work.clone());
-        self.answer = Some(asked.boxed());
+    }
+
+    /// Takes the backup for the model that failed.
+    async fn switch_model(&mut self) -> Result<(), Error> {
+        let Some(failed) = self.model.take() else {
+            self.events.push_back(Event::NoOtherModel);
+            return Ok(());
+        };
+        let other = match self.deps.models.backup(&self.ctx, &failed.model).await? {
+            Some((model, client)) => Some(self.situate(model, client).await?),
+            None => None,
+        };
+        self.events.push_back(match &other {
+            Some(other) => {
+                tracing::info!(turn.id = %self.turn.id, from = failed.model.name, to = other.model.name, "a turn goes on with the backup model");
+                Event::ModelSwitched { from: failed.model.name.clone(), to: other.model.name.clone() }
+            }
+            None => Event::NoOtherModel,
+        });
+        self.model = other;
+        Ok(())
     }
 
     fn run_tool(&mut self, call: ToolCall) {
         let runner =
             Runner { ctx: self.ctx.clone(), sandbox: self.deps.sandbox.clone(), turn: self.turn.id, project: self.turn.project_id };
-        let ctx = ToolCtx { branch: self.branch.clone(), cancel: self.work.clone(), runner: Some(runner) };
+        let ctx = ToolCtx { branch: self.branch.clone(), cancel: self.work.clone(), runner: Some(runner), foreign: self.foreign.clone() };
         self.tools.push(async move { tools::run(&ctx, &call).await }.boxed());
     }
-
-    /// Nothing of the turn is running any more: keeps what it made, forgets the branch, ends.
-    async fn finish(&mut self, reason: TurnReason, mut detail: String) -> Result<Outcome, Error> {
-        let (project, turn) = (self.turn.project_id, self.turn.id);
-        let mut note = None;
-        match workspace::branch_to_change_set(&self.ctx, &self.deps.workspaces, &self.turn, self.base_revision).await {
-            Ok(collected) => {
-                if !collected.left_out.is_empty() {
-                    let text = describe_left_out(&collected.left_out);
-                    detail = format!("{detail} {text}");
-                    note = Some(MessageBody::Note { text });
-                }
-            }
-            // Stopped before there was one.
-            Err(SyncError::Workspace(WorkspaceError::NoBranch)) => {}
-            Err(SyncError::Domain(error)) => return Err(error),
-            Err(SyncError::Workspace(error)) => {
-                tracing::error!(turn.id = %turn, %error, "a turn's changes could not be collected");
-                detail = format!("{detail} Its changes could not be collected ({error}); the project is as it was before.");
-            }
-        }
-        if let Err(error) = self.deps.workspaces.drop_branch(project.0, turn.0).await {
-            tracing::warn!(turn.id = %turn, %error, "a branch that is no longer needed could not be removed");
-        }
-        let outcome = end(&self.ctx, turn, reason, detail).await?;
-        // Behind the end: a note before it would tell a rebuilt machine that the turn is to go on.
-        if let Some(note) = note {
-            self.append(note).await?;
-        }
-        Ok(outcome)
-    }
-}
-
-fn describe_left_out(left_out: &[(String, &'static str)]) -> String {
-    let shown: Vec<String> = left_out.iter().take(5).map(|(path, why)| format!("{path} ({why})")).collect();
-    let more = if left_out.len() > shown.len() { format!(" and {} more", left_out.len() - shown.len()) } else { String::new() };
-    format!("Not part of the proposal: {}{more}.", shown.join(", "))
 }

@@ -145,7 +145,7 @@ pub async fn run_in_checkout(ctx: &Ctx, bench: &Bench<'_>, run: RunId, cancel: &
     let order = Order { plan: plan.as_ref(), ports: Some(bench.ports), notices: Some(&mut hold.notices), ..Order::new(&run, dir) };
     let mut executed = execute(ctx, bench.sandbox, order, cancel).await?;
     if let Some(plan) = &plan {
-        test_run::report(ctx, workspaces, &run, plan).await;
+        test_run::report(ctx, workspaces, &run, dir, plan).await;
     }
     let changes = match hold.finish().await {
         Ok(committed) => {

@@ -5,36 +5,49 @@
 //! changes something is never run twice and never beside another; every turn ends, with a sentence that says why.
 
 mod answers;
+mod guards;
+mod judge;
 mod rebuild;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_guards;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-
-use wire::{
-    chat::{Approval, MessageBody, Mode, TokenUsage, ToolCall, TurnReason},
-    event::EventKind,
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
 };
 
-pub use rebuild::{ApprovalRecord, History};
+use serde_json::Value;
+use wire::{
+    chat::{Approval, MessageBody, Mode, TokenUsage, ToolCall, ToolFacts, TurnReason},
+    event::EventKind,
+    permissions::PermissionRule,
+};
+
+use self::{guards::Guards, judge::Verdict};
+pub use self::{
+    judge::Question,
+    rebuild::{ApprovalRecord, History},
+};
 
 /// Calls that only read and that may run at the same time.
 const PARALLEL_READS: usize = 8;
-/// From this many identical calls in a row on, the model is told.
-const REPEATS_TOLD: u32 = 3;
-/// At this many identical calls in a row the turn ends.
-const REPEATS_MAX: u32 = 5;
 /// Answers in a row that may break off at the length limit.
 const CUTS_MAX: u32 = 2;
 
 /// What the machine must know of a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ToolRule {
-    pub name: &'static str,
+    pub name: String,
     /// It may change something; when in doubt, true.
     pub mutates: bool,
     /// In *ask* mode it waits for a person.
     pub asks: bool,
+    /// A person's words are its result, in every mode.
+    pub by_person: bool,
+    /// JSON Schema of its arguments.
+    pub schema: Arc<Value>,
 }
 
 /// What holds for one turn.
@@ -46,16 +59,18 @@ pub struct Rules {
     pub max_steps: u32,
     /// Tokens of the whole turn, input and output together.
     pub max_tokens: Option<i64>,
+    /// What the project's people have decided in advance.
+    pub permissions: Vec<PermissionRule>,
 }
 
 impl Rules {
     /// The tools that the model may see in this mode.
-    pub fn offered(&self) -> Vec<&'static str> {
-        self.tools.iter().filter(|t| !(self.mode == Mode::Plan && t.mutates)).map(|t| t.name).collect()
+    pub fn offered(&self) -> Vec<String> {
+        self.tools.iter().filter(|t| !(self.mode == Mode::Plan && t.mutates)).map(|t| t.name.clone()).collect()
     }
 
-    fn rule(&self, name: &str) -> Option<ToolRule> {
-        self.tools.iter().copied().find(|t| t.name == name)
+    fn rule(&self, name: &str) -> Option<&ToolRule> {
+        self.tools.iter().find(|t| t.name == name)
     }
 }
 
@@ -84,7 +99,7 @@ pub struct ToolResult {
     /// What the model is told.
     pub content: String,
     /// What a person sees on the card.
-    pub summary: String,
+    pub facts: ToolFacts,
     /// Processes that could not be ended.
     pub left_alive: u32,
 }
@@ -99,14 +114,27 @@ pub enum Event {
         sentence: String,
         text: String,
         usage: TokenUsage,
+        /// Nothing had arrived yet, and another model may fare better.
+        may_switch: bool,
     },
+    /// Another model has taken the place of the one that failed.
+    ModelSwitched {
+        from: String,
+        to: String,
+    },
+    /// There is no other model.
+    NoOtherModel,
     /// The answer was abandoned because of `CancelAll`.
     ModelStopped {
         text: String,
         usage: TokenUsage,
     },
-    /// The next request would not fit what is left of the budget; nothing was sent.
+    /// The next request would not fit what is left of the turn's tokens; nothing was sent.
     BudgetTooSmall,
+    /// A budget of somebody's does not allow the next request; nothing was sent.
+    BudgetRefused {
+        sentence: String,
+    },
     ToolFinished(ToolResult),
     ApprovalDecided {
         call_id: String,
@@ -114,14 +142,20 @@ pub enum Event {
         reason: Option<String>,
     },
     StopRequested,
+    /// The turn has worked as long as a turn may.
+    TimeUp,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     CallModel(ModelCall),
+    /// Take another model than the one that failed, for the sentence it failed with.
+    SwitchModel {
+        reason: String,
+    },
     RunTool(ToolCall),
     /// Ask for all of these at once; nothing else runs meanwhile.
-    AskApproval(Vec<ToolCall>),
+    AskApproval(Vec<Question>),
     AppendMessage(MessageBody),
     BookUsage(TokenUsage),
     Emit(Vec<EventKind>),
@@ -136,7 +170,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelCall {
     /// Names of the tools on offer.
-    pub tools: Vec<&'static str>,
+    pub tools: Vec<String>,
     /// What is left of the budget; neither request nor answer may exceed it.
     pub tokens_left: Option<i64>,
     /// Counts 1, 2, 3 … in the turn.
@@ -147,6 +181,8 @@ pub struct ModelCall {
 pub enum State {
     Ready,
     Calling,
+    /// A model has failed; another one is looked for.
+    Switching,
     Tools,
     Waiting,
     Stopping,
@@ -173,20 +209,17 @@ pub struct Machine {
     /// Calls that had begun before this machine was built.
     started: HashSet<String>,
     seen_ids: HashSet<String>,
-    last_call: Option<(String, String)>,
-    repeats: u32,
+    guards: Guards,
     cuts: u32,
     left_alive: u32,
+    /// Why the model in use was left, while another one is looked for.
+    failure: String,
+    /// Another model was taken already; there is no third.
+    switched: bool,
     /// Set as soon as the turn is to end; nothing new begins then.
     ending: Option<(TurnReason, String)>,
     /// The transcript already ends with an answer that needs nothing more.
     answered: bool,
-}
-
-enum Verdict {
-    Run { mutates: bool },
-    Ask,
-    Answer { content: String, summary: &'static str },
 }
 
 impl Machine {
@@ -204,8 +237,20 @@ impl Machine {
             (State::Stopping, Event::ModelAnswered(answer)) if self.running.is_empty() => {
                 self.take_answer(Answer { end: AnswerEnd::Complete, ..answer }, &mut out);
             }
-            (State::Calling, Event::ModelFailed { sentence, text, usage }) => {
+            (State::Calling, Event::ModelFailed { sentence, usage, may_switch: true, .. }) if !self.switched => {
+                self.book(usage, &mut out);
+                self.failure.clone_from(&sentence);
+                self.switched = true;
+                self.state = State::Switching;
+                out.push(Effect::SwitchModel { reason: sentence });
+            }
+            (State::Calling, Event::ModelFailed { sentence, text, usage, .. }) => {
                 self.keep_text(text, usage, &mut out);
+                self.finish(TurnReason::Failed, sentence, &mut out);
+            }
+            (State::Switching, Event::ModelSwitched { from, to }) => self.go_on_with(from, to, &mut out),
+            (State::Switching, Event::NoOtherModel) => {
+                let sentence = std::mem::take(&mut self.failure);
                 self.finish(TurnReason::Failed, sentence, &mut out);
             }
             (State::Stopping, Event::ModelFailed { text, usage, .. } | Event::ModelStopped { text, usage }) if self.running.is_empty() => {
@@ -217,12 +262,22 @@ impl Machine {
                 self.keep_text(text, usage, &mut out);
                 self.finish(TurnReason::Failed, answers::ANSWER_LOST.to_owned(), &mut out);
             }
-            (State::Calling | State::Stopping, Event::BudgetTooSmall) if self.running.is_empty() => self.end_budget(&mut out),
+            (State::Calling | State::Stopping, Event::BudgetTooSmall) if self.running.is_empty() => self.end_budget(None, &mut out),
+            (State::Calling | State::Stopping, Event::BudgetRefused { sentence }) if self.running.is_empty() => {
+                self.end_budget(Some(sentence), &mut out);
+            }
             (State::Tools | State::Stopping, Event::ToolFinished(result)) => self.take_result(result, &mut out),
             (State::Waiting, Event::ApprovalDecided { call_id, decision, reason }) => {
                 self.take_decision(call_id, decision, reason, &mut out);
             }
-            (state, Event::StopRequested) if state != State::Stopping => self.stop(&mut out),
+            // Stopping for another reason may be slow; a person's word then counts.
+            (state, Event::StopRequested) if state != State::Stopping || !self.is_stopped() => {
+                // The sentence is written at the end, when it is known what could not be ended.
+                self.give_up(TurnReason::Stopped, String::new(), &mut out);
+            }
+            (state, Event::TimeUp) if state != State::Stopping => {
+                self.give_up(TurnReason::Limit, answers::TIME_UP.to_owned(), &mut out);
+            }
             _ => {}
         }
         out
@@ -294,16 +349,25 @@ impl Machine {
         let Some(pending) = self.running.remove(&result.call_id) else { return };
         self.left_alive = self.left_alive.saturating_add(result.left_alive);
         let mut content = result.content;
-        if pending.repeats >= REPEATS_TOLD {
+        let noted = self.guards.note_result(&pending.call, result.ok, &content);
+        if pending.repeats >= guards::REPEATS_TOLD {
             content.push_str(&answers::repeated(pending.repeats));
+        }
+        if let Some(undone) = noted {
+            content.push_str(&answers::undone(&undone.path, undone.times));
+            if undone.times >= guards::UNDONE_MAX && self.ending.is_none() {
+                self.ending = Some((TurnReason::Limit, answers::undone_too_often(&undone.path)));
+            }
         }
         out.push(Effect::AppendMessage(MessageBody::Tool {
             call_id: pending.call.id.clone(),
             name: pending.call.name,
             ok: result.ok,
             content,
+            facts: result.facts.clone(),
         }));
-        out.push(Effect::Emit(vec![EventKind::ToolFinished { call_id: pending.call.id, ok: result.ok, summary: result.summary }]));
+        let summary = result.facts.summary;
+        out.push(Effect::Emit(vec![EventKind::ToolFinished { call_id: pending.call.id, ok: result.ok, summary }]));
         self.advance(out);
     }
 
@@ -322,45 +386,38 @@ impl Machine {
         }
     }
 
-    fn stop(&mut self, out: &mut Vec<Effect>) {
+    fn is_stopped(&self) -> bool {
+        matches!(self.ending, Some((TurnReason::Stopped, _)))
+    }
+
+    /// Ends the turn as soon as what is going on has ended.
+    fn give_up(&mut self, reason: TurnReason, detail: String, out: &mut Vec<Effect>) {
         let was_calling = self.state == State::Calling;
         if was_calling || !self.running.is_empty() {
             out.push(Effect::CancelAll);
         }
-        // The sentence is written at the end, when it is known what could not be ended.
-        self.ending = Some((TurnReason::Stopped, String::new()));
-        self.state = State::Stopping;
-        if !was_calling {
-            self.advance(out);
+        self.ending = Some((reason, detail));
+        if self.state != State::Stopping {
+            self.state = State::Stopping;
+            if !was_calling {
+                self.advance(out);
+            }
         }
     }
 
     /// Starts whatever may start now; when nothing is left to do, calls the model or ends the turn.
     fn advance(&mut self, out: &mut Vec<Effect>) {
         if self.ending.is_some() {
-            while let Some(pending) = self.queue.pop_front() {
-                let (content, summary) = if self.was_interrupted(&pending.call) {
-                    (answers::INTERRUPTED.to_owned(), "Interrupted by a restart")
-                } else {
-                    answers::not_run(self.ending.as_ref().map(|e| e.0))
-                };
-                self.answer(&pending.call, content, summary, out);
-            }
-            if self.running.is_empty()
-                && let Some((reason, detail)) = self.ending.take()
-            {
-                self.finish(reason, detail, out);
-            }
-            return;
+            return self.wind_up(out);
         }
         while let Some(front) = self.queue.front() {
             match self.judge(&front.call) {
-                Verdict::Answer { content, summary } => {
+                Verdict::Answer { ok, content, summary } => {
                     if let Some(pending) = self.queue.pop_front() {
-                        self.answer(&pending.call, content, summary, out);
+                        self.answer(&pending.call, ok, content, summary, out);
                     }
                 }
-                Verdict::Ask => {
+                Verdict::Ask(_) => {
                     if self.running.is_empty() {
                         self.state = State::Waiting;
                         out.push(Effect::AskApproval(self.undecided()));
@@ -378,8 +435,37 @@ impl Machine {
             }
         }
         if self.running.is_empty() {
-            self.call_model(out);
+            self.end_step(out);
         }
+    }
+
+    /// Answers what will not run any more, and ends once nothing is running.
+    fn wind_up(&mut self, out: &mut Vec<Effect>) {
+        while let Some(pending) = self.queue.pop_front() {
+            let (content, summary) = if self.was_interrupted(&pending.call) {
+                (answers::INTERRUPTED.to_owned(), "Interrupted by a restart")
+            } else {
+                answers::not_run(self.ending.as_ref().map(|e| e.0))
+            };
+            self.answer(&pending.call, false, content, summary, out);
+        }
+        if self.running.is_empty()
+            && let Some((reason, detail)) = self.ending.take()
+        {
+            self.finish(reason, detail, out);
+        }
+    }
+
+    /// All calls of an answer have their results.
+    fn end_step(&mut self, out: &mut Vec<Effect>) {
+        match self.guards.close_step() {
+            guards::Pace::Fine => {}
+            guards::Pace::Slow(steps) => {
+                out.push(Effect::AppendMessage(MessageBody::Note { text: answers::stalling(steps) }));
+            }
+            guards::Pace::Stalled(steps) => return self.finish(TurnReason::Limit, answers::stalled(steps), out),
+        }
+        self.call_model(out);
     }
 
     fn may_start(&self, mutates: bool) -> bool {
@@ -387,62 +473,39 @@ impl Machine {
         !beside_a_change && self.running.len() < if mutates { 1 } else { PARALLEL_READS }
     }
 
-    fn judge(&self, call: &ToolCall) -> Verdict {
-        let Some(rule) = self.rules.rule(&call.name) else {
-            return Verdict::Answer { content: answers::unknown_tool(&call.name, &self.rules.offered()), summary: "No such tool" };
-        };
-        if rule.mutates && self.rules.mode == Mode::Plan {
-            return Verdict::Answer { content: answers::PLAN_ONLY.to_owned(), summary: "Not available in plan mode" };
-        }
-        if let Err(reason) = answers::check_arguments(&call.arguments) {
-            return Verdict::Answer { content: reason, summary: "The arguments could not be read" };
-        }
-        if self.was_interrupted(call) {
-            return Verdict::Answer { content: answers::INTERRUPTED.to_owned(), summary: "Interrupted by a restart" };
-        }
-        if rule.asks && self.rules.mode == Mode::Ask {
-            match self.approvals.get(&call.id).map(|a| (a.decision, &a.reason)) {
-                Some((Some(Approval::Approve), _)) => {}
-                Some((Some(Approval::Reject), reason)) => {
-                    return Verdict::Answer { content: answers::declined(reason.as_deref()), summary: "Declined" };
-                }
-                Some((None, _)) | None => return Verdict::Ask,
-            }
-        }
-        Verdict::Run { mutates: rule.mutates }
-    }
-
-    /// It had begun when the server went away, and nobody knows how far it came.
-    fn was_interrupted(&self, call: &ToolCall) -> bool {
-        self.started.contains(&call.id) && self.rules.rule(&call.name).is_some_and(|r| r.mutates)
-    }
-
     fn start(&mut self, pending: Pending, out: &mut Vec<Effect>) {
         let call = pending.call.clone();
-        if !self.started.contains(&call.id) {
-            out.push(Effect::Emit(vec![EventKind::ToolCalled {
-                call_id: call.id.clone(),
-                name: call.name.clone(),
-                arguments: call.arguments.clone(),
-            }]));
-        }
+        out.push(Effect::Emit(vec![if self.started.contains(&call.id) {
+            EventKind::ToolOutput { call_id: call.id.clone(), run_id: None, text: answers::AGAIN.to_owned() }
+        } else {
+            called(&call)
+        }]));
         self.running.insert(call.id.clone(), pending);
         out.push(Effect::RunTool(call));
     }
 
     /// Answers a call without running it.
-    fn answer(&mut self, call: &ToolCall, content: String, summary: &str, out: &mut Vec<Effect>) {
-        out.push(Effect::AppendMessage(MessageBody::Tool { call_id: call.id.clone(), name: call.name.clone(), ok: false, content }));
+    fn answer(&mut self, call: &ToolCall, ok: bool, content: String, summary: &str, out: &mut Vec<Effect>) {
+        self.guards.note_result(call, ok, &content);
+        let declined = self.approvals.get(&call.id).is_some_and(|record| record.decision == Some(Approval::Reject));
+        let facts = ToolFacts { summary: summary.to_owned(), declined, ..ToolFacts::default() };
+        out.push(Effect::AppendMessage(MessageBody::Tool { call_id: call.id.clone(), name: call.name.clone(), ok, content, facts }));
         let mut kinds = Vec::new();
         if !self.started.contains(&call.id) {
-            kinds.push(EventKind::ToolCalled { call_id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() });
+            kinds.push(called(call));
         }
-        kinds.push(EventKind::ToolFinished { call_id: call.id.clone(), ok: false, summary: summary.to_owned() });
+        kinds.push(EventKind::ToolFinished { call_id: call.id.clone(), ok, summary: summary.to_owned() });
         out.push(Effect::Emit(kinds));
     }
 
-    fn undecided(&self) -> Vec<ToolCall> {
-        self.queue.iter().filter(|p| matches!(self.judge(&p.call), Verdict::Ask)).map(|p| p.call.clone()).collect()
+    fn go_on_with(&mut self, from: String, to: String, out: &mut Vec<Effect>) {
+        let reason = std::mem::take(&mut self.failure);
+        let body = MessageBody::Switched { from: from.clone(), to: to.clone(), reason: reason.clone() };
+        out.push(Effect::AppendMessage(body));
+        out.push(Effect::Emit(vec![EventKind::ModelSwitched { from, model: to, reason }]));
+        // The call that failed was this step's.
+        self.steps = self.steps.saturating_sub(1);
+        self.call_model(out);
     }
 
     fn call_model(&mut self, out: &mut Vec<Effect>) {
@@ -451,18 +514,18 @@ impl Machine {
         }
         let tokens_left = self.rules.max_tokens.map(|max| max - self.tokens);
         if tokens_left.is_some_and(|left| left <= 0) {
-            return self.end_budget(out);
+            return self.end_budget(None, out);
         }
         self.steps += 1;
         self.state = State::Calling;
         out.push(Effect::CallModel(ModelCall { tools: self.rules.offered(), tokens_left, step: self.steps }));
     }
 
-    fn end_budget(&mut self, out: &mut Vec<Effect>) {
+    fn end_budget(&mut self, sentence: Option<String>, out: &mut Vec<Effect>) {
         if let Some((reason, detail)) = self.ending.take() {
             return self.finish(reason, detail, out);
         }
-        let sentence = answers::budget_used(self.tokens, self.rules.max_tokens.unwrap_or_default());
+        let sentence = sentence.unwrap_or_else(|| answers::budget_used(self.tokens, self.rules.max_tokens.unwrap_or_default()));
         self.finish(TurnReason::Budget, sentence, out);
     }
 
@@ -473,13 +536,18 @@ impl Machine {
 
     fn finish(&mut self, reason: TurnReason, detail: String, out: &mut Vec<Effect>) {
         self.state = State::Finished;
-        let detail = match reason {
-            TurnReason::Stopped => answers::stopped(self.left_alive),
-            _ => detail,
+        let detail = match (reason, self.left_alive) {
+            (TurnReason::Stopped, left) => answers::stopped(left),
+            (_, 0) => detail,
+            (_, left) => format!("{detail} {}", answers::left_running(left)),
         };
         if reason != TurnReason::Done {
             out.push(Effect::AppendMessage(MessageBody::Note { text: answers::end_note(reason, &detail) }));
         }
         out.push(Effect::Finish { reason, detail });
     }
+}
+
+fn called(call: &ToolCall) -> EventKind {
+    EventKind::ToolCalled { call_id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() }
 }

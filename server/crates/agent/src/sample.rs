@@ -27,6 +27,11 @@ impl Sample {
         self.total == 0
     }
 
+    /// Something is missing in the middle.
+    pub fn is_cut(&self) -> bool {
+        self.total > (self.head.len() + self.tail.len()) as u64
+    }
+
     /// As text; where something is missing in the middle, it says how much.
     pub fn to_text(&self) -> String {
         let tail: Vec<u8> = self.tail.iter().copied().collect();

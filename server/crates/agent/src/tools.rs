@@ -3,24 +3,41 @@
 //! A tool's failure is an answer to the model: it says what was wrong and what to do. Only what makes the whole turn
 //! impossible is an error.
 
-mod args;
+pub(crate) mod args;
+pub mod ask_user;
 pub mod delete_file;
 pub mod edit_file;
 pub mod edit_text;
+mod foreign;
+mod lines;
 pub mod list_files;
 pub mod move_file;
+pub mod propose_plan;
 pub mod read_file;
+pub mod read_output;
 pub mod run_command;
+pub mod run_tests;
 pub mod search;
 #[cfg(test)]
 pub(crate) mod testkit;
+pub mod web_fetch;
 pub mod write_file;
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use sandbox::WorkspaceError;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
-use wire::chat::ToolCall;
+use wire::{
+    RunId,
+    chat::{ToolCall, ToolFacts},
+};
 
+pub use self::foreign::{Foreign, ForeignTool};
 use crate::{
     branch::{Branch, Standing},
     fsm::{ToolResult, ToolRule},
@@ -44,8 +61,8 @@ pub struct Tool {
     pub asks: bool,
 }
 
-/// All tools, in the order in which they are offered.
-pub const TOOLS: [Tool; 8] = [
+/// All built-in tools, in the order in which they are offered.
+pub const TOOLS: [Tool; 13] = [
     list_files::TOOL,
     read_file::TOOL,
     search::TOOL,
@@ -54,16 +71,55 @@ pub const TOOLS: [Tool; 8] = [
     move_file::TOOL,
     delete_file::TOOL,
     run_command::TOOL,
+    run_tests::TOOL,
+    read_output::TOOL,
+    web_fetch::TOOL,
+    ask_user::TOOL,
+    propose_plan::TOOL,
 ];
 
-pub fn rules() -> Vec<ToolRule> {
-    TOOLS.iter().map(|t| ToolRule { name: t.name, mutates: t.mutates, asks: t.asks }).collect()
+/// The built-in tools with their schemas made once.
+static RULES: LazyLock<Vec<ToolRule>> = LazyLock::new(|| {
+    let rule = |t: &Tool| ToolRule {
+        name: t.name.to_owned(),
+        mutates: t.mutates,
+        asks: t.asks,
+        by_person: t.name == ask_user::TOOL.name,
+        schema: Arc::new((t.schema)()),
+    };
+    TOOLS.iter().map(rule).collect()
+});
+
+/// What the machine knows of the tools of a turn. A name that is taken already is left out. `web`: there is a host to fetch from.
+pub fn rules(foreign: Option<&dyn Foreign>, web: bool) -> Vec<ToolRule> {
+    let mut rules = RULES.clone();
+    rules.retain(|rule| web || rule.name != web_fetch::TOOL.name);
+    for tool in foreign.map(Foreign::tools).unwrap_or_default() {
+        if !TOOLS.iter().any(|own| own.name == tool.name) && !rules.iter().any(|rule| rule.name == tool.name) {
+            rules.push(ToolRule {
+                name: tool.name.clone(),
+                mutates: tool.mutates,
+                asks: tool.asks,
+                by_person: false,
+                schema: tool.schema.clone(),
+            });
+        }
+    }
+    rules
 }
 
 /// Descriptions of the named tools for a model request.
-pub fn specs(names: &[&str]) -> Vec<llm::ToolSpec> {
-    let offered = TOOLS.iter().filter(|t| names.contains(&t.name));
-    offered.map(|t| llm::ToolSpec { name: t.name.to_owned(), description: t.description.to_owned(), schema: (t.schema)() }).collect()
+pub fn specs(names: &[String], foreign: Option<&dyn Foreign>) -> Vec<llm::ToolSpec> {
+    let wanted = TOOLS.iter().zip(RULES.iter()).filter(|(t, _)| names.iter().any(|name| name == t.name));
+    let built_in = wanted.map(|(t, rule)| llm::ToolSpec {
+        name: t.name.to_owned(),
+        description: t.description.to_owned(),
+        schema: rule.schema.clone(),
+    });
+    let is_wanted = |tool: &&ForeignTool| names.contains(&tool.name) && !TOOLS.iter().any(|t| t.name == tool.name);
+    let others = foreign.map(Foreign::tools).unwrap_or_default().iter().filter(is_wanted);
+    let others = others.map(|t| llm::ToolSpec { name: t.name.clone(), description: t.description.clone(), schema: t.schema.clone() });
+    built_in.chain(others).collect()
 }
 
 /// What a tool works on.
@@ -74,6 +130,8 @@ pub struct ToolCtx {
     pub cancel: CancellationToken,
     /// Where commands run; without it they are refused.
     pub runner: Option<run_command::Runner>,
+    /// Tools that are not built in.
+    pub foreign: Option<Arc<dyn Foreign>>,
 }
 
 /// A tool's answer: `content` for the model, `summary` for a person.
@@ -81,11 +139,17 @@ pub struct ToolCtx {
 pub struct Output {
     pub content: String,
     pub summary: String,
+    /// The run that was made for it.
+    pub run_id: Option<RunId>,
 }
 
 impl Output {
     pub fn new(content: impl Into<String>, summary: impl Into<String>) -> Self {
-        Self { content: content.into(), summary: summary.into() }
+        Self { content: content.into(), summary: summary.into(), run_id: None }
+    }
+
+    pub fn of_run(self, run: RunId) -> Self {
+        Self { run_id: Some(run), ..self }
     }
 }
 
@@ -95,8 +159,8 @@ pub enum ToolError {
     #[error("{content}")]
     Refused { content: String, summary: String },
     /// A command was run and ended otherwise than with 0.
-    #[error("{content}")]
-    RunFailed { content: String, summary: String, left_alive: u32 },
+    #[error("{}", output.content)]
+    RunFailed { output: Output, left_alive: u32 },
     #[error(transparent)]
     Domain(#[from] domain::Error),
 }
@@ -122,19 +186,36 @@ impl From<WorkspaceError> for ToolError {
 
 /// Runs one call. `Err` only for what the turn cannot go on from.
 pub async fn run(ctx: &ToolCtx, call: &ToolCall) -> Result<ToolResult, domain::Error> {
-    let (ok, content, summary, left_alive) = match dispatch(ctx, call).await {
-        Ok(output) => (true, output.content, output.summary, 0),
-        Err(ToolError::Refused { content, summary }) => (false, content, summary, 0),
-        Err(ToolError::RunFailed { content, summary, left_alive }) => (false, content, summary, left_alive),
+    let began = Instant::now();
+    let (ok, output, left_alive) = match dispatch(ctx, call).await {
+        Ok(output) => (true, output, 0),
+        Err(ToolError::Refused { content, summary }) => (false, Output::new(content, summary), 0),
+        Err(ToolError::RunFailed { output, left_alive }) => (false, output, left_alive),
         Err(ToolError::Domain(error)) => return Err(error),
     };
-    Ok(ToolResult {
-        call_id: call.id.clone(),
-        ok,
-        content: cut_middle(&content, CONTENT_MAX),
-        summary: cut_end(&summary, SUMMARY_MAX),
-        left_alive,
-    })
+    let took_ms = i64::try_from(began.elapsed().as_millis()).ok();
+    let facts = ToolFacts { summary: cut_end(&output.summary, SUMMARY_MAX), took_ms, run_id: output.run_id, declined: false };
+    let content = shorten(&ctx.branch, &call.id, output.content).await;
+    Ok(ToolResult { call_id: call.id.clone(), ok, content, facts, left_alive })
+}
+
+/// Cuts what is too long in the middle, and keeps all of it beside the branch.
+async fn shorten(branch: &Branch, call_id: &str, content: String) -> String {
+    if content.len() <= CONTENT_MAX {
+        return content;
+    }
+    let mut hasher = DefaultHasher::new();
+    call_id.hash(&mut hasher);
+    let handle = format!("out-{:016x}", hasher.finish());
+    let kept = content.get(..content.floor_char_boundary(read_output::KEPT_MAX)).unwrap_or_default();
+    let rest = match branch.keep_note(&handle, kept).await {
+        Ok(()) => format!("[All of it: read_output with handle {handle:?}]"),
+        Err(error) => {
+            tracing::warn!(%error, "a long output could not be kept");
+            "[The rest could not be kept.]".to_owned()
+        }
+    };
+    format!("{}\n{rest}", cut_middle(&content, CONTENT_MAX - rest.len()))
 }
 
 async fn dispatch(ctx: &ToolCtx, call: &ToolCall) -> Result<Output, ToolError> {
@@ -148,7 +229,16 @@ async fn dispatch(ctx: &ToolCtx, call: &ToolCall) -> Result<Output, ToolError> {
         "move_file" => move_file::execute(&ctx.branch, args::parse(arguments)?).await,
         "delete_file" => delete_file::execute(&ctx.branch, args::parse(arguments)?).await,
         "run_command" => run_command::execute(ctx, &call.id, args::parse(arguments)?).await,
-        other => Err(ToolError::refused(format!("There is no tool named {other:?}."), "No such tool")),
+        "run_tests" => run_tests::execute(ctx, &call.id, args::parse(arguments)?).await,
+        "read_output" => read_output::execute(ctx, args::parse(arguments)?).await,
+        "web_fetch" => web_fetch::execute(ctx, args::parse(arguments)?).await,
+        "propose_plan" => propose_plan::execute(&args::parse(arguments)?),
+        other => match &ctx.foreign {
+            Some(foreign) if foreign.tools().iter().any(|tool| tool.name == other) => {
+                foreign.call(other, args::parse(arguments)?, &ctx.cancel).await
+            }
+            _ => Err(ToolError::refused(format!("There is no tool named {other:?}."), "No such tool")),
+        },
     }
 }
 
@@ -197,4 +287,97 @@ async fn not_there(branch: &Branch, path: &str) -> ToolError {
         .collect();
     let hint = if alike.is_empty() { String::new() } else { format!(" Files of that name: {}.", alike.join(", ")) };
     ToolError::refused(format!("Not found: there is no file {path}.{hint}"), "Not found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testkit::branch, *};
+
+    #[test]
+    fn names_and_required_arguments_are_the_contract() {
+        let shown: Vec<String> = TOOLS
+            .iter()
+            .map(|tool| {
+                let schema = (tool.schema)();
+                let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let mark = match (tool.mutates, tool.asks) {
+                    (true, true) => "!?",
+                    (true, false) => "!",
+                    (false, true) => "?",
+                    (false, false) => "",
+                };
+                format!("{}{mark}({})", tool.name, required.join(","))
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "list_files()",
+                "read_file(path)",
+                "search(query)",
+                "write_file!(path,content)",
+                "edit_file!(path,old_text,new_text)",
+                "move_file!(from,to)",
+                "delete_file!(path)",
+                "run_command!?(command)",
+                "run_tests!?()",
+                "read_output(handle)",
+                "web_fetch?(url)",
+                "ask_user?(question)",
+                "propose_plan(steps)",
+            ]
+        );
+    }
+
+    fn call(name: &str, arguments: Value) -> ToolCall {
+        ToolCall { id: "c1".into(), name: name.into(), arguments: arguments.to_string() }
+    }
+
+    struct Echo(Vec<ForeignTool>);
+
+    #[async_trait::async_trait]
+    impl Foreign for Echo {
+        fn tools(&self) -> &[ForeignTool] {
+            &self.0
+        }
+
+        async fn call(&self, name: &str, arguments: serde_json::Map<String, Value>, _: &CancellationToken) -> Result<Output, ToolError> {
+            let text = arguments["text"].as_str().unwrap_or_default();
+            Ok(Output::new(format!("{name}: {}", text.repeat(10_000)), "ok"))
+        }
+    }
+
+    fn foreign(name: &str) -> ForeignTool {
+        let schema = serde_json::json!({ "properties": { "text": { "type": "string" } }, "required": ["text"] });
+        ForeignTool { name: name.into(), description: "Echoes.".into(), schema: Arc::new(schema), mutates: true, asks: true }
+    }
+
+    #[tokio::test]
+    async fn long_results_are_cut_with_a_handle_to_the_rest() {
+        let kit = branch(&[]).await;
+        let echo: Arc<dyn Foreign> = Arc::new(Echo(vec![foreign("echo")]));
+        let ctx = ToolCtx { foreign: Some(echo), ..kit.ctx() };
+        let short = run(&ctx, &call("echo", serde_json::json!({ "text": "x" }))).await.unwrap();
+        assert!(short.ok && short.content.len() == 10_006);
+        let long = run(&ctx, &call("echo", serde_json::json!({ "text": "line\n".repeat(20) }))).await.unwrap();
+        assert!(long.content.len() <= CONTENT_MAX + 100, "{}", long.content.len());
+        let (_, handle) = long.content.rsplit_once("handle \"").unwrap();
+        let handle = handle.trim_end_matches("\"]");
+        let again = run(&ctx, &call("read_output", serde_json::json!({ "handle": handle, "start_line": 199_999 }))).await.unwrap();
+        assert!(again.content.starts_with("199999\tline\n200000\tline\n"), "{}", again.content);
+    }
+
+    #[tokio::test]
+    async fn another_tool_never_takes_a_built_in_name() {
+        let echo = Echo(vec![foreign("read_file"), foreign("echo")]);
+        let rules = rules(Some(&echo), true);
+        assert_eq!(rules.iter().filter(|rule| rule.name == "read_file").count(), 1);
+        assert!(rules.iter().any(|rule| rule.name == "echo" && rule.asks));
+        let names = ["read_file".to_owned(), "echo".to_owned()];
+        assert_eq!(specs(&names, Some(&echo)).len(), 2);
+        let kit = branch(&[("a.txt", "real")]).await;
+        let ctx = ToolCtx { foreign: Some(Arc::new(echo)), ..kit.ctx() };
+        assert!(run(&ctx, &call("read_file", serde_json::json!({ "path": "a.txt" }))).await.unwrap().content.contains("real"));
+        assert!(!run(&ctx, &call("ask_user", serde_json::json!({ "question": "?" }))).await.unwrap().ok);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use wire::chat::{Approval, MessageBody, ToolCall, TurnReason};
 
-use super::{Machine, Pending, REPEATS_MAX, Rules, State, answers};
+use super::{Guards, Machine, Pending, Rules, State, answers, guards};
 
 /// An approval that was asked for. `decision` is `None` while nobody has answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,10 +38,11 @@ impl Machine {
             approvals: history.approvals,
             started: history.started,
             seen_ids: HashSet::new(),
-            last_call: None,
-            repeats: 0,
+            guards: Guards::default(),
             cuts: 0,
             left_alive: 0,
+            failure: String::new(),
+            switched: false,
             ending: None,
             answered: false,
         };
@@ -61,27 +62,35 @@ impl Machine {
                 self.answered = tool_calls.is_empty();
                 self.enqueue(tool_calls.clone());
             }
-            MessageBody::Tool { call_id, .. } => self.queue.retain(|p| p.call.id != *call_id),
+            MessageBody::Tool { call_id, ok, content, .. } => {
+                if let Some(at) = self.queue.iter().position(|p| p.call.id == *call_id)
+                    && let Some(pending) = self.queue.remove(at)
+                {
+                    self.guards.note_result(&pending.call, *ok, content);
+                }
+            }
             // The machine writes a note behind an answer only where the turn is to go on or was about to end otherwise.
-            MessageBody::Note { .. } => self.answered = false,
-            MessageBody::User { .. } | MessageBody::Decision { .. } => {}
+            MessageBody::Note { .. } | MessageBody::Switched { .. } => {
+                self.answered = false;
+                if self.queue.is_empty() {
+                    self.guards.close_step();
+                }
+            }
+            MessageBody::User { .. } | MessageBody::Decision { .. } | MessageBody::Compacted { .. } => {}
         }
     }
 
     /// Queues the calls of one answer and counts repetitions.
     pub(super) fn enqueue(&mut self, calls: Vec<ToolCall>) {
+        if !calls.is_empty() {
+            self.guards.open_step();
+        }
         for call in calls {
-            let key = (call.name.clone(), normalise(&call.arguments));
-            if self.last_call.as_ref() == Some(&key) {
-                self.repeats += 1;
-            } else {
-                self.last_call = Some(key);
-                self.repeats = 1;
-            }
-            if self.repeats >= REPEATS_MAX && self.ending.is_none() {
+            let repeats = self.guards.note_call(&call);
+            if repeats >= guards::REPEATS_MAX && self.ending.is_none() {
                 self.ending = Some((TurnReason::Limit, answers::repeated_too_often(&call.name)));
             }
-            self.queue.push_back(Pending { call, repeats: self.repeats });
+            self.queue.push_back(Pending { call, repeats });
         }
     }
 
@@ -97,9 +106,4 @@ impl Machine {
             call.id = id;
         }
     }
-}
-
-/// The same arguments in another spacing or order are the same arguments.
-fn normalise(arguments: &str) -> String {
-    serde_json::from_str::<serde_json::Value>(arguments).map_or_else(|_| arguments.to_owned(), |value| value.to_string())
 }

@@ -1,39 +1,53 @@
 use super::*;
 use proptest::prelude::*;
 
-const TOOLS: [ToolRule; 4] = [
-    ToolRule { name: "read_file", mutates: false, asks: false },
-    ToolRule { name: "search", mutates: false, asks: false },
-    ToolRule { name: "edit_file", mutates: true, asks: false },
-    ToolRule { name: "run_command", mutates: true, asks: true },
+/// Name, whether it mutates, whether it asks.
+const TOOLS: [(&str, bool, bool); 5] = [
+    ("read_file", false, false),
+    ("search", false, false),
+    ("edit_file", true, false),
+    ("run_command", true, true),
+    ("ask_user", false, true),
 ];
 
-fn rules(mode: Mode) -> Rules {
-    Rules { mode, tools: TOOLS.to_vec(), max_steps: 40, max_tokens: None }
+pub(super) fn rules(mode: Mode) -> Rules {
+    let schema = Arc::new(serde_json::json!({}));
+    let tool = |(name, mutates, asks): (&str, bool, bool)| ToolRule {
+        name: name.to_owned(),
+        mutates,
+        asks,
+        by_person: name == "ask_user",
+        schema: schema.clone(),
+    };
+    Rules { mode, tools: TOOLS.map(tool).to_vec(), max_steps: 40, max_tokens: None, permissions: Vec::new() }
 }
 
-fn fresh(mode: Mode) -> Machine {
+pub(super) fn fresh(mode: Mode) -> Machine {
     Machine::resume(rules(mode), History::default())
 }
 
-fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
+pub(super) fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.into(), name: name.into(), arguments: arguments.into() }
 }
 
-fn answer(text: &str, tool_calls: Vec<ToolCall>) -> Event {
+pub(super) fn answer(text: &str, tool_calls: Vec<ToolCall>) -> Event {
     let usage = TokenUsage { input: 100, output: 10, cached: 0 };
     Event::ModelAnswered(Answer { text: text.into(), tool_calls, usage, end: AnswerEnd::Complete })
 }
 
-fn result(id: &str, content: &str) -> Event {
-    Event::ToolFinished(ToolResult { call_id: id.into(), ok: true, content: content.into(), summary: "ok".into(), left_alive: 0 })
+pub(super) fn told(summary: &str) -> ToolFacts {
+    ToolFacts { summary: summary.into(), ..ToolFacts::default() }
 }
 
-fn started(effects: &[Effect]) -> Vec<&str> {
+pub(super) fn result(id: &str, content: &str) -> Event {
+    Event::ToolFinished(ToolResult { call_id: id.into(), ok: true, content: content.into(), facts: told("ok"), left_alive: 0 })
+}
+
+pub(super) fn started(effects: &[Effect]) -> Vec<&str> {
     effects.iter().filter_map(|e| if let Effect::RunTool(c) = e { Some(c.id.as_str()) } else { None }).collect()
 }
 
-fn tool_messages(effects: &[Effect]) -> Vec<(&str, bool, &str)> {
+pub(super) fn tool_messages(effects: &[Effect]) -> Vec<(&str, bool, &str)> {
     effects
         .iter()
         .filter_map(|e| match e {
@@ -43,11 +57,11 @@ fn tool_messages(effects: &[Effect]) -> Vec<(&str, bool, &str)> {
         .collect()
 }
 
-fn end(effects: &[Effect]) -> Option<(TurnReason, &str)> {
+pub(super) fn end(effects: &[Effect]) -> Option<(TurnReason, &str)> {
     effects.iter().find_map(|e| if let Effect::Finish { reason, detail } = e { Some((*reason, detail.as_str())) } else { None })
 }
 
-fn calls_model(effects: &[Effect]) -> bool {
+pub(super) fn calls_model(effects: &[Effect]) -> bool {
     effects.iter().any(|e| matches!(e, Effect::CallModel(_)))
 }
 
@@ -101,7 +115,7 @@ fn unknown_tools_and_bad_arguments_are_answered_and_not_fatal() {
 fn plan_mode_offers_and_runs_nothing_that_changes() {
     let mut m = fresh(Mode::Plan);
     let out = m.handle(Event::Begin);
-    assert!(out.iter().any(|e| matches!(e, Effect::CallModel(c) if c.tools == ["read_file", "search"])));
+    assert!(out.iter().any(|e| matches!(e, Effect::CallModel(c) if c.tools == ["read_file", "search", "ask_user"])));
     let out = m.handle(answer("", vec![call("a", "edit_file", "{}"), call("b", "run_command", "{}")]));
     assert!(started(&out).is_empty());
     assert!(tool_messages(&out).iter().all(|t| t.2.contains("plan mode")));
@@ -240,7 +254,8 @@ fn an_answer_cut_at_the_length_limit_goes_on_twice_and_then_ends() {
 fn a_failed_or_empty_answer_ends_with_its_sentence() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
-    let out = m.handle(Event::ModelFailed { sentence: "It broke.".into(), text: "part".into(), usage: TokenUsage::default() });
+    let out =
+        m.handle(Event::ModelFailed { sentence: "It broke.".into(), text: "part".into(), usage: TokenUsage::default(), may_switch: false });
     assert!(matches!(&out[0], Effect::AppendMessage(MessageBody::Assistant { text, .. }) if text == "part"));
     assert_eq!(end(&out), Some((TurnReason::Failed, "It broke.")));
 
@@ -261,13 +276,16 @@ fn after_a_crash_a_change_is_not_made_twice_and_a_read_is_repeated() {
         ],
         usage: TokenUsage { input: 5, output: 5, cached: 0 },
     };
-    let done = MessageBody::Tool { call_id: "a".into(), name: "edit_file".into(), ok: true, content: "ok".into() };
+    let done =
+        MessageBody::Tool { call_id: "a".into(), name: "edit_file".into(), ok: true, content: "ok".into(), facts: ToolFacts::default() };
     let history = || History { messages: vec![&assistant, &done], started: ["a", "b", "c"].map(String::from).into(), ..History::default() };
     let mut m = Machine::resume(rules(Mode::Auto), history());
     let out = m.handle(Event::Begin);
     assert_eq!(tool_messages(&out), [("b", false, answers::INTERRUPTED)]);
     assert_eq!(started(&out), ["c"]);
-    // It is on the page already.
+    // It is on the page already; that it is run again is said.
+    let again = |k: &EventKind| matches!(k, EventKind::ToolOutput { call_id, text, .. } if call_id == "c" && text == answers::AGAIN);
+    assert!(out.iter().any(|e| matches!(e, Effect::Emit(k) if k.iter().any(again))));
     assert!(!out.iter().any(|e| matches!(e, Effect::Emit(k) if matches!(&k[0], EventKind::ToolCalled { call_id, .. } if call_id == "c"))));
     assert_eq!(started(&m.handle(result("c", ""))), ["d"]);
 
@@ -305,7 +323,7 @@ fn decided_approvals_are_followed_after_the_wait() {
     let mut m = Machine::resume(rules(Mode::Ask), History { messages: vec![&assistant], approvals: approvals(None), ..History::default() });
     assert_eq!(started(&m.handle(Event::Begin)), ["a"]);
     let out = m.handle(result("a", ""));
-    assert!(out.iter().any(|e| matches!(e, Effect::AskApproval(c) if c.len() == 1 && c[0].id == "b")));
+    assert!(out.iter().any(|e| matches!(e, Effect::AskApproval(c) if c.len() == 1 && c[0].call.id == "b")));
 }
 
 #[test]
@@ -326,6 +344,7 @@ struct World {
     executed: Vec<ToolCall>,
     approvals: HashMap<String, ApprovalRecord>,
     calling: bool,
+    switching: bool,
     running: Vec<ToolCall>,
     waiting: Vec<ToolCall>,
     ended: Option<(TurnReason, String)>,
@@ -342,6 +361,7 @@ impl World {
             executed: Vec::new(),
             approvals: HashMap::new(),
             calling: false,
+            switching: false,
             running: Vec::new(),
             waiting: Vec::new(),
             ended: None,
@@ -350,7 +370,7 @@ impl World {
     }
 
     fn mutates(name: &str) -> bool {
-        TOOLS.iter().any(|t| t.name == name && t.mutates)
+        TOOLS.iter().any(|t| t.0 == name && t.1)
     }
 
     fn feed(&mut self, event: Event) {
@@ -361,13 +381,18 @@ impl World {
                     assert!(!self.calling && self.running.is_empty());
                     self.calling = true;
                 }
+                Effect::SwitchModel { reason } => {
+                    assert!(!self.calling && self.running.is_empty() && !reason.is_empty());
+                    self.switching = true;
+                }
                 Effect::RunTool(call) => self.run(call),
-                Effect::AskApproval(calls) => {
-                    assert!(self.running.is_empty() && !calls.is_empty());
-                    for call in &calls {
-                        self.approvals.entry(call.id.clone()).or_default();
+                Effect::AskApproval(questions) => {
+                    assert!(self.running.is_empty() && !questions.is_empty());
+                    for question in &questions {
+                        assert!(!question.why.is_empty());
+                        self.approvals.entry(question.call.id.clone()).or_default();
                     }
-                    self.waiting = calls;
+                    self.waiting = questions.into_iter().map(|question| question.call).collect();
                 }
                 Effect::AppendMessage(body) => self.transcript.push(body),
                 Effect::Emit(kinds) => {
@@ -388,6 +413,7 @@ impl World {
 
     fn run(&mut self, call: ToolCall) {
         assert!(self.started.contains(&call.id), "a call ran before it was recorded");
+        assert_ne!(call.name, "ask_user", "a question ran");
         if Self::mutates(&call.name) {
             assert!(self.mode != Mode::Plan);
             assert!(self.running.is_empty(), "a change ran beside another call");
@@ -403,7 +429,7 @@ impl World {
     }
 
     fn crash(&mut self) {
-        (self.calling, self.running, self.waiting) = (false, Vec::new(), Vec::new());
+        (self.calling, self.switching, self.running, self.waiting) = (false, false, Vec::new(), Vec::new());
         self.machine = Machine::resume(
             rules(self.mode),
             History {
@@ -420,8 +446,8 @@ impl World {
         (0..byte % 4)
             .map(|n| {
                 self.calls_made += 1;
-                let name = ["read_file", "search", "edit_file", "run_command", "no_such"][usize::from(byte / 4 + n) % 5];
-                let arguments = ["{\"n\":1}", "{}", "{\"bad", "{\"n\":2}"][usize::from(byte / 16 + n) % 4];
+                let name = ["read_file", "search", "edit_file", "run_command", "no_such", "ask_user"][usize::from(byte / 4 + n) % 6];
+                let arguments = ["{\"question\":\"?\"}", "{}", "{\"bad", "{\"n\":2}"][usize::from(byte / 16 + n) % 4];
                 call(&format!("c{}", self.calls_made), name, arguments)
             })
             .collect()
@@ -430,15 +456,25 @@ impl World {
     fn step(&mut self, choice: u8, detail: u8) {
         match choice {
             0..=9 => return self.crash(),
-            10..=13 => return self.feed(Event::StopRequested),
+            10..=12 => return self.feed(Event::StopRequested),
+            13 => return self.feed(Event::TimeUp),
             14..=16 => return self.feed(answer("unasked", vec![])),
             17..=19 => return self.feed(result("nobody", "")),
             _ => {}
         }
-        if self.calling {
+        if self.switching {
+            self.switching = false;
+            let event = if detail < 128 { Event::ModelSwitched { from: "a".into(), to: "b".into() } } else { Event::NoOtherModel };
+            self.feed(event);
+        } else if self.calling {
             self.calling = false;
             let event = match choice {
-                20..=24 => Event::ModelFailed { sentence: "It broke.".into(), text: "x".into(), usage: TokenUsage::default() },
+                20..=24 => Event::ModelFailed {
+                    sentence: "It broke.".into(),
+                    text: "x".into(),
+                    usage: TokenUsage::default(),
+                    may_switch: detail.is_multiple_of(2),
+                },
                 25..=34 => Event::ModelAnswered(Answer {
                     text: "t".into(),
                     tool_calls: vec![],
@@ -513,15 +549,19 @@ proptest! {
     }
 
     #[test]
-    fn events_out_of_nowhere_never_panic(events in prop::collection::vec(0..8u8, 0..60)) {
+    fn events_out_of_nowhere_never_panic(events in prop::collection::vec(0..12u8, 0..60)) {
         let mut machine = fresh(Mode::Ask);
         for event in events {
             machine.handle(match event {
                 0 => Event::Begin,
                 1 => answer("t", vec![call("a", "run_command", "{}"), call("b", "read_file", "{}")]),
-                2 => Event::ModelFailed { sentence: "s.".into(), text: String::new(), usage: TokenUsage::default() },
+                2 => Event::ModelFailed { sentence: "s.".into(), text: String::new(), usage: TokenUsage::default(), may_switch: true },
                 3 => Event::ModelStopped { text: String::new(), usage: TokenUsage::default() },
                 4 => Event::BudgetTooSmall,
+                7 => Event::BudgetRefused { sentence: "No.".into() },
+                8 => Event::ModelSwitched { from: "a".into(), to: "b".into() },
+                9 => Event::NoOtherModel,
+                10 => Event::TimeUp,
                 5 => result("b", "x"),
                 6 => Event::ApprovalDecided { call_id: "a".into(), decision: Approval::Approve, reason: None },
                 _ => Event::StopRequested,

@@ -58,7 +58,7 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
     if let Some(found) = edited.matched_loosely {
         let fence = fence_for(&found);
         content.push_str(&format!(
-            " The white space differed from old_text; the indentation of the file was kept. Replaced was:\n{fence}\n{}\n{fence}",
+            " The white space, or how letters are composed, differed from old_text; the indentation of the file was kept. Replaced was:\n{fence}\n{}\n{fence}",
             found.trim_end_matches(['\r', '\n'])
         ));
     }
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(out, Output::new("Edited a.py (line 2).", "Edited, line 2"));
         let out = execute(&kit.branch, change("a.py", "  return 2", "  return 3\n  # end")).await.unwrap();
         assert_eq!(out.summary, "Edited, line 2");
-        let out = execute(&kit.branch, change("a.py", "def f():\n  return 3", "x")).await.unwrap_err();
+        let out = execute(&kit.branch, change("a.py", "def f():\n  return 9", "x")).await.unwrap_err();
         assert!(out.to_string().starts_with("Not edited"));
     }
 

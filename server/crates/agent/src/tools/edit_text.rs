@@ -1,9 +1,12 @@
 //! Replaces a piece of a text by its content, never by a guess. Pure.
 //!
-//! In this order: the exact text; the same text with other line ends; the same lines with other white space around them,
-//! if they stand in one place only and the indentation of the new lines can be derived. Otherwise the caller is told what
-//! comes closest.
+//! In this order: the exact text; the same text with other line ends; the same with its letters composed otherwise; the same lines with
+//! other white space, if they stand in one place only and the indentation of the new lines can be derived. Lines that stay as they are
+//! keep their bytes then. Otherwise the caller is told what comes closest.
 
+mod composed;
+#[cfg(test)]
+mod corpus;
 mod indent;
 mod nearest;
 #[cfg(test)]
@@ -11,13 +14,15 @@ mod tests;
 
 use std::ops::Range;
 
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
     pub text: String,
     pub count: usize,
     /// Line of the first replacement in the new text, counted from 1.
     pub first_line: usize,
-    /// Set where white space differed: what stood there.
+    /// Set where white space, or how letters are composed, differed: what stood there.
     pub matched_loosely: Option<String>,
 }
 
@@ -68,7 +73,23 @@ pub fn edit(text: &str, old: &str, new: &str, all: bool) -> Result<Edited, EditE
     if !other_ends.is_empty() {
         return replace_all_of(text, &other_ends, all, |range| with_line_ends_of(text, range, new));
     }
-    edit_loosely(text, old, new)
+    let composed = composed::find(text, old);
+    if !composed.is_empty() {
+        let mut done = replace_all_of(text, &composed, all, |range| with_line_ends_of(text, range, new))?;
+        done.matched_loosely = composed.first().map(|range| text[range.clone()].to_owned());
+        return Ok(done);
+    }
+    // A byte order mark is no part of the first line.
+    let mark = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+    let mut done = edit_loosely(&text[mark..], without_mark(old), without_mark(new))?;
+    done.text.insert_str(0, &text[..mark]);
+    Ok(done)
+}
+
+const MARK: char = '\u{feff}';
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
 }
 
 fn replace_all_of(text: &str, ranges: &[Range<usize>], all: bool, new: impl Fn(&Range<usize>) -> String) -> Result<Edited, EditError> {
@@ -149,26 +170,54 @@ fn lines_of(text: &str) -> Vec<Line<'_>> {
         .collect()
 }
 
-/// The lines of `old` or `new` without blank lines around them.
-fn trim_blank_lines(text: &str) -> Vec<&str> {
+/// Lines with the blank ones at the beginning and at the end counted apart.
+struct Trimmed<'a> {
+    lines: Vec<&'a str>,
+    before: usize,
+    after: usize,
+}
+
+fn trim_blank_lines(text: &str) -> Trimmed<'_> {
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.iter().position(|l| !l.trim().is_empty());
     let last = lines.iter().rposition(|l| !l.trim().is_empty());
     match (first, last) {
-        (Some(first), Some(last)) => lines[first..=last].to_vec(),
-        _ => Vec::new(),
+        (Some(first), Some(last)) => Trimmed { lines: lines[first..=last].to_vec(), before: first, after: lines.len() - 1 - last },
+        _ => Trimmed { lines: Vec::new(), before: lines.len(), after: 0 },
     }
 }
 
+/// The lines of `new`, without blank ones around them as far as `old` has such too: those did not have to match.
+fn lines_like<'a>(new: &'a str, old: &Trimmed<'_>) -> Vec<&'a str> {
+    let all: Vec<&str> = new.lines().collect();
+    let trimmed = trim_blank_lines(new);
+    if trimmed.lines.is_empty() {
+        return Vec::new();
+    }
+    let (before, after) = (trimmed.before.min(old.before), trimmed.after.min(old.after));
+    all[before..all.len() - after].to_vec()
+}
+
+/// A line with its white space and letters in one form.
+fn plain(line: &str) -> String {
+    composed::compose(&line.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 fn edit_loosely(text: &str, old: &str, new: &str) -> Result<Edited, EditError> {
-    let wanted = trim_blank_lines(old);
+    let old_lines = trim_blank_lines(old);
+    let wanted = &old_lines.lines;
     let lines = lines_of(text);
-    let not_found = || EditError::NotFound { nearest: nearest::find(&lines, &wanted), has_line_numbers: nearest::looks_numbered(old) };
-    if wanted.is_empty() {
+    let not_found = || EditError::NotFound { nearest: nearest::find(&lines, wanted), has_line_numbers: nearest::looks_numbered(old) };
+    if wanted.is_empty() || wanted.len() > lines.len() {
         return Err(not_found());
     }
-    let fits = |window: &[Line<'_>]| window.iter().zip(&wanted).all(|(line, want)| line.text.trim() == want.trim());
-    let places: Vec<usize> = lines.windows(wanted.len()).enumerate().filter(|(_, w)| fits(w)).map(|(n, _)| n).collect();
+    let fits = |window: &[Line<'_>]| window.iter().zip(wanted).all(|(line, want)| line.text.trim() == want.trim());
+    let mut places: Vec<usize> = lines.windows(wanted.len()).enumerate().filter(|(_, w)| fits(w)).map(|(n, _)| n).collect();
+    if places.is_empty() {
+        let want: Vec<String> = wanted.iter().map(|line| plain(line)).collect();
+        let have: Vec<String> = lines.iter().map(|line| plain(line.text)).collect();
+        places = have.windows(want.len()).enumerate().filter(|(_, window)| *window == want).map(|(n, _)| n).collect();
+    }
     let [place] = places[..] else {
         if places.is_empty() {
             return Err(not_found());
@@ -178,18 +227,50 @@ fn edit_loosely(text: &str, old: &str, new: &str) -> Result<Edited, EditError> {
     let matched = &lines[place..place + wanted.len()];
     let range = matched[0].range.start..matched[matched.len() - 1].range.end;
     let found = text[range.clone()].to_owned();
-    let pairs: Vec<(&str, &str)> = wanted.iter().zip(matched).filter(|(w, _)| !w.trim().is_empty()).map(|(w, l)| (*w, l.text)).collect();
-    let Some(carried) = indent::carry(&pairs, &trim_blank_lines(new)) else {
+    let Some(replacement) = rewrite(text, matched, wanted, &lines_like(new, &old_lines)) else {
         return Err(EditError::IndentationUnclear { line: place + 1, found });
     };
-    let end = if uses_crlf(text, range.start) { "\r\n" } else { "\n" };
-    let mut replacement = carried.join(end);
-    if !carried.is_empty() && found.ends_with('\n') {
-        replacement.push_str(end);
-    }
     let edited = format!("{}{replacement}{}", &text[..range.start], &text[range.end..]);
     if edited == text {
         return Err(EditError::NothingChanges);
     }
     Ok(Edited { text: edited, count: 1, first_line: place + 1, matched_loosely: Some(found) })
+}
+
+/// What `matched` becomes when the lines that were written of it turn into `new`: lines that stay keep their bytes, the others get the
+/// indentation of the file. `None` when that can't be derived.
+fn rewrite(text: &str, matched: &[Line<'_>], wanted: &[&str], new: &[&str]) -> Option<String> {
+    let pairs: Vec<(&str, &str)> = wanted.iter().zip(matched).filter(|(w, _)| !w.trim().is_empty()).map(|(w, l)| (*w, l.text)).collect();
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (wanted.iter().map(|l| l.trim_end()).collect(), new.iter().map(|l| l.trim_end()).collect());
+    // For each new line the old one that it is, if it stays.
+    let mut stays = vec![None; new.len()];
+    for op in capture_diff_slices(Algorithm::Myers, &before, &after) {
+        if let DiffOp::Equal { old_index, new_index, len } = op {
+            (0..len).for_each(|n| stays[new_index + n] = Some(old_index + n));
+        }
+    }
+    let fresh: Vec<&str> = new.iter().zip(&stays).filter(|(_, stays)| stays.is_none()).map(|(line, _)| *line).collect();
+    let mut fresh = indent::carry(&pairs, &fresh)?.into_iter();
+    let first = matched.first()?.range.start;
+    let end = if uses_crlf(text, first) { "\r\n" } else { "\n" };
+    let is_ended = matched.last()?.range.end > first && text[..matched.last()?.range.end].ends_with('\n');
+    let mut out = String::new();
+    for (at, stays) in stays.iter().enumerate() {
+        let is_last = at + 1 == new.len();
+        match stays {
+            Some(old) => out.push_str(&text[matched[*old].range.clone()]),
+            None => out.push_str(&(fresh.next()? + end)),
+        }
+        match (is_last, out.ends_with('\n')) {
+            (false, false) => out.push_str(end),
+            (true, false) if is_ended => out.push_str(end),
+            (true, true) if !is_ended => {
+                let line = out.strip_suffix("\r\n").or(out.strip_suffix('\n')).map_or(0, str::len);
+                out.truncate(line);
+            }
+            _ => {}
+        }
+    }
+    Some(out)
 }

@@ -10,7 +10,7 @@ use wire::{
     runs::{ExitKind, Run, RunKind, RunState, StartRun},
 };
 
-use super::{Output, Tool, ToolCtx, ToolError, args};
+use super::{Output, Tool, ToolCtx, ToolError, args, read_output};
 use crate::{
     exec::{self, Executed, Order},
     text::cut_end,
@@ -67,51 +67,70 @@ fn request(args: Args) -> Result<StartRun, ToolError> {
 
 pub async fn execute(ctx: &ToolCtx, call_id: &str, args: Args) -> Result<Output, ToolError> {
     let request = request(args)?;
-    let Some(Runner { ctx: caller, sandbox, turn, project }) = &ctx.runner else {
+    let Some(runner) = &ctx.runner else {
         return Err(ToolError::refused("Not run: commands can't be run here.", "Not run"));
     };
-    let run = match runs::start_in_turn(caller, *turn, *project, request).await {
-        Ok(run) => run,
-        Err(Error::Forbidden(reason)) => return Err(ToolError::refused(format!("Not run: {reason}"), "Not allowed")),
-        Err(Error::Invalid(fields)) => {
-            let wrong: Vec<String> = fields.into_iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
-            return Err(ToolError::refused(format!("Not run. {}", wrong.join(" ")), "Not run"));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    announce(caller, *turn, call_id, &run).await?;
-    let dir = RunDir::Branch { project: project.0, branch: turn.0 };
-    let executed = exec::execute(caller, sandbox, Order::new(&run, dir), &ctx.cancel).await?;
-    executed.finish(caller, Vec::new()).await?;
+    let run = runner.start(call_id, request).await?;
+    let executed = exec::execute(&runner.ctx, &runner.sandbox, Order::new(&run, runner.dir()), &ctx.cancel).await?;
+    executed.finish(&runner.ctx, Vec::new()).await?;
     report(&executed)
 }
 
-/// Tells the page which run belongs to the call, so that it can follow the output there.
-async fn announce(ctx: &Ctx, turn: TurnId, call_id: &str, run: &Run) -> Result<(), Error> {
-    chat::emit(ctx, turn, vec![EventKind::ToolOutput { call_id: call_id.to_owned(), run_id: Some(run.id), text: String::new() }]).await
+impl Runner {
+    pub(super) fn dir(&self) -> RunDir {
+        RunDir::Branch { project: self.project.0, branch: self.turn.0 }
+    }
+
+    /// Makes the run's row, and tells the page which run belongs to the call, so that it can follow the output there.
+    pub(super) async fn start(&self, call_id: &str, request: StartRun) -> Result<Run, ToolError> {
+        let run = match runs::start_in_turn(&self.ctx, self.turn, self.project, request).await {
+            Ok(run) => run,
+            Err(Error::Forbidden(reason)) => return Err(ToolError::refused(format!("Not run: {reason}"), "Not allowed")),
+            Err(Error::Invalid(fields)) => {
+                let wrong: Vec<String> = fields.into_iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
+                return Err(ToolError::refused(format!("Not run. {}", wrong.join(" ")), "Not run"));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let told = EventKind::ToolOutput { call_id: call_id.to_owned(), run_id: Some(run.id), text: String::new() };
+        chat::emit(&self.ctx, self.turn, vec![told]).await?;
+        Ok(run)
+    }
 }
 
-fn report(executed: &Executed) -> Result<Output, ToolError> {
+/// How it ended, in a sentence.
+pub(super) fn describe_end(executed: &Executed) -> String {
     let exit = &executed.exit;
     let seconds = executed.usage.wall_ms as f64 / 1000.0;
-    let ended = match (exit.kind, exit.code) {
+    match (exit.kind, exit.code) {
         (ExitKind::Exited, Some(code)) => format!("Exit code {code} after {seconds:.1} s."),
         (ExitKind::Refused, _) => format!("Not run: {}", exit.sentence),
         _ => format!("{} ({seconds:.1} s)", exit.sentence),
-    };
-    let mut content = ended.clone();
-    if executed.output.is_empty() {
-        if exit.kind != ExitKind::Refused {
-            content.push_str(" It printed nothing.");
-        }
-    } else {
-        let _ = write!(content, " It printed:\n{}", executed.output.to_text());
     }
+}
+
+/// What it printed, with where the rest of it is.
+pub(super) fn describe_output(executed: &Executed) -> String {
+    if executed.output.is_empty() {
+        let is_silent = executed.exit.kind != ExitKind::Refused;
+        return if is_silent { " It printed nothing.".to_owned() } else { String::new() };
+    }
+    let mut text = format!(" It printed:\n{}", executed.output.to_text());
+    if executed.output.is_cut() {
+        let _ = write!(text, "\n[All of it: read_output with handle {:?}]", read_output::handle_of_run(executed.run));
+    }
+    text
+}
+
+fn report(executed: &Executed) -> Result<Output, ToolError> {
+    let ended = describe_end(executed);
+    let content = format!("{ended}{}", describe_output(executed));
     let summary = cut_end(&ended, 160);
+    let output = Output::new(content, summary).of_run(executed.run);
     if executed.state == RunState::Succeeded {
-        Ok(Output::new(content, summary))
+        Ok(output)
     } else {
-        Err(ToolError::RunFailed { content, summary, left_alive: exit.left_alive })
+        Err(ToolError::RunFailed { output, left_alive: executed.exit.left_alive })
     }
 }
 
@@ -147,11 +166,14 @@ mod tests {
             report(&Executed { run: RunId(uuid::Uuid::nil()), state, exit, usage, output })
         };
         let good = ended(RunState::Succeeded, ExitKind::Exited, Some(0), "hi\n").unwrap();
-        assert_eq!(good, Output::new("Exit code 0 after 1.2 s. It printed:\nhi\n", "Exit code 0 after 1.2 s."));
+        let told = Output::new("Exit code 0 after 1.2 s. It printed:\nhi\n", "Exit code 0 after 1.2 s.");
+        assert_eq!(good, told.of_run(RunId(uuid::Uuid::nil())));
         let bad = ended(RunState::Failed, ExitKind::Exited, Some(2), "").unwrap_err();
         assert_eq!(bad.to_string(), "Exit code 2 after 1.2 s. It printed nothing.");
         let late = ended(RunState::TimedOut, ExitKind::TimedOut, None, "").unwrap_err();
         assert_eq!(late.to_string(), "It took too long. (1.2 s) It printed nothing.");
+        let long = ended(RunState::Succeeded, ExitKind::Exited, Some(0), &"x\n".repeat(20_000)).unwrap();
+        assert!(long.content.contains("read_output with handle \"run-00000000-"), "{}", &long.content[long.content.len() - 200..]);
         let refused = ended(RunState::Failed, ExitKind::Refused, None, "").unwrap_err();
         assert_eq!(refused.to_string(), "Not run: It took too long.");
     }

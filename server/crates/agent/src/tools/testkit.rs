@@ -50,7 +50,7 @@ pub async fn branch(files: &[(&str, &str)]) -> Kit {
 impl Kit {
     /// The tools' surroundings, without anything to run commands with.
     pub fn ctx(&self) -> ToolCtx {
-        ToolCtx { branch: self.branch.clone(), cancel: CancellationToken::new(), runner: None }
+        ToolCtx { branch: self.branch.clone(), cancel: CancellationToken::new(), runner: None, foreign: None }
     }
 
     pub async fn text(&self, path: &str) -> String {
