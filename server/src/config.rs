@@ -1,6 +1,7 @@
 //! Settings by the names that operators know: defaults, then `cloudxdevai.toml`, then `.env`, then the environment.
 //! Every wrong value is reported at once, by name. Secrets never appear in what is printed.
 
+mod models;
 mod parse;
 mod previews;
 mod secrets;
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+pub use models::ModelConfig;
 use parse::Reader;
 pub use parse::{Cidr, Wrong};
 use sandbox::TierChoice;
@@ -83,17 +85,11 @@ impl HttpConfig {
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
     pub jwt_secret: Secret,
+    /// Seals what is secret in the database.
+    pub seal_secret: Secret,
     pub access_minutes: i64,
     pub refresh_days: i64,
     pub registration_open: bool,
-}
-
-#[derive(Debug, Clone)]
-pub struct ModelConfig {
-    pub openai_base_url: Option<Url>,
-    pub openai_api_key: Option<Secret>,
-    pub default_model: Option<String>,
-    pub first_byte: Duration,
 }
 
 /// Where other processes are reached. Addresses hold passwords.
@@ -176,7 +172,7 @@ impl Config {
         let http = read_http(&mut read, production);
         let previews = previews::read(&mut read, &http);
         let auth = read_auth(&mut read, production, &data_dir);
-        let models = read_models(&mut read);
+        let models = models::read(&mut read);
         let worker = read_worker(&mut read);
         let log = read_log(&mut read);
         let db_pool_size = read.number("DB_POOL_SIZE", 1, 200);
@@ -280,31 +276,20 @@ fn read_http(read: &mut Reader, production: bool) -> HttpConfig {
 }
 
 fn read_auth(read: &mut Reader, production: bool, data_dir: &std::path::Path) -> AuthConfig {
+    let jwt_secret = secrets::resolve(read, "JWT_SECRET_KEY", production, data_dir);
     AuthConfig {
-        jwt_secret: secrets::resolve(read, "JWT_SECRET_KEY", production, data_dir),
+        seal_secret: secrets::resolve_seal(read, &jwt_secret, production, data_dir),
+        jwt_secret,
         access_minutes: i64::from(read.number("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", 1, 24 * 60)),
         refresh_days: i64::from(read.number("JWT_REFRESH_TOKEN_EXPIRE_DAYS", 1, 365)),
         registration_open: read.one_of("REGISTRATION", &[("open", true), ("closed", false)]),
     }
 }
 
-fn read_models(read: &mut Reader) -> ModelConfig {
-    let config = ModelConfig {
-        openai_base_url: read.http_url("OPENAI_BASE_URL"),
-        openai_api_key: read.optional("OPENAI_API_KEY").map(Secret::new),
-        default_model: read.optional("AI_DEFAULT_MODEL"),
-        first_byte: Duration::from_secs(u64::from(read.number("AI_REQUEST_TIMEOUT", 1, 3600))),
-    };
-    if (config.openai_base_url.is_some() || config.openai_api_key.is_some()) && config.default_model.is_none() {
-        read.refuse("AI_DEFAULT_MODEL", "must name the model to use when OPENAI_BASE_URL or OPENAI_API_KEY is set");
-    }
-    config
-}
-
 fn read_worker(read: &mut Reader) -> WorkerConfig {
     use TierChoice::{Auto, S1, S2, S3, S3r};
     WorkerConfig {
-        concurrency: read.number("WORKER_CONCURRENCY", 1, 256) as usize,
+        concurrency: read.number("WORKER_CONCURRENCY", 1, 1024) as usize,
         timeout: Duration::from_secs(u64::from(read.number("WORKER_TIMEOUT", 1, 24 * 3600))),
         max_jobs: Some(u64::from(read.number("WORKER_MAX_JOBS", 0, 1_000_000_000))).filter(|most| *most > 0),
         log_filter: read.optional("WORKER_LOG_LEVEL").map(|_| read_filter(read, "WORKER_LOG_LEVEL")),

@@ -32,6 +32,10 @@ pub enum ServeError {
     Wiring(#[from] WiringError),
     #[error("could not listen on {address}: {source}. Choose another address with APP_HOST and APP_PORT.")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "the folder {folder} belongs to another worker, or can't be written. Nothing was started: stop that worker first, or set WORK_DIR to another folder."
+    )]
+    WorkFolder { folder: String },
     #[error("could not watch for signals: {0}")]
     Signals(#[source] io::Error),
 }
@@ -46,6 +50,7 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
     let state = AppState {
         services: app.services.clone(),
         config: Arc::new(config.http.clone()),
+        models: app.models,
         terminals: app.terminals,
         previews: app.previews,
         shutdown: stop.clone(),
@@ -69,8 +74,12 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
 /// Works off jobs until SIGINT or SIGTERM, or until it is time for a new process.
 pub async fn work(config: Arc<Config>) -> Result<Ended, ServeError> {
     let stop = stop_on_signal()?;
-    let app = wiring::wire(config, Role::Worker).await?;
+    let app = wiring::wire(config.clone(), Role::Worker).await?;
     Ok(match app.work {
+        // It would take jobs and fail them all, also once the other has gone.
+        Some(work) if !work.name.has_folder() => {
+            return Err(ServeError::WorkFolder { folder: config.work_dir().display().to_string() });
+        }
         Some(work) => Worker::new(work).run(stop).await,
         None => Ended::Stopped,
     })

@@ -9,22 +9,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use agent::{TerminalHub, TerminalRelay};
+use agent::{Pool, TerminalHub, TerminalRelay};
 use blobs::{BlobError, Blobs, LocalBlobs, S3Blobs, Storage};
-use domain::{JobSignals, Registration, Services, Settings, SystemClock, SystemIds, previews::PreviewSettings};
-use llm::{ApiKey, ModelError, Models, ModelsConfig, OpenAiConfig};
+use domain::{
+    Ctx, JobSignals, Registration, Services, Settings, SystemClock, SystemIds,
+    models::{EnvironmentProvider, ModelDesk},
+    previews::PreviewSettings,
+    vault::Vault,
+};
+use llm::{DemoModel, Model};
 use sandbox::{Sandbox, Tier};
 use store::{Db, InProcessBus, LinkStatus, LiveBus, RedisBus, RedisSignals};
 use url::Url;
+use wire::models::{ModelSettings, ProviderKind};
 
 use crate::{
-    config::{Config, ModelConfig},
+    config::Config,
     preview::PreviewHub,
     relay::RedisRelay,
     worker::{Work, WorkerName},
 };
 
-const OPENAI: &str = "https://api.openai.com/v1";
 /// Before the names of what we keep in a Redis. Installations that share one use different numbers.
 const REDIS_PREFIX: &str = "cloudxdevai";
 /// While Redis answers, the log is looked at this rarely: for what a process wrote that is cut off from it.
@@ -40,8 +45,8 @@ pub enum WiringError {
     Storage(#[from] BlobError),
     #[error("Redis can't be used: {0}. Check REDIS_URL and RQ_REDIS_URL.")]
     Redis(#[from] store::RedisError),
-    #[error("the model provider can't be used: {}", .0.sentence())]
-    Models(#[from] ModelError),
+    #[error("the models of the environment can't be written down: {0}. Check the database; nothing was started.")]
+    Models(#[from] domain::Error),
 }
 
 /// What this process is for.
@@ -58,6 +63,8 @@ pub enum Role {
 /// Everything put together: what the doors need and what the worker needs.
 pub struct App {
     pub services: Arc<Services>,
+    /// The clients that models are asked through.
+    pub models: Arc<Pool>,
     /// The way to the terminals.
     pub terminals: Arc<dyn TerminalRelay>,
     /// What listens inside runs.
@@ -70,7 +77,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     make_folder(&config.data_dir)?;
     let db = open_database(&config).await?;
     let storage = open_storage(&config).await?;
-    let models = open_models(&config)?;
+    let models = Arc::new(Pool::new(config.models.first_byte));
     let sandbox = match role {
         Role::Server => None,
         Role::Worker => Some(Sandbox::probe(sandbox_config(&config, config.work_dir())).await),
@@ -84,11 +91,17 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         settings: settings(&config, sandbox.as_deref()),
-        models: describe_models(&models, config.models.default_model.as_deref()),
-        probes: probes::all(&config, role, sandbox.as_ref(), &models, lines.redis),
+        models: model_desk(&config, models.clone()),
+        tools: Arc::new(agent::mcp::Prober),
+        vault: Vault::new(&domain::Secret(config.auth.seal_secret.expose().as_bytes().to_vec())),
+        toolbox: Arc::new(agent::Toolbox),
+        probes: probes::all(&config, role, sandbox.as_ref(), &db, lines.redis),
         signals: lines.signals,
         presence: domain::presence::Presence::default(),
     });
+    if role != Role::Doctor {
+        domain::models::adopt_environment(&Ctx::system(&services)).await?;
+    }
     let hub = TerminalHub::new(role == Role::Worker);
     let terminals: Arc<dyn TerminalRelay> = match &config.redis.signals {
         Some(url) => Arc::new(RedisRelay::start(url.expose(), REDIS_PREFIX, hub.clone())?),
@@ -103,7 +116,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         services: services.clone(),
         keeper: agent::Keeper::new(services.clone(), sandbox.workspaces().clone()),
         sandbox,
-        models: Arc::new(models),
+        models: models.clone(),
         terminals: hub,
         ports: Arc::new(previews.clone()),
         concurrency: config.worker.concurrency,
@@ -114,7 +127,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),
         name,
     });
-    Ok(App { services, terminals, previews, work })
+    Ok(App { services, models, terminals, previews, work })
 }
 
 /// The ways between processes.
@@ -246,26 +259,30 @@ fn why_no_network(sandbox: &Sandbox) -> Option<String> {
     matches!(tier, Tier::S0 | Tier::S1).then(|| format!("The sandbox is at tier {tier}: {reason}"))
 }
 
-fn open_models(config: &Config) -> Result<Models, WiringError> {
-    let models =
-        ModelsConfig { openai: openai(&config.models), demo: config.dev_seed_data, default_model: config.models.default_model.clone() };
-    Ok(Models::from_config(models)?)
+fn model_desk(config: &Config, pool: Arc<Pool>) -> ModelDesk {
+    let mut environment = config.models.providers.clone();
+    if config.dev_seed_data {
+        environment.push(demonstration());
+    }
+    let mut desk = ModelDesk::new(pool);
+    desk.environment = environment;
+    desk.default = config.models.default_model.clone();
+    desk.backup = config.models.backup_model.clone();
+    desk.hosts = config.models.hosts.clone();
+    desk
 }
 
-fn openai(config: &ModelConfig) -> Option<OpenAiConfig> {
-    let key = config.openai_api_key.as_ref().map(|key| ApiKey::new(key.expose()));
-    let base = config.openai_base_url.clone().or_else(|| key.as_ref().and_then(|_| OPENAI.parse().ok()))?;
-    let name = config.default_model.clone()?;
-    Some(OpenAiConfig { first_byte: config.first_byte, ..OpenAiConfig::new(base, key, name) })
-}
-
-fn describe_models(models: &Models, default: Option<&str>) -> wire::chat::Models {
-    let items: Vec<_> =
-        models.list().into_iter().map(|m| wire::chat::ModelInfo { name: m.name, provider: m.provider, is_demo: m.is_demo }).collect();
-    let default = default.map(str::to_owned).filter(|name| items.iter().any(|m| m.name == *name));
-    let default = default.or_else(|| items.first().map(|m| m.name.clone()));
-    let hint = if items.is_empty() { ModelError::NotConfigured.sentence() } else { String::new() };
-    wire::chat::Models { items, default, hint }
+fn demonstration() -> EnvironmentProvider {
+    let name = DemoModel::new().name().to_owned();
+    let settings = ModelSettings { remote_name: name.clone(), ..ModelSettings::default() };
+    EnvironmentProvider {
+        env_name: "demo".to_owned(),
+        name: "built in".to_owned(),
+        kind: ProviderKind::Demo,
+        base_url: ProviderKind::Demo.default_base_url().to_owned(),
+        key: None,
+        models: vec![(name, settings)],
+    }
 }
 
 fn sandbox_config(config: &Config, work_dir: PathBuf) -> sandbox::Config {

@@ -7,6 +7,8 @@ mod processes;
 #[path = "../crates/store/tests/support/redis_server.rs"]
 mod redis_server;
 mod support;
+#[path = "cluster/turns.rs"]
+mod turns;
 
 use std::time::{Duration, Instant};
 

@@ -125,7 +125,7 @@ async fn a_wrong_request_is_refused_by_field() {
     for (field, says, body) in [
         ("kind", "Choose sandbox_exec, test_runner, codegen", json!({ "kind": "shell", "command": "true" })),
         ("kind", "terminals", json!({ "kind": "terminal", "command": "true" })),
-        ("command", "command", json!({ "kind": "codegen" })),
+        ("command", "what the agent should do", json!({ "kind": "codegen" })),
         ("command", "32 KiB", json!({ "command": "x".repeat(1 << 20) })),
         ("cwd", "no directory nowhere", json!({ "command": "true", "cwd": "nowhere" })),
         ("cwd", "not a directory", json!({ "command": "true", "cwd": "src/a.txt" })),
@@ -154,7 +154,7 @@ async fn the_administrators_limits_hold() {
     let address = "/api/admin/settings/runs";
     let mut settings: serde_json::Value = ada.get(address).await.expect(200).json();
     settings["sandbox_exec"]["wall_s"] = json!(1);
-    settings["codegen"]["output_bytes"] = json!(65536);
+    settings["test_runner"]["output_bytes"] = json!(65536);
     settings["sandbox_exec"]["memory_bytes"] = json!(1);
     let problem = ada.send(ada.request(reqwest::Method::PUT, address).json(&settings)).await.expect(422).problem();
     assert_eq!(problem.fields[0].field, "sandbox_exec.memory_bytes");
@@ -166,7 +166,7 @@ async fn the_administrators_limits_hold() {
     let slow = fixture::run(&ben, &id, "sleep 60").await;
     assert_eq!((slow.state, slow.exit.unwrap().kind), (RunState::TimedOut, ExitKind::TimedOut));
     // Kinds have limits of their own, and the sentence reaches row and event.
-    let body = json!({ "kind": "codegen", "command": "sleep 1.2; yes" });
+    let body = json!({ "kind": "test_runner", "command": "sleep 1.2; yes" });
     let started: Run = ben.post(&format!("/api/projects/{id}/runs"), &body).await.expect(202).json();
     let mut events = ben.follow(&format!("/api/live/run:{}", started.id)).await.unwrap();
     let end = events.until(|e| matches!(e.kind, EventKind::RunFinished { .. })).await;

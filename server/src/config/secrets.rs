@@ -12,6 +12,13 @@ use super::{Secret, parse::Reader};
 const LEAST_CHARS: usize = 32;
 const PLACEHOLDERS: &[&str] = &["changeme", "change-me", "change_me", "secret", "your-secret", "placeholder", "example", "insecure"];
 
+/// What secrets at rest are sealed with. In development, where only the other secret is set, that one stands in: processes that share it
+/// then open what each other sealed.
+pub fn resolve_seal(read: &mut Reader, signing: &Secret, production: bool, data_dir: &Path) -> Secret {
+    let is_shared = !production && read.optional("SECRET_KEY").is_none() && read.optional("JWT_SECRET_KEY").is_some();
+    if is_shared { signing.clone() } else { resolve(read, "SECRET_KEY", production, data_dir) }
+}
+
 /// The secret as set, or in development one that was made once and is kept in the data folder.
 pub fn resolve(read: &mut Reader, name: &str, production: bool, data_dir: &Path) -> Secret {
     match read.optional(name) {

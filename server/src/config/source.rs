@@ -34,13 +34,25 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("STORAGE_FILE_SIZE_LIMIT", "100MB", "largest single file"),
     ("STORAGE_RETENTION_DAYS", "90", "days that earlier versions and deleted files are kept, unless an administrator chooses otherwise"),
     ("JWT_SECRET_KEY", "", "signs access tokens; required in production, 32 characters or more"),
+    ("SECRET_KEY", "", "seals model keys at rest; required in production, 32 characters or more; with another one they are void"),
     ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "15", "life of an access token"),
     ("JWT_REFRESH_TOKEN_EXPIRE_DAYS", "7", "life of a session without use"),
     ("REGISTRATION", "open", "open or closed; the first account can always be made"),
     ("OPENAI_API_KEY", "", "key of the model provider"),
     ("OPENAI_BASE_URL", "", "any server that speaks the OpenAI format; empty with a key for api.openai.com"),
-    ("AI_DEFAULT_MODEL", "", "model to use when nobody picks one"),
+    ("ANTHROPIC_API_KEY", "", "key for api.anthropic.com"),
+    ("GEMINI_API_KEY", "", "key for generativelanguage.googleapis.com"),
+    ("OLLAMA_BASE_URL", "", "address of an Ollama server, such as http://localhost:11434"),
+    ("AI_DEFAULT_MODEL", "", "model to use when nobody picks one; anthropic:, gemini:, ollama: or openai: before it says whose it is"),
+    ("AI_BACKUP_MODEL", "", "model that answers when another one fails before its first token; named as above"),
     ("AI_REQUEST_TIMEOUT", "30", "seconds to the first byte of an answer"),
+    ("AI_MAX_TOKENS", "4000", "tokens of one answer of the models named above; an administrator can change it for each"),
+    ("AI_TEMPERATURE", "0.2", "temperature of the models named above, 0 to 2; an administrator can change it for each"),
+    (
+        "AI_ALLOWED_HOSTS",
+        "",
+        "more hosts for models: host, host:port, *.domain, or * for all public ones; named in full, they may be private",
+    ),
     ("WORK_DIR", "", "folder for checkouts, of one worker process alone; empty for one that belongs to DATA_DIR"),
     ("WORK_DIR_SIZE", "20GB", "checkouts that are kept for the next run, in all; those unused for longest go first"),
     ("WORKER_CONCURRENCY", "4", "jobs worked on at once; terminals have places of their own"),
@@ -57,7 +69,8 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
 ];
 
 /// Settings whose value is never printed.
-pub const SECRETS: &[&str] = &["JWT_SECRET_KEY", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"];
+pub const SECRETS: &[&str] =
+    &["JWT_SECRET_KEY", "SECRET_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AWS_SECRET_ACCESS_KEY"];
 
 /// The layers merged, each value with the name of the layer that won.
 pub struct Sources(Figment);

@@ -32,14 +32,20 @@ fn production_needs_a_secret_and_development_makes_one_that_stays() {
     let data = folder.path().join("data");
     let data = data.to_str().unwrap();
     let refused = load(&[("APP_ENV", "production"), ("DATA_DIR", data)]).unwrap_err();
-    assert_eq!(refused.0.len(), 1);
-    assert_eq!(refused.0[0].name, "JWT_SECRET_KEY");
+    let names: Vec<_> = refused.0.iter().map(|wrong| wrong.name.as_str()).collect();
+    assert_eq!(names, ["JWT_SECRET_KEY", "SECRET_KEY"]);
     assert!(!std::path::Path::new(data).exists(), "a refused configuration leaves nothing behind");
 
     let first = load(&[("DATA_DIR", data)]).unwrap();
     let second = load(&[("DATA_DIR", data)]).unwrap();
     assert_eq!(first.auth.jwt_secret, second.auth.jwt_secret);
     assert!(first.auth.jwt_secret.expose().len() >= 64);
+    assert_eq!(first.auth.seal_secret, second.auth.seal_secret);
+    assert_ne!(first.auth.seal_secret, first.auth.jwt_secret);
+    let given = load(&[("DATA_DIR", data), ("SECRET_KEY", "a seal of its own")]).unwrap();
+    assert_eq!(given.auth.seal_secret.expose(), "a seal of its own");
+    let shared = load(&[("JWT_SECRET_KEY", "shared by two processes")]).unwrap();
+    assert_eq!(shared.auth.seal_secret, shared.auth.jwt_secret, "who shares one secret opens what the other sealed");
 }
 
 #[test]
@@ -173,5 +179,38 @@ fn the_example_file_lists_every_setting_with_its_default() {
     let example = include_str!("../../../.env.example");
     for (name, default, _) in source::SETTINGS {
         assert!(example.lines().any(|line| line.trim_start_matches("# ") == format!("{name}={default}")), "{name}={default}");
+    }
+}
+
+#[test]
+fn models_belong_to_the_provider_that_their_name_says() {
+    let keys = [
+        ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789"),
+        ("OPENAI_API_KEY", "sk-hunter2"),
+        ("ANTHROPIC_API_KEY", "ant-hunter2"),
+        ("OLLAMA_BASE_URL", "http://localhost:11434/"),
+    ];
+    let models = |more: &[(&str, &str)]| load(&[&keys[..], more].concat()).map(|config| config.models);
+    let named = |config: &ModelConfig| -> Vec<(String, Vec<String>)> {
+        let names = |p: &domain::models::EnvironmentProvider| p.models.iter().map(|(name, _)| name.clone()).collect();
+        config.providers.iter().map(|p| (p.env_name.clone(), names(p))).collect()
+    };
+    let config =
+        models(&[("AI_DEFAULT_MODEL", "claude-sonnet"), ("AI_BACKUP_MODEL", "ollama:qwen3:8b"), ("AI_MAX_TOKENS", "900")]).unwrap();
+    assert_eq!((config.default_model.as_deref(), config.backup_model.as_deref()), (Some("claude-sonnet"), Some("qwen3:8b")));
+    let expected = [("openai", vec![]), ("anthropic", vec!["claude-sonnet"]), ("ollama", vec!["qwen3:8b"])];
+    let expected: Vec<_> = expected.map(|(p, m)| (p.to_owned(), m.into_iter().map(str::to_owned).collect::<Vec<_>>())).into();
+    assert_eq!(named(&config), expected);
+    let (_, settings) = &config.providers[1].models[0];
+    assert_eq!((settings.max_output, settings.temperature, settings.images), (900, 0.2, true));
+    assert!(!format!("{config:?}").contains("hunter2"));
+
+    let plain = models(&[("AI_DEFAULT_MODEL", "house-model")]).unwrap();
+    assert_eq!(named(&plain)[0].1, ["house-model"], "the first that is configured");
+    for (name, value) in
+        [("AI_DEFAULT_MODEL", "gemini:pro"), ("AI_TEMPERATURE", "2.5"), ("AI_MAX_TOKENS", "0"), ("AI_ALLOWED_HOSTS", "https://a.org/x")]
+    {
+        let refused = models(&[("AI_DEFAULT_MODEL", "m"), (name, value)]).unwrap_err();
+        assert!(refused.0.iter().any(|wrong| wrong.name == name), "{name}: {refused}");
     }
 }

@@ -45,8 +45,13 @@ const SIGNED_IN_FUNCTIONS: &[&str] = &[
     "/fn/imports/git",
     "/fn/storage/choices",
     "/fn/quotas/mine",
+    "/fn/budgets/mine",
+    "/fn/usage/mine",
     "/fn/users/update_me",
-    "/fn/chat/models",
+    "/fn/models/list",
+    "/fn/models/own_keys",
+    "/fn/models/set_own_key",
+    "/fn/models/remove_own_key",
 ];
 
 /// Every server function at its own address, in the same table as REST.

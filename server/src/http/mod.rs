@@ -5,6 +5,7 @@ mod bytes;
 mod ctx;
 mod error;
 mod extract;
+mod generate;
 mod health;
 mod leptos;
 mod linger;
@@ -16,7 +17,7 @@ mod terminal;
 
 use std::{sync::Arc, time::Duration};
 
-use agent::TerminalRelay;
+use agent::{Pool, TerminalRelay};
 use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state, routing::get};
 use domain::Services;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ use routes::{Route, Routes};
 pub struct AppState {
     pub services: Arc<Services>,
     pub config: Arc<HttpConfig>,
+    /// The clients that models are asked through.
+    pub models: Arc<Pool>,
     /// The way to the terminals.
     pub terminals: Arc<dyn TerminalRelay>,
     /// What listens inside runs.
@@ -71,6 +74,6 @@ pub fn router(state: AppState) -> (Router, Vec<Route>) {
 
 fn declare() -> Routes {
     let routes = rest::declare(Routes::default());
-    let routes = terminal::declare(live::declare(routes));
+    let routes = generate::declare(terminal::declare(live::declare(routes)));
     leptos::declare_server_functions(routes)
 }

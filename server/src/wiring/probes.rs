@@ -8,23 +8,25 @@ use std::{
 
 use async_trait::async_trait;
 use domain::HealthProbe;
-use llm::Models;
 use sandbox::{DiskRoom, Sandbox, Tier};
-use store::LinkStatus;
-use wire::admin::{Check, CheckState};
+use store::{Db, LinkStatus};
+use wire::{
+    admin::{Check, CheckState},
+    models::ProviderKind,
+};
 
 use super::{Line, Role};
 use crate::{config::Config, preview::PreviewConfig};
 
 const CONNECT_TIME: Duration = Duration::from_millis(500);
 
-pub fn all(config: &Config, role: Role, sandbox: Option<&Arc<Sandbox>>, models: &Models, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
+pub fn all(config: &Config, role: Role, sandbox: Option<&Arc<Sandbox>>, db: &Db, redis: Vec<Line>) -> Vec<Arc<dyn HealthProbe>> {
     vec![
         Arc::new(RedisProbe { lines: redis }),
         Arc::new(SandboxProbe { sandbox: sandbox.cloned() }),
         Arc::new(PreviewsProbe { config: config.previews.clone(), role }),
         Arc::new(DiskProbe { folder: config.data_dir.clone() }),
-        Arc::new(ModelsProbe { names: models.list().into_iter().map(|m| (m.name, m.is_demo)).collect() }),
+        Arc::new(ModelsProbe { db: db.clone() }),
     ]
 }
 
@@ -163,15 +165,34 @@ impl HealthProbe for DiskProbe {
 }
 
 struct ModelsProbe {
-    names: Vec<(String, bool)>,
+    db: Db,
+}
+
+impl ModelsProbe {
+    /// Name of each active model, and whether it is the demonstration.
+    async fn active(&self) -> Result<Vec<(String, bool)>, store::Error> {
+        let mut conn = self.db.read().await?;
+        let providers = store::models::providers(&mut conn).await?;
+        let is_active = |id| providers.iter().any(|row| row.id == id && row.active);
+        let models = store::models::models(&mut conn).await?.into_iter();
+        let active = models.filter(|row| row.model.active && is_active(row.model.provider_id));
+        Ok(active.map(|row| (row.model.name, row.version.kind.0 == ProviderKind::Demo)).collect())
+    }
 }
 
 #[async_trait]
 impl HealthProbe for ModelsProbe {
     async fn check(&self) -> Check {
-        let real: Vec<_> = self.names.iter().filter(|(_, is_demo)| !is_demo).map(|(name, _)| name.as_str()).collect();
-        let advice = || Some("Set OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart the server.".to_owned());
-        match (real.is_empty(), self.names.is_empty()) {
+        let advice = || {
+            let add = "Add one under Administration, Models, or set OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart.";
+            Some(add.to_owned())
+        };
+        // The database has a line of its own.
+        let Ok(names) = self.active().await else {
+            return check("models", CheckState::Warning, "The database does not say which models there are.", None);
+        };
+        let real: Vec<_> = names.iter().filter(|(_, is_demo)| !is_demo).map(|(name, _)| name.as_str()).collect();
+        match (real.is_empty(), names.is_empty()) {
             (false, _) => check("models", CheckState::Ok, format!("Configured: {}.", real.join(", ")), None),
             (true, false) => check("models", CheckState::Warning, "Only the demonstration is there, which is not an AI.", advice()),
             (true, true) => check("models", CheckState::Warning, "No model is configured; the agent can't answer.", advice()),

@@ -18,7 +18,7 @@ pub use runner::{Ended, Worker};
 pub struct Work {
     pub services: Arc<Services>,
     pub sandbox: Arc<Sandbox>,
-    pub models: Arc<llm::Models>,
+    pub models: Arc<agent::Pool>,
     /// Keeps checkouts and projects in step while commands run.
     pub keeper: agent::Keeper,
     /// The terminals that are open here.

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct WorkerName {
     text: String,
     /// Held as long as the worker lives: nobody else goes by this name.
-    _alone: Option<File>,
+    alone: Option<File>,
 }
 
 impl WorkerName {
@@ -37,12 +37,17 @@ impl WorkerName {
             io::Seek::rewind(&mut file)?;
             file.write_all(text.as_bytes())?;
         }
-        Ok(Self { text, _alone: Some(file) })
+        Ok(Self { text, alone: Some(file) })
     }
 
     /// A name that nobody had or will have.
     pub fn new_one() -> Self {
-        Self { text: Uuid::now_v7().to_string(), _alone: None }
+        Self { text: Uuid::now_v7().to_string(), alone: None }
+    }
+
+    /// Whether the work folder is this worker's alone.
+    pub fn has_folder(&self) -> bool {
+        self.alone.is_some()
     }
 
     pub fn as_str(&self) -> &str {
@@ -63,5 +68,6 @@ mod tests {
         drop(first);
         assert_eq!(WorkerName::of_folder(folder.path()).await.unwrap().as_str(), name);
         assert_ne!(WorkerName::new_one().as_str(), name);
+        assert!(!WorkerName::new_one().has_folder());
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Work,
-    jobs::{AgentTurn, Cleanup, Export, GitImport, Import, MoveStorage, SandboxExec, Terminal},
+    jobs::{AgentTurn, Cleanup, Codegen, Export, GitImport, Import, MoveStorage, SandboxExec, Terminal, UsageRollup},
     task::{Outcome, Task},
 };
 
@@ -23,13 +23,14 @@ const JOBS: &[(JobKind, &dyn Job)] = &[
     (JobKind::AgentTurn, &AgentTurn),
     (JobKind::SandboxExec, &SandboxExec),
     (JobKind::TestRunner, &SandboxExec),
-    (JobKind::Codegen, &SandboxExec),
+    (JobKind::Codegen, &Codegen),
     (JobKind::Terminal, &Terminal),
     (JobKind::Import, &Import),
     (JobKind::GitImport, &GitImport),
     (JobKind::Export, &Export),
     (JobKind::MoveStorage, &MoveStorage),
     (JobKind::Cleanup, &Cleanup),
+    (JobKind::UsageRollup, &UsageRollup),
 ];
 
 /// `Unavailable` for a kind that this program has no body for; the runner turns that into a failed job.

@@ -42,7 +42,8 @@ const REAP_EVERY: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Terminals at a time: they wait for a person most of their lives.
 const TERMINALS: usize = 32;
-/// When stopping: running jobs may end by themselves for this long, then they are handed back.
+/// When stopping: running jobs may end by themselves for this long, then they are handed back. Those that go on elsewhere from where
+/// they are, are handed back at once.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 const HAND_BACK_TIME: Duration = Duration::from_secs(10);
 
@@ -70,7 +71,9 @@ struct Pool {
     tasks: TaskTracker,
     /// No more jobs are taken.
     closing: CancellationToken,
-    /// Jobs that run are to be given back.
+    /// The worker stops.
+    stop: CancellationToken,
+    /// All jobs that run are to be given back.
     hand_back: CancellationToken,
     terminals: Arc<Semaphore>,
 }
@@ -90,6 +93,7 @@ impl Worker {
         let pool = Pool {
             tasks: TaskTracker::new(),
             closing: stop.child_token(),
+            stop: stop.clone(),
             hand_back: CancellationToken::new(),
             terminals: Arc::new(Semaphore::new(TERMINALS)),
         };
@@ -136,7 +140,8 @@ impl Worker {
             };
             let Some(job) = self.next_job(lane, &pool.closing).await else { return };
             self.taken.fetch_add(1, Ordering::Relaxed);
-            pool.tasks.spawn(attempt(self.work.clone(), job, slot, pool.hand_back.clone()));
+            let hand_back = if job.kind.moves() { &pool.stop } else { &pool.hand_back };
+            pool.tasks.spawn(attempt(self.work.clone(), job, slot, hand_back.clone()));
         }
     }
 
@@ -178,8 +183,12 @@ impl Worker {
     async fn schedule_cleaning(&self) -> Infallible {
         loop {
             sleep(SCHEDULE_EVERY).await;
-            if let Err(error) = domain::storage::schedule_cleaning(&Ctx::system(&self.work.services)).await {
+            let system = Ctx::system(&self.work.services);
+            if let Err(error) = domain::storage::schedule_cleaning(&system).await {
                 tracing::error!(%error, "the cleanup could not be queued");
+            }
+            if let Err(error) = domain::usage::schedule(&system).await {
+                tracing::error!(%error, "the summing up of usage could not be queued");
             }
         }
     }
@@ -256,9 +265,9 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
     let span = tracing::info_span!("job", job.id = %job.id, job.kind = job.kind.as_str(), job.attempt = job.attempt);
     let recorded = async {
         let ctx = match job.user.clone() {
-            Some(user) => Ctx::for_job(&work.services, user, job.id),
+            Some(user) => Ctx::for_job(&work.services, user, job.id).fenced(job.fence),
             None if job.kind.is_of_system() => Ctx::system(&work.services),
-            None => return conclude(&work, &job, Outcome::Failed(NO_ACCOUNT.to_owned())).await,
+            None => return Box::pin(conclude(&work, &job, Outcome::Failed(NO_ACCOUNT.to_owned()), None)).await,
         };
         let running = work.services.signals.register(job.id.0);
         let stop = Stop::new(running.token.clone());
@@ -278,7 +287,7 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
         };
         tracing::info!(?outcome, stopped = ?task.stop.why(), duration_ms = started.elapsed().as_millis() as u64, "job ended");
         if task.stop.why() != Some(Why::LeaseLost) {
-            conclude(&work, &task.job, outcome).await;
+            Box::pin(conclude(&work, &task.job, outcome, task.stop.why())).await;
         }
     };
     recorded.instrument(span).await;
@@ -327,7 +336,7 @@ async fn keep_alive(work: &Work, task: &Task, mut reports: watch::Receiver<(u64,
         }
         let (done, total) = *reports.borrow_and_update();
         let progress = ((done, total) != (0, 0)).then_some(Progress { done: done as i64, total: total as i64 });
-        match jobs::heartbeat(&work.services, &task.job, LEASE, progress).await {
+        match Box::pin(jobs::heartbeat(&work.services, &task.job, LEASE, progress)).await {
             Ok(Beat::Alive { cancel_requested }) => {
                 renewed = Instant::now();
                 if cancel_requested {
@@ -350,12 +359,15 @@ async fn keep_alive(work: &Work, task: &Task, mut reports: watch::Receiver<(u64,
 }
 
 /// Says how an attempt ended. Whatever goes wrong here, the lease runs out and the reaper says the last word.
-async fn conclude(work: &Work, job: &Claimed, outcome: Outcome) {
+async fn conclude(work: &Work, job: &Claimed, outcome: Outcome, stopped: Option<Why>) {
     let services = &work.services;
     let written = async {
         let (error, retry) = match &outcome {
             Outcome::Done => return jobs::complete(services, job).await.map(drop),
             Outcome::Cancelled => return jobs::finish_cancelled(services, job).await.map(drop),
+            Outcome::Retry(error) if stopped == Some(Why::Shutdown) && job.max_attempts > 1 => {
+                return jobs::hand_back(services, job, error).await.map(drop);
+            }
             Outcome::Retry(error) => (error, true),
             Outcome::Failed(error) => (error, false),
         };

@@ -52,7 +52,16 @@ impl Installation {
         self.process(name, &["worker"], 0)
     }
 
+    /// A worker on the disk of another, whose place it takes.
+    pub fn worker_on_disk_of(&self, other: &Process, name: &'static str) -> Process {
+        self.process_on(&other.disk, name, &["worker"], 0)
+    }
+
     fn process(&self, name: &'static str, arguments: &[&'static str], port: u16) -> Process {
+        self.process_on(&self.folder.path().join(name), name, arguments, port)
+    }
+
+    fn process_on(&self, disk: &Path, name: &'static str, arguments: &[&'static str], port: u16) -> Process {
         let own = self.folder.path().join(name);
         std::fs::create_dir(&own).unwrap();
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
@@ -61,8 +70,8 @@ impl Installation {
             ("DATABASE_URL", self.database.clone()),
             ("DB_POOL_SIZE", "8".to_owned()),
             ("STORAGE_LOCAL_PATH", path(self.folder.path().join("blobs"))),
-            ("DATA_DIR", path(own.join("data"))),
-            ("WORK_DIR", path(own.join("work"))),
+            ("DATA_DIR", path(disk.join("data"))),
+            ("WORK_DIR", path(disk.join("work"))),
             ("JWT_SECRET_KEY", SECRET.to_owned()),
             ("LOG_LEVEL", "info,server::http=warn".to_owned()),
             ("LOG_FORMAT", "text".to_owned()),
@@ -71,7 +80,8 @@ impl Installation {
         settings.extend(self.redis.iter().map(|url| ("REDIS_URL", url.clone())));
         settings.extend(self.settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let base = format!("http://127.0.0.1:{port}");
-        let mut process = Process { name, base, folder: own, arguments: arguments.to_vec(), settings, running: None };
+        let mut process =
+            Process { name, base, folder: own, disk: disk.to_owned(), arguments: arguments.to_vec(), settings, running: None };
         process.start();
         process
     }
@@ -82,6 +92,8 @@ pub struct Process {
     /// Where a server answers.
     pub base: String,
     folder: PathBuf,
+    /// Where its data and its checkouts are.
+    disk: PathBuf,
     arguments: Vec<&'static str>,
     settings: Vec<(&'static str, String)>,
     running: Option<Child>,
@@ -110,6 +122,20 @@ impl Process {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Stands still, as on a machine that is moved, until it is woken.
+    pub fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub fn wake(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let child = self.running.as_ref().expect("it runs");
+        rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
     }
 
     pub fn is_running(&mut self) -> bool {

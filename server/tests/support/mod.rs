@@ -85,6 +85,7 @@ impl TestApp {
         let state = AppState {
             services: app.services.clone(),
             config: Arc::new(config.http.clone()),
+            models: app.models,
             terminals: app.terminals,
             previews: app.previews,
             shutdown: stop.clone(),

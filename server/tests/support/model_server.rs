@@ -1,5 +1,6 @@
-//! A scripted model server that speaks the real wire format: `POST /v1/chat/completions` (server-sent
-//! events) and `GET /v1/models`. It records what it was asked and can fail in every way providers do.
+//! A scripted model server that speaks the real wire formats: `POST /v1/chat/completions`, `/v1/responses`,
+//! `/v1/messages`, `/v1beta/models/NAME:streamGenerateContent`, `/api/chat`, and the list of models of each. It
+//! records what it was asked and can fail in every way providers do.
 //!
 //! Scripts come over HTTP (`POST /__script`) or from Rust (`ModelServer::script`): a list of steps, or
 //! `{"when": "text in the last user message", "steps": […]}`, or a list mixing both. A request takes the
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
@@ -24,6 +25,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
+
+#[path = "model_dialects.rs"]
+mod dialects;
+use dialects::{Dialect, last_user_text};
 
 /// What the server does with one request. Everything is optional.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -177,7 +182,13 @@ impl ModelServer {
         let shared = Arc::new(Shared { inner: Mutex::default(), counts: watch::Sender::default() });
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
+            .route("/v1/responses", post(respond))
+            .route("/v1/messages", post(message))
+            .route("/v1beta/models/{call}", post(generate))
+            .route("/api/chat", post(chat))
             .route("/v1/models", get(list_models))
+            .route("/v1beta/models", get(list_gemini_models))
+            .route("/api/tags", get(list_ollama_models))
             .route("/__script", post(add_script))
             .route("/__requests", get(list_requests))
             .route("/__reset", post(reset))
@@ -246,6 +257,14 @@ async fn list_models() -> Json<Value> {
     Json(json!({"object": "list", "data": [{"id": "scripted", "object": "model", "owned_by": "tests"}]}))
 }
 
+async fn list_gemini_models() -> Json<Value> {
+    Json(json!({"models": [{"name": "models/scripted"}]}))
+}
+
+async fn list_ollama_models() -> Json<Value> {
+    Json(json!({"models": [{"name": "scripted"}]}))
+}
+
 async fn list_requests(State(shared): State<Arc<Shared>>) -> Json<Vec<Recorded>> {
     Json(shared.lock().requests.clone())
 }
@@ -277,14 +296,38 @@ fn flatten(script: Script, rules: &mut Vec<Rule>) {
     }
 }
 
-async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+type Asked = (State<Arc<Shared>>, Uri, HeaderMap, Json<Value>);
+
+async fn complete((shared, uri, headers, body): Asked) -> Response {
+    answer(Dialect::Chat, shared.0, uri, headers, body.0).await
+}
+
+async fn respond((shared, uri, headers, body): Asked) -> Response {
+    answer(Dialect::Responses, shared.0, uri, headers, body.0).await
+}
+
+async fn message((shared, uri, headers, body): Asked) -> Response {
+    answer(Dialect::Anthropic, shared.0, uri, headers, body.0).await
+}
+
+async fn generate((shared, uri, headers, body): Asked) -> Response {
+    answer(Dialect::Gemini, shared.0, uri, headers, body.0).await
+}
+
+async fn chat((shared, uri, headers, body): Asked) -> Response {
+    answer(Dialect::Ollama, shared.0, uri, headers, body.0).await
+}
+
+async fn answer(dialect: Dialect, shared: Arc<Shared>, uri: Uri, headers: HeaderMap, body: Value) -> Response {
     let asked = last_user_text(&body);
     let model = body["model"].as_str().unwrap_or("scripted").to_owned();
     let (mut step, first_call) = {
         let mut inner = shared.lock();
         inner.requests.push(Recorded {
-            path: "/v1/chat/completions".into(),
-            authorization: headers.get("authorization").and_then(|v| v.to_str().ok()).map(str::to_owned),
+            path: uri.path().to_owned(),
+            authorization: ["authorization", "x-api-key", "x-goog-api-key"]
+                .iter()
+                .find_map(|name| headers.get(*name)?.to_str().ok().map(str::to_owned)),
             body,
         });
         let step = next_step(&mut inner.rules, &asked).unwrap_or_else(|| Step::text("No script."));
@@ -299,7 +342,7 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(bo
     sleep(Duration::from_millis(step.first_byte_ms)).await;
     match step.status {
         Some(status) => refuse(status, &step),
-        None => stream(shared, step, &model),
+        None => stream(dialect, shared, step, &model),
     }
 }
 
@@ -311,15 +354,6 @@ fn next_step(rules: &mut [Rule], asked: &str) -> Option<Step> {
         .position(|rule| usable(rule) && rule.when.as_ref().is_some_and(|when| asked.contains(when.as_str())))
         .or_else(|| rules.iter().position(|rule| usable(rule) && rule.when.is_none()))?;
     rules[matched].steps.pop_front()
-}
-
-fn last_user_text(body: &Value) -> String {
-    let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    match messages.iter().rev().find(|message| message["role"] == "user").map(|message| &message["content"]) {
-        Some(Value::String(text)) => text.clone(),
-        Some(parts) => parts.to_string(),
-        None => String::new(),
-    }
 }
 
 fn refuse(status: u16, step: &Step) -> Response {
@@ -365,9 +399,9 @@ enum Write {
     Break,
 }
 
-fn stream(shared: Arc<Shared>, step: Step, model: &str) -> Response {
-    let content_type = step.content_type.clone().unwrap_or_else(|| "text/event-stream".into());
-    let writes = plan_writes(&step, model);
+fn stream(dialect: Dialect, shared: Arc<Shared>, step: Step, model: &str) -> Response {
+    let content_type = step.content_type.clone().unwrap_or_else(|| dialect.content_type().into());
+    let writes = plan_writes(dialect, &step, model);
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(1);
     let open = Open::new(shared);
     tokio::spawn(async move {
@@ -396,9 +430,12 @@ fn stream(shared: Arc<Shared>, step: Step, model: &str) -> Response {
     ([("content-type", content_type)], Body::from_stream(body)).into_response()
 }
 
-fn plan_writes(step: &Step, model: &str) -> Vec<Write> {
+fn plan_writes(dialect: Dialect, step: &Step, model: &str) -> Vec<Write> {
     if let Some(raw) = &step.raw {
         return split(raw, step).into_iter().map(Write::Bytes).collect();
+    }
+    if dialect != Dialect::Chat {
+        return dialects::plan_writes(dialect, step, model);
     }
     let mut plan = Plan { step, model, writes: Vec::new() };
     plan.chunk(json!({"role": "assistant", "content": ""}), None);

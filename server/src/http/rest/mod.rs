@@ -3,17 +3,24 @@
 mod admin;
 mod archive;
 mod auth;
+mod budgets;
 mod changes;
 mod chat;
 mod checkpoints;
+mod context;
 mod exports;
 mod files;
+mod generate;
 mod import;
 mod jobs;
+mod mcp;
 mod members;
+mod models;
 mod network;
+mod permissions;
 mod previews;
 mod projects;
+mod proposals;
 mod quotas;
 mod runs;
 mod search;
@@ -21,6 +28,7 @@ mod storage;
 mod terminals;
 mod test_reports;
 mod uploads;
+mod usage;
 mod users;
 
 use super::routes::Routes;
@@ -29,10 +37,11 @@ pub fn declare(routes: Routes) -> Routes {
     let routes = users::declare(auth::declare(routes));
     let routes = archive::declare(search::declare(routes));
     let routes = exports::declare(import::declare(files::declare(projects::declare(routes))));
-    let routes = changes::declare(chat::declare(runs::declare(routes)));
+    let routes = context::declare(changes::declare(chat::declare(runs::declare(routes))));
     let routes = test_reports::declare(terminals::declare(routes));
     let routes = uploads::declare(previews::declare(network::declare(routes)));
-    let routes = quotas::declare(members::declare(routes));
+    let routes = proposals::declare(permissions::declare(quotas::declare(members::declare(routes))));
     let routes = storage::declare(checkpoints::declare(routes));
-    jobs::declare(admin::declare(routes))
+    let routes = generate::declare(usage::declare(budgets::declare(routes)));
+    mcp::declare(models::declare(jobs::declare(admin::declare(routes))))
 }

@@ -1,17 +1,21 @@
 mod agent_turn;
 mod cleanup;
+mod codegen;
 mod export;
 mod git_import;
 mod import;
 mod move_storage;
 mod sandbox_exec;
 mod terminal;
+mod usage_rollup;
 
 pub use agent_turn::AgentTurn;
 pub use cleanup::Cleanup;
+pub use codegen::Codegen;
 pub use export::Export;
 pub use git_import::GitImport;
 pub use import::Import;
 pub use move_storage::MoveStorage;
 pub use sandbox_exec::SandboxExec;
 pub use terminal::Terminal;
+pub use usage_rollup::UsageRollup;
