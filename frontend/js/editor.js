@@ -136,6 +136,7 @@ export function createEditor(el, onEvent) {
   });
   view.onDidChangeCursorSelection(({ selection }) => tellCursor(entry, selection));
   view.onDidFocusEditorWidget(() => {
+    entry.usedAt = performance.now();
     entry.emit({ type: 'focus', uri: entry.uri ?? '' });
     tellCursor(entry, view.getSelection());
   });
@@ -202,6 +203,35 @@ export function selectedText() {
   const view = [...editors.values()].map((entry) => entry.view).find((each) => each.hasTextFocus());
   const selection = view?.getSelection();
   return selection ? (view.getModel()?.getValueInRange(selection) ?? '') : '';
+}
+
+/** Puts text in place of the selection in the editor that shows `uri`, the one used last if there are two. False where none may be changed. */
+export function insertAtCursor(uri, text) {
+  const entry = entryOf(uri);
+  if (!entry || records.get(uri)?.readOnly) return false;
+  entry.view.pushUndoStop();
+  entry.view.executeEdits('conversation', [{ range: entry.view.getSelection(), text, forceMoveMarkers: true }]);
+  entry.view.pushUndoStop();
+  entry.view.revealPositionInCenterIfOutsideViewport(entry.view.getPosition());
+  entry.view.focus();
+  return true;
+}
+
+/** What `uri` would hold with `text` in place of the selection; undefined where no editor shows it. */
+export function textWith(uri, text) {
+  const view = entryOf(uri)?.view;
+  const model = view?.getModel();
+  if (!model) return undefined;
+  const { startLineNumber, startColumn, endLineNumber, endColumn } = view.getSelection();
+  const end = { lineNumber: model.getLineCount(), column: model.getLineMaxColumn(model.getLineCount()) };
+  const before = model.getValueInRange(new Range(1, 1, startLineNumber, startColumn));
+  const after = model.getValueInRange(new Range(endLineNumber, endColumn, end.lineNumber, end.column));
+  return before + text.replace(/\r?\n/g, model.getEOL()) + after;
+}
+
+function entryOf(uri) {
+  const all = [...editors.values()].filter((entry) => entry.uri === uri && entry.view.getModel());
+  return all.toSorted((a, b) => (b.usedAt ?? 0) - (a.usedAt ?? 0))[0];
 }
 
 /** Names the present state of the text. Take it when a save is sent and give it to markSaved when the save is answered. */

@@ -3,9 +3,11 @@
 
 pub mod admin;
 pub mod auth;
+pub mod budgets;
 pub mod changes;
 pub mod chat;
 pub mod checkpoints;
+pub mod context;
 #[cfg(feature = "ssr")]
 pub mod ctx;
 mod error;
@@ -13,10 +15,14 @@ pub mod exports;
 pub mod files;
 pub mod imports;
 pub mod jobs;
+pub mod mcp;
 pub mod members;
+pub mod models;
 pub mod network;
+pub mod permissions;
 pub mod previews;
 pub mod projects;
+pub mod proposals;
 pub mod quotas;
 pub mod runs;
 pub mod search;
@@ -24,5 +30,6 @@ pub mod settings;
 pub mod storage;
 pub mod terminals;
 pub mod test_reports;
+pub mod usage;
 
 pub use error::ApiError;

@@ -4,18 +4,34 @@ use std::time::Duration;
 
 use leptos::{ev, html, prelude::*, web_sys};
 use wasm_bindgen::{JsCast, closure::Closure};
+use wire::ConversationId;
 
-use super::{approval::ApprovalCard, chat_message::ChatItem, chat_session::Chat, composer::Composer};
-use crate::ui::{Button, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton};
+use super::{
+    approval::Approvals,
+    budget_meter::BudgetNotice,
+    chat_entry::{Entry, EntryMenu, Picked},
+    chat_list::{ConversationMenu, Conversations, RenameDialog},
+    chat_queue::Queue,
+    chat_rewind::RewindDialog,
+    chat_session::Chat,
+    chat_state::ItemKey,
+    composer::Composer,
+    turn_usage::TurnUsageDialog,
+};
+use crate::ui::{Button, ButtonKind, ButtonSize, Icon, IconButton, MenuState, PanelError, Skeleton};
 
 /// Pixels from the end that still count as being there.
 const AT_END: i32 = 48;
+/// Pixels from the beginning from which on older messages are read.
+const NEAR_BEGINNING: i32 = 400;
 
 /// The chat panel: conversations, transcript, approvals and the composer.
 #[component]
 pub fn AiChat() -> impl IntoView {
     let chat = Chat::provide();
     let listing = RwSignal::new(false);
+    let renaming = RwSignal::new(None);
+    let budgeting = RwSignal::new(false);
     Effect::new(move |_| chat.start());
     Effect::new(move |before: Option<u64>| {
         let changes = chat.ide.conversations_changed.get();
@@ -36,11 +52,27 @@ pub fn AiChat() -> impl IntoView {
     };
     view! {
         <section class="chat" role="complementary" aria-label="Conversation with the agent" on:keydown=on_keydown>
-            <Head chat=chat listing=listing />
-            <Show when=move || !listing.get() fallback=move || view! { <Conversations chat=chat listing=listing /> }>
+            <Head chat=chat listing=listing renaming=renaming budgeting=budgeting />
+            <Show
+                when=move || !listing.get()
+                fallback=move || view! { <Conversations chat=chat listing=listing renaming=renaming /> }
+            >
                 <Log chat=chat />
             </Show>
-            {move || chat.asked.get().map(|asked| view! { <ApprovalCard asked=asked /> })}
+            {chat
+                .ide
+                .can_edit()
+                .then(|| {
+                    view! {
+                        <BudgetNotice
+                            project=chat.ide.project_id
+                            conversation=chat.current
+                            changed=chat.ide.conversations_changed
+                            setting=budgeting
+                        />
+                    }
+                })}
+            <Approvals asked=chat.asked />
             {move || {
                 chat.failure
                     .get()
@@ -53,18 +85,29 @@ pub fn AiChat() -> impl IntoView {
                         }
                     })
             }}
+            <Queue chat=chat />
             <Composer />
+            <RenameDialog chat=chat renaming=renaming />
+            <RewindDialog chat=chat />
+            <TurnUsageDialog chat=chat />
         </section>
     }
 }
 
 #[component]
-fn Head(chat: Chat, listing: RwSignal<bool>) -> impl IntoView {
+fn Head(chat: Chat, listing: RwSignal<bool>, renaming: RwSignal<Option<ConversationId>>, budgeting: RwSignal<bool>) -> impl IntoView {
+    let about = Memo::new(move |_| {
+        let id = chat.current.get()?;
+        let shown = chat.view.with(|view| view.as_ref().map(|view| view.conversation.clone())).filter(|shown| shown.id == id);
+        shown.or_else(|| {
+            chat.conversations.with(|list| list.iter().find(|found| found.conversation.id == id).map(|found| found.conversation.clone()))
+        })
+    });
     let title = move || {
-        let id = chat.current.get();
-        let known = chat.conversations.with(|list| list.iter().find(|known| Some(known.id) == id).map(|known| known.title.clone()));
+        let known = about.with(|about| about.as_ref().map(|about| about.title.clone()));
         known.filter(|title| !title.is_empty()).unwrap_or_else(|| "New conversation".to_owned())
     };
+    let parent = Memo::new(move |_| about.with(|about| about.as_ref().and_then(|about| about.parent.clone())));
     view! {
         <div class="phead">
             <h2 class="clip" title=title>
@@ -79,6 +122,12 @@ fn Head(chat: Chat, listing: RwSignal<bool>) -> impl IntoView {
                     chat.open_new();
                 }
             />
+            {chat
+                .ide
+                .can_edit()
+                .then(|| {
+                    view! { <IconButton icon="wallet" label="Budgets of this conversation" small=true on:click=move |_| budgeting.set(true) /> }
+                })}
             <IconButton
                 icon="messages-square"
                 label="Earlier conversations"
@@ -91,52 +140,36 @@ fn Head(chat: Chat, listing: RwSignal<bool>) -> impl IntoView {
                     }
                 }
             />
+            {move || {
+                about
+                    .with(|about| about.as_ref().map(|about| about.id))
+                    .map(|id| view! { <ConversationMenu chat=chat id=id label="More about this conversation" renaming=renaming /> })
+            }}
         </div>
-    }
-}
-
-/// The list that takes the place of the transcript while another conversation is chosen.
-#[component]
-fn Conversations(chat: Chat, listing: RwSignal<bool>) -> impl IntoView {
-    let row = move |known: wire::chat::Conversation| {
-        let id = known.id;
-        let title = if known.title.is_empty() { "Untitled".to_owned() } else { known.title.clone() };
-        let label = format!("Remove the conversation {title}");
-        let working = known.active_turn.is_some();
-        view! {
-            <li class="conv">
-                <button
-                    type="button"
-                    aria-current=move || (chat.current.get() == Some(id)).then_some("true")
-                    on:click=move |_| {
-                        listing.set(false);
-                        chat.open(id);
+        {move || {
+            parent
+                .get()
+                .map(|parent| {
+                    let (id, gone) = (parent.id, parent.title.is_none());
+                    let title = parent.title.filter(|title| !title.is_empty()).unwrap_or_else(|| "a conversation".to_owned());
+                    view! {
+                        <p class="chat-parent t2 fs12">
+                            <Icon name="git-branch" small=true />
+                            <span>"Forked from"</span>
+                            {if gone {
+                                view! { <span>"a conversation that was removed"</span> }.into_any()
+                            } else {
+                                view! {
+                                    <button type="button" class="link clip" on:click=move |_| chat.open(id)>
+                                        {title}
+                                    </button>
+                                }
+                                    .into_any()
+                            }}
+                        </p>
                     }
-                >
-                    <Icon
-                        name=if working { "loader-circle" } else { "messages-square" }
-                        small=true
-                        class=if working { "spin" } else { "" }
-                    />
-                    <span class="clip">{title}</span>
-                    <RelativeTime at=known.updated_at class="t3 fs12 nowrap" />
-                </button>
-                {(!working && chat.ide.can_edit())
-                    .then(|| view! { <IconButton icon="trash-2" label=label small=true on:click=move |_| chat.delete(id) /> })}
-            </li>
-        }
-    };
-    view! {
-        <div class="scroll">
-            <ul class="rlist convs" aria-label="Conversations">
-                <For each=move || chat.conversations.get() key=|known| (known.id, known.updated_at, known.title.clone()) let:known>
-                    {row(known)}
-                </For>
-            </ul>
-            <Show when=move || chat.conversations.with(Vec::is_empty)>
-                <p class="chat-empty t2">"No conversations yet. Write a message to begin one."</p>
-            </Show>
-        </div>
+                })
+        }}
     }
 }
 
@@ -144,8 +177,11 @@ fn Conversations(chat: Chat, listing: RwSignal<bool>) -> impl IntoView {
 fn Log(chat: Chat) -> impl IntoView {
     let scroller = NodeRef::<html::Div>::new();
     let at_end = RwSignal::new(true);
+    // Height and place before older messages were asked for.
+    let kept = StoredValue::new(None::<(i32, i32)>);
+    // Called a moment later, when the list of conversations may be in its place.
     let to_end = move || {
-        if let Some(scroller) = scroller.get_untracked() {
+        if let Some(scroller) = scroller.try_get_untracked().flatten() {
             scroller.set_scroll_top(scroller.scroll_height());
         }
     };
@@ -167,14 +203,45 @@ fn Log(chat: Chat) -> impl IntoView {
             to_end();
         }
     });
+    let has_older = Memo::new(move |_| chat.view.with(|view| view.as_ref().is_some_and(|view| view.before.is_some())));
+    let load_older = move || {
+        if let Some(el) = scroller.get_untracked() {
+            kept.set_value(Some((el.scroll_height(), el.scroll_top())));
+            chat.load_older();
+        }
+    };
     let on_scroll = move |_| {
         if let Some(el) = scroller.get_untracked() {
+            if el.scroll_top() < NEAR_BEGINNING
+                && has_older.get_untracked()
+                && !chat.loading_older.get_untracked()
+                && !at_end.get_untracked()
+            {
+                load_older();
+            }
             let now = el.scroll_height() - el.scroll_top() - el.client_height() < AT_END;
             if at_end.get_untracked() != now {
                 at_end.set(now);
             }
         }
     };
+    let first = Memo::new(move |_| chat.items.with(|items| items.first().map(|item| item.key)));
+    Effect::new(move |before: Option<Option<ItemKey>>| {
+        let now = first.get();
+        // What is read stays where it is while older messages come above it.
+        if before.flatten().is_some_and(|before| Some(before) != now)
+            && let Some((height, top)) = kept.try_update_value(Option::take).flatten()
+        {
+            request_animation_frame(move || {
+                if let Some(el) = scroller.try_get_untracked().flatten() {
+                    el.set_scroll_top(el.scroll_height() - height + top);
+                }
+            });
+        }
+        now
+    });
+    let picked = RwSignal::new(None::<Picked>);
+    let menu = MenuState::new();
     let keys = Memo::new(move |_| chat.items.with(|items| items.iter().map(|item| item.key).collect::<Vec<_>>()));
     let is_empty = move || keys.with(Vec::is_empty);
     view! {
@@ -184,13 +251,21 @@ fn Log(chat: Chat) -> impl IntoView {
                     <Beginning chat=chat />
                 </Show>
                 <div class="log" hidden=is_empty>
+                    <Show when=move || has_older.get()>
+                        <div class="older">
+                            <Button size=ButtonSize::Small kind=ButtonKind::Ghost busy=chat.loading_older on:click=move |_| load_older()>
+                                "Earlier messages"
+                            </Button>
+                        </div>
+                    </Show>
                     <For each=move || keys.get() key=|key| *key let:key>
                         {
                             let item = Memo::new(move |_| chat.items.with(|items| items.iter().find(|item| item.key == key).cloned()));
-                            view! { <ChatItem item=item /> }
+                            view! { <Entry chat=chat item=item picked=picked menu=menu /> }
                         }
                     </For>
                 </div>
+                <EntryMenu chat=chat picked=picked menu=menu />
             </div>
             <Show when=move || !at_end.get()>
                 <span class="to-latest">

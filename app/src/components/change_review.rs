@@ -4,12 +4,14 @@ use super::{
     hunk::HunkView,
     ide::use_ide,
     review_bar::{Help, SummaryBar},
-    review_desk::Desk,
-    review_files::{Counts, Files, action_badge, file_element, file_of, split_path},
+    review_desk::{Desk, Field},
+    review_files::{Counts, Files, action_badge, file_element, split_path},
     review_state::{self, Mark, Tally},
+    review_whole::WholeFile,
 };
 use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton, focus, format};
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use wire::changes::{ChangeAction, ChangeOrigin, ChangedFile};
 
 /// The review of what `ide.review` names; nothing while there is none.
 #[component]
@@ -39,12 +41,14 @@ fn Review(desk: Desk) -> impl IntoView {
         }
     });
     on_cleanup(move || keys.remove());
+    let resized = window_event_listener(ev::resize, move |_| desk.look());
+    on_cleanup(move || resized.remove());
     view! {
         <section class="review review--split" aria-label="Review" node_ref=section>
             <Files desk=desk />
             <div class="rv-main">
                 <Head desk=desk />
-                <div class="scroll" role="group" aria-label="Hunks">
+                <div class="scroll" role="group" aria-label="Hunks" on:scroll=move |_| desk.look()>
                     <Content desk=desk />
                 </div>
                 <SummaryBar desk=desk />
@@ -75,50 +79,53 @@ fn take_key(desk: Desk, event: &ev::KeyboardEvent) {
     if focus::is_typing() {
         return;
     }
-    let here = desk.focus.get_untracked();
-    let open = here.filter(|id| untrack(|| desk.can_mark(*id)));
-    let unmarked = open.filter(|id| desk.marks.with_untracked(|marks| !marks.contains_key(id)));
-    match event.key().as_str() {
-        "j" | "J" => desk.step(true),
-        "k" | "K" => desk.step(false),
-        "a" | "A" => {
-            if let Some(id) = unmarked {
-                desk.mark(id, Mark::Accept);
-            }
+    let Some(here) = desk.focus.get_untracked() else {
+        if let "j" | "J" | "k" | "K" | "?" = event.key().as_str() {
+            event.prevent_default();
+            if event.key() == "?" { desk.help.set(true) } else { desk.step(true) }
         }
-        "r" | "R" => {
-            if let Some(id) = unmarked {
-                desk.mark(id, Mark::Reject);
-            }
-        }
-        "e" | "E" => {
-            if let Some(id) = unmarked.filter(|id| may_edit(desk, *id)) {
-                desk.choosing.set(None);
-                desk.editing.set(Some(id));
-            }
-        }
-        "l" | "L" => {
-            if let Some(id) = unmarked.filter(|id| may_edit(desk, *id)) {
-                desk.choosing.update(|choosing| *choosing = if *choosing == Some(id) { None } else { Some(id) });
-            }
-        }
-        "u" | "U" => {
-            if let Some(id) = open {
-                desk.unmark(id);
-            }
-        }
+        return;
+    };
+    let open = untrack(|| desk.can_mark(here));
+    let unmarked = open && desk.marks.with_untracked(|marks| !marks.contains_key(&here));
+    let is_file = event.shift_key();
+    match event.key().to_ascii_lowercase().as_str() {
+        "j" => desk.step(true),
+        "k" => desk.step(false),
+        "a" if is_file => desk.mark_file_here(&Mark::Accept),
+        "r" if is_file => desk.mark_file_here(&Mark::reject()),
+        "a" if unmarked => desk.mark(here, Mark::Accept),
+        "r" if unmarked => desk.mark(here, Mark::reject()),
+        "w" if may_give_reason(desk, here) => desk.open_field(here, Field::Reason),
+        "e" if unmarked && may_edit(desk, here) => desk.open_field(here, Field::Edit),
+        "l" if unmarked && has_lines(desk, here) => desk.open_field(here, Field::Lines),
+        "c" if may_comment(desk) => desk.open_field(here, Field::Comment),
+        "v" => desk.toggle_whole(here),
+        "u" if open => desk.unmark(here),
         "?" => desk.help.set(true),
-        "Escape" if desk.choosing.get_untracked().is_some() => desk.choosing.set(None),
+        "escape" if desk.field.get_untracked().is_some() => desk.close_field(),
+        "escape" if desk.whole.with_untracked(Option::is_some) => desk.toggle_whole(here),
         _ => return,
     }
     event.prevent_default();
 }
 
+/// Whether the hunk has lines that can be taken one by one.
+fn has_lines(desk: Desk, id: wire::HunkId) -> bool {
+    untrack(|| desk.with_hunk(id, |file, hunk, _, _| file.action != ChangeAction::Delete && !hunk.diff.is_empty())).unwrap_or(false)
+}
+
 fn may_edit(desk: Desk, id: wire::HunkId) -> bool {
-    untrack(|| desk.ide.can_edit())
-        && desk.set.with_untracked(|set| {
-            set.as_ref().and_then(|set| review_state::find(set, id)).is_some_and(|(_, hunk, ..)| !hunk.diff.is_empty())
-        })
+    untrack(|| desk.ide.can_edit()) && has_lines(desk, id)
+}
+
+/// What is marked as rejected can be given a reason later.
+fn may_give_reason(desk: Desk, id: wire::HunkId) -> bool {
+    untrack(|| desk.is_of_agent() && desk.can_mark(id)) && desk.marks.with_untracked(|marks| marks.get(&id).is_none_or(Mark::is_reject))
+}
+
+fn may_comment(desk: Desk) -> bool {
+    untrack(|| desk.is_of_agent() && desk.ide.can_review())
 }
 
 #[component]
@@ -148,6 +155,7 @@ fn Head(desk: Desk) -> impl IntoView {
         let now = ide.tree.with(|tree| tree.revision);
         (now > base).then(|| format!("The project has changed {} since", format::counted(now - base, "time", "times")))
     };
+    let from_chat = move || desk.set.with(|set| set.as_ref().is_some_and(|set| set.origin == ChangeOrigin::Conversation));
     view! {
         <div class="rv-head">
             <div class="row">
@@ -155,7 +163,13 @@ fn Head(desk: Desk) -> impl IntoView {
                 <span class="desk">
                     <Show
                         when=move || desk.is_of_agent()
-                        fallback=|| view! { <Badge kind=BadgeKind::Neutral icon="search">"Search and replace"</Badge> }
+                        fallback=move || {
+                            if from_chat() {
+                                view! { <Badge kind=BadgeKind::Neutral icon="messages-square">"From the conversation"</Badge> }
+                            } else {
+                                view! { <Badge kind=BadgeKind::Neutral icon="search">"Search and replace"</Badge> }
+                            }
+                        }
                     >
                         <Badge kind=BadgeKind::Agent icon="sparkles">
                             "On the agent's branch"
@@ -173,11 +187,7 @@ fn Head(desk: Desk) -> impl IntoView {
                     <button
                         type="button"
                         class="link"
-                        on:click=move |_| {
-                            ide.close_review();
-                            ide.chat_open.set(true);
-                            ide.phone_pane.set(super::ide::PhonePane::Chat);
-                        }
+                        on:click=move |_| ide.show_chat()
                     >
                         "Open the conversation"
                     </button>
@@ -191,8 +201,11 @@ fn Head(desk: Desk) -> impl IntoView {
 fn Content(desk: Desk) -> impl IntoView {
     let paths =
         Memo::new(move |_| desk.set.with(|set| set.as_ref().map(|set| set.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>())));
-    let state =
-        Memo::new(move |_| (paths.with(|paths| paths.as_ref().map(Vec::is_empty)), desk.asked.get(), desk.failure.with(Option::is_some)));
+    // What matters only while nothing is there must not draw the hunks anew: they would lose the focus.
+    let state = Memo::new(move |_| {
+        let is_empty = paths.with(|paths| paths.as_ref().map(Vec::is_empty));
+        (is_empty, is_empty.is_none() && desk.asked.get(), is_empty.is_none() && desk.failure.with(Option::is_some))
+    });
     move || match state.get() {
         (Some(false), ..) => view! {
             <div class="rv-body">
@@ -232,14 +245,24 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
     let element = file_element(&path);
     let (folder, name) = split_path(&path);
     let path = StoredValue::new(path);
-    let file = Memo::new(move |_| desk.set.with(|set| path.with_value(|path| file_of(set.as_ref(), path).cloned())));
-    let ids = Memo::new(move |_| file.with(|file| file.iter().flat_map(|file| &file.hunks).map(|hunk| hunk.id).collect::<Vec<_>>()));
+    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, |file| ChangedFile { hunks: Vec::new(), ..file.clone() })));
+    let ids = Memo::new(move |_| {
+        path.with_value(|path| desk.with_file(path, |file| file.hunks.iter().map(|hunk| hunk.id).collect::<Vec<_>>())).unwrap_or_default()
+    });
     let tally = Memo::new(move |_| {
-        desk.marks.with(|marks| file.with(|file| file.as_ref().map(|file| Tally::of(file.hunks.iter(), marks)).unwrap_or_default()))
+        desk.marks
+            .with(|marks| path.with_value(|path| desk.with_file(path, |file| Tally::of(file.hunks.iter(), marks))).unwrap_or_default())
     });
     let folded = RwSignal::new(false);
+    let is_whole = Memo::new(move |_| path.with_value(|path| desk.whole.with(|whole| whole.as_ref() == Some(path))));
+    let has_text = move || file.with(|file| file.as_ref().is_some_and(|file| !file.binary && file.action != ChangeAction::Mode));
     let can_decide = move || desk.ide.can_review() && tally.with(|tally| tally.open() > 0);
     let mark_file = move |mark: Mark| path.with_value(|path| desk.mark_all(Some(path), &mark));
+    let moved_from = move || file.with(|file| file.as_ref().and_then(|file| file.old_path.clone()));
+    Effect::new(move |_| {
+        folded.track();
+        desk.look();
+    });
     view! {
         <article class="rfile" id=element>
             <header class="rfile-head">
@@ -253,15 +276,47 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                     {move || view! { <Icon name=if folded.get() { "chevron-right" } else { "chevron-down" } small=true /> }}
                 </button>
                 <h2 class="path clip" title=path.get_value()>
+                    {move || {
+                        moved_from()
+                            .map(|from| {
+                                let title = format!("Moved from {from}");
+                                view! {
+                                    <span class="rfile-from" title=title>
+                                        <span class="sr">"moved from "</span>
+                                        {from}
+                                        <Icon name="arrow-right" small=true />
+                                    </span>
+                                }
+                            })
+                    }}
                     <span class="desk">{folder}</span>
-                    {name}
+                    {name.clone()}
                 </h2>
                 <Counts file=file />
                 <span class="grow"></span>
                 {move || file.with(|file| file.as_ref().and_then(action_badge)).map(|word| view! { <span class="badge">{word}</span> })}
+                <Show when=has_text>
+                    <IconButton
+                        icon="columns-2"
+                        small=true
+                        label=Signal::derive(move || {
+                            if is_whole.get() { "Show hunk by hunk".to_owned() } else { "Show the whole file".to_owned() }
+                        })
+                        key="V"
+                        pressed=MaybeProp::derive(move || Some(is_whole.get()))
+                        on:click=move |_| {
+                            let first = ids.with_untracked(|ids| ids.first().copied());
+                            let here = desk.focus.get_untracked().filter(|id| ids.with_untracked(|ids| ids.contains(id)));
+                            if let Some(id) = here.or(first) {
+                                folded.set(false);
+                                desk.toggle_whole(id);
+                            }
+                        }
+                    />
+                </Show>
                 <Show when=can_decide>
                     <span class="desk row g-1">
-                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| mark_file(Mark::Reject)>
+                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| mark_file(Mark::reject())>
                             "Reject file"
                         </Button>
                         <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| mark_file(Mark::Accept)>
@@ -271,9 +326,18 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                 </Show>
             </header>
             <Show when=move || !folded.get()>
-                <For each=move || ids.get() key=|id| *id let:id>
-                    <HunkView id=id />
-                </For>
+                <Show
+                    when=move || is_whole.get()
+                    fallback=move || {
+                        view! {
+                            <For each=move || ids.get() key=|id| *id let:id>
+                                <HunkView id=id />
+                            </For>
+                        }
+                    }
+                >
+                    <WholeFile desk=desk path=path.get_value() />
+                </Show>
             </Show>
         </article>
     }

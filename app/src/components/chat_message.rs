@@ -10,11 +10,14 @@ use wire::{
 };
 
 use super::{
+    chat_attached::{Along, Attached},
     chat_session::Chat,
-    chat_state::{Item, ItemBody, ItemKey, Step, TurnEnd},
+    chat_state::{Item, ItemBody, ItemKey, Step, Summary, TurnEnd},
+    context_summary::SummaryActions,
     ide::use_ide,
     markdown::Markdown,
     tool_card::ToolCards,
+    turn_usage::Measured,
 };
 use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, format};
 
@@ -32,45 +35,33 @@ pub fn ChatItem(item: Memo<Option<Item>>) -> impl IntoView {
         }
         Some(ItemBody::Decision { hunks }) => view! { <Decision hunks=hunks.clone() /> }.into_any(),
         Some(ItemBody::Note { text }) => view! { <Note text=text.clone() /> }.into_any(),
+        Some(ItemBody::Compacted(told)) => view! { <Compacted told=told.clone() /> }.into_any(),
         Some(ItemBody::Step { .. }) => view! { <Said item=item /> }.into_any(),
         Some(ItemBody::End(_)) => view! { <End item=item /> }.into_any(),
-        Some(ItemBody::Live(_)) | None => ().into_any(),
+        Some(ItemBody::Live(_) | ItemBody::Rewound(_)) | None => ().into_any(),
     })
 }
 
 /// The checkpoint that the turn began with, and the way back to it.
 fn before_turn(turn: TurnId) -> impl IntoView {
-    let ide = use_ide();
+    let chat = Chat::expect();
     view! {
         <div class="turn-mark">
             <Icon name="bookmark" small=true />
             <span>"Checkpoint before this turn"</span>
             <span class="grow"></span>
-            <IconButton icon="undo-2" label="Rewind to here" small=true on:click=move |_| ide.open_checkpoints(Some(turn)) />
+            <IconButton icon="undo-2" label="Rewind to here" small=true on:click=move |_| chat.rewinding.set(Some(turn)) />
         </div>
     }
 }
 
 #[component]
-fn Mine(text: Arc<str>, attachments: Arc<[String]>) -> impl IntoView {
-    let ide = use_ide();
+fn Mine(text: Arc<str>, attachments: Arc<[Along]>) -> impl IntoView {
     view! {
         <div class="me">
             <span class="sr">"You: "</span>
             <span class="me-text">{text.to_string()}</span>
-            {(!attachments.is_empty())
-                .then(|| {
-                    let chip = |path: &String| {
-                        let (name, opened) = (path.rsplit('/').next().unwrap_or(path).to_owned(), path.clone());
-                        view! {
-                            <button type="button" class="chip" title=path.clone() on:click=move |_| ide.open_file(&opened, None)>
-                                <Icon name="file-code" />
-                                {name}
-                            </button>
-                        }
-                    };
-                    view! { <div class="chips">{attachments.iter().map(chip).collect_view()}</div> }
-                })}
+            <Attached all=attachments />
         </div>
     }
 }
@@ -88,6 +79,12 @@ fn Said(item: Memo<Option<Item>>) -> impl IntoView {
     let text = Memo::new(move |_| step.with(|step| step.text.clone()));
     let reasoning = Memo::new(move |_| step.with(|step| step.reasoning.clone()));
     let tools = Memo::new(move |_| step.with(|step| step.tools.clone()));
+    let chat = Chat::expect();
+    let key = item.with_untracked(|item| item.as_ref().map(|item| item.key));
+    let is_last = Memo::new(move |_| {
+        chat.items
+            .with(|items| items.last().is_some_and(|last| last.key.turn().is_some() && last.key.turn() == key.and_then(ItemKey::turn)))
+    });
     view! {
         <div class="said">
             <span class="sr">"The agent: "</span>
@@ -101,7 +98,7 @@ fn Said(item: Memo<Option<Item>>) -> impl IntoView {
                 <Markdown text=text streaming=streaming />
             </Show>
             <Show when=move || tools.with(|tools| !tools.is_empty())>
-                <ToolCards tools=tools />
+                <ToolCards tools=tools is_last=is_last />
             </Show>
         </div>
     }
@@ -134,6 +131,19 @@ fn Decision(hunks: Arc<[HunkDecision]>) -> impl IntoView {
     }
 }
 
+/// Where the model is sent a summary in place of what came before.
+#[component]
+fn Compacted(told: Arc<Summary>) -> impl IntoView {
+    let saved = format!("{} tokens became {}", format::count(told.tokens_before), format::count(told.tokens_after));
+    view! {
+        <details class="thought compacted">
+            <summary>{format!("Everything above is sent to the model as a summary: {saved}")}</summary>
+            <Markdown text=Signal::stored(told.text.clone()) />
+            <SummaryActions seq=told.seq />
+        </details>
+    }
+}
+
 #[component]
 fn Note(text: Arc<str>) -> impl IntoView {
     view! {
@@ -154,14 +164,25 @@ fn End(item: Memo<Option<Item>>) -> impl IntoView {
             _ => None,
         })
     });
-    let state = Memo::new(move |_| end.with(|end| end.as_ref().map(|end| (end.state, end.reason))));
+    // Only what is shown once a turn has ended: the line of one at work counts by itself.
+    let state = Memo::new(move |_| {
+        let ended = |end: &Arc<TurnEnd>| (end.state == TurnState::Finished).then_some((end.reason, end.finished, end.usage, end.cost));
+        end.with(|end| end.as_ref().map(|end| (end.state, ended(end))))
+    });
     let is_demo = Memo::new(move |_| end.with(|end| end.as_ref().is_some_and(|end| chat.is_demo(&end.model))));
     let switched = Memo::new(move |_| end.with(|end| end.as_ref().and_then(|end| end.switched.clone())));
     view! {
         {move || {
             switched
                 .get()
-                .map(|reason| view! { <p class="turn-mark"><Icon name="rotate-cw" small=true /><span>{reason}</span></p> })
+                .map(|switch| {
+                    view! {
+                        <p class="turn-mark" title="Another model went on">
+                            <Icon name="rotate-cw" small=true />
+                            <span>{switch.words()}</span>
+                        </p>
+                    }
+                })
         }}
         <Show when=move || is_demo.get()>
             <p class="turn-mark">
@@ -170,9 +191,13 @@ fn End(item: Memo<Option<Item>>) -> impl IntoView {
         </Show>
         {move || match state.get() {
             None => ().into_any(),
-            Some((TurnState::Finished, reason)) => {
+            Some((TurnState::Finished, _)) => {
                 let end = end.get_untracked();
-                end.map(|end| view! { <Finished end=end reason=reason.unwrap_or(TurnReason::Lost) /> }).into_any()
+                end.map(|end| {
+                    let reason = end.reason.unwrap_or(TurnReason::Lost);
+                    view! { <Finished end=end reason=reason /> }
+                })
+                .into_any()
             }
             Some((state, _)) => view! { <Standing state=state end=end /> }.into_any(),
         }}
@@ -213,7 +238,12 @@ fn Finished(end: Arc<TurnEnd>, reason: TurnReason) -> impl IntoView {
     if end.usage.input + end.usage.output > 0 {
         facts.push(format!("{} tokens", format::count(end.usage.input + end.usage.output)));
     }
+    if end.cost.micros > 0 {
+        let about = if end.cost.estimated { "about " } else { "" };
+        facts.push(format!("{about}{}", format::money(end.cost.micros)));
+    }
     let facts = facts.join(", ");
+    let used = end.usage.input + end.usage.output > 0 || end.cost.micros > 0;
     let turn_id = end.turn_id;
     let has_changes = end.has_changes;
     match title {
@@ -222,12 +252,13 @@ fn Finished(end: Arc<TurnEnd>, reason: TurnReason) -> impl IntoView {
                 <Icon name="check" small=true />
                 <span>{if facts.is_empty() { "Finished".to_owned() } else { format!("Finished, {facts}") }}</span>
                 <span class="grow"></span>
+                {used.then(|| view! { <UsageButton turn=turn_id /> })}
                 {has_changes.then(|| view! { <ReviewButton turn=turn_id /> })}
             </div>
         }
         .into_any(),
         Some((icon, title)) => {
-            let detail = end.detail.clone();
+            let detail = end.detail.strip_prefix("Stopped; ").unwrap_or(&end.detail).to_owned();
             view! {
                 <div class="stopcard" role="status">
                     <h3>
@@ -235,13 +266,28 @@ fn Finished(end: Arc<TurnEnd>, reason: TurnReason) -> impl IntoView {
                         {title}
                     </h3>
                     {(!detail.is_empty()).then(|| view! { <p>{detail}</p> })}
-                    {(!facts.is_empty()).then(|| view! { <p class="fs12 t2">{facts}</p> })}
+                    {(!facts.is_empty())
+                        .then(|| {
+                            view! {
+                                <p class="fs12 t2 stop-facts">
+                                    <span>{facts}</span>
+                                    {used.then(|| view! { <UsageButton turn=turn_id /> })}
+                                </p>
+                            }
+                        })}
                     {has_changes.then(|| view! { <div class="acts"><ReviewButton turn=turn_id /></div> })}
                 </div>
             }
             .into_any()
         }
     }
+}
+
+#[component]
+fn UsageButton(turn: TurnId) -> impl IntoView {
+    let chat = Chat::expect();
+    let show = move |_| chat.measured.set(Some(Measured { turn, answer: None }));
+    view! { <IconButton icon="chart-column" label="Tokens and cost of this turn" small=true on:click=show /> }
 }
 
 /// "Review 3 changes" while hunks are open, then what became of them.

@@ -1,18 +1,26 @@
 //! The conversation at hand: what is loaded, what is followed, and how events reach the screen.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
-    ConversationId, Problem, TurnId,
-    chat::{Conversation, ConversationView, CreateConversation, Mode, Models, StartTurn, TurnReason, TurnState},
+    ConversationId, Problem, RewindId, TurnId,
+    chat::{
+        ConversationQuery, ConversationView, CreateConversation, FoundConversation, Models, Queued, StartTurn, TurnReason, TurnState,
+        Window,
+    },
     event::{Event, EventKind, Stream},
 };
 
 use super::{
     approval::Asked,
-    chat_state::{self, Facts, Item, TurnView},
+    chat_state::{self, Item, TurnView},
+    chat_window::{self, WINDOW},
     ide::{Ide, use_ide},
+    turn_usage::Measured,
 };
 use crate::{
     api,
@@ -23,11 +31,19 @@ use crate::{
 /// Events are gathered this long before the screen changes.
 const GATHER: Duration = Duration::from_millis(60);
 
+/// Conversations that the list begins with.
+const LISTED: i64 = 50;
+const LISTED_MAX: i64 = 200;
+
 /// State of the chat panel, shared by its parts.
 #[derive(Clone, Copy)]
 pub struct Chat {
     pub ide: Ide,
-    pub conversations: RwSignal<Vec<Conversation>>,
+    /// As far as they were read, for the words in `search`.
+    pub conversations: RwSignal<Vec<FoundConversation>>,
+    /// Where the list goes on.
+    pub more: RwSignal<Option<String>>,
+    pub search: RwSignal<String>,
     pub current: RwSignal<Option<ConversationId>>,
     pub view: RwSignal<Option<ConversationView>>,
     pub models: RwSignal<Option<Models>>,
@@ -38,13 +54,20 @@ pub struct Chat {
     /// The list of conversations was read.
     pub ready: RwSignal<bool>,
     pub stopping: RwSignal<bool>,
+    /// Older messages are being read.
+    pub loading_older: RwSignal<bool>,
+    /// Stretches that were taken back and are shown all the same.
+    pub unfolded: RwSignal<BTreeSet<RewindId>>,
+    /// The turn before which somebody wants to go back.
+    pub rewinding: RwSignal<Option<TurnId>>,
+    /// What somebody wants to know the cost of.
+    pub measured: RwSignal<Option<Measured>>,
     pub items: Memo<Vec<Item>>,
     pub active: Memo<Option<TurnId>>,
     pub asked: Memo<Option<Asked>>,
     /// What the screen shows of unfinished turns; `buffers` is ahead of it by at most one gathering.
     lives: RwSignal<BTreeMap<TurnId, TurnView>>,
     buffers: StoredValue<BTreeMap<TurnId, TurnView>>,
-    facts: StoredValue<Facts>,
     turn_follows: StoredValue<BTreeMap<TurnId, Follow>>,
     follow: StoredValue<Option<Follow>>,
     flush_waits: StoredValue<bool>,
@@ -59,13 +82,14 @@ impl Chat {
     pub fn provide() -> Self {
         let view = RwSignal::new(None::<ConversationView>);
         let lives = RwSignal::new(BTreeMap::<TurnId, TurnView>::new());
-        let facts = StoredValue::new(Facts::new());
-        let settled = Memo::new(move |_| {
-            view.with(|view| view.as_ref().map(|view| facts.with_value(|facts| chat_state::settle(view, facts))).unwrap_or_default())
-        });
+        let settled = Memo::new(move |_| view.with(|view| view.as_ref().map(chat_state::settle).unwrap_or_default()));
+        let unfolded = RwSignal::new(BTreeSet::new());
         let items = Memo::new(move |_| {
-            let turns = view.with(|view| view.as_ref().map(|view| view.turns.clone()).unwrap_or_default());
-            settled.with(|settled| lives.with(|lives| chat_state::expand(settled, &turns, lives)))
+            view.with(|view| {
+                let Some(view) = view else { return Vec::new() };
+                let items = settled.with(|settled| lives.with(|lives| chat_state::expand(settled, &view.turns, lives)));
+                unfolded.with(|open| chat_window::fold(items, &view.rewinds, open))
+            })
         });
         let active = Memo::new(move |_| {
             view.with(|view| view.as_ref().and_then(|v| v.turns.iter().find(|t| t.state != TurnState::Finished).map(|t| t.id)))
@@ -81,6 +105,8 @@ impl Chat {
         let chat = Self {
             ide: use_ide(),
             conversations: RwSignal::new(Vec::new()),
+            more: RwSignal::new(None),
+            search: RwSignal::new(String::new()),
             current: RwSignal::new(None),
             view,
             models: RwSignal::new(None),
@@ -88,12 +114,15 @@ impl Chat {
             broken: RwSignal::new(None),
             ready: RwSignal::new(false),
             stopping: RwSignal::new(false),
+            loading_older: RwSignal::new(false),
+            unfolded,
+            rewinding: RwSignal::new(None),
+            measured: RwSignal::new(None),
             items,
             active,
             asked,
             lives,
             buffers: StoredValue::new(BTreeMap::new()),
-            facts,
             turn_follows: StoredValue::new(BTreeMap::new()),
             follow: StoredValue::new(None),
             flush_waits: StoredValue::new(false),
@@ -122,7 +151,7 @@ impl Chat {
     /// Reads models and conversations and opens the one used last.
     pub fn start(self) {
         spawn_local(async move {
-            match api::chat::models().await {
+            match api::models::list().await {
                 Ok(models) => {
                     self.models.try_set(Some(models));
                 }
@@ -132,13 +161,15 @@ impl Chat {
             }
         });
         spawn_local(async move {
-            match api::chat::conversations(self.ide.project_id).await {
-                Ok(list) => {
-                    let remembered = storage::read(&self.last_key()).and_then(|id| id.parse().ok());
-                    let chosen = list.iter().find(|c| Some(c.id) == remembered).or(list.first()).map(|c| c.id);
-                    if self.conversations.try_set(list).is_some() {
+            match api::chat::conversations(self.ide.project_id, self.query(None)).await {
+                Ok(page) => {
+                    let remembered: Option<ConversationId> = storage::read(&self.last_key()).and_then(|id| id.parse().ok());
+                    // A conversation that was opened last may be further down than the list reaches.
+                    let chosen = remembered.or(page.items.first().map(|found| found.conversation.id));
+                    if self.conversations.try_set(page.items).is_some() {
                         return;
                     }
+                    self.more.set(page.next_cursor);
                     if let (Some(id), None) = (chosen, self.current.get_untracked()) {
                         self.open(id);
                     }
@@ -151,12 +182,44 @@ impl Chat {
         });
     }
 
-    /// Reads the list of conversations again.
+    fn query(self, cursor: Option<String>) -> ConversationQuery {
+        let search = self.search.try_get_untracked().filter(|words| !words.trim().is_empty());
+        let shown = self.conversations.try_with_untracked(Vec::len).unwrap_or_default() as i64;
+        let limit = if cursor.is_some() { LISTED } else { shown.clamp(LISTED, LISTED_MAX) };
+        ConversationQuery { search, cursor, limit: Some(limit) }
+    }
+
+    /// Reads the list of conversations again, as far as it is shown.
     pub fn refresh_list(self) {
+        self.read_list(None);
+    }
+
+    /// Reads the next conversations of the list.
+    pub fn list_more(self) {
+        if let Some(cursor) = self.more.get_untracked() {
+            self.read_list(Some(cursor));
+        }
+    }
+
+    fn read_list(self, cursor: Option<String>) {
+        let goes_on = cursor.is_some();
+        let query = self.query(cursor);
+        let asked = query.search.clone();
         spawn_local(async move {
-            match api::chat::conversations(self.ide.project_id).await {
-                Ok(list) => {
-                    self.conversations.try_set(list);
+            let answer = api::chat::conversations(self.ide.project_id, query).await;
+            // Somebody has typed on meanwhile.
+            if self.search.try_get_untracked().map(|words| words.trim().to_owned()) != Some(asked.unwrap_or_default().trim().to_owned()) {
+                return;
+            }
+            match answer {
+                Ok(page) => {
+                    self.conversations.update(|list| {
+                        if !goes_on {
+                            list.clear();
+                        }
+                        list.extend(page.items);
+                    });
+                    self.more.set(page.next_cursor);
                 }
                 Err(error) => {
                     self.failure.try_set(Some(error.to_string()));
@@ -184,6 +247,10 @@ impl Chat {
         self.failure.set(None);
         self.broken.set(None);
         self.stopping.set(false);
+        self.loading_older.set(false);
+        self.unfolded.set(BTreeSet::new());
+        self.rewinding.set(None);
+        self.measured.set(None);
     }
 
     /// Shows a conversation and follows it.
@@ -194,9 +261,8 @@ impl Chat {
         self.leave();
         self.current.set(Some(id));
         storage::write(&self.last_key(), &id.to_string());
+        // Followed from where the first answer ends: nothing of a long past comes once more.
         self.read();
-        let follow = self.ide.live.follow(Stream::Conversation(id), 0, move |event| self.conversation_told(event));
-        self.follow.set_value(Some(follow));
     }
 
     /// Most of the past is already in what was read; only news leads to reading again.
@@ -211,6 +277,13 @@ impl Chat {
                     turn(*turn_id).is_none_or(|turn| turn.state != TurnState::Finished && turn.state != *state)
                 }
                 EventKind::ConversationChanged { .. } => event.at > view.conversation.updated_at,
+                EventKind::PromptQueued { .. }
+                | EventKind::PromptChanged { .. }
+                | EventKind::PromptRemoved { .. }
+                | EventKind::PromptStarted { .. }
+                | EventKind::QueueHeld { .. }
+                | EventKind::ConversationRewound { .. }
+                | EventKind::RewindUndone { .. } => event.seq > view.events,
                 _ => false,
             }
         });
@@ -231,12 +304,14 @@ impl Chat {
         spawn_local(async move {
             loop {
                 self.read_again.try_set_value(false);
-                let answer = api::chat::view(id).await;
+                let answer = api::chat::view(id, Window::latest(WINDOW)).await;
                 if self.generation.try_get_value() != Some(generation) {
                     return;
                 }
                 match answer {
                     Ok(view) => self.take(view),
+                    // The one that was open last is gone: there is nothing to show in its place.
+                    Err(error) if error.0.status == 404 && self.view.with_untracked(Option::is_none) => self.open_new(),
                     Err(error) if self.view.with_untracked(Option::is_none) => self.broken.set(Some(error.0)),
                     Err(error) => self.failure.set(Some(error.to_string())),
                 }
@@ -250,29 +325,44 @@ impl Chat {
 
     /// Takes a view over: unfinished turns are followed, finished ones shown from their messages, in one change of the screen.
     fn take(self, view: ConversationView) {
+        if self.follow.with_value(Option::is_none) {
+            let stream = Stream::Conversation(view.conversation.id);
+            let follow = self.ide.live.follow(stream, view.events, move |event| self.conversation_told(event));
+            self.follow.set_value(Some(follow));
+        }
         for turn in &view.turns {
             if turn.state == TurnState::Finished {
                 self.turn_follows.update_value(|follows| {
                     follows.remove(&turn.id);
                 });
-                if let Some(live) = self.buffers.try_update_value(|buffers| buffers.remove(&turn.id)).flatten() {
-                    self.facts.update_value(|facts| chat_state::collect_facts(facts, &live));
-                }
+                self.buffers.update_value(|buffers| {
+                    buffers.remove(&turn.id);
+                });
             } else if self.turn_follows.with_value(|follows| !follows.contains_key(&turn.id)) {
                 let id = turn.id;
-                let follow = self.ide.live.follow(Stream::Turn(id), 0, move |event| self.turn_told(id, event));
+                let from = view.live.filter(|live| live.turn_id == id).map(|live| {
+                    let seeded = chat_window::seed(&view, id);
+                    self.buffers.update_value(|buffers| {
+                        buffers.insert(id, seeded);
+                    });
+                    live.event
+                });
+                let follow = self.ide.live.follow(Stream::Turn(id), from.unwrap_or(0), move |event| self.turn_told(id, event));
                 self.turn_follows.update_value(|follows| {
                     follows.insert(id, follow);
                 });
             }
         }
-        self.conversations.update(|list| {
-            list.retain(|known| known.id != view.conversation.id);
-            list.insert(0, view.conversation.clone());
-            list.sort_by_key(|known| std::cmp::Reverse(known.updated_at));
+        self.conversations.update(|list| match list.iter_mut().find(|found| found.conversation.id == view.conversation.id) {
+            Some(found) => found.conversation = view.conversation.clone(),
+            None if self.search.with_untracked(String::is_empty) => {
+                list.insert(0, FoundConversation { conversation: view.conversation.clone(), excerpt: None });
+            }
+            None => {}
         });
         self.broken.set(None);
-        self.view.set(Some(view));
+        let known = self.view.try_update_untracked(Option::take).flatten();
+        self.view.set(Some(chat_window::merge(known, view)));
         self.flush();
     }
 
@@ -315,7 +405,9 @@ impl Chat {
             return;
         }
         self.flush_waits.set_value(true);
-        set_timeout(move || self.flush(), GATHER);
+        // One change of the screen per frame; a page in the background has no frames.
+        let flush = move || if document().hidden() { self.flush() } else { request_animation_frame(move || self.flush()) };
+        set_timeout(flush, GATHER);
     }
 
     fn flush(self) {
@@ -325,10 +417,33 @@ impl Chat {
         }
     }
 
-    /// Hands a prompt to the agent. True when it was taken.
-    pub async fn send(self, prompt: String, mode: Mode, model: Option<String>, attachments: Vec<String>) -> bool {
+    /// Reads the messages before those on screen.
+    pub fn load_older(self) {
+        let known = self.view.with_untracked(|view| view.as_ref().and_then(|view| Some((view.conversation.id, view.before?))));
+        let Some((id, before)) = known.filter(|_| !self.loading_older.get_untracked()) else { return };
+        self.loading_older.set(true);
+        let generation = self.generation.get_value();
+        spawn_local(async move {
+            let answer = api::chat::view(id, Window { before: Some(before), limit: Some(WINDOW) }).await;
+            if self.generation.try_get_value() != Some(generation) {
+                return;
+            }
+            match answer {
+                Ok(older) => self.view.update(|view| {
+                    // What was on screen may have been read anew meanwhile.
+                    if view.as_ref().is_some_and(|known| known.before == Some(before)) {
+                        *view = view.take().map(|known| chat_window::prepend(older, known));
+                    }
+                }),
+                Err(error) => self.failure.set(Some(error.to_string())),
+            }
+            self.loading_older.set(false);
+        });
+    }
+
+    /// Hands a prompt to the agent; while it works, to the queue. True when it was taken.
+    pub async fn submit(self, request: StartTurn) -> bool {
         self.failure.set(None);
-        let request = StartTurn { prompt, mode, model, attachments, budget: None };
         if let Some(first) = request.validate().into_iter().next() {
             self.failure.set(Some(first.message));
             return false;
@@ -343,14 +458,17 @@ impl Chat {
                 }
             },
         };
-        let started = api::chat::start_turn(conversation, request).await;
+        let queued = api::chat::enqueue(conversation, request).await;
         if self.current.try_get_untracked().is_none() {
-            return started.is_ok();
+            return queued.is_ok();
         }
         // Opened even when the turn was refused: the conversation exists now.
         self.open(conversation);
-        match started {
-            Ok(_) => {
+        match queued {
+            Ok(queued) => {
+                if matches!(queued, Queued::Waiting { .. }) {
+                    self.ide.announcement.set("The message waits until the agent has finished.".to_owned());
+                }
                 self.read();
                 true
             }
@@ -359,6 +477,11 @@ impl Chat {
                 false
             }
         }
+    }
+
+    /// As [`Self::submit`], with files of the project alone.
+    pub async fn send(self, prompt: String, mode: wire::chat::Mode, model: Option<String>, attachments: Vec<String>) -> bool {
+        self.submit(StartTurn { prompt, mode, model, attachments, ..StartTurn::default() }).await
     }
 
     /// Stops the turn under way.
@@ -379,26 +502,6 @@ impl Chat {
                 }
                 Err(error) => {
                     self.stopping.try_set(false);
-                    self.failure.try_set(Some(error.to_string()));
-                }
-            }
-        });
-    }
-
-    /// Removes a conversation.
-    pub fn delete(self, id: ConversationId) {
-        spawn_local(async move {
-            match api::chat::delete(id).await {
-                Ok(()) => {
-                    if self.conversations.try_update(|list| list.retain(|known| known.id != id)).is_none() {
-                        return;
-                    }
-                    if self.current.get_untracked() == Some(id) {
-                        self.open_new();
-                    }
-                    self.ide.toast("Removed the conversation; its accepted changes stay");
-                }
-                Err(error) => {
                     self.failure.try_set(Some(error.to_string()));
                 }
             }

@@ -1,14 +1,12 @@
-//! What the chat panel shows, worked out without a browser: the state of a turn as a fold over its events, and the transcript as a
-//! list of items with stable keys.
-
-use std::{collections::BTreeMap, sync::Arc};
+//! A turn as the chat panel knows it, worked out without a browser: a fold over its events.
 
 use wire::{
-    ChangeSetId, ConversationId, Micros, RunId, TurnId,
-    changes::HunkDecision,
-    chat::{Approval, ConversationView, Message, MessageBody, TokenUsage, Turn, TurnReason, TurnState},
+    ChangeSetId, Micros, RunId,
+    chat::{Approval, TokenUsage, ToolFacts, TurnReason, TurnState},
     event::EventKind,
 };
+
+pub use super::chat_items::*;
 
 /// Bytes of live tool output kept; the run's own stream has all of it.
 const TOOL_OUTPUT_MAX: usize = 64 * 1024;
@@ -41,7 +39,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    fn new(call_id: &str, name: &str, arguments: &str) -> Self {
+    pub fn new(call_id: &str, name: &str, arguments: &str) -> Self {
         Self {
             call_id: call_id.to_owned(),
             name: name.to_owned(),
@@ -53,6 +51,19 @@ impl Tool {
             started: None,
             took_ms: None,
         }
+    }
+
+    /// Its result as the conversation keeps it.
+    pub fn settle(&mut self, ok: bool, content: &str, facts: &ToolFacts) {
+        self.state = match (facts.declined, ok) {
+            (true, _) => ToolState::Declined,
+            (false, true) => ToolState::Done,
+            (false, false) => ToolState::Failed,
+        };
+        self.output = content.to_owned();
+        self.summary.clone_from(&facts.summary);
+        self.run_id = facts.run_id;
+        self.took_ms = facts.took_ms;
     }
 }
 
@@ -73,15 +84,41 @@ pub struct ProposedChanges {
     pub hunks: i64,
 }
 
+/// Micro-US-dollars; `estimated` where a provider did not tell what it used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    pub micros: i64,
+    pub estimated: bool,
+}
+
+/// Another model took over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// Empty where an older event did not tell.
+    pub from: String,
+    pub to: String,
+    /// A sentence.
+    pub reason: String,
+}
+
+impl Switch {
+    pub fn words(&self) -> String {
+        match self.from.as_str() {
+            "" => format!("Switched to {}: {}", self.to, self.reason),
+            from => format!("Switched from {from} to {}: {}", self.to, self.reason),
+        }
+    }
+}
+
 /// A turn as its events tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TurnView {
     pub state: TurnState,
     pub model: Option<String>,
-    /// Why another model took over.
-    pub switched: Option<String>,
+    pub switched: Option<Switch>,
     pub steps: Vec<Step>,
     pub usage: TokenUsage,
+    pub cost: Cost,
     pub changes: Option<ProposedChanges>,
     pub end: Option<(TurnReason, String)>,
 }
@@ -94,6 +131,7 @@ impl Default for TurnView {
             switched: None,
             steps: Vec::new(),
             usage: TokenUsage::default(),
+            cost: Cost::default(),
             changes: None,
             end: None,
         }
@@ -186,16 +224,20 @@ pub fn apply(view: &mut TurnView, at: Micros, kind: &EventKind) {
             }
         }
         EventKind::ToolFinished { call_id, ok, summary } => finish_tool(view, at, call_id, *ok, summary),
-        EventKind::ModelSwitched { model, reason } => {
+        EventKind::ModelSwitched { from, model, reason } => {
             view.model = Some(model.clone());
-            view.switched = Some(reason.clone());
+            view.switched = Some(Switch { from: from.clone(), to: model.clone(), reason: reason.clone() });
         }
-        EventKind::Usage { input, output, cached } => {
+        EventKind::Usage { input, output, cached, cost_micros, estimated } => {
+            view.cost.micros += cost_micros;
+            view.cost.estimated |= estimated;
             view.usage.input += input;
             view.usage.output += output;
             view.usage.cached += cached;
             // Booked once per answer, when it is written down.
-            if let Some(step) = view.steps.last_mut() {
+            if input + output > 0
+                && let Some(step) = view.steps.last_mut()
+            {
                 step.sealed = true;
             }
         }
@@ -233,262 +275,6 @@ fn keep_tail(text: &mut String) {
         }
         text.drain(..cut);
     }
-}
-
-/// What only the events of a turn say about a call; kept when its messages take over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolFacts {
-    pub state: ToolState,
-    pub summary: String,
-    pub run_id: Option<RunId>,
-    pub took_ms: Option<i64>,
-}
-
-/// By call id.
-pub type Facts = BTreeMap<String, ToolFacts>;
-
-/// Remembers what the events of a finished turn said about its calls.
-pub fn collect_facts(facts: &mut Facts, view: &TurnView) {
-    for tool in view.steps.iter().flat_map(|step| &step.tools) {
-        let fact = ToolFacts { state: tool.state, summary: tool.summary.clone(), run_id: tool.run_id, took_ms: tool.took_ms };
-        facts.insert(tool.call_id.clone(), fact);
-    }
-}
-
-/// Which item this is, whether its content comes from events or from messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ItemKey {
-    Prompt(TurnId),
-    Step(TurnId, usize),
-    End(TurnId),
-    /// The conversation is part of the key, so that switching never reuses an item.
-    Message(ConversationId, i64),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    pub key: ItemKey,
-    pub body: ItemBody,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum ItemBody {
-    Mine {
-        text: Arc<str>,
-        attachments: Arc<[String]>,
-    },
-    Step {
-        step: Arc<Step>,
-        streaming: bool,
-    },
-    Decision {
-        hunks: Arc<[HunkDecision]>,
-    },
-    Note {
-        text: Arc<str>,
-    },
-    End(Arc<TurnEnd>),
-    /// The place of a turn that is shown from its events.
-    Live(TurnId),
-}
-
-// The decisions hold no floats; equality is total.
-impl Eq for ItemBody {}
-
-/// The line below a turn: how it stands or how it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TurnEnd {
-    pub turn_id: TurnId,
-    pub state: TurnState,
-    pub reason: Option<TurnReason>,
-    pub detail: String,
-    pub model: String,
-    pub switched: Option<String>,
-    pub usage: TokenUsage,
-    pub has_changes: bool,
-    /// Steps so far.
-    pub steps: usize,
-    pub started: Micros,
-    pub finished: Option<Micros>,
-}
-
-/// The transcript of everything that has settled; a turn that is not finished becomes an `ItemBody::Live`.
-pub fn settle(view: &ConversationView, facts: &Facts) -> Vec<Item> {
-    let turns: BTreeMap<TurnId, &Turn> = view.turns.iter().map(|turn| (turn.id, turn)).collect();
-    let mut last_of = BTreeMap::new();
-    for (i, message) in view.messages.iter().enumerate() {
-        if let Some(turn) = message.turn_id
-            && matches!(message.body, MessageBody::User { .. } | MessageBody::Assistant { .. } | MessageBody::Tool { .. })
-        {
-            last_of.insert(turn, i);
-        }
-    }
-    let mut out = Settled { facts, items: Vec::new(), steps: Vec::new(), counted: BTreeMap::new() };
-    for (i, message) in view.messages.iter().enumerate() {
-        let turn = message.turn_id.and_then(|id| turns.get(&id).copied());
-        if !tells_the_end(&view.messages[i..], turn) {
-            out.take(view.conversation.id, message, turn);
-        }
-        if let Some(turn) = turn
-            && last_of.get(&turn.id) == Some(&i)
-        {
-            out.end_turn(turn);
-        }
-    }
-    for turn in view.turns.iter().filter(|turn| !last_of.contains_key(&turn.id)) {
-        let body = ItemBody::Mine { text: turn.prompt.as_str().into(), attachments: Arc::new([]) };
-        out.items.push(Item { key: ItemKey::Prompt(turn.id), body });
-        out.end_turn(turn);
-    }
-    out.items
-}
-
-/// The model is told about a turn's end by a note; people see it on the turn itself. `rest` begins with the message in question.
-fn tells_the_end(rest: &[Message], turn: Option<&Turn>) -> bool {
-    let Some((Message { body: MessageBody::Note { .. }, turn_id, .. }, later)) = rest.split_first() else { return false };
-    let goes_on = later.iter().any(|m| m.turn_id == *turn_id && matches!(m.body, MessageBody::Assistant { .. } | MessageBody::Tool { .. }));
-    turn.is_some_and(|turn| turn.state == TurnState::Finished) && !goes_on
-}
-
-struct Settled<'a> {
-    facts: &'a Facts,
-    items: Vec<Item>,
-    /// Steps of the turn at hand that are not among the items yet.
-    steps: Vec<Step>,
-    counted: BTreeMap<TurnId, usize>,
-}
-
-impl Settled<'_> {
-    fn take(&mut self, conversation: ConversationId, message: &Message, turn: Option<&Turn>) {
-        let live = turn.is_some_and(|turn| turn.state != TurnState::Finished);
-        let message_key = ItemKey::Message(conversation, message.seq);
-        match &message.body {
-            MessageBody::Assistant { .. } | MessageBody::Tool { .. } if live => {}
-            MessageBody::Assistant { text, tool_calls, .. } => {
-                // A step without words continues the one before it, as it does while it streams.
-                if !text.is_empty() || self.steps.is_empty() {
-                    self.steps.push(Step { text: text.clone(), sealed: true, ..Step::default() });
-                }
-                if let Some(step) = self.steps.last_mut() {
-                    step.tools.extend(tool_calls.iter().map(|call| {
-                        let state = ToolState::Interrupted;
-                        Tool { state, ..Tool::new(&call.id, &call.name, &call.arguments) }
-                    }));
-                }
-            }
-            MessageBody::Tool { call_id, ok, content, .. } => {
-                if let Some(tool) = self.steps.iter_mut().flat_map(|s| &mut s.tools).find(|tool| &tool.call_id == call_id) {
-                    tool.state = if *ok { ToolState::Done } else { ToolState::Failed };
-                    tool.output = content.clone();
-                }
-            }
-            MessageBody::User { text, attachments } => {
-                self.flush(turn);
-                let prompt = message.turn_id.map(ItemKey::Prompt).filter(|key| self.items.iter().all(|item| item.key != *key));
-                let attachments = attachments.iter().map(|a| a.path.clone()).collect();
-                let body = ItemBody::Mine { text: text.as_str().into(), attachments };
-                self.items.push(Item { key: prompt.unwrap_or(message_key), body });
-            }
-            MessageBody::Decision { hunks, .. } => {
-                self.flush(turn);
-                self.items.push(Item { key: message_key, body: ItemBody::Decision { hunks: hunks.as_slice().into() } });
-            }
-            MessageBody::Note { text } => {
-                self.flush(turn);
-                self.items.push(Item { key: message_key, body: ItemBody::Note { text: text.as_str().into() } });
-            }
-        }
-    }
-
-    /// Moves the steps at hand into the items.
-    fn flush(&mut self, turn: Option<&Turn>) {
-        let Some(turn) = turn else {
-            self.steps.clear();
-            return;
-        };
-        let counted = self.counted.entry(turn.id).or_default();
-        for mut step in self.steps.drain(..) {
-            for tool in &mut step.tools {
-                if let Some(facts) = self.facts.get(&tool.call_id) {
-                    tool.summary.clone_from(&facts.summary);
-                    tool.run_id = facts.run_id;
-                    tool.took_ms = facts.took_ms;
-                    if facts.state == ToolState::Declined {
-                        tool.state = ToolState::Declined;
-                    }
-                }
-            }
-            let body = ItemBody::Step { step: Arc::new(step), streaming: false };
-            self.items.push(Item { key: ItemKey::Step(turn.id, *counted), body });
-            *counted += 1;
-        }
-    }
-
-    fn end_turn(&mut self, turn: &Turn) {
-        self.flush(Some(turn));
-        let body = if turn.state == TurnState::Finished {
-            let steps = self.counted.get(&turn.id).copied().unwrap_or_default();
-            ItemBody::End(Arc::new(end_of(turn, steps)))
-        } else {
-            ItemBody::Live(turn.id)
-        };
-        self.items.push(Item { key: ItemKey::End(turn.id), body });
-    }
-}
-
-fn end_of(turn: &Turn, steps: usize) -> TurnEnd {
-    TurnEnd {
-        turn_id: turn.id,
-        state: turn.state,
-        reason: turn.reason,
-        detail: turn.detail.clone().unwrap_or_default(),
-        model: turn.model.clone(),
-        switched: None,
-        usage: turn.usage,
-        has_changes: turn.change_set_id.is_some(),
-        steps,
-        started: turn.created_at,
-        finished: turn.finished_at,
-    }
-}
-
-/// Puts the turns that are shown from their events in their places.
-pub fn expand(settled: &[Item], turns: &[Turn], lives: &BTreeMap<TurnId, TurnView>) -> Vec<Item> {
-    let mut items = Vec::with_capacity(settled.len() + 8);
-    for item in settled {
-        let ItemBody::Live(id) = item.body else {
-            items.push(item.clone());
-            continue;
-        };
-        let Some(turn) = turns.iter().find(|turn| turn.id == id) else { continue };
-        let mut end = end_of(turn, 0);
-        if let Some(live) = lives.get(&id) {
-            let last = live.steps.len().saturating_sub(1);
-            items.extend(live.steps.iter().enumerate().map(|(i, step)| Item {
-                key: ItemKey::Step(id, i),
-                body: ItemBody::Step {
-                    step: Arc::new(step.clone()),
-                    streaming: i == last && !step.sealed && step.tools.is_empty() && live.state == TurnState::Running,
-                },
-            }));
-            end.state = live.state;
-            end.steps = live.steps.len();
-            end.switched.clone_from(&live.switched);
-            end.has_changes |= live.changes.is_some();
-            if let Some(model) = &live.model {
-                end.model.clone_from(model);
-            }
-            if live.usage != TokenUsage::default() {
-                end.usage = live.usage;
-            }
-            if let Some((reason, detail)) = &live.end {
-                end.reason = Some(*reason);
-                end.detail.clone_from(detail);
-            }
-        }
-        items.push(Item { key: ItemKey::End(id), body: ItemBody::End(Arc::new(end)) });
-    }
-    items
 }
 
 #[cfg(test)]

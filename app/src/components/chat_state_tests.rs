@@ -1,7 +1,8 @@
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use wire::{
-    chat::{Conversation, Mode, ToolCall},
+    TurnId,
+    chat::{Conversation, ConversationView, Message, MessageBody, Mode, ToolCall, Turn},
     users::UserRef,
 };
 
@@ -38,7 +39,7 @@ fn story() -> Vec<EventKind> {
         text("It fai"),
         EventKind::TurnResumed { from_message: 5 },
         text("It failed."),
-        EventKind::Usage { input: 10, output: 5, cached: 0 },
+        EventKind::Usage { input: 10, output: 5, cached: 0, cost_micros: 0, estimated: false },
         EventKind::ChangeSetReady { change_set_id: id(6), files: 1, hunks: 2 },
         EventKind::TurnFinished { reason: TurnReason::Done, detail: String::new() },
     ]
@@ -107,7 +108,7 @@ fn a_declined_call_stays_declined_when_it_is_answered() {
 
 #[test]
 fn a_whole_answer_without_calls_survives_a_resume() {
-    let usage = EventKind::Usage { input: 1, output: 1, cached: 0 };
+    let usage = EventKind::Usage { input: 1, output: 1, cached: 0, cost_micros: 0, estimated: false };
     let view = fold(&[text("Part one"), usage, text("Part tw"), EventKind::TurnResumed { from_message: 3 }, text("Part two")]);
     let said: Vec<&str> = view.steps.iter().map(|step| step.text.as_str()).collect();
     assert_eq!(said, ["Part one", "Part two"]);
@@ -137,6 +138,7 @@ fn id<T: FromStr<Err: std::fmt::Debug>>(n: usize) -> T {
 
 fn conversation(state: TurnState) -> ConversationView {
     let turn: TurnId = id(1);
+    let facts = ToolFacts { summary: "2 lines".into(), took_ms: Some(100), ..ToolFacts::default() };
     let bodies = [
         MessageBody::User { text: "Do it".into(), attachments: Vec::new() },
         MessageBody::Assistant {
@@ -144,7 +146,7 @@ fn conversation(state: TurnState) -> ConversationView {
             tool_calls: vec![ToolCall { id: "a".into(), name: "read_file".into(), arguments: "{}".into() }],
             usage: TokenUsage::default(),
         },
-        MessageBody::Tool { call_id: "a".into(), name: "read_file".into(), ok: true, content: "one\ntwo".into() },
+        MessageBody::Tool { call_id: "a".into(), name: "read_file".into(), ok: true, content: "one\ntwo".into(), facts },
         MessageBody::Assistant { text: "Done.".into(), tool_calls: Vec::new(), usage: TokenUsage::default() },
     ];
     let messages = bodies.into_iter().enumerate().map(|(i, body)| Message {
@@ -162,6 +164,9 @@ fn conversation(state: TurnState) -> ConversationView {
             created_at: at(0),
             updated_at: at(0),
             active_turn: None,
+            parent: None,
+            last_prompt: None,
+            messages: 4,
         },
         turns: vec![Turn {
             id: turn,
@@ -174,11 +179,19 @@ fn conversation(state: TurnState) -> ConversationView {
             reason: None,
             detail: None,
             usage: TokenUsage::default(),
+            cost_micros: 0,
+            estimated: false,
             change_set_id: None,
             created_at: at(0),
             finished_at: None,
         }],
         messages: messages.collect(),
+        before: None,
+        queue: Vec::new(),
+        queue_waits: None,
+        rewinds: Vec::new(),
+        events: 0,
+        live: None,
     }
 }
 
@@ -197,21 +210,54 @@ fn events_and_messages_make_the_same_items() {
         text("Done."),
     ]);
     let running = conversation(TurnState::Running);
-    let shown = expand(&settle(&running, &Facts::new()), &running.turns, &BTreeMap::from([(turn, live.clone())]));
-    let mut facts = Facts::new();
-    collect_facts(&mut facts, &live);
+    let shown = expand(&settle(&running), &running.turns, &BTreeMap::from([(turn, live.clone())]));
     let finished = conversation(TurnState::Finished);
-    let settled = expand(&settle(&finished, &facts), &finished.turns, &BTreeMap::new());
+    let settled = expand(&settle(&finished), &finished.turns, &BTreeMap::new());
     assert_eq!(keys(&shown), keys(&settled));
     let ItemBody::Step { step, .. } = &settled[1].body else { panic!("a step") };
     assert_eq!((step.tools[0].output.as_str(), step.tools[0].summary.as_str()), ("one\ntwo", "2 lines"));
     assert_eq!(step.tools[0].took_ms, Some(100));
 }
 
+fn end_of_last(items: &[Item]) -> TurnEnd {
+    let Some(ItemBody::End(end)) = items.last().map(|item| &item.body) else { panic!("the turn's end comes last") };
+    (**end).clone()
+}
+
+#[test]
+fn another_model_is_named_while_the_turn_works_and_after_it() {
+    let turn: TurnId = id(1);
+    let (from, to, reason) = ("large".to_owned(), "small".to_owned(), "It is overloaded.".to_owned());
+    let live = fold(&[
+        EventKind::TurnStarted { model: "large".into() },
+        EventKind::ModelSwitched { from: from.clone(), model: to.clone(), reason: reason.clone() },
+    ]);
+    let running = conversation(TurnState::Running);
+    let shown = end_of_last(&expand(&settle(&running), &running.turns, &BTreeMap::from([(turn, live)])));
+    assert_eq!(shown.switched.as_ref().map(Switch::words).as_deref(), Some("Switched from large to small: It is overloaded."));
+    assert_eq!(shown.model, "small");
+
+    let mut finished = conversation(TurnState::Finished);
+    let plain = settle(&finished);
+    assert_eq!(end_of_last(&plain).switched, None);
+    let told = Message { body: MessageBody::Switched { from, to, reason }, ..finished.messages[0].clone() };
+    // Behind the prompt, or behind the last answer where nothing came after it.
+    for place in [1, 4] {
+        let mut messages = conversation(TurnState::Finished).messages;
+        messages.insert(place, told.clone());
+        finished.messages = messages;
+        let settled = settle(&finished);
+        assert_eq!(keys(&settled), keys(&plain), "it is no item of its own");
+        assert_eq!(end_of_last(&settled).switched, shown.switched);
+    }
+    let old: EventKind = serde_json::from_str(r#"{"kind":"model_switched","model":"small","reason":"It is overloaded."}"#).unwrap();
+    assert_eq!(fold(&[old]).switched.map(|switch| switch.words()).as_deref(), Some("Switched to small: It is overloaded."));
+}
+
 #[test]
 fn a_queued_turn_shows_its_prompt_without_messages() {
     let mut view = conversation(TurnState::Queued);
     view.messages.clear();
-    let items = expand(&settle(&view, &Facts::new()), &view.turns, &BTreeMap::new());
+    let items = expand(&settle(&view), &view.turns, &BTreeMap::new());
     assert_eq!(keys(&items), [ItemKey::Prompt(id(1)), ItemKey::End(id(1))]);
 }

@@ -236,7 +236,7 @@ impl PastDesk {
 
 /// What is ticked of a plan: all but what others have changed. Of one that was looked at before, what was ticked then, unless others have
 /// changed it since.
-fn tick(items: &[PlannedFile], before: Option<(&[PlannedFile], &BTreeSet<String>)>) -> BTreeSet<String> {
+pub fn tick(items: &[PlannedFile], before: Option<(&[PlannedFile], &BTreeSet<String>)>) -> BTreeSet<String> {
     let is_ticked = |item: &&PlannedFile| {
         let known = before.and_then(|(known, ticked)| {
             let known = known.iter().find(|known| known.path == item.path)?;

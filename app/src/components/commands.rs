@@ -71,13 +71,14 @@ pub enum Command {
     ProjectSettings,
     ToggleChat,
     AskAgent,
+    AddSelection,
     NextArea,
     PreviousArea,
     FocusEditor,
 }
 
 impl Command {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::GoToFile,
         Self::GoToSymbol,
         Self::SearchProject,
@@ -123,6 +124,7 @@ impl Command {
         Self::ProjectSettings,
         Self::ToggleChat,
         Self::AskAgent,
+        Self::AddSelection,
         Self::NextArea,
         Self::PreviousArea,
         Self::FocusEditor,
@@ -175,6 +177,7 @@ impl Command {
             Self::ShowPorts => "Show the ports",
             Self::ToggleChat => "Show or hide the chat",
             Self::AskAgent => "Write to the agent",
+            Self::AddSelection => "Add the editor's selection to the chat",
             Self::NextArea => "Go to the next area",
             Self::PreviousArea => "Go to the area before",
             Self::FocusEditor => "Go to the editor",
@@ -221,6 +224,7 @@ impl Command {
             Self::ShowPorts => "link",
             Self::ToggleChat => "panel-right",
             Self::AskAgent => "sparkles",
+            Self::AddSelection => "text-select",
             Self::NextArea | Self::PreviousArea => "arrow-right",
             Self::FocusEditor => "file-code",
         }
@@ -267,6 +271,7 @@ impl Command {
             | Self::AutosaveDelay
             | Self::AutosaveFocus
             | Self::AskAgent
+            | Self::AddSelection
             | Self::FocusEditor
             | Self::RunTests
             | Self::RunFailedTests
@@ -345,6 +350,7 @@ impl Command {
                 ide.chat.toggle();
                 ide.phone_pane.set(PhonePane::Chat);
             }
+            Self::AddSelection => in_editor(ide, "cloudxdevai.to-chat"),
             Self::AskAgent => {
                 ide.chat.set_open(true);
                 ide.phone_pane.set(PhonePane::Chat);

@@ -1,222 +1,65 @@
-//! Where a message to the agent is written: mode, model, attachments, Send and Stop.
+//! Where a message to the agent is written: mode, model, what goes along with it, Send and Stop.
 
-use leptos::{ev, html, prelude::*, task::spawn_local};
-use wire::{chat::Mode, files::EntryKind, limits};
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use wire::limits;
 
-use super::chat_session::Chat;
-use crate::ui::{Button, ButtonKind, ButtonSize, Icon, IconButton, storage};
+use super::{
+    chat_session::Chat,
+    composer_chips::Chips,
+    composer_draft::{Draft, mode_word, read_mode},
+    context_panel::{ContextPanel, ContextState, ContextUse},
+    mention_popup::{LIST_ID, MentionList, Mentions},
+    model_picker::ModelPicker,
+};
+use crate::ui::{Button, ButtonKind, ButtonSize, IconButton, storage};
 
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Plan => "plan",
-        Mode::Ask => "ask",
-        Mode::Auto => "auto",
-    }
-}
-
-fn read_mode(word: &str) -> Mode {
-    match word {
-        "plan" => Mode::Plan,
-        "auto" => Mode::Auto,
-        _ => Mode::Ask,
-    }
-}
-
-/// Files of the project that the text names as `@path`, in the order they appear.
-pub fn mentions(text: &str, is_file: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for word in text.split_whitespace().filter_map(|word| word.strip_prefix('@')) {
-        let trimmed = word.trim_end_matches([',', '.', ';', ':', ')', '?']);
-        let path = if is_file(word) { word } else { trimmed };
-        if !path.is_empty() && is_file(path) && !found.iter().any(|known| known == path) {
-            found.push(path.to_owned());
-        }
-    }
-    found
-}
-
-/// What is written but not sent.
-#[derive(Clone, Copy)]
-struct Draft {
-    chat: Chat,
-    text: RwSignal<String>,
-    attachments: RwSignal<Vec<String>>,
-    mode: RwSignal<Mode>,
-    /// `None` is the installation's default.
-    model: RwSignal<Option<String>>,
-    sending: RwSignal<bool>,
-}
-
-impl Draft {
-    fn key(&self) -> String {
-        self.chat.ide.storage_key("draft")
-    }
-
-    fn write(&self, text: String) {
-        if text.is_empty() {
-            storage::remove(&self.key());
-        } else {
-            storage::write(&self.key(), &text);
-        }
-        self.text.set(text);
-    }
-
-    fn attach(&self, path: String) {
-        self.attachments.update(|all| {
-            if !all.contains(&path) {
-                all.push(path);
-            }
-        });
-    }
-
-    /// The model that the next turn uses, as far as known.
-    fn model_name(&self) -> Option<String> {
-        let models = self.chat.models.get()?;
-        let offered = |name: &String| models.items.iter().any(|model| &model.name == name);
-        self.model.get().filter(offered).or(models.default.clone()).or(models.items.first().map(|model| model.name.clone()))
-    }
-
-    /// Why nothing can be sent now.
-    fn hindrance(&self) -> Option<String> {
-        if !self.chat.ide.can_edit() {
-            Some("Only editors of the project may start the agent".to_owned())
-        } else if self.chat.models.with(|models| models.as_ref().is_some_and(|models| models.items.is_empty())) {
-            Some("No model is connected yet".to_owned())
-        } else if self.chat.active.with(Option::is_some) {
-            Some("The agent still works; stop it or wait until it has finished".to_owned())
-        } else {
-            None
-        }
-    }
-
-    fn send(self) {
-        if self.sending.get_untracked() || self.text.with_untracked(|text| text.trim().is_empty()) {
-            return;
-        }
-        if let Some(reason) = untrack(|| self.hindrance()) {
-            self.chat.failure.set(Some(format!("{reason}.")));
-            return;
-        }
-        let prompt = self.text.get_untracked();
-        let mut attachments = self.attachments.get_untracked();
-        let named = self.chat.ide.tree.with_untracked(|tree| {
-            mentions(&prompt, |path| tree.items.iter().any(|entry| entry.path == path && entry.kind == EntryKind::File))
-        });
-        attachments.extend(named.into_iter().filter(|path| !attachments.contains(path)).collect::<Vec<_>>());
-        let mode = self.mode.get_untracked();
-        let model = untrack(|| self.model_name());
-        self.sending.set(true);
-        spawn_local(async move {
-            let taken = self.chat.send(prompt.clone(), mode, model, attachments).await;
-            if self.sending.try_set(false).is_some() {
-                return;
-            }
-            // What was typed meanwhile stays.
-            if taken {
-                self.attachments.set(Vec::new());
-                let rest = self.text.with_untracked(|now| now.strip_prefix(prompt.as_str()).unwrap_or(now).trim_start().to_owned());
-                self.write(rest);
-            }
-        });
-    }
-}
-
-/// The field and its bar. Ctrl+Enter sends, Ctrl+. stops.
+/// The field and its bar. Ctrl+Enter sends, Ctrl+. stops, @ names things.
 #[component]
 pub fn Composer() -> impl IntoView {
     let chat = Chat::expect();
     let ide = chat.ide;
-    let draft = Draft {
-        chat,
-        text: RwSignal::new(String::new()),
-        attachments: RwSignal::new(Vec::new()),
-        mode: RwSignal::new(Mode::Ask),
-        model: RwSignal::new(None),
-        sending: RwSignal::new(false),
-    };
+    let draft = Draft::of(chat);
+    let mentions = Mentions::of(draft);
+    let context = ContextState::of(draft);
     let field = NodeRef::<html::Textarea>::new();
-    Effect::new(move |_| {
-        if let Some(text) = storage::read(&draft.key()) {
-            draft.text.set(text);
-        }
-        if let Some(mode) = storage::read(&ide.storage_key("mode")) {
-            draft.mode.set(read_mode(&mode));
-        }
-        draft.model.set(storage::read("model"));
-    });
-    Effect::new(move |_| {
-        let handed = ide.chat_draft.get();
-        if handed.is_empty() {
-            return;
-        }
-        ide.chat_draft.set(String::new());
-        let before = draft.text.get_untracked();
-        draft.write(if before.trim().is_empty() { handed } else { format!("{}\n\n{handed}", before.trim_end()) });
-        if let Some(field) = field.get_untracked() {
-            let _ = field.focus();
-        }
-    });
-    let on_keydown = move |event: ev::KeyboardEvent| {
-        if (event.ctrl_key() || event.meta_key()) && event.key() == "Enter" && !event.is_composing() {
+    let over = RwSignal::new(false);
+    take_what_is_handed_over(draft, field);
+    let too_long = move || draft.text.with(|text| text.len() > limits::PROMPT_MAX_CHARS && text.chars().count() > limits::PROMPT_MAX_CHARS);
+    let on_paste = move |event: ev::ClipboardEvent| {
+        if let Some(data) = event.clipboard_data()
+            && draft.take_pictures(data.files())
+        {
             event.prevent_default();
-            draft.send();
         }
     };
-    let active = move || chat.active.with(Option::is_some);
-    let placeholder = move || if active() { "Write ahead; send it when the agent has finished" } else { "Message the agent" };
-    let too_long = move || draft.text.with(|text| text.len() > limits::PROMPT_MAX_CHARS && text.chars().count() > limits::PROMPT_MAX_CHARS);
+    let on_drop = move |event: ev::DragEvent| {
+        over.set(false);
+        let data = event.data_transfer();
+        if draft.take_pictures(data.as_ref().and_then(|data| data.files())) {
+            event.prevent_default();
+        }
+    };
     view! {
-        <div class="compose">
-            <Show when=move || draft.attachments.with(|all| !all.is_empty())>
-                <Attachments draft=draft />
-            </Show>
-            <textarea
-                node_ref=field
-                aria-label="Message to the agent"
-                aria-keyshortcuts="Control+Enter"
-                placeholder=placeholder
-                prop:value=move || draft.text.get()
-                on:input:target=move |ev| draft.write(ev.target().value())
-                on:keydown=on_keydown
-            ></textarea>
-            <div class="compose-bar">
-                <AttachButton draft=draft />
-                <ModePicker draft=draft />
-                <ModelPicker draft=draft />
-                <span class="grow"></span>
-                <Show
-                    when=move || active() && ide.can_edit()
-                    fallback=move || {
-                        view! {
-                            <Button
-                                size=ButtonSize::Small
-                                kind=ButtonKind::Primary
-                                icon="arrow-up"
-                                busy=draft.sending
-                                disabled=Signal::derive(move || {
-                                    draft.text.with(|text| text.trim().is_empty()) || draft.hindrance().is_some() || too_long()
-                                })
-                                title=Signal::derive(move || Some(draft.hindrance().unwrap_or_else(|| "Send (Ctrl Enter)".to_owned())))
-                                on:click=move |_| draft.send()
-                            >
-                                "Send"
-                            </Button>
-                        }
-                    }
-                >
-                    <Button
-                        size=ButtonSize::Small
-                        icon="square"
-                        busy=chat.stopping
-                        title=Signal::derive(|| Some("Stop the agent (Ctrl .)".to_owned()))
-                        on:click=move |_| chat.stop()
-                    >
-                        {move || if chat.stopping.get() { "Stopping" } else { "Stop" }}
-                    </Button>
-                </Show>
-            </div>
+        <ContextPanel draft=draft state=context />
+        <div
+            class="compose"
+            class:compose--over=move || over.get()
+            on:paste=on_paste
+            on:drop=on_drop
+            on:dragover=move |event| {
+                if holds_files(&event) {
+                    event.prevent_default();
+                    over.set(true);
+                }
+            }
+            on:dragleave=move |_| over.set(false)
+        >
+            <Chips draft=draft />
+            <Field draft=draft mentions=mentions field=field />
+            <Bar draft=draft mentions=mentions field=field too_long=Signal::derive(too_long) />
         </div>
         <div class="chat-foot">
+            <ContextUse draft=draft state=context />
             <Show when=move || draft.model_name().is_some_and(|name| chat.is_demo(&name))>
                 <span class="badge" title="Its answers are written in advance. Connect a model to work with a real one.">
                     "Demonstration: scripted, not an AI"
@@ -229,59 +72,225 @@ pub fn Composer() -> impl IntoView {
                 }}
             </span>
         </div>
-    }
-}
-
-#[component]
-fn Attachments(draft: Draft) -> impl IntoView {
-    view! {
-        <div class="chips compose-chips">
-            <For each=move || draft.attachments.get() key=String::clone let:path>
-                {
-                    let name = path.rsplit('/').next().unwrap_or(&path).to_owned();
-                    let label = format!("Do not attach {path}");
-                    let title = path.clone();
-                    view! {
-                        <span class="chip" title=title>
-                            <Icon name="file-code" />
-                            {name}
-                            <button
-                                type="button"
-                                class="chip-x"
-                                aria-label=label
-                                on:click=move |_| draft.attachments.update(|all| all.retain(|known| known != &path))
-                            >
-                                <Icon name="x" />
-                            </button>
-                        </span>
-                    }
-                }
-            </For>
+        <div class="sr" aria-live="polite">
+            {move || (draft.uploading.get() > 0 && ide.can_edit()).then_some("Uploading a picture")}
         </div>
     }
 }
 
-/// Attaches the file on top in the editor; other files are named in the text as @path.
+fn holds_files(event: &ev::DragEvent) -> bool {
+    event.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0))
+}
+
+/// Texts and selections that other parts of the page put into the message.
+fn take_what_is_handed_over(draft: Draft, field: NodeRef<html::Textarea>) {
+    let ide = draft.chat.ide;
+    let focus = move || {
+        if let Some(field) = field.get_untracked() {
+            let _ = field.focus();
+        }
+    };
+    Effect::new(move |_| {
+        let handed = ide.chat_draft.get();
+        if handed.is_empty() {
+            return;
+        }
+        ide.chat_draft.set(String::new());
+        let before = draft.text.get_untracked();
+        draft.text.set(if before.trim().is_empty() { handed } else { format!("{}\n\n{handed}", before.trim_end()) });
+        focus();
+    });
+    Effect::new(move |_| {
+        if let Some(picked) = ide.chat_mention.get() {
+            ide.chat_mention.set(None);
+            draft.pick(picked);
+            focus();
+        }
+    });
+}
+
+#[component]
+fn Field(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>) -> impl IntoView {
+    let chat = draft.chat;
+    let active = move || chat.active.with(Option::is_some);
+    let placeholder = move || if active() { "Add to the queue, or interrupt" } else { "Message the agent; @ names files" };
+    let look = move || {
+        if let Some(field) = field.get_untracked() {
+            mentions.look(&field.value(), field.selection_start().ok().flatten());
+        }
+    };
+    let choose = move |at: usize| put_mention(draft, mentions, field, at);
+    let on_keydown = move |event: ev::KeyboardEvent| {
+        if (event.ctrl_key() || event.meta_key()) && event.key() == "Enter" && !event.is_composing() {
+            event.prevent_default();
+            mentions.close();
+            draft.send();
+            return;
+        }
+        if !untrack(|| mentions.is_open()) || event.is_composing() {
+            return;
+        }
+        match event.key().as_str() {
+            "ArrowDown" => mentions.step(1),
+            "ArrowUp" => mentions.step(-1),
+            "Enter" | "Tab" if !event.shift_key() => choose(mentions.active.get_untracked()),
+            "Escape" => {
+                event.stop_propagation();
+                mentions.close();
+            }
+            _ => return,
+        }
+        event.prevent_default();
+    };
+    let on_keyup = move |event: ev::KeyboardEvent| {
+        // Moving the caret may leave or reach a mention.
+        if matches!(event.key().as_str(), "ArrowLeft" | "ArrowRight" | "Home" | "End") {
+            look();
+        }
+    };
+    view! {
+        <MentionList mentions=mentions on_choose=Callback::new(choose) />
+        <textarea
+            node_ref=field
+            aria-label="Message to the agent"
+            aria-keyshortcuts="Control+Enter"
+            aria-autocomplete="list"
+            aria-controls=move || mentions.is_open().then_some(LIST_ID)
+            aria-activedescendant=move || mentions.is_open().then(|| format!("{LIST_ID}-{}", mentions.active.get()))
+            placeholder=placeholder
+            prop:value=move || draft.text.get()
+            on:input:target=move |ev| {
+                draft.text.set(ev.target().value());
+                look();
+            }
+            on:keydown=on_keydown
+            on:keyup=on_keyup
+            on:click=move |_| look()
+            on:blur=move |_| mentions.close()
+        ></textarea>
+    }
+    .into_any()
+}
+
+/// Puts a line of the list into the text, with the caret behind it.
+fn put_mention(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, at: usize) {
+    let Some((text, caret)) = mentions.take(at) else { return };
+    draft.text.set(text.clone());
+    if let Some(field) = field.get_untracked() {
+        field.set_value(&text);
+        let _ = field.focus();
+        let _ = field.set_selection_range(caret, caret);
+    }
+}
+
+#[component]
+fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_long: Signal<bool>) -> impl IntoView {
+    let chat = draft.chat;
+    let ide = chat.ide;
+    let active = move || chat.active.with(Option::is_some);
+    let begin_mention = move |_| {
+        let Some(field) = field.get_untracked() else { return };
+        let text = draft.text.get_untracked();
+        let gap = if text.is_empty() || text.ends_with(char::is_whitespace) { "" } else { " " };
+        let text = format!("{text}{gap}@");
+        draft.text.set(text.clone());
+        field.set_value(&text);
+        let _ = field.focus();
+        let end = text.encode_utf16().count() as u32;
+        let _ = field.set_selection_range(end, end);
+        mentions.look(&text, Some(end));
+    };
+    let cannot_send =
+        Signal::derive(move || draft.text.with(|text| text.trim().is_empty()) || draft.hindrance().is_some() || too_long.get());
+    let send_title = Signal::derive(move || {
+        let does = if active() { "Send when the agent has finished (Ctrl Enter)" } else { "Send (Ctrl Enter)" };
+        Some(draft.hindrance().unwrap_or_else(|| does.to_owned()))
+    });
+    view! {
+        <div class="compose-bar">
+            <AttachButton draft=draft />
+            <IconButton icon="at-sign" small=true label="Mention a file, a folder, a run or the selection" on:click=begin_mention />
+            <ModePicker draft=draft />
+            <ModelPicker
+                models=chat.models
+                chosen=Signal::derive(move || draft.model_name())
+                on_choose=Callback::new(move |name: String| {
+                    storage::write("model", &name);
+                    draft.model.set(Some(name));
+                })
+            />
+            <span class="grow"></span>
+            <Show when=move || active() && ide.can_edit()>
+                <Button
+                    size=ButtonSize::Small
+                    icon="square"
+                    busy=chat.stopping
+                    title=Signal::derive(|| Some("Stop the agent (Ctrl .)".to_owned()))
+                    on:click=move |_| chat.stop()
+                >
+                    {move || if chat.stopping.get() { "Stopping" } else { "Stop" }}
+                </Button>
+            </Show>
+            <Show when=move || !active() || draft.text.with(|text| !text.trim().is_empty())>
+                <Button
+                    size=ButtonSize::Small
+                    kind=ButtonKind::Primary
+                    icon="arrow-up"
+                    busy=draft.sending
+                    disabled=cannot_send
+                    title=send_title
+                    on:click=move |_| draft.send()
+                >
+                    {move || if active() { "Queue" } else { "Send" }}
+                </Button>
+            </Show>
+        </div>
+    }
+    .into_any()
+}
+
+/// Attaches pictures from the computer where the model takes them, and else the file on top in the editor.
 #[component]
 fn AttachButton(draft: Draft) -> impl IntoView {
     let ide = draft.chat.ide;
-    let label = move || match ide.active.get() {
-        Some(path) => format!("Attach {path}; name other files in the text as @path"),
-        None => "Open a file to attach it, or name files in the text as @path".to_owned(),
+    let input = NodeRef::<html::Input>::new();
+    let label = move || {
+        if draft.takes_images() {
+            return "Attach pictures; files of the project are named in the text as @path".to_owned();
+        }
+        match ide.active.get() {
+            Some(path) => format!("Attach {path}; name other files in the text as @path"),
+            None => "Open a file to attach it, or name files in the text as @path".to_owned(),
+        }
+    };
+    let choose = move |_| {
+        if untrack(|| draft.takes_images()) {
+            if let Some(input) = input.get_untracked() {
+                input.click();
+            }
+        } else if let Some(path) = ide.active.get_untracked() {
+            draft.attach(path);
+        }
+    };
+    let chosen = move |event: ev::Event| {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::HtmlInputElement>().ok());
+        if let Some(input) = target {
+            draft.take_pictures(input.files());
+            // So that the same file can be chosen once more.
+            input.set_value("");
+        }
     };
     view! {
         <IconButton
             icon="paperclip"
             small=true
             label=Signal::derive(label)
-            disabled=Signal::derive(move || ide.active.with(Option::is_none))
-            on:click=move |_| {
-                if let Some(path) = ide.active.get_untracked() {
-                    draft.attach(path);
-                }
-            }
+            disabled=Signal::derive(move || !draft.takes_images() && ide.active.with(Option::is_none))
+            on:click=choose
         />
+        <input node_ref=input type="file" hidden multiple accept="image/png,image/jpeg,image/webp,image/gif" aria-label="Pictures to attach" on:change=chosen />
     }
+    .into_any()
 }
 
 #[component]
@@ -306,45 +315,5 @@ fn ModePicker(draft: Draft) -> impl IntoView {
             <option value="auto">"Auto"</option>
         </select>
     }
-}
-
-#[component]
-fn ModelPicker(draft: Draft) -> impl IntoView {
-    let names = Memo::new(move |_| {
-        let models = draft.chat.models.get();
-        models.map(|models| models.items.into_iter().map(|model| model.name).collect::<Vec<_>>()).unwrap_or_default()
-    });
-    let choose = move |name: String| {
-        storage::write("model", &name);
-        draft.model.set(Some(name));
-    };
-    let option = move |name: String| {
-        let chosen = {
-            let name = name.clone();
-            move || draft.model_name().as_deref() == Some(name.as_str())
-        };
-        let value = name.clone();
-        view! { <option value=value prop:selected=chosen>{name}</option> }
-    };
-    view! {
-        <Show when=move || names.with(|names| !names.is_empty())>
-            <select class="select select--s clip compose-model" aria-label="Model" on:change:target=move |ev| choose(ev.target().value())>
-                <For each=move || names.get() key=String::clone let:name>
-                    {option(name)}
-                </For>
-            </select>
-        </Show>
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_mentioned_by_their_path() {
-        let is_file = |path: &str| matches!(path, "src/a.rs" | "b" | "odd.");
-        assert_eq!(mentions("see @src/a.rs, and @b. @b @missing mail@b (@odd.", is_file), ["src/a.rs", "b"]);
-        assert_eq!(mentions("@odd.", is_file), ["odd."]);
-    }
+    .into_any()
 }

@@ -4,7 +4,7 @@
 use leptos::{ev, prelude::*};
 use wire::{
     Micros,
-    changes::{ChangeSet, ReviewKey},
+    changes::{ChangeOrigin, ReviewKey},
 };
 
 use crate::{
@@ -21,7 +21,7 @@ enum Ribbon {
     Conflict { by: String, deleted: bool, comparable: bool },
     Draft { based_on: Option<i64>, at: i64 },
     Deleted { by: String },
-    Proposal { hunks: usize, review: ReviewKey },
+    Proposal { hunks: usize, review: ReviewKey, origin: ChangeOrigin },
 }
 
 fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
@@ -47,11 +47,12 @@ fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
         return Some(Ribbon::Deleted { by: who(by) });
     }
     let hunks = ide.open_hunks_in(&tab.path);
-    let review = ide.proposals.with(|all| {
-        let touching = all.values().filter(|set| set.files.iter().any(|f| f.path == tab.path && f.hunks.iter().any(|h| h.state.is_open())));
-        touching.max_by_key(|set| set.created_at).map(ChangeSet::review_key)
+    let newest = ide.proposals.with(|all| {
+        let touching =
+            all.values().filter(|set| set.files.iter().any(|f| f.touches(&tab.path) && f.hunks.iter().any(|h| h.state.is_open())));
+        touching.max_by_key(|set| set.created_at).map(|set| (set.review_key(), set.origin))
     });
-    review.filter(|_| hunks > 0).map(|review| Ribbon::Proposal { hunks, review })
+    newest.filter(|_| hunks > 0).map(|(review, origin)| Ribbon::Proposal { hunks, review, origin })
 }
 
 /// What the ribbon of a group knows of the merge that stands in that group.
@@ -77,7 +78,9 @@ pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: MergeHere) -> im
         }
         Some((path, Ribbon::Draft { based_on, at })) => view! { <DraftRibbon ide=ide path=path based_on=based_on at=at /> }.into_any(),
         Some((path, Ribbon::Deleted { by })) => view! { <DeletedRibbon ide=ide path=path by=by /> }.into_any(),
-        Some((_, Ribbon::Proposal { hunks, review })) => view! { <ProposalRibbon ide=ide hunks=hunks review=review /> }.into_any(),
+        Some((_, Ribbon::Proposal { hunks, review, origin })) => {
+            view! { <ProposalRibbon ide=ide hunks=hunks review=review origin=origin /> }.into_any()
+        }
     }
 }
 
@@ -237,15 +240,17 @@ fn DeletedRibbon(ide: Ide, path: String, by: String) -> impl IntoView {
 }
 
 #[component]
-fn ProposalRibbon(ide: Ide, hunks: usize, review: ReviewKey) -> impl IntoView {
+fn ProposalRibbon(ide: Ide, hunks: usize, review: ReviewKey, origin: ChangeOrigin) -> impl IntoView {
     let count = if hunks == 1 { "1 change".to_owned() } else { format!("{hunks} changes") };
-    let is_of_agent = matches!(review, ReviewKey::Turn(_));
-    let (class, icon) = if is_of_agent { ("ribbon ribbon--agent", "sparkles") } else { ("ribbon", "search") };
-    let (before, after) = if is_of_agent { ("The agent proposes ", " in this file") } else { ("A replacement proposes ", " in this file") };
+    let (class, icon, before) = match origin {
+        ChangeOrigin::Agent => ("ribbon ribbon--agent", "sparkles", "The agent proposes "),
+        ChangeOrigin::Replace => ("ribbon", "search", "A replacement proposes "),
+        ChangeOrigin::Conversation => ("ribbon", "messages-square", "Code from the conversation proposes "),
+    };
     view! {
         <div class=class>
             <Icon name=icon />
-            <span class="grow clip">{before} <b>{count}</b> {after}</span>
+            <span class="grow clip">{before} <b>{count}</b> " in this file"</span>
             <Button size=ButtonSize::Small on:click=move |_| ide.open_review(review)>
                 "Review "
                 <kbd>"F7"</kbd>

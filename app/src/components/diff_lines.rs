@@ -1,6 +1,4 @@
-//! The lines of a hunk, ready to be drawn, and the text that a choice of lines makes.
-
-use std::collections::BTreeSet;
+//! The lines of a hunk, ready to be drawn.
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 use wire::changes::Hunk;
@@ -19,7 +17,7 @@ pub enum Side {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiffLine {
     /// Counts the lines of the hunk from 0.
-    pub index: usize,
+    pub index: u32,
     pub side: Side,
     pub old: Option<i32>,
     pub new: Option<i32>,
@@ -40,8 +38,14 @@ pub fn read_lines(hunk: &Hunk) -> Vec<DiffLine> {
     let mut lines: Vec<DiffLine> = Vec::new();
     for raw in hunk.diff.lines() {
         let text = raw.get(1..).unwrap_or_default().to_owned();
-        let line =
-            |side| DiffLine { index: lines.len(), side, old: None, new: None, parts: vec![(false, text.clone())], no_newline: false };
+        let line = |side| DiffLine {
+            index: lines.len() as u32,
+            side,
+            old: None,
+            new: None,
+            parts: vec![(false, text.clone())],
+            no_newline: false,
+        };
         let line = match raw.as_bytes().first() {
             Some(b'\\') => {
                 if let Some(last) = lines.last_mut() {
@@ -154,40 +158,6 @@ pub fn common_indent(lines: &[DiffLine]) -> usize {
     common.map_or(0, |common| common.len())
 }
 
-/// The text that the hunk makes when only the changed lines in `chosen` are taken: what is not taken stays as it was.
-pub fn text_of_choice(diff: &str, chosen: &BTreeSet<usize>) -> String {
-    let mut text = String::new();
-    let mut kept_last = false;
-    let mut index = 0;
-    for line in diff.split_inclusive('\n') {
-        let first = line.as_bytes().first().copied().unwrap_or(b' ');
-        if first == b'\\' {
-            if kept_last && text.ends_with('\n') {
-                text.pop();
-            }
-            continue;
-        }
-        kept_last = match first {
-            b'-' => !chosen.contains(&index),
-            b'+' => chosen.contains(&index),
-            _ => true,
-        };
-        index += 1;
-        if kept_last {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
-            }
-            text.push_str(line.get(1..).unwrap_or_default());
-        }
-    }
-    text
-}
-
-/// The indices of the changed lines.
-pub fn changed_lines(lines: &[DiffLine]) -> BTreeSet<usize> {
-    lines.iter().filter(|line| line.side != Side::Both).map(|line| line.index).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use wire::changes::HunkState;
@@ -232,21 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn chosen_lines_make_the_text() {
-        let h = hunk(DIFF);
-        let lines = read_lines(&h);
-        assert_eq!(text_of_choice(&h.diff, &changed_lines(&lines)), h.new_text());
-        assert_eq!(text_of_choice(&h.diff, &BTreeSet::new()), h.old_text());
-        assert_eq!(text_of_choice(&h.diff, &BTreeSet::from([1, 3])), "    for x in y:\n        b()\n        a = wait(n)\n        d\n");
-    }
-
-    #[test]
-    fn a_missing_line_end_stays_missing_only_at_the_end() {
+    fn lines_are_counted_as_choices_are() {
         let h = hunk("-a\n\\ No newline at end of file\n+a\n+b\n\\ No newline at end of file\n");
-        assert_eq!(text_of_choice(&h.diff, &BTreeSet::from([0, 1, 2])), "a\nb");
-        assert_eq!(text_of_choice(&h.diff, &BTreeSet::new()), "a");
-        assert_eq!(text_of_choice(&h.diff, &BTreeSet::from([2])), "a\nb");
-        assert!(read_lines(&h)[0].no_newline);
+        let lines = read_lines(&h);
+        assert!(lines[0].no_newline);
+        assert_eq!(lines.iter().map(|line| line.index).collect::<std::collections::BTreeSet<_>>(), h.changed_lines());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use leptos::{html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
 use wire::changes::{ChangeAction, ChangeSet, ReviewKey};
 
 use crate::{
@@ -16,10 +16,8 @@ use crate::{
         tree_model::{Row, RowKind, View, parent},
         tree_selection::Selection,
     },
-    ui::{MenuState, focus, storage, typeahead::TypeAhead},
+    ui::{MenuState, Rows, focus, storage, typeahead::TypeAhead},
 };
-
-const ROW: f64 = 24.0;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Edit {
@@ -54,10 +52,7 @@ pub struct Explorer {
     /// The name was sent; leaving the field must not send it again.
     pub committing: StoredValue<bool>,
     pub rows: Memo<Vec<Row>>,
-    pub list: NodeRef<html::Ul>,
-    pub row_height: RwSignal<f64>,
-    /// How far the list is scrolled, and how much of it is seen, in pixels.
-    pub scroll: RwSignal<(f64, f64)>,
+    pub drawn: Rows,
     pub menu: MenuState,
     /// The row that the menu is about; `None` for the project as a whole.
     pub menu_row: RwSignal<Option<Row>>,
@@ -109,9 +104,7 @@ impl Explorer {
             edit_error: RwSignal::new(None),
             committing: StoredValue::new(false),
             rows,
-            list: NodeRef::new(),
-            row_height: RwSignal::new(ROW),
-            scroll: RwSignal::new((0.0, 960.0)),
+            drawn: Rows::new(960.0),
             menu: MenuState::new(),
             menu_row: RwSignal::new(None),
             clipboard: RwSignal::new(None),
@@ -124,8 +117,9 @@ impl Explorer {
     }
 
     /// A row on show, with its place in the list.
+    /// `None` also when the page is gone, as it may be for what was to be done a moment later.
     pub fn row(self, path: &str) -> Option<(usize, Row)> {
-        self.rows.with_untracked(|rows| rows.iter().position(|row| row.path == path).map(|at| (at, rows[at].clone())))
+        self.rows.try_with_untracked(|rows| rows.iter().position(|row| row.path == path).map(|at| (at, rows[at].clone()))).flatten()
     }
 
     pub fn set_expanded(self, path: &str, open: bool) {
@@ -182,7 +176,7 @@ impl Explorer {
     pub fn go_to(self, at: usize) {
         let Some(path) = self.rows.with_untracked(|rows| rows.get(at).map(|row| row.path.clone())) else { return };
         self.current.set(Some(path.clone()));
-        self.scroll_to(at);
+        self.drawn.scroll_to(at);
         request_animation_frame(move || {
             // A name that is being typed keeps the keyboard.
             if self.edit.try_with_untracked(Option::is_none) == Some(true) {
@@ -194,32 +188,9 @@ impl Explorer {
     /// Shows the row that something has led to, with the keyboard on it unless the person has gone on to type elsewhere.
     pub fn arrive(self, at: usize) {
         if focus::is_typing() {
-            self.scroll_to(at);
+            self.drawn.scroll_to(at);
         } else {
             self.go_to(at);
-        }
-    }
-
-    pub fn scroll_to(self, at: usize) {
-        let Some(list) = self.list.try_get_untracked().flatten() else { return };
-        let height = self.row_height.get_untracked();
-        let (top, view) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
-        let place = at as f64 * height;
-        if place < top {
-            list.set_scroll_top(place as i32);
-        } else if place + height > top + view {
-            list.set_scroll_top((place + height - view).ceil() as i32);
-        }
-        self.scroll.set((f64::from(list.scroll_top()), view));
-    }
-
-    /// Reads where the list stands and how high a row is.
-    pub fn measure(self) {
-        let Some(list) = self.list.try_get_untracked().flatten() else { return };
-        self.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
-        let row = list.query_selector("[role=treeitem]").ok().flatten();
-        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
-            self.row_height.set(height);
         }
     }
 
@@ -251,7 +222,7 @@ impl Explorer {
             let place = join_place(parent);
             request_animation_frame(move || {
                 if let Some((at, _)) = self.row(&place) {
-                    self.scroll_to(at);
+                    self.drawn.scroll_to(at);
                 }
             });
         }
@@ -284,7 +255,9 @@ fn proposed_paths(ide: Ide) -> BTreeSet<String> {
     ide.proposals.with(|all| {
         let files = all.values().flat_map(|set| &set.files);
         files
-            .filter(|file| file.action == ChangeAction::Add && file.hunks.iter().any(|hunk| hunk.state.is_open()))
+            .filter(|file| {
+                matches!(file.action, ChangeAction::Add | ChangeAction::Rename) && file.hunks.iter().any(|hunk| hunk.state.is_open())
+            })
             .map(|file| file.path.clone())
             .collect()
     })

@@ -21,9 +21,6 @@ use crate::{
     ui::{Empty, Icon, IconButton, MenuButton, MenuItem, MenuSeparator, SearchField, Skeleton, format, storage},
 };
 
-/// Rows kept beyond each edge of the view.
-const OVERSCAN: usize = 12;
-
 /// The browser's own dialogs for choosing what to upload.
 #[derive(Clone, Copy)]
 pub struct Pickers {
@@ -115,7 +112,7 @@ fn follow_active(explorer: Explorer) {
             if !ide.is_gone()
                 && let Some((at, _)) = explorer.row(&path)
             {
-                explorer.scroll_to(at);
+                explorer.drawn.scroll_to(at);
             }
         });
     });
@@ -132,7 +129,7 @@ fn follow_active(explorer: Explorer) {
             if !ide.is_gone()
                 && let Some((at, _)) = explorer.row(&path)
             {
-                explorer.measure();
+                explorer.drawn.measure();
                 explorer.go_to(at);
             }
         });
@@ -232,32 +229,23 @@ pub fn RefusalNote(ide: Ide) -> impl IntoView {
 #[component]
 fn TreeList(explorer: Explorer) -> impl IntoView {
     let ide = explorer.ide;
-    let window = Memo::new(move |_| {
-        let (top, view) = explorer.scroll.get();
-        let height = explorer.row_height.get();
-        let count = explorer.rows.with(Vec::len);
-        let first = ((top / height) as usize).saturating_sub(OVERSCAN).min(count);
-        let last = ((top + view) / height) as usize + OVERSCAN;
-        (first, last.min(count), count)
+    let window = explorer.drawn.window(explorer.rows);
+    explorer.drawn.measure_when(move || {
+        explorer.rows.with(Vec::len);
+        ide.files.panel.track();
+        ide.side_open.track();
+        ide.phone_pane.track();
+        ide.phone_editor.track();
+        ide.drawer.track();
+        ide.files.uploads.items.with(Vec::is_empty);
     });
-    measure_when_seen(explorer);
     // The rows are asked before what is made of them: else a change that leaves their number the same could be missed.
-    let rows = Memo::new(move |_| {
-        explorer.rows.with(|rows| {
-            let (first, last, _) = window.get();
-            rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
-        })
-    });
-    let above = move || format!("{}px", window.get().0 as f64 * explorer.row_height.get());
-    let below = move || {
-        let (_, last, count) = window.get();
-        format!("{}px", (count - last) as f64 * explorer.row_height.get())
-    };
+    let rows = Memo::new(move |_| explorer.rows.with(|rows| window.get().of(rows).to_vec()));
+    let (above, below) = explorer.drawn.pads(window);
     // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
     let stop_hidden = Memo::new(move |_| {
         let at = explorer.rows.with(|rows| explorer.stop.with(|stop| rows.iter().position(|row| Some(&row.path) == stop.as_ref())));
-        let (first, last, _) = window.get();
-        at.is_some_and(|at| !(first..last).contains(&at))
+        at.is_some_and(|at| !window.get().has(at))
     });
     let on_focus = move |_| {
         if stop_hidden.get_untracked()
@@ -278,9 +266,9 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             aria-multiselectable="true"
             data-drop=move || explorer.drop_at.with(|at| at.as_deref() == Some("")).then_some("true")
             tabindex=move || (stop_hidden.get() || rows.with(Vec::is_empty)).then_some("0")
-            node_ref=explorer.list
+            node_ref=explorer.drawn.node
             on:focus=on_focus
-            on:scroll=move |_| explorer.measure()
+            on:scroll=move |_| explorer.drawn.measure()
             on:keydown=move |event| on_key(explorer, &event)
             on:contextmenu=on_menu
             on:dragover=move |event| tree_drag::on_drag_over(explorer, &event)
@@ -310,26 +298,4 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             </div>
         </Show>
     }
-}
-
-/// Measures once drawn, when the number of rows changes, and when the list may have been shown or sized anew.
-fn measure_when_seen(explorer: Explorer) {
-    let ide = explorer.ide;
-    Effect::new(move |_| {
-        explorer.rows.with(Vec::len);
-        ide.files.panel.track();
-        ide.side_open.track();
-        ide.phone_pane.track();
-        ide.phone_editor.track();
-        ide.drawer.track();
-        ide.files.uploads.items.with(Vec::is_empty);
-        request_animation_frame(move || explorer.measure());
-    });
-    let resized = StoredValue::new(None::<WindowListenerHandle>);
-    Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| explorer.measure()))));
-    on_cleanup(move || {
-        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
-            listener.remove();
-        }
-    });
 }

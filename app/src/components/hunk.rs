@@ -9,14 +9,17 @@ use wire::{
 use super::{
     diff_lines,
     hunk_lines::{Choosing, InConflict, Lines},
-    review_desk::{Desk, element_id},
-    review_state::{self, Mark, Standing},
+    hunk_remarks::{Remarks, focus_when_there},
+    review_desk::{Desk, Field, element_id},
+    review_state::{Mark, Standing},
 };
-use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize};
+use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, format};
 
-fn badge(standing: Standing) -> (BadgeKind, &'static str) {
+/// Violet is the agent's alone: what a person proposes by replacing is plain.
+fn badge(standing: Standing, is_of_agent: bool) -> (BadgeKind, &'static str) {
     match standing {
-        Standing::Open => (BadgeKind::Agent, "circle-dashed"),
+        Standing::Open if is_of_agent => (BadgeKind::Agent, "circle-dashed"),
+        Standing::Open => (BadgeKind::Neutral, "circle-dashed"),
         Standing::Conflict => (BadgeKind::Warning, "triangle-alert"),
         Standing::Accepted => (BadgeKind::Ok, "check"),
         Standing::Edited => (BadgeKind::Ok, "pencil"),
@@ -34,50 +37,60 @@ fn range(hunk: &Hunk) -> String {
     }
 }
 
+fn octal(mode: Option<i32>) -> String {
+    mode.map(|mode| format!("{:03o}", mode & 0o777)).unwrap_or_default()
+}
+
+fn mode_change(file: &ChangedFile) -> String {
+    if file.old_mode == file.new_mode {
+        String::new()
+    } else {
+        format!(", permissions {} become {}", octal(file.old_mode), octal(file.new_mode))
+    }
+}
+
 /// What a change without lines is.
-fn describe_bare(file: &ChangedFile) -> String {
-    let mode = |mode: Option<i32>| mode.map(|mode| format!("{:03o}", mode & 0o777)).unwrap_or_default();
+pub fn describe_bare(file: &ChangedFile) -> String {
     match file.action {
         ChangeAction::Add if file.binary => "New binary file".to_owned(),
         ChangeAction::Add => "New empty file".to_owned(),
         ChangeAction::Delete => "The file is deleted".to_owned(),
-        ChangeAction::Mode => format!("Permissions {} become {}", mode(file.old_mode), mode(file.new_mode)),
+        ChangeAction::Rename => format!("Moved from {}{}", file.old_path.as_deref().unwrap_or_default(), mode_change(file)),
+        ChangeAction::Mode => format!("Permissions {} become {}", octal(file.old_mode), octal(file.new_mode)),
+        // The text of such a file changes by other hunks.
+        ChangeAction::Modify if file.old_mode != file.new_mode && !file.binary => {
+            format!("Permissions {} become {}", octal(file.old_mode), octal(file.new_mode))
+        }
         ChangeAction::Modify if file.binary => "Binary content changed".to_owned(),
         ChangeAction::Modify => "The file becomes empty".to_owned(),
     }
 }
 
-/// A hunk of the review.
+/// Height of a line and of a head, for the place of a hunk that is not drawn.
+const LINE: i32 = 20;
+const HEAD: i32 = 36;
+
+/// A hunk of the review. Far from the view it only keeps its place and its name.
 #[component]
 pub fn HunkView(id: HunkId) -> impl IntoView {
     let desk = Desk::expect();
-    let found = Memo::new(move |_| {
-        desk.set.with(|set| {
-            let (file, hunk, at, of) = review_state::find(set.as_ref()?, id)?;
-            // The rest of the file is not needed here and would make the comparison slow.
-            Some((ChangedFile { hunks: Vec::new(), ..file.clone() }, hunk.clone(), at, of))
-        })
-    });
-    let hunk = Memo::new(move |_| found.with(|found| found.as_ref().map(|(_, hunk, ..)| hunk.clone())));
-    let standing = Memo::new(move |_| hunk.with(|hunk| hunk.as_ref().map_or(Standing::Open, |hunk| desk.standing(hunk))));
-    let settled = Memo::new(move |_| hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.state.is_open())));
+    let standing = Memo::new(move |_| desk.with_hunk(id, |_, hunk, _, _| desk.standing(hunk)).unwrap_or(Standing::Open));
     let focused = Memo::new(move |_| desk.focus.get() == Some(id));
-    let shown = RwSignal::new(false);
-    let undecided = move || standing.get().is_open() && desk.editing.get() != Some(id) && desk.choosing.get() != Some(id);
+    let (place, lines) = untrack(|| desk.with_hunk(id, |_, hunk, at, _| (at, hunk.old_lines.max(hunk.new_lines) + 2))).unwrap_or_default();
+    let drawn = desk.sight(id, place);
     let label = move || {
-        found.with(|found| {
-            found.as_ref().map(|(file, _, at, of)| format!("Hunk {at} of {of}, {}, {}", file.path, standing.get().word().to_lowercase()))
+        desk.with_hunk(id, |file, hunk, at, of| {
+            let said = said_about(desk, id);
+            let what = if hunk.diff.is_empty() { describe_bare(file) } else { String::new() };
+            let parts = [format!("Hunk {at} of {of}"), file.path.clone(), what, standing.get().word().to_lowercase(), said];
+            parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
         })
     };
-    let class = move || {
-        let mut class = String::from("hunk");
-        if focused.get() {
-            class.push_str(" hunk--focus");
-        }
-        if !standing.get().is_open() {
-            class.push_str(" hunk--done");
-        }
-        class
+    let class = move || match (focused.get(), standing.get().is_open()) {
+        (true, true) => "hunk hunk--focus",
+        (true, false) => "hunk hunk--focus hunk--done",
+        (false, true) => "hunk",
+        (false, false) => "hunk hunk--done",
     };
     view! {
         <div
@@ -93,42 +106,82 @@ pub fn HunkView(id: HunkId) -> impl IntoView {
                 }
             }
         >
-            <div class="hunk-head">
-                {move || {
-                    let (kind, icon) = badge(standing.get());
-                    view! { <Badge kind=kind icon=icon>{standing.get().word()}</Badge> }
-                }}
-                <code>{move || hunk.with(|hunk| hunk.as_ref().map(range))}</code>
-                <span class="clip t2">{move || remark(desk, id, &hunk, standing.get())}</span>
-                <span class="grow"></span>
-                <Show when=move || !standing.get().is_open()>
-                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| shown.update(|shown| *shown = !*shown)>
-                        {move || if shown.get() { "Hide" } else { "Show" }}
+            <Show
+                when=move || drawn.get()
+                fallback=move || {
+                    let height = if standing.get().is_open() { HEAD + LINE * lines } else { HEAD };
+                    view! { <div style:height=format!("{height}px")></div> }
+                }
+            >
+                <Drawn id=id standing=standing focused=focused />
+            </Show>
+        </div>
+    }
+}
+
+/// How many comments there are, in words; empty for none. Tracks the set.
+fn said_about(desk: Desk, id: HunkId) -> String {
+    let count = desk.set.with(|set| set.iter().flat_map(|set| &set.comments).filter(|comment| comment.hunk_id == id).count());
+    if count == 0 { String::new() } else { format::counted(count as i64, "comment", "comments") }
+}
+
+#[component]
+fn Drawn(id: HunkId, standing: Memo<Standing>, focused: Memo<bool>) -> impl IntoView {
+    let desk = Desk::expect();
+    // The rest of the file is not needed here and would make the comparison slow.
+    let found =
+        Memo::new(move |_| desk.with_hunk(id, |file, hunk, _, _| (ChangedFile { hunks: Vec::new(), ..file.clone() }, hunk.clone())));
+    let hunk = Memo::new(move |_| found.with(|found| found.as_ref().map(|(_, hunk)| hunk.clone())));
+    let settled = Memo::new(move |_| hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.state.is_open())));
+    let field = Memo::new(move |_| desk.field_of(id));
+    let shown = RwSignal::new(false);
+    let undecided = move || standing.get().is_open() && !matches!(field.get(), Some(Field::Edit | Field::Lines));
+    let rejected_by_mark = move || desk.is_of_agent() && desk.marks.with(|marks| marks.get(&id).is_some_and(Mark::is_reject));
+    view! {
+        <div class="hunk-head">
+            {move || {
+                let (kind, icon) = badge(standing.get(), desk.is_of_agent());
+                view! { <Badge kind=kind icon=icon>{standing.get().word()}</Badge> }
+            }}
+            <code>{move || hunk.with(|hunk| hunk.as_ref().map(range))}</code>
+            <span class="clip t2">{move || remark(desk, id, &hunk, standing.get())}</span>
+            <span class="grow"></span>
+            <Show when=move || !standing.get().is_open()>
+                <Show when=rejected_by_mark>
+                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.open_field(id, Field::Reason)>
+                        "Say why"
+                        <Show when=move || focused.get()>
+                            <kbd>"W"</kbd>
+                        </Show>
                     </Button>
-                    <Show when=move || !settled.get()>
-                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.unmark(id)>
-                            "Undo"
-                            <Show when=move || focused.get()>
-                                <kbd>"U"</kbd>
-                            </Show>
-                        </Button>
-                    </Show>
                 </Show>
-                <Show when=undecided>
-                    <span class="desk">
-                        <Actions id=id hunk=hunk standing=standing focused=focused />
-                    </span>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| shown.update(|shown| *shown = !*shown)>
+                    {move || if shown.get() { "Hide" } else { "Show" }}
+                </Button>
+                <Show when=move || !settled.get()>
+                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.unmark(id)>
+                        "Undo"
+                        <Show when=move || focused.get()>
+                            <kbd>"U"</kbd>
+                        </Show>
+                    </Button>
                 </Show>
-            </div>
-            <Show when=move || standing.get().is_open() || shown.get()>
-                <Body id=id found=found standing=standing />
             </Show>
             <Show when=undecided>
-                <span class="phone-only hunk-phone">
+                <span class="desk">
                     <Actions id=id hunk=hunk standing=standing focused=focused />
                 </span>
             </Show>
         </div>
+        <Show when=move || standing.get().is_open() || shown.get()>
+            <Body id=id found=found standing=standing />
+        </Show>
+        <Remarks id=id />
+        <Show when=undecided>
+            <span class="phone-only hunk-phone">
+                <Actions id=id hunk=hunk standing=standing focused=focused />
+            </span>
+        </Show>
     }
 }
 
@@ -137,11 +190,17 @@ fn remark(desk: Desk, id: HunkId, hunk: &Memo<Option<Hunk>>, standing: Standing)
     hunk.with(|hunk| {
         let Some(hunk) = hunk else { return String::new() };
         if standing == Standing::Conflict {
-            return "The project changed here after the agent read it. Nothing was written.".to_owned();
+            return "The project changed here since this was proposed. Nothing was written.".to_owned();
         }
         if hunk.state.is_open() {
-            let marked = desk.marks.with(|marks| marks.contains_key(&id));
-            return if marked { "Not applied yet".to_owned() } else { String::new() };
+            return desk.marks.with(|marks| match marks.get(&id) {
+                None => String::new(),
+                Some(Mark::Reject { reason }) if !reason.is_empty() => format!("Not applied yet, “{reason}”"),
+                Some(Mark::Lines { lines }) => {
+                    format!("Not applied yet, {} of {}", lines.len(), format::counted(hunk.changed_lines().len() as i64, "line", "lines"))
+                }
+                Some(_) => "Not applied yet".to_owned(),
+            });
         }
         let by = hunk.decided_by.as_ref().map(|by| format!("by {}", by.name));
         let reason = hunk.reason.as_ref().map(|reason| format!("“{reason}”"));
@@ -152,7 +211,9 @@ fn remark(desk: Desk, id: HunkId, hunk: &Memo<Option<Hunk>>, standing: Standing)
 #[component]
 fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focused: Memo<bool>) -> impl IntoView {
     let desk = Desk::expect();
-    let has_lines = move || hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.diff.is_empty()));
+    let is_deletion =
+        StoredValue::new(untrack(|| desk.with_hunk(id, |file, _, _, _| file.action == ChangeAction::Delete)).unwrap_or(false));
+    let has_lines = move || hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.diff.is_empty())) && !is_deletion.get_value();
     let conflict = move || standing.get() == Standing::Conflict;
     let blocked = Signal::derive(move || !desk.ide.can_review() || desk.busy.get());
     // What a person writes into the project needs the right to write.
@@ -168,7 +229,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
         let accept = if focused.get() { ButtonKind::Accept } else { ButtonKind::Default };
         view! {
             <span class="row hunk-acts">
-                <Button size=ButtonSize::Small kind=kind(ButtonKind::Danger) icon=icon("x") disabled=blocked title=Signal::derive(why) on:click=move |_| desk.mark(id, Mark::Reject)>
+                <Button size=ButtonSize::Small kind=kind(ButtonKind::Danger) icon=icon("x") disabled=blocked title=Signal::derive(why) on:click=move |_| desk.mark(id, Mark::reject())>
                     "Reject"
                     {hint("R")}
                 </Button>
@@ -181,23 +242,39 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                                 icon=icon("pencil")
                                 disabled=no_edit
                                 title=Signal::derive(why_not_edit)
-                                on:click=move |_| desk.editing.set(Some(id))
+                                on:click=move |_| desk.open_field(id, Field::Edit)
                             >
                                 {if conflict() { "Edit to fit" } else { "Edit" }}
                                 {hint("E")}
                             </Button>
-                        }
-                    })}
-                {has_lines()
-                    .then(|| {
-                        let toggle = move |_| {
-                            desk.choosing.update(|choosing| *choosing = if *choosing == Some(id) { None } else { Some(id) });
-                        };
-                        view! {
-                            <span class="desk">
-                                <Button size=ButtonSize::Small kind=kind(ButtonKind::Default) disabled=no_edit title=Signal::derive(why_not_edit) on:click=toggle>
+                            <span class="second">
+                                <Button
+                                    size=ButtonSize::Small
+                                    kind=kind(ButtonKind::Default)
+                                    disabled=blocked
+                                    title=Signal::derive(why)
+                                    on:click=move |_| desk.open_field(id, Field::Lines)
+                                >
                                     "Lines"
                                     {hint("L")}
+                                </Button>
+                            </span>
+                        }
+                    })}
+                {desk
+                    .is_of_agent()
+                    .then(|| {
+                        view! {
+                            <span class="second">
+                                <Button
+                                    size=ButtonSize::Small
+                                    kind=kind(ButtonKind::Default)
+                                    disabled=blocked
+                                    title=Signal::derive(why)
+                                    on:click=move |_| desk.open_field(id, Field::Comment)
+                                >
+                                    "Comment"
+                                    {hint("C")}
                                 </Button>
                             </span>
                         }
@@ -211,34 +288,36 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
     }
 }
 
-type Found = Option<(ChangedFile, Hunk, usize, usize)>;
+type Found = Option<(ChangedFile, Hunk)>;
 
 #[component]
 fn Body(id: HunkId, found: Memo<Found>, standing: Memo<Standing>) -> impl IntoView {
     let desk = Desk::expect();
+    let field = Memo::new(move |_| desk.field_of(id).filter(|field| matches!(field, Field::Edit | Field::Lines)));
+    let mark = Memo::new(move |_| desk.marks.with(|marks| marks.get(&id).cloned()));
     move || {
-        let (file, hunk) = found.with(|found| found.as_ref().map(|(file, hunk, ..)| (file.clone(), hunk.clone())))?;
-        if desk.editing.get() == Some(id) {
+        let (file, hunk) = found.get()?;
+        if field.get() == Some(Field::Edit) {
             return Some(view! { <Editing id=id hunk=hunk /> }.into_any());
         }
         if hunk.diff.is_empty() {
             return Some(view! { <p class="hunk-note t2">{describe_bare(&file)}</p> }.into_any());
         }
-        let edited = match desk.marks.with(|marks| marks.get(&id).cloned()) {
+        let written = match mark.get() {
             Some(Mark::Edit { text }) => Some(text),
+            Some(Mark::Lines { lines }) => {
+                return Some(view! { <Lines lines=diff_lines::read_lines(&hunk) taken=lines /> }.into_any());
+            }
             _ => hunk.edited_text.clone().filter(|_| hunk.state == HunkState::Edited),
         };
-        if let Some(text) = edited {
+        if let Some(text) = written {
             return Some(
-                view! { <p class="hunk-note t2">"Written instead of what the agent proposed:"</p> <pre class="out">{text}</pre> }
-                    .into_any(),
+                view! { <p class="hunk-note t2">"Written instead of what was proposed:"</p> <pre class="out">{text}</pre> }.into_any(),
             );
         }
-        let choosing = desk.choosing.get() == Some(id);
-        let in_conflict = standing.get() == Standing::Conflict;
-        Some(if choosing {
+        Some(if field.get() == Some(Field::Lines) {
             view! { <Choosing id=id hunk=hunk /> }.into_any()
-        } else if in_conflict {
+        } else if standing.get() == Standing::Conflict {
             view! { <InConflict file=file hunk=hunk /> }.into_any()
         } else {
             view! { <Lines lines=diff_lines::read_lines(&hunk) /> }.into_any()
@@ -252,7 +331,8 @@ fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
     let field = NodeRef::<html::Textarea>::new();
     let start = match desk.marks.with_untracked(|marks| marks.get(&id).cloned()) {
         Some(Mark::Edit { text }) => text,
-        _ => hunk.new_text(),
+        // What was wanted and did not fit is gone on from.
+        _ => hunk.edited_text.clone().unwrap_or_else(|| hunk.new_text()),
     };
     let rows = (start.lines().count() + 1).clamp(3, 24);
     let keep = move || {
@@ -263,15 +343,8 @@ fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
             desk.mark(id, Mark::Edit { text });
         }
     };
-    let cancel = move || {
-        desk.editing.set(None);
-        desk.go_to(id);
-    };
-    Effect::new(move |_| {
-        if let Some(field) = field.get() {
-            let _ = field.focus();
-        }
-    });
+    let cancel = move || desk.close_field();
+    focus_when_there(field);
     let keep_on_key = keep.clone();
     let on_keydown = move |event: ev::KeyboardEvent| {
         event.stop_propagation();

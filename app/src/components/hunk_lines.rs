@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
     HunkId,
     changes::{ChangedFile, Hunk},
@@ -15,61 +15,83 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, ButtonSize, Icon, format},
+    ui::{Button, ButtonKind, ButtonSize, Icon, focus, format},
 };
 
 /// Lines drawn before "Show more".
 const LINES_AT_FIRST: usize = 120;
 
-/// Line by line: what is not taken stays as it was.
+/// Line by line: what is not taken stays as it was. Arrows go from line to line, the space bar takes or leaves one.
 #[component]
 pub fn Choosing(id: HunkId, hunk: Hunk) -> impl IntoView {
     let desk = Desk::expect();
+    let node = NodeRef::<html::Div>::new();
     let lines = diff_lines::read_lines(&hunk);
-    let all = diff_lines::changed_lines(&lines);
+    let all = hunk.changed_lines();
     let total = all.len();
     let chosen = RwSignal::new(all);
-    let keep = move |_| {
-        let mark = chosen.with_untracked(|chosen| {
-            if chosen.is_empty() {
-                Mark::Reject
-            } else if chosen.len() == total {
-                Mark::Accept
-            } else {
-                Mark::Edit { text: diff_lines::text_of_choice(&hunk.diff, chosen) }
-            }
+    let keep = move || {
+        let mark = chosen.with_untracked(|chosen| match chosen.len() {
+            0 => Mark::reject(),
+            taken if taken == total => Mark::Accept,
+            _ => Mark::Lines { lines: chosen.clone() },
         });
         desk.mark(id, mark);
     };
+    Effect::new(move |_| {
+        let Some(node) = node.get() else { return };
+        request_animation_frame(move || {
+            if let Some(first) = focus::elements(&node, ".pick").into_iter().next() {
+                let _ = first.focus();
+            }
+        });
+    });
+    let on_keydown = move |event: ev::KeyboardEvent| {
+        let on_line = event
+            .target()
+            .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+            .is_some_and(|el| el.matches(".pick").unwrap_or(false));
+        let Some(node) = node.get_untracked() else { return };
+        if event.key() == "Enter" && on_line {
+            event.prevent_default();
+            keep();
+        } else if on_line && focus::rove(&event, &node, ".pick", focus::Axis::Vertical) {
+            event.stop_propagation();
+        }
+    };
     view! {
-        <Lines lines=lines chosen=chosen />
-        <div class="acts hunk-note">
-            <Button size=ButtonSize::Small kind=ButtonKind::Accept on:click=keep>
-                {move || format!("Take {} of {}", chosen.with(BTreeSet::len), format::counted(total as i64, "line", "lines"))}
-            </Button>
-            <Button
-                size=ButtonSize::Small
-                kind=ButtonKind::Ghost
-                on:click=move |_| {
-                    desk.choosing.set(None);
-                    desk.go_to(id);
-                }
-            >
-                "Back"
-            </Button>
-            <span class="hint">"Click the lines to leave out."</span>
+        <div node_ref=node on:keydown=on_keydown>
+            <Lines lines=lines chosen=chosen />
+            <div class="acts hunk-note">
+                <Button size=ButtonSize::Small kind=ButtonKind::Accept on:click=move |_| keep()>
+                    {move || format!("Take {} of {}", chosen.with(BTreeSet::len), format::counted(total as i64, "line", "lines"))}
+                    <kbd>"⏎"</kbd>
+                </Button>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.close_field()>
+                    "Back"
+                </Button>
+                <span class="hint">"Leave out lines with a click or the space bar."</span>
+            </div>
         </div>
     }
 }
 
-/// The lines with their numbers; with `chosen` each changed line can be taken or left.
+/// The lines with their numbers; with `chosen` each changed line can be taken or left, with `taken` the others are shown as left out.
 #[component]
-pub fn Lines(lines: Vec<DiffLine>, #[prop(optional)] chosen: Option<RwSignal<BTreeSet<usize>>>) -> impl IntoView {
+pub fn Lines(
+    lines: Vec<DiffLine>,
+    #[prop(optional)] chosen: Option<RwSignal<BTreeSet<u32>>>,
+    #[prop(optional, into)] taken: Option<BTreeSet<u32>>,
+) -> impl IntoView {
     let indent = diff_lines::common_indent(&lines);
     let total = lines.len();
     let limit = RwSignal::new(if chosen.is_some() { total } else { LINES_AT_FIRST });
     let lines = StoredValue::new(lines);
-    let drawn = move || lines.with_value(|lines| lines.iter().take(limit.get()).map(|line| draw(line, indent, chosen)).collect_view());
+    let taken = StoredValue::new(taken);
+    let drawn = move || {
+        let left = |line: &DiffLine| taken.with_value(|taken| taken.as_ref().is_some_and(|taken| !taken.contains(&line.index)));
+        lines.with_value(|lines| lines.iter().take(limit.get()).map(|line| draw(line, indent, chosen, left(line))).collect_view())
+    };
     view! {
         <div
             class="df"
@@ -91,7 +113,7 @@ pub fn Lines(lines: Vec<DiffLine>, #[prop(optional)] chosen: Option<RwSignal<BTr
     }
 }
 
-fn draw(line: &DiffLine, indent: usize, chosen: Option<RwSignal<BTreeSet<usize>>>) -> impl IntoView + use<> {
+fn draw(line: &DiffLine, indent: usize, chosen: Option<RwSignal<BTreeSet<u32>>>, is_left: bool) -> impl IntoView + use<> {
     let (class, sign, word) = match line.side {
         Side::Both => ("", "", ""),
         Side::Old => ("del", "−", "removed "),
@@ -108,13 +130,16 @@ fn draw(line: &DiffLine, indent: usize, chosen: Option<RwSignal<BTreeSet<usize>>
             });
         };
         let taken = move || chosen.with(|chosen| chosen.contains(&index));
+        let label = format!("Take this {} line: {}", word.trim(), line.text().trim());
         view! {
-            <button type="button" class="pick" role="checkbox" aria-label=format!("Take this {} line", word.trim()) aria-checked=move || if taken() { "true" } else { "false" } on:click=toggle>
+            <button type="button" class="pick" role="checkbox" aria-label=label aria-checked=move || if taken() { "true" } else { "false" } on:click=toggle>
                 {move || taken().then(|| view! { <Icon name="check" small=true /> })}
             </button>
         }
     });
-    let left_out = move || chosen.is_some_and(|chosen| !class.is_empty() && chosen.with(|chosen| !chosen.contains(&index)));
+    let left_out = move || {
+        (is_left && !class.is_empty()) || chosen.is_some_and(|chosen| !class.is_empty() && chosen.with(|chosen| !chosen.contains(&index)))
+    };
     let text = line.text();
     let own = text.len() - text.trim_start_matches([' ', '\t']).len();
     let common = indent.min(own);
@@ -216,10 +241,12 @@ pub fn InConflict(file: ChangedFile, hunk: Hunk) -> impl IntoView {
             </div>
             <div>
                 <h3>
-                    <span class="c-agent mark-icon">
-                        <Icon name="sparkles" small=true />
-                    </span>
-                    "Agent"
+                    <Show when=move || desk.is_of_agent() fallback=|| "Proposed">
+                        <span class="c-agent mark-icon">
+                            <Icon name="sparkles" small=true />
+                        </span>
+                        "Agent"
+                    </Show>
                 </h3>
                 <Lines lines=diff_lines::read_lines(&hunk) />
             </div>

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
-    Problem, ProjectId, RunId, TurnId,
-    changes::{ChangeSet, ReviewKey},
+    ErrorCode, Problem, ProjectId, RunId, TurnId,
+    changes::{ChangeOrigin, ChangeSet, ReviewKey},
+    context::{Mention, SELECTION_MAX_BYTES},
     files::{Entry, Tree},
     projects::{Project, ProjectRole},
     runs::{Run, RunKind, StartRun},
@@ -15,6 +16,7 @@ use wire::{
 use super::{
     autosave::Autosave,
     checkpoint_state::Checkpoints,
+    composer_draft::{Picked, lines_label},
     editor_groups::Groups,
     files_desk::FilesDesk,
     outline::Outlines,
@@ -52,6 +54,8 @@ pub enum PhonePane {
 pub struct Jump {
     pub path: String,
     pub line: u32,
+    /// In UTF-16 units.
+    pub column: u32,
 }
 
 /// Where the editor's cursor is, 1-based; `selected` counts characters.
@@ -134,6 +138,8 @@ pub struct Ide {
     pub phone_editor: RwSignal<bool>,
     /// "Ask the agent about this" puts its text here; the composer takes it and leaves it empty.
     pub chat_draft: RwSignal<String>,
+    /// What is to go along with the message; the composer takes it and leaves nothing.
+    pub chat_mention: RwSignal<Option<Picked>>,
     pub viewer: StoredValue<User>,
     pub palette: RwSignal<Option<PaletteKind>>,
     pub jump: RwSignal<Option<Jump>>,
@@ -220,6 +226,7 @@ impl Ide {
             phone_pane: RwSignal::new(PhonePane::Chat),
             phone_editor: RwSignal::new(false),
             chat_draft: RwSignal::new(String::new()),
+            chat_mention: RwSignal::new(None),
             viewer: StoredValue::new(viewer),
             palette: RwSignal::new(None),
             jump: RwSignal::new(None),
@@ -243,10 +250,16 @@ impl Ide {
         self.console_max.set(false);
         self.arrange(|groups| groups.open(path));
         if let Some(line) = line {
-            self.jump.set(Some(Jump { path: path.to_owned(), line }));
+            self.jump.set(Some(Jump { path: path.to_owned(), line, column: 1 }));
         }
         self.phone_pane.set(PhonePane::Files);
         self.phone_editor.set(true);
+    }
+
+    /// Opens a file with the cursor at a place.
+    pub fn open_at(&self, path: &str, line: u32, column: u32) {
+        self.open_file(path, None);
+        self.jump.set(Some(Jump { path: path.to_owned(), line, column }));
     }
 
     /// Whether files may be changed and commands run here.
@@ -290,6 +303,22 @@ impl Ide {
         self.chat_draft.set(text.into());
         self.chat_open.set(true);
         self.phone_pane.set(PhonePane::Chat);
+    }
+
+    /// Puts lines of a file, as they stand in the editor, beside the message.
+    pub fn add_selection(&self, path: &str, text: String, start_line: u32, end_line: u32) {
+        if text.trim().is_empty() {
+            self.toast("Nothing is selected. Select some lines first");
+            return;
+        }
+        if text.len() > SELECTION_MAX_BYTES {
+            self.toast("The selection has more than 64 KiB. Attach the file instead");
+            return;
+        }
+        let label = lines_label(path, start_line, end_line);
+        let mention = Mention::Selection { path: path.to_owned(), start_line, end_line, text, edited: false };
+        self.show_chat();
+        self.chat_mention.set(Some(Picked { label, mention }));
     }
 
     /// Starts a command, shows its run and makes it the one that Run repeats.
@@ -422,6 +451,10 @@ impl Ide {
                 Ok(None) => ide.proposals.update(|all| {
                     all.remove(&what);
                 }),
+                // It went with its conversation.
+                Err(error) if error.code() == ErrorCode::NotFound => ide.proposals.update(|all| {
+                    all.remove(&what);
+                }),
                 Err(error) => ide.error(&error.0),
             }
         });
@@ -434,10 +467,35 @@ impl Ide {
         });
     }
 
+    /// Changes what is known of a change set, if it is.
+    pub fn update_changes(&self, what: ReviewKey, change: impl FnOnce(&mut ChangeSet)) {
+        self.proposals.update(|all| {
+            if let Some(set) = all.get_mut(&what) {
+                change(set);
+            }
+        });
+    }
+
+    /// Leaves what is in front of the conversation.
+    pub fn show_chat(&self) {
+        self.close_review();
+        self.chat_open.set(true);
+        self.phone_pane.set(PhonePane::Chat);
+    }
+
+    /// Whether any open hunk is the agent's, of one file or of all. Tracks the proposals.
+    pub fn has_agent_hunks(&self, path: Option<&str>) -> bool {
+        self.proposals.with(|all| {
+            let sets = all.values().filter(|set| set.origin == ChangeOrigin::Agent);
+            let mut files = sets.flat_map(|set| &set.files).filter(|file| path.is_none_or(|path| file.touches(path)));
+            files.any(|file| file.hunks.iter().any(|hunk| hunk.state.is_open()))
+        })
+    }
+
     /// Open hunks in a file, over all change sets. Tracks the proposals.
     pub fn open_hunks_in(&self, path: &str) -> usize {
         self.proposals.with(|all| {
-            let files = all.values().flat_map(|set| &set.files).filter(|file| file.path == path);
+            let files = all.values().flat_map(|set| &set.files).filter(|file| file.touches(path));
             files.flat_map(|file| &file.hunks).filter(|hunk| hunk.state.is_open()).count()
         })
     }

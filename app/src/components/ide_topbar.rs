@@ -6,6 +6,7 @@ use wire::{projects::Project, runs::RunKind};
 use crate::{
     api,
     components::{
+        budget_meter::BudgetMeter,
         commands::{Command, run_again},
         ide::{Ide, PaletteKind, use_ide},
         presence::{People, RoleBadge, ShareDialog},
@@ -46,6 +47,7 @@ pub fn IdeTopbar() -> impl IntoView {
             </button>
             <div class="tb-r">
                 <RunButtons ide=ide />
+                {ide.can_edit().then(|| view! { <BudgetMeter project=ide.project_id changed=ide.conversations_changed /> })}
                 <IconButton
                     icon="panel-bottom"
                     label="Runs"

@@ -3,10 +3,13 @@
 use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{FieldError, Problem, settings::RunSettings};
 
-use super::limits_form::{self, KINDS, LIMITS, Limit, PRESETS, SHARED, Texts};
+use super::{
+    limit_field::{LimitField, LimitInput},
+    limits_form::{self, KINDS, LIMITS, PRESETS, SHARED, Texts},
+};
 use crate::{
     api,
-    ui::{Button, ButtonKind, ButtonSize, ErrorSummary, Icon, TextArea, use_toasts},
+    ui::{Button, ButtonKind, ButtonSize, ErrorSummary, TextArea, use_toasts},
 };
 
 #[derive(Clone, Copy)]
@@ -21,10 +24,6 @@ impl Form {
     fn show(self, settings: &RunSettings) {
         self.texts.set(limits_form::write_all(settings));
         self.hosts.set(limits_form::write_hosts(&settings.egress));
-    }
-
-    fn error(self, field: &str) -> Option<String> {
-        self.problem.with(|problem| problem.as_ref()?.field(field).map(str::to_owned))
     }
 }
 
@@ -131,7 +130,7 @@ fn LimitsTable(form: Form) -> impl IntoView {
                                                 let name = limits_form::field_name(kind, limit.name);
                                                 view! {
                                                     <td data-kind=kind_label>
-                                                        <LimitInput form=form name=name label=format!("{}, {kind_label}", limit.label) />
+                                                        <LimitInput texts=form.texts problem=form.problem name=name label=format!("{}, {kind_label}", limit.label) />
                                                     </td>
                                                 }
                                             })
@@ -148,64 +147,16 @@ fn LimitsTable(form: Form) -> impl IntoView {
     .into_any()
 }
 
-/// One value with its unit, and what is wrong with it below.
-#[component]
-fn LimitInput(form: Form, name: String, label: String) -> impl IntoView {
-    let name = StoredValue::new(name);
-    let error = Memo::new(move |_| name.with_value(|name| form.error(name)));
-    let note = name.with_value(|name| format!("f-{name}-note"));
-    let described = note.clone();
-    view! {
-        <input
-            class="input input--s num"
-            id=name.with_value(|name| format!("f-{name}"))
-            name=name.get_value()
-            type="text"
-            autocomplete="off"
-            spellcheck="false"
-            aria-label=(!label.is_empty()).then_some(label)
-            aria-invalid=move || error.with(Option::is_some).then_some("true")
-            aria-describedby=move || error.with(Option::is_some).then(|| described.clone())
-            prop:value=move || form.texts.with(|texts| name.with_value(|name| texts.get(name).cloned()).unwrap_or_default())
-            on:input:target=move |ev| {
-                form.texts.update(|texts| {
-                    texts.insert(name.get_value(), ev.target().value());
-                });
-            }
-        />
-        {move || {
-            error
-                .get()
-                .map(|text| {
-                    view! {
-                        <p class="err" id=note.clone()>
-                            <Icon name="circle-alert" small=true />
-                            <span>{text}</span>
-                        </p>
-                    }
-                })
-        }}
-    }
-    .into_any()
-}
-
 #[component]
 fn SharedLimits(form: Form) -> impl IntoView {
-    let field = move |limit: Limit| {
-        view! {
-            <div class="field">
-                <label for=format!("f-{}", limit.name)>{limit.label}</label>
-                <LimitInput form=form name=limit.name.to_owned() label=String::new() />
-                <p class="hint">{limit.hint}</p>
-            </div>
-        }
-    };
     view! {
         <section class="card" aria-labelledby="shared-title">
             <div class="card-head">
                 <h2 id="shared-title">"Queue and terminals"</h2>
             </div>
-            <div class="inset limits-shared">{SHARED.into_iter().map(field).collect_view()}</div>
+            <div class="inset limits-shared">
+                {SHARED.into_iter().map(|limit| view! { <LimitField texts=form.texts problem=form.problem limit=limit /> }).collect_view()}
+            </div>
         </section>
     }
     .into_any()

@@ -125,7 +125,7 @@ pub fn NetworkCard(desk: Desk) -> impl IntoView {
             </div>
             <div class="stack net-body">
                 <p class="t2">
-                    "Runs and terminals reach the hosts on this list and nothing else. They go through a proxy that writes down every request; addresses inside your own network stay closed."
+                    "Runs and terminals reach the hosts on this list and nothing else. They go through a proxy that writes down every request; addresses inside your own network stay closed. The agent can fetch pages from the same hosts."
                 </p>
                 {move || {
                     unavailable

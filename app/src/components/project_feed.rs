@@ -8,7 +8,7 @@ use std::{
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use wire::{
     ErrorCode, RunId,
-    changes::{ChangeSet, ReviewKey},
+    changes::ReviewKey,
     event::{Event, EventKind, Stream},
     files::{Entry, EntryKind, FileAction},
 };
@@ -55,24 +55,14 @@ pub fn follow_project(ide: Ide) {
         if !ide.tree_loaded.get_untracked() {
             feed.mark(|stale| stale.tree = true);
         }
-        let known = session::read_reviews(ide);
-        for review in &known {
-            ide.load_changes(*review);
-        }
-        // Change sets that wait are told by earlier events only: without having seen them, the page reads on from the beginning.
-        let waiting = ide.project.with_untracked(|project| project.pending_reviews);
-        let after = if waiting > known.len() as i64 { 0 } else { ide.tree.with_untracked(|tree| tree.seq) };
+        feed.read_open_reviews();
+        let after = ide.tree.with_untracked(|tree| tree.seq);
         ide.live.follow(Stream::Project(ide.project_id), after, move |event| feed.take(event)).until_cleanup();
     });
     Effect::new(move |_| {
         if ide.tree_requests.get() > 0 {
             feed.mark(|stale| stale.tree = true);
         }
-    });
-    Effect::new(move |_| {
-        let open: Vec<ReviewKey> =
-            ide.proposals.with(|all| all.values().filter(|set| set.open_hunks() > 0).map(ChangeSet::review_key).collect());
-        session::write_reviews(ide, &open);
     });
     on_cleanup(move || {
         if let Some(timer) = feed.timer.try_get_value().flatten() {
@@ -157,6 +147,18 @@ impl Feed {
                 self.ide.load_changes(review);
             }
         }
+    }
+
+    /// Change sets that wait are told by events from before the page.
+    fn read_open_reviews(self) {
+        let ide = self.ide;
+        spawn_local(async move {
+            match api::changes::open(ide.project_id).await {
+                _ if ide.is_gone() => {}
+                Ok(open) => open.iter().for_each(|set| ide.load_changes(set.review_key())),
+                Err(error) => ide.error(&error.0),
+            }
+        });
     }
 
     fn read_tree(self) {
@@ -277,39 +279,6 @@ pub fn remove(items: &mut Vec<Entry>, path: &str) {
         }
         items.retain(|entry| entry.path != above);
         above = parent(above);
-    }
-}
-
-/// What this browser tab remembers over a reload.
-mod session {
-    use leptos::{prelude::window, web_sys::Storage};
-    use wire::changes::ReviewKey;
-
-    use super::Ide;
-
-    fn storage() -> Option<Storage> {
-        window().session_storage().ok().flatten()
-    }
-
-    fn read(key: &str) -> Option<String> {
-        storage()?.get_item(key).ok().flatten()
-    }
-
-    fn write(key: &str, value: &str) {
-        if let Some(storage) = storage() {
-            let _ = storage.set_item(key, value);
-        }
-    }
-
-    /// Change sets with open hunks, whose events lie before the tree.
-    pub fn read_reviews(ide: Ide) -> Vec<ReviewKey> {
-        read(&ide.storage_key("reviews")).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
-    }
-
-    pub fn write_reviews(ide: Ide, reviews: &[ReviewKey]) {
-        if let Ok(text) = serde_json::to_string(reviews) {
-            write(&ide.storage_key("reviews"), &text);
-        }
     }
 }
 

@@ -3,10 +3,13 @@
 use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{FieldError, Problem, quotas::StorageSettings};
 
-use super::limits_form::{self, Limit, Texts, Unit};
+use super::{
+    limit_field::LimitField,
+    limits_form::{self, Limit, Texts, Unit},
+};
 use crate::{
     api,
-    ui::{Button, ButtonKind, ErrorSummary, Icon, use_toasts},
+    ui::{Button, ButtonKind, ErrorSummary, use_toasts},
 };
 
 const fn limit(name: &'static str, label: &'static str, unit: Unit, hint: &'static str) -> Limit {
@@ -157,51 +160,11 @@ fn Group(
             </div>
             <div class="inset stack">
                 <div class="limits-shared">
-                    {limits.into_iter().map(|limit| view! { <Field form=form limit=limit /> }).collect_view()}
+                    {limits.into_iter().map(|limit| view! { <LimitField texts=form.texts problem=form.problem limit=limit /> }).collect_view()}
                 </div>
                 {children.map(|children| children())}
             </div>
         </section>
-    }
-    .into_any()
-}
-
-#[component]
-fn Field(form: Form, limit: Limit) -> impl IntoView {
-    let name = limit.name;
-    let error = Memo::new(move |_| form.problem.with(|problem| problem.as_ref()?.field(name).map(str::to_owned)));
-    view! {
-        <div class="field">
-            <label for=format!("f-{name}")>{limit.label}</label>
-            <input
-                class="input input--s num"
-                id=format!("f-{name}")
-                name=name
-                type="text"
-                autocomplete="off"
-                spellcheck="false"
-                aria-invalid=move || error.with(Option::is_some).then_some("true")
-                aria-describedby=format!("f-{name}-note")
-                prop:value=move || form.texts.with(|texts| texts.get(name).cloned().unwrap_or_default())
-                on:input:target=move |ev| {
-                    form.texts.update(|texts| {
-                        texts.insert(name.to_owned(), ev.target().value());
-                    });
-                }
-            />
-            {move || match error.get() {
-                Some(text) => {
-                    view! {
-                        <p class="err" id=format!("f-{name}-note")>
-                            <Icon name="circle-alert" small=true />
-                            <span>{text}</span>
-                        </p>
-                    }
-                        .into_any()
-                }
-                None => view! { <p class="hint" id=format!("f-{name}-note")>{limit.hint}</p> }.into_any(),
-            }}
-        </div>
     }
     .into_any()
 }

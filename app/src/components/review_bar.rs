@@ -6,13 +6,18 @@ use super::{
     review_desk::Desk,
     review_state::{Mark, Standing, Tally},
 };
-use crate::ui::{Button, ButtonKind, Dialog, Icon, format};
+use crate::ui::{Button, ButtonKind, Dialog, Icon, IconButton, format};
 
 #[component]
 pub fn SummaryBar(desk: Desk) -> impl IntoView {
     let tally = Memo::new(move |_| desk.tally());
     let marked = Memo::new(move |_| desk.marks.with(|marks| marks.len() as i64));
-    let rejects = Memo::new(move |_| desk.marks.with(|marks| marks.values().any(|mark| *mark == Mark::Reject)));
+    let rejects = Memo::new(move |_| desk.marks.with(|marks| marks.values().any(Mark::is_reject)));
+    let unsent = Memo::new(move |_| {
+        desk.set.with(|set| set.iter().flat_map(|set| &set.comments).filter(|comment| comment.sent_at.is_none()).count() as i64)
+    });
+    let may_send = move || unsent.get() > 0 && desk.is_of_agent();
+    let why_not_send = move || (!desk.ide.can_edit()).then(|| "Editors of the project may give the agent work".to_owned());
     let open = move || tally.with(Tally::open) as i64;
     let done = move || tally.with(|tally| tally.total() > 0 && tally.open() == 0) && marked.get() == 0;
     let pips = move || {
@@ -38,6 +43,20 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                             <p class="err rv-failure" role="alert">
                                 <Icon name="circle-alert" small=true />
                                 <span>{text}</span>
+                            </p>
+                        }
+                    })
+            }}
+            {move || {
+                desk.news
+                    .get()
+                    .map(|text| {
+                        view! {
+                            <p class="rv-news">
+                                <Icon name="users" small=true />
+                                <span>{text}</span>
+                                <span class="grow"></span>
+                                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| desk.news.set(None) />
                             </p>
                         }
                     })
@@ -68,6 +87,16 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                     }}
                 </span>
                 <span class="grow"></span>
+                <Show when=may_send>
+                    <Button
+                        icon="messages-square"
+                        disabled=Signal::derive(move || desk.busy.get() || !desk.ide.can_edit())
+                        title=Signal::derive(why_not_send)
+                        on:click=move |_| desk.send_comments()
+                    >
+                        {move || format!("Send {}", format::counted(unsent.get(), "comment", "comments"))}
+                    </Button>
+                </Show>
                 <Show
                     when=done
                     fallback=move || {
@@ -75,7 +104,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                             <Show when=move || { open() > 0 && desk.ide.can_review() }>
                                 <span class="desk row">
                                     <Show when=move || !desk.is_of_agent()>
-                                        <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::Reject)>
+                                        <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::reject())>
                                             {move || format!("Reject the {} open", open())}
                                         </Button>
                                     </Show>
@@ -108,10 +137,15 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
 
 #[component]
 pub fn Help(open: RwSignal<bool>) -> impl IntoView {
-    let rows: [(&[&str], &str); 9] = [
+    let rows: [(&[&str], &str); 14] = [
         (&["J", "K"], "next and previous hunk"),
         (&["A"], "accept"),
         (&["R"], "reject"),
+        (&["W"], "reject and say why"),
+        (&["Shift", "A"], "accept the file"),
+        (&["Shift", "R"], "reject the file"),
+        (&["C"], "comment, for the agent"),
+        (&["V"], "the whole file, or hunk by hunk"),
         (&["E"], "edit before accepting"),
         (&["L"], "take or leave single lines"),
         (&["U"], "undo the mark"),

@@ -1,19 +1,33 @@
 //! The review at hand: its marks, its focus, and sending the decisions.
 
+use std::collections::HashMap;
+
 use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
     ErrorCode, HunkId,
-    changes::{ChangeOrigin, ChangeSet, Decided, Hunk, ReviewKey},
+    changes::{AddComment, ChangeOrigin, ChangeSet, ChangedFile, Decided, Hunk, ReviewKey},
 };
 
 use super::{
     ide::{Ide, fetch_changes},
-    review_state::{self, Mark, Marks, Standing, Tally},
+    review_state::{self, Mark, Marks, Places, Standing, Tally},
 };
 use crate::{
     api,
     ui::{format, storage},
 };
+
+/// What a text field of a hunk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The text in place of what is proposed.
+    Edit,
+    /// Which lines are taken.
+    Lines,
+    /// Why it is rejected.
+    Reason,
+    Comment,
+}
 
 /// State of one review, shared by its parts.
 #[derive(Clone, Copy)]
@@ -21,19 +35,27 @@ pub struct Desk {
     pub ide: Ide,
     pub what: ReviewKey,
     pub set: Memo<Option<ChangeSet>>,
+    pub places: Memo<Places>,
     pub marks: RwSignal<Marks>,
     pub focus: RwSignal<Option<HunkId>>,
-    /// The hunk whose text is edited.
-    pub editing: RwSignal<Option<HunkId>>,
-    /// The hunk that is taken line by line.
-    pub choosing: RwSignal<Option<HunkId>>,
+    /// The hunk that is worked on, and how.
+    pub field: RwSignal<Option<(HunkId, Field)>>,
+    /// The file that is shown whole, in the editor's comparison.
+    pub whole: RwSignal<Option<String>>,
     /// Told to the agent with the rejected hunks.
     pub reason: RwSignal<String>,
     pub busy: RwSignal<bool>,
     pub failure: RwSignal<Option<String>>,
+    /// What others decided while this was open.
+    pub news: RwSignal<Option<String>>,
     pub help: RwSignal<bool>,
     /// The change set was asked for; `None` in `set` then means that there is none.
     pub asked: RwSignal<bool>,
+    /// Hunks that are drawn; the others keep their place.
+    sights: StoredValue<HashMap<HunkId, RwSignal<bool>>>,
+    looking: StoredValue<bool>,
+    /// Counts what asked for the focus, so that only the last one gets it.
+    wanted: StoredValue<u32>,
 }
 
 fn marks_key(set: &ChangeSet) -> String {
@@ -41,25 +63,16 @@ fn marks_key(set: &ChangeSet) -> String {
 }
 
 /// Frames in which a hunk is waited for: those of a review that was just opened are drawn a little later.
-const FOCUS_FRAMES: u32 = 10;
+const FOCUS_FRAMES: u32 = 30;
+/// Hunks drawn before anything could be measured.
+const DRAWN_AT_FIRST: usize = 12;
+/// Pixels above and below the view in which hunks are drawn.
+const MARGIN: f64 = 1200.0;
 
-fn focus_hunk(id: HunkId, frames: u32) {
-    request_animation_frame(move || {
-        let element = document().get_element_by_id(&element_id(id)).and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
-        match element {
-            Some(element) if !is_writing() => {
-                let _ = element.focus();
-            }
-            Some(_) => {}
-            None if frames > 0 => focus_hunk(id, frames - 1),
-            None => {}
-        }
-    });
-}
-
-/// Whether a text field has the focus: keys typed quickly after a mark belong to the field they opened.
+/// Whether a text field of the review has the focus: keys typed quickly after a mark belong to the field they opened.
 fn is_writing() -> bool {
-    document().active_element().is_some_and(|element| matches!(element.tag_name().as_str(), "TEXTAREA" | "INPUT"))
+    let field = |element: web_sys::Element| element.matches(".review textarea, .review input").unwrap_or(false);
+    document().active_element().is_some_and(field)
 }
 
 /// The element of a hunk.
@@ -67,22 +80,31 @@ pub fn element_id(hunk: HunkId) -> String {
     format!("hunk-{hunk}")
 }
 
+/// The element that stands for the hunks of a file that is shown whole.
+pub const WHOLE_ELEMENT: &str = "review-whole";
+
 impl Desk {
     pub fn provide(ide: Ide, what: ReviewKey) -> Self {
         let set = Memo::new(move |_| ide.proposals.with(|all| all.get(&what).cloned()));
+        let places = Memo::new(move |_| set.with(|set| set.as_ref().map(Places::of).unwrap_or_default()));
         let desk = Self {
             ide,
             what,
             set,
+            places,
             marks: RwSignal::new(Marks::new()),
             focus: RwSignal::new(None),
-            editing: RwSignal::new(None),
-            choosing: RwSignal::new(None),
+            field: RwSignal::new(None),
+            whole: RwSignal::new(None),
             reason: RwSignal::new(String::new()),
             busy: RwSignal::new(false),
             failure: RwSignal::new(None),
+            news: RwSignal::new(None),
             help: RwSignal::new(false),
             asked: RwSignal::new(false),
+            sights: StoredValue::new(HashMap::new()),
+            looking: StoredValue::new(false),
+            wanted: StoredValue::new(0),
         };
         provide_context(desk);
         desk
@@ -104,6 +126,7 @@ impl Desk {
             }
             self.asked.try_set(true);
         });
+        self.tell_news();
         Effect::new(move |restored: Option<bool>| {
             let restored = restored.unwrap_or(false);
             self.set.with(|set| {
@@ -135,6 +158,21 @@ impl Desk {
         });
     }
 
+    /// Says what other people decide while this is open.
+    fn tell_news(self) {
+        let me = self.ide.viewer.with_value(|viewer| viewer.id);
+        Effect::new(move |before: Option<Option<ChangeSet>>| {
+            let after = self.set.get();
+            if let (Some(Some(before)), Some(after)) = (before, &after)
+                && let Some(news) = self.marks.with_untracked(|marks| review_state::news(&before, after, me, marks))
+            {
+                self.ide.announcement.set(news.clone());
+                self.news.set(Some(news));
+            }
+            after
+        });
+    }
+
     /// Whether the agent proposes it, and is told what becomes of it. Tracks the set.
     pub fn is_of_agent(&self) -> bool {
         self.set.with(|set| set.as_ref().map_or(matches!(self.what, ReviewKey::Turn(_)), |set| set.origin == ChangeOrigin::Agent))
@@ -154,9 +192,45 @@ impl Desk {
     pub fn can_mark(&self, id: HunkId) -> bool {
         self.ide.can_review()
             && !self.busy.get_untracked()
-            && self.set.with_untracked(|set| {
-                set.as_ref().and_then(|set| review_state::find(set, id)).is_some_and(|(_, hunk, ..)| hunk.state.is_open())
-            })
+            && untrack(|| self.with_hunk(id, |_, hunk, _, _| hunk.state.is_open())).unwrap_or(false)
+    }
+
+    /// Reads a hunk with its file, its place among all, from 1, and their number. Tracks the set.
+    pub fn with_hunk<T>(&self, id: HunkId, read: impl FnOnce(&ChangedFile, &Hunk, usize, usize) -> T) -> Option<T> {
+        self.set.with(|set| {
+            let set = set.as_ref()?;
+            self.places.with(|places| places.find(set, id).map(|(file, hunk, at, of)| read(file, hunk, at, of)))
+        })
+    }
+
+    /// Reads a file of the set. Tracks the set.
+    pub fn with_file<T>(&self, path: &str, read: impl FnOnce(&ChangedFile) -> T) -> Option<T> {
+        self.set.with(|set| {
+            let set = set.as_ref()?;
+            self.places.with(|places| places.file(set, path).map(read))
+        })
+    }
+
+    /// How a hunk is worked on now. Tracks it.
+    pub fn field_of(&self, id: HunkId) -> Option<Field> {
+        self.field.get().filter(|(hunk, _)| *hunk == id).map(|(_, field)| field)
+    }
+
+    /// Opens a field of a hunk; it takes the focus, whatever asked for it before.
+    pub fn open_field(self, id: HunkId, field: Field) {
+        self.wanted.update_value(|wanted| *wanted += 1);
+        self.whole.set(None);
+        self.focus.set(Some(id));
+        self.see(id);
+        self.field.set(Some((id, field)));
+    }
+
+    /// Closes the field and gives the focus back to its hunk.
+    pub fn close_field(self) {
+        if let Some((id, _)) = self.field.get_untracked() {
+            self.field.set(None);
+            self.go_to(id);
+        }
     }
 
     /// Marks a hunk, says so, and goes to the next open one.
@@ -164,26 +238,17 @@ impl Desk {
         if !untrack(|| self.can_mark(id)) {
             return;
         }
-        let word = match &mark {
-            Mark::Accept => "accepted",
-            Mark::Reject => "rejected",
-            Mark::Edit { .. } => "edited and accepted",
-        };
-        self.editing.set(None);
-        self.choosing.set(None);
+        let word = mark.word();
+        self.field.set(None);
         self.marks.update(|marks| {
             marks.insert(id, mark);
         });
-        let next = self.set.with_untracked(|set| {
-            let set = set.as_ref()?;
-            let left = untrack(|| self.tally()).open();
-            if let Some((_, _, at, of)) = review_state::find(set, id) {
-                let rest = if left == 0 { "none is open".to_owned() } else { format!("{left} open") };
-                self.ide.announcement.set(format!("Hunk {at} of {of} {word}, {rest}."));
-            }
-            self.marks.with_untracked(|marks| review_state::next_open(set, marks, Some(id)))
-        });
-        self.go_to(next.unwrap_or(id));
+        let left = untrack(|| self.tally()).open();
+        let rest = if left == 0 { "none is open".to_owned() } else { format!("{left} open") };
+        if let Some((at, of)) = untrack(|| self.with_hunk(id, |_, _, at, of| (at, of))) {
+            self.ide.announcement.set(format!("Hunk {at} of {of} {word}, {rest}."));
+        }
+        self.go_to(self.next_open(Some(id)).unwrap_or(id));
     }
 
     /// Takes a mark back.
@@ -209,9 +274,14 @@ impl Desk {
             self.marks.with_untracked(|marks| hunks.filter(|h| review_state::standing(h, marks).is_open()).map(|h| h.id).collect())
         });
         let count = ids.len() as i64;
+        if count == 0 {
+            return;
+        }
+        self.field.set(None);
         self.marks.update(|marks| marks.extend(ids.into_iter().map(|id| (id, mark.clone()))));
-        let word = if *mark == Mark::Reject { "rejected" } else { "accepted" };
-        self.ide.announcement.set(format!("{} {word}.", format::counted(count, "hunk", "hunks")));
+        let left = untrack(|| self.tally()).open();
+        let rest = if left == 0 { "none is open".to_owned() } else { format!("{left} open") };
+        self.ide.announcement.set(format!("{} {}, {rest}.", format::counted(count, "hunk", "hunks"), mark.word()));
         if let Some(next) = self.next_open(self.focus.get_untracked()) {
             self.go_to(next);
         }
@@ -228,10 +298,174 @@ impl Desk {
         }
     }
 
-    /// Focuses a hunk once the screen has settled.
+    /// Shows the file of a hunk whole, or hunk by hunk again.
+    pub fn toggle_whole(self, id: HunkId) {
+        let path = untrack(|| self.with_hunk(id, |file, _, _, _| file.path.clone()));
+        let is_shown = self.whole.with_untracked(|whole| whole.is_some() && *whole == path);
+        self.field.set(None);
+        self.whole.set(path.filter(|_| !is_shown));
+        self.go_to(id);
+    }
+
+    /// Marks the open hunks of the file that the focus is in.
+    pub fn mark_file_here(self, mark: &Mark) {
+        let here = self.focus.get_untracked();
+        if let Some(path) = here.and_then(|id| untrack(|| self.with_hunk(id, |file, _, _, _| file.path.clone()))) {
+            self.mark_all(Some(&path), mark);
+        }
+    }
+
+    /// Focuses a hunk once the screen has settled, unless a field has been opened by then.
     pub fn go_to(self, id: HunkId) {
         self.focus.set(Some(id));
-        focus_hunk(id, FOCUS_FRAMES);
+        self.see(id);
+        let turn = self.wanted.try_update_value(|wanted| {
+            *wanted += 1;
+            *wanted
+        });
+        if let Some(turn) = turn {
+            self.focus_soon(id, turn, FOCUS_FRAMES);
+        }
+    }
+
+    fn focus_soon(self, id: HunkId, turn: u32, frames: u32) {
+        request_animation_frame(move || {
+            if self.wanted.try_get_value() != Some(turn) || is_writing() {
+                return;
+            }
+            let element = document().get_element_by_id(&element_id(id)).or_else(|| document().get_element_by_id(WHOLE_ELEMENT));
+            let element = element.and_then(|element| element.dyn_into::<web_sys::HtmlElement>().ok());
+            if let Some(element) = &element {
+                let _ = element.focus();
+                self.look();
+            }
+            // What is not shown yet does not take the focus.
+            let has_it = element.is_some_and(|element| document().active_element().is_some_and(|active| active == element.into()));
+            if !has_it && frames > 0 {
+                self.focus_soon(id, turn, frames - 1);
+            }
+        });
+    }
+
+    /// Whether a hunk is drawn. To be asked once by its element.
+    pub fn sight(&self, id: HunkId, place: usize) -> RwSignal<bool> {
+        let known = self.sights.with_value(|sights| sights.get(&id).copied());
+        let is_seen = place <= DRAWN_AT_FIRST || known.and_then(|sight| sight.try_get_untracked()).unwrap_or(false);
+        let sight = RwSignal::new(is_seen);
+        self.sights.update_value(|sights| {
+            sights.insert(id, sight);
+        });
+        sight
+    }
+
+    fn see(&self, id: HunkId) {
+        let sight = self.sights.with_value(|sights| sights.get(&id).copied());
+        if let Some(sight) = sight.filter(|sight| sight.try_get_untracked() == Some(false)) {
+            sight.set(true);
+        }
+    }
+
+    /// Draws the hunks that have come near the view, once in a frame.
+    pub fn look(self) {
+        if self.looking.try_get_value() != Some(false) {
+            return;
+        }
+        self.looking.set_value(true);
+        request_animation_frame(move || {
+            if self.looking.try_update_value(|looking| *looking = false).is_none() {
+                return;
+            }
+            let Ok(found) = document().query_selector_all(".review .hunk") else { return };
+            let hunk = |at: u32| found.item(at).and_then(|node| node.dyn_into::<web_sys::Element>().ok());
+            let height = window().inner_height().ok().and_then(|height| height.as_f64()).unwrap_or(900.0);
+            // They stand one below the other, so the first that is near is found by halving.
+            let (mut first, mut last) = (0, found.length());
+            while first < last {
+                let middle = (first + last) / 2;
+                if hunk(middle).is_some_and(|element| element.get_bounding_client_rect().bottom() < -MARGIN) {
+                    first = middle + 1;
+                } else {
+                    last = middle;
+                }
+            }
+            for element in (first..found.length()).map_while(hunk) {
+                if element.get_bounding_client_rect().top() > height + MARGIN {
+                    break;
+                }
+                if let Some(id) = element.id().strip_prefix("hunk-").and_then(|id| id.parse().ok()) {
+                    self.see(id);
+                }
+            }
+        });
+    }
+
+    /// Keeps a comment on a hunk.
+    pub fn comment(self, id: HunkId, text: String) {
+        let Some(set) = self.set.with_untracked(|set| set.as_ref().map(|set| set.change_set_id)) else { return };
+        if text.trim().is_empty() || self.busy.get_untracked() {
+            return;
+        }
+        self.busy.set(true);
+        self.failure.set(None);
+        spawn_local(async move {
+            let answer = api::changes::comment(set, AddComment { hunk_id: id, text }).await;
+            if self.busy.try_set(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(comment) => {
+                    self.ide.announcement.set("Comment kept. It is not sent to the agent yet.".to_owned());
+                    self.close_field();
+                    self.ide.update_changes(self.what, |set| {
+                        // The news of it may have been faster.
+                        if set.comments.iter().all(|known| known.id != comment.id) {
+                            set.comments.push(comment);
+                        }
+                    });
+                }
+                Err(error) => self.failure.set(Some(error.to_string())),
+            }
+        });
+    }
+
+    /// Takes back a comment that is not sent yet.
+    pub fn remove_comment(self, id: wire::ReviewCommentId) {
+        spawn_local(async move {
+            match api::changes::remove_comment(id).await {
+                Ok(()) => {
+                    self.ide.announcement.set("Comment removed.".to_owned());
+                    self.ide.update_changes(self.what, |set| set.comments.retain(|comment| comment.id != id));
+                }
+                Err(error) => {
+                    self.failure.try_set(Some(error.to_string()));
+                    self.ide.load_changes(self.what);
+                }
+            }
+        });
+    }
+
+    /// Makes the comments that wait the agent's next prompt and shows the conversation.
+    pub fn send_comments(self) {
+        let Some(id) = self.set.with_untracked(|set| set.as_ref().map(|set| set.change_set_id)) else { return };
+        if self.busy.get_untracked() {
+            return;
+        }
+        self.busy.set(true);
+        self.failure.set(None);
+        spawn_local(async move {
+            let answer = api::changes::send_comments(id).await;
+            if self.busy.try_set(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(_) => {
+                    self.ide.load_changes(self.what);
+                    self.ide.toast("Comments sent to the agent");
+                    self.ide.show_chat();
+                }
+                Err(error) => self.failure.set(Some(format!("{error} Your comments are kept."))),
+            }
+        });
     }
 
     /// Sends all marks in one request.

@@ -1,7 +1,7 @@
 //! The files of a change set beside its hunks, and what is said about a file.
 
 use leptos::prelude::*;
-use wire::changes::{ChangeAction, ChangeSet, ChangedFile};
+use wire::changes::{ChangeAction, ChangedFile};
 
 use super::{
     review_desk::Desk,
@@ -13,6 +13,7 @@ pub fn action_badge(file: &ChangedFile) -> Option<&'static str> {
     match file.action {
         ChangeAction::Add => Some("New file"),
         ChangeAction::Delete => Some("Deleted"),
+        ChangeAction::Rename => Some("Moved"),
         ChangeAction::Mode => Some("Permissions"),
         ChangeAction::Modify => None,
     }
@@ -21,10 +22,6 @@ pub fn action_badge(file: &ChangedFile) -> Option<&'static str> {
 pub fn split_path(path: &str) -> (String, String) {
     let cut = path.rfind('/').map_or(0, |at| at + 1);
     (path[..cut].to_owned(), path[cut..].to_owned())
-}
-
-pub fn file_of<'a>(set: Option<&'a ChangeSet>, path: &str) -> Option<&'a ChangedFile> {
-    set?.files.iter().find(|file| file.path == path)
 }
 
 pub fn file_element(path: &str) -> String {
@@ -67,6 +64,7 @@ pub fn Files(desk: Desk) -> impl IntoView {
                     <Keys keys=&["R"] word="reject" />
                     <Keys keys=&["E"] word="edit first" />
                     <Keys keys=&["L"] word="line by line" />
+                    <Keys keys=&["Shift", "A"] word="accept file" />
                     <Keys keys=&["U"] word="undo" />
                     <Keys keys=&["?"] word="all keys" />
                 </div>
@@ -122,20 +120,25 @@ fn FileRow(desk: Desk, path: String) -> impl IntoView {
     let (_, name) = split_path(&path);
     let title = path.clone();
     let path = StoredValue::new(path);
-    let file = Memo::new(move |_| desk.set.with(|set| path.with_value(|path| file_of(set.as_ref(), path).cloned())));
+    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, |file| ChangedFile { hunks: Vec::new(), ..file.clone() })));
     let tally = Memo::new(move |_| {
-        desk.marks.with(|marks| file.with(|file| file.as_ref().map(|file| Tally::of(file.hunks.iter(), marks)).unwrap_or_default()))
+        desk.marks
+            .with(|marks| path.with_value(|path| desk.with_file(path, |file| Tally::of(file.hunks.iter(), marks))).unwrap_or_default())
     });
     let current = move || {
-        let here = desk.focus.get();
-        file.with(|file| file.as_ref().is_some_and(|file| file.hunks.iter().any(|hunk| Some(hunk.id) == here)))
+        let here = desk.focus.get()?;
+        desk.with_hunk(here, |file, _, _, _| path.with_value(|path| file.path == *path)).filter(|is_here| *is_here)
     };
     let go = move |_| {
-        let target = file.with_untracked(|file| {
-            let file = file.as_ref()?;
-            let open = desk.marks.with_untracked(|marks| file.hunks.iter().find(|hunk| review_state::standing(hunk, marks).is_open()));
-            open.or(file.hunks.first()).map(|hunk| hunk.id)
-        });
+        let target = untrack(|| {
+            path.with_value(|path| {
+                desk.with_file(path, |file| {
+                    let open = desk.marks.with(|marks| file.hunks.iter().find(|hunk| review_state::standing(hunk, marks).is_open()));
+                    open.or(file.hunks.first()).map(|hunk| hunk.id)
+                })
+            })
+        })
+        .flatten();
         if let Some(element) = document().get_element_by_id(&file_element(&path.get_value())) {
             element.scroll_into_view();
         }
@@ -145,7 +148,7 @@ fn FileRow(desk: Desk, path: String) -> impl IntoView {
     };
     view! {
         <li>
-            <button type="button" title=title aria-current=move || current().then_some("true") on:click=go>
+            <button type="button" title=title aria-current=move || current().map(|_| "true") on:click=go>
                 {move || {
                     let (icon, class) = tally.with(row_icon);
                     view! {

@@ -1,10 +1,10 @@
 //! The decisions of a review before they are sent: marks on hunks, and what they add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use wire::{
-    HunkId,
+    HunkId, UserId,
     changes::{ChangeSet, ChangedFile, Decide, Hunk, HunkState},
 };
 
@@ -13,8 +13,38 @@ use wire::{
 #[serde(rename_all = "snake_case", tag = "mark")]
 pub enum Mark {
     Accept,
-    Reject,
-    Edit { text: String },
+    Reject {
+        /// Why, for the agent; empty where nothing was said.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Only these of the changed lines are taken.
+    Lines {
+        lines: BTreeSet<u32>,
+    },
+    Edit {
+        text: String,
+    },
+}
+
+impl Mark {
+    pub fn reject() -> Self {
+        Self::Reject { reason: String::new() }
+    }
+
+    pub fn is_reject(&self) -> bool {
+        matches!(self, Self::Reject { .. })
+    }
+
+    /// As a result, for a sentence.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Accept => "accepted",
+            Self::Reject { .. } => "rejected",
+            Self::Lines { .. } => "taken in part",
+            Self::Edit { .. } => "edited and accepted",
+        }
+    }
 }
 
 pub type Marks = BTreeMap<HunkId, Mark>;
@@ -31,7 +61,15 @@ pub fn to_request(marks: &Marks, reason: &str) -> Decide {
     for (id, mark) in marks {
         match mark {
             Mark::Accept => decide.accept.push(*id),
-            Mark::Reject => decide.reject.push(*id),
+            Mark::Reject { reason } => {
+                decide.reject.push(*id);
+                if !reason.trim().is_empty() {
+                    decide.reasons.insert(*id, reason.trim().to_owned());
+                }
+            }
+            Mark::Lines { lines } => {
+                decide.lines.insert(*id, lines.iter().copied().collect());
+            }
             Mark::Edit { text } => {
                 decide.edits.insert(*id, text.clone());
             }
@@ -78,8 +116,8 @@ pub fn standing(hunk: &Hunk, marks: &Marks) -> Standing {
         (HunkState::Edited, _) => Standing::Edited,
         (HunkState::Rejected, _) => Standing::Rejected,
         (_, Some(Mark::Accept)) => Standing::Accepted,
-        (_, Some(Mark::Edit { .. })) => Standing::Edited,
-        (_, Some(Mark::Reject)) => Standing::Rejected,
+        (_, Some(Mark::Edit { .. } | Mark::Lines { .. })) => Standing::Edited,
+        (_, Some(Mark::Reject { .. })) => Standing::Rejected,
         (HunkState::Conflict, None) => Standing::Conflict,
         (HunkState::Open, None) => Standing::Open,
     }
@@ -135,11 +173,67 @@ pub fn neighbour(set: &ChangeSet, from: Option<HunkId>, forward: bool) -> Option
     Some(all[next])
 }
 
-/// Finds a hunk with its file, its place among all and their number.
-pub fn find(set: &ChangeSet, id: HunkId) -> Option<(&ChangedFile, &Hunk, usize, usize)> {
-    let total = hunks(set).count();
-    let pairs = set.files.iter().flat_map(|file| file.hunks.iter().map(move |hunk| (file, hunk)));
-    pairs.enumerate().find(|(_, (_, hunk))| hunk.id == id).map(|(at, (file, hunk))| (file, hunk, at + 1, total))
+/// Where each hunk of a set is, so that one is found without going through all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places {
+    /// File, hunk in it, and the count of all before.
+    of: BTreeMap<HunkId, (usize, usize, usize)>,
+    files: BTreeMap<String, usize>,
+}
+
+impl Places {
+    pub fn of(set: &ChangeSet) -> Self {
+        let pairs = set.files.iter().enumerate().flat_map(|(file, changed)| (0..changed.hunks.len()).map(move |hunk| (file, hunk)));
+        let of = pairs.enumerate().map(|(count, (file, hunk))| (set.files[file].hunks[hunk].id, (file, hunk, count))).collect();
+        Self { of, files: set.files.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect() }
+    }
+
+    /// A hunk with its file, its place among all, counted from 1, and their number.
+    pub fn find<'a>(&self, set: &'a ChangeSet, id: HunkId) -> Option<(&'a ChangedFile, &'a Hunk, usize, usize)> {
+        let (file, hunk, count) = self.of.get(&id)?;
+        let file = set.files.get(*file)?;
+        let hunk = file.hunks.get(*hunk).filter(|hunk| hunk.id == id)?;
+        Some((file, hunk, count + 1, self.of.len()))
+    }
+
+    pub fn file<'a>(&self, set: &'a ChangeSet, path: &str) -> Option<&'a ChangedFile> {
+        set.files.get(*self.files.get(path)?).filter(|file| file.path == path)
+    }
+}
+
+/// What other people decided between two states of a set, in sentences; `mine` are the marks that were dropped by that.
+pub fn news(before: &ChangeSet, after: &ChangeSet, me: UserId, mine: &Marks) -> Option<String> {
+    let known: BTreeMap<HunkId, HunkState> = hunks(before).map(|hunk| (hunk.id, hunk.state)).collect();
+    let mut by: BTreeMap<UserId, (String, [usize; 4])> = BTreeMap::new();
+    let mut dropped = 0;
+    for hunk in hunks(after) {
+        let Some(person) = hunk.decided_by.as_ref().filter(|person| person.id != me) else { continue };
+        if known.get(&hunk.id).is_none_or(|state| *state == hunk.state) {
+            continue;
+        }
+        let column = match hunk.state {
+            HunkState::Accepted => 0,
+            HunkState::Edited => 1,
+            HunkState::Rejected => 2,
+            HunkState::Conflict => 3,
+            HunkState::Open => continue,
+        };
+        by.entry(person.id).or_insert_with(|| (person.name.clone(), [0; 4])).1[column] += 1;
+        dropped += usize::from(!hunk.state.is_open() && mine.contains_key(&hunk.id));
+    }
+    let sentence = |(name, counts): &(String, [usize; 4])| {
+        let words = ["accepted", "edited", "rejected", "no longer fits"];
+        let parts: Vec<String> = counts.iter().zip(words).filter(|(n, _)| **n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let total: usize = counts.iter().sum();
+        format!("{name} decided {}: {}.", if total == 1 { "1 hunk".to_owned() } else { format!("{total} hunks") }, parts.join(", "))
+    };
+    let mut text = by.values().map(sentence).collect::<Vec<_>>().join(" ");
+    match dropped {
+        0 => {}
+        1 => text.push_str(" 1 mark of yours is gone."),
+        n => text.push_str(&format!(" {n} marks of yours are gone.")),
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -179,6 +273,7 @@ mod tests {
             created_at: Micros(0),
             files: vec![ChangedFile {
                 path: "a".into(),
+                old_path: None,
                 action: ChangeAction::Modify,
                 binary: false,
                 added_lines: 1,
@@ -187,22 +282,30 @@ mod tests {
                 new_mode: None,
                 hunks: states.iter().enumerate().map(hunk).collect(),
             }],
+            comments: Vec::new(),
         }
     }
 
     #[test]
     fn marks_become_one_request() {
-        let marks = Marks::from([(id(1), Mark::Accept), (id(2), Mark::Reject), (id(3), Mark::Edit { text: "x".into() })]);
+        let marks = Marks::from([
+            (id(1), Mark::Accept),
+            (id(2), Mark::reject()),
+            (id(3), Mark::Edit { text: "x".into() }),
+            (id(4), Mark::Lines { lines: BTreeSet::from([1, 3]) }),
+            (id(5), Mark::Reject { reason: " not this one ".into() }),
+        ]);
         let request = to_request(&marks, "  too clever ");
-        assert_eq!((request.accept.len(), request.reject.len(), request.edits.len()), (1, 1, 1));
-        assert_eq!(request.reason.as_deref(), Some("too clever"));
+        assert_eq!((request.accept.len(), request.reject.len(), request.edits.len()), (1, 2, 1));
+        assert_eq!(request.lines, BTreeMap::from([(id(4), vec![1, 3])]));
+        assert_eq!((request.reason_of(id(2)), request.reason_of(id(5))), (Some("too clever"), Some("not this one")));
         assert!(request.validate().is_empty());
     }
 
     #[test]
     fn decided_hunks_lose_their_marks() {
         let set = set(&[HunkState::Open, HunkState::Accepted, HunkState::Conflict]);
-        let mut marks = Marks::from([(id(1), Mark::Accept), (id(2), Mark::Reject), (id(3), Mark::Accept), (id(9), Mark::Accept)]);
+        let mut marks = Marks::from([(id(1), Mark::Accept), (id(2), Mark::reject()), (id(3), Mark::Accept), (id(9), Mark::Accept)]);
         prune(&mut marks, &set);
         assert_eq!(marks.keys().copied().collect::<Vec<HunkId>>(), [id(1), id(3)]);
     }
@@ -215,7 +318,7 @@ mod tests {
         assert_eq!(next_open(&set, &marks, Some(id(1))), Some(id(3)));
         assert_eq!(next_open(&set, &marks, Some(id(3))), Some(id(1)), "goes round");
         marks.insert(id(1), Mark::Accept);
-        marks.insert(id(3), Mark::Reject);
+        marks.insert(id(3), Mark::reject());
         assert_eq!(next_open(&set, &marks, Some(id(3))), None);
         let tally = Tally::of(hunks(&set), &marks);
         assert_eq!((tally.total(), tally.decided(), tally.open()), (3, 3, 0));
@@ -227,13 +330,32 @@ mod tests {
         assert_eq!(neighbour(&set, None, true), Some(id(1)));
         assert_eq!(neighbour(&set, Some(id(2)), true), Some(id(2)));
         assert_eq!(neighbour(&set, Some(id(1)), false), Some(id(1)));
-        assert_eq!(find(&set, id(2)).map(|(_, _, at, of)| (at, of)), Some((2, 2)));
+        let places = Places::of(&set);
+        assert_eq!(places.find(&set, id(2)).map(|(_, _, at, of)| (at, of)), Some((2, 2)));
+        assert!(places.find(&set, id(3)).is_none() && places.file(&set, "a").is_some());
     }
 
     #[test]
     fn marks_survive_storage() {
-        let marks = Marks::from([(id(1), Mark::Edit { text: "x\n".into() }), (id(2), Mark::Reject)]);
+        let marks = Marks::from([(id(1), Mark::Edit { text: "x\n".into() }), (id(2), Mark::reject())]);
         let json = serde_json::to_string(&marks).unwrap();
         assert_eq!(serde_json::from_str::<Marks>(&json).unwrap(), marks);
+    }
+
+    #[test]
+    fn what_others_decided_is_told() {
+        let before = set(&[HunkState::Open, HunkState::Open, HunkState::Open, HunkState::Rejected]);
+        let mut after = set(&[HunkState::Accepted, HunkState::Rejected, HunkState::Open, HunkState::Rejected]);
+        let by = |n, name: &str| Some(wire::users::UserRef { id: id(n), name: name.into() });
+        for (hunk, by) in after.files[0].hunks.iter_mut().zip([by(7, "Priya"), by(7, "Priya"), None, by(8, "Jonas")]) {
+            hunk.decided_by = by;
+        }
+        let mine = Marks::from([(id(2), Mark::Accept)]);
+        assert_eq!(
+            news(&before, &after, id(5), &mine).as_deref(),
+            Some("Priya decided 2 hunks: 1 accepted, 1 rejected. 1 mark of yours is gone.")
+        );
+        assert_eq!(news(&before, &after, id(7), &mine), None, "one's own decisions are no news");
+        assert_eq!(news(&after, &after, id(5), &mine), None);
     }
 }

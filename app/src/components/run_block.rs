@@ -429,6 +429,7 @@ mod tests {
             usage: None,
             changes: Vec::new(),
             turn_id: None,
+            change_set_id: None,
             started_by: UserRef { id: id.parse().unwrap(), name: "Mara".into() },
             created_at: Micros(0),
             started_at: Some(Micros(0)),

@@ -1,6 +1,6 @@
 //! What a search found, by file. Only the rows in view are on the page.
 
-use leptos::{attr::custom::custom_attribute, ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{attr::custom::custom_attribute, ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
     editor_pane::focus_editor,
@@ -8,22 +8,14 @@ use super::{
     search_state::{Piece, Row, Search, pieces, rows},
     tree_model::file_icon,
 };
-use crate::ui::{Icon, format};
-
-/// Height before a row could be measured.
-const ROW: f64 = 24.0;
-/// Rows kept beyond each edge of the view.
-const OVERSCAN: usize = 12;
+use crate::ui::{Icon, Rows, format};
 
 #[derive(Clone, Copy)]
 struct List {
     ide: Ide,
     search: Search,
     rows: Memo<Vec<Row>>,
-    node: NodeRef<html::Ul>,
-    row_height: RwSignal<f64>,
-    /// How far it is scrolled, and how much of it is seen, in pixels.
-    scroll: RwSignal<(f64, f64)>,
+    drawn: Rows,
     stop: Memo<Option<Row>>,
 }
 
@@ -87,26 +79,16 @@ fn focus_row(row: Row) {
 fn open(ide: Ide, row: Row) {
     ide.search.current.set(Some(row));
     if let Row::Hit(file, hit) = row {
-        let place = ide
-            .search
-            .results
-            .with_untracked(|results| results.files.get(file).and_then(|file| file.hits.get(hit)).map(|hit| (hit.path.clone(), hit.line)));
-        if let Some((path, line)) = place {
-            ide.open_file(&path, Some(line));
+        let place = ide.search.results.with_untracked(|results| {
+            results.files.get(file).and_then(|file| file.hits.get(hit)).map(|hit| (hit.path.clone(), hit.line, hit.column))
+        });
+        if let Some((path, line, column)) = place {
+            ide.open_at(&path, line, column);
         }
     }
 }
 
 impl List {
-    fn measure(self) {
-        let Some(list) = self.node.try_get_untracked().flatten() else { return };
-        self.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
-        let row = list.query_selector("[role=treeitem]").ok().flatten();
-        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
-            self.row_height.set(height);
-        }
-    }
-
     /// Moves the keyboard to a row, or to the next one in that direction at which it stops.
     fn go_to(self, at: usize, forward: bool) {
         let found = self.rows.with_untracked(|rows| {
@@ -118,21 +100,8 @@ impl List {
         });
         let Some((at, row)) = found else { return };
         self.search.current.set(Some(row));
-        self.scroll_to(at);
+        self.drawn.scroll_to(at);
         focus_row(row);
-    }
-
-    fn scroll_to(self, at: usize) {
-        let Some(list) = self.node.try_get_untracked().flatten() else { return };
-        let height = self.row_height.get_untracked();
-        let (top, seen) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
-        let place = at as f64 * height;
-        if place < top {
-            list.set_scroll_top(place as i32);
-        } else if place + height > top + seen {
-            list.set_scroll_top((place + height - seen).ceil() as i32);
-        }
-        self.scroll.set((f64::from(list.scroll_top()), seen));
     }
 
     fn path(self, row: Row) -> Option<String> {
@@ -184,49 +153,27 @@ pub fn SearchList(ide: Ide) -> impl IntoView {
         let current = search.current.get();
         all.with(|rows| current.filter(|row| rows.contains(row)).or(rows.first().copied()))
     });
-    let list =
-        List { ide, search, rows: all, node: NodeRef::new(), row_height: RwSignal::new(ROW), scroll: RwSignal::new((0.0, 480.0)), stop };
-    let seen = Memo::new(move |_| {
-        let (top, height) = list.scroll.get();
-        let row = list.row_height.get();
-        let count = all.with(Vec::len);
-        let first = ((top / row) as usize).saturating_sub(OVERSCAN).min(count);
-        let last = ((top + height) / row) as usize + OVERSCAN;
-        (first, last.min(count), count)
-    });
-    Effect::new(move |_| {
-        // Once drawn, when the number of rows changes, and when the view is seen again.
+    let list = List { ide, search, rows: all, drawn: Rows::new(480.0), stop };
+    let window = list.drawn.window(all);
+    list.drawn.measure_when(move || {
+        // Also when the view is seen again.
         all.with(Vec::len);
         ide.side_view.track();
         ide.side_open.track();
         ide.drawer.track();
         ide.phone_pane.track();
-        request_animation_frame(move || list.measure());
-    });
-    let resized = StoredValue::new(None::<WindowListenerHandle>);
-    Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| list.measure()))));
-    on_cleanup(move || {
-        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
-            listener.remove();
-        }
     });
     // Another search may have other lines at the same places.
     let shown = move || {
         all.with(|rows| {
-            let (first, last, _) = seen.get();
             let serial = search.results.with(|results| results.serial);
-            rows.get(first..last.min(rows.len())).unwrap_or_default().iter().map(|row| (serial, *row)).collect::<Vec<_>>()
+            window.get().of(rows).iter().map(|row| (serial, *row)).collect::<Vec<_>>()
         })
     };
-    let above = move || format!("{}px", seen.get().0 as f64 * list.row_height.get());
-    let below = move || {
-        let (_, last, count) = seen.get();
-        format!("{}px", (count - last) as f64 * list.row_height.get())
-    };
+    let (above, below) = list.drawn.pads(window);
     let stop_hidden = Memo::new(move |_| {
         let at = all.with(|rows| list.stop.with(|stop| rows.iter().position(|row| Some(row) == stop.as_ref())));
-        let (first, last, _) = seen.get();
-        at.is_some_and(|at| !(first..last).contains(&at))
+        at.is_some_and(|at| !window.get().has(at))
     });
     let on_focus = move |_| {
         if stop_hidden.get_untracked()
@@ -242,9 +189,9 @@ pub fn SearchList(ide: Ide) -> impl IntoView {
             aria-label="Found lines"
             hidden=move || all.with(Vec::is_empty)
             tabindex=move || stop_hidden.get().then_some("0")
-            node_ref=list.node
+            node_ref=list.drawn.node
             on:focus=on_focus
-            on:scroll=move |_| list.measure()
+            on:scroll=move |_| list.drawn.measure()
             on:keydown=move |event| on_key(list, &event)
         >
             <li role="presentation" class="tree-pad" style:height=above></li>
@@ -370,7 +317,7 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
     let at = list.rows.with_untracked(|rows| rows.iter().position(|other| *other == row)).unwrap_or_default();
     let head =
         at - list.rows.with_untracked(|rows| rows[..=at].iter().rev().position(|other| *other == Row::File(row.file())).unwrap_or(0));
-    let page = ((list.scroll.get_untracked().1 / list.row_height.get_untracked()) as usize).max(1);
+    let page = list.drawn.page();
     let is_file = matches!(row, Row::File(_));
     match event.key().as_str() {
         "ArrowDown" => list.go_to((at + 1).min(count - 1), true),

@@ -5,7 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use leptos::{attr::custom::custom_attribute, ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+use leptos::{attr::custom::custom_attribute, ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 use wire::test_reports::CaseState;
 
 use super::{
@@ -14,14 +14,9 @@ use super::{
     test_panel::TestView,
 };
 use crate::ui::{
-    Icon, format,
+    Icon, Rows, format,
     typeahead::{TypeAhead, find_typed},
 };
-
-/// Height before a row could be measured.
-const ROW: f64 = 24.0;
-/// Rows kept beyond each edge of the view.
-const OVERSCAN: usize = 12;
 
 /// Icon and colour of a state; the word beside it says the same.
 pub fn state_icon(state: CaseState) -> (&'static str, &'static str) {
@@ -35,10 +30,7 @@ pub fn state_icon(state: CaseState) -> (&'static str, &'static str) {
 #[derive(Clone, Copy)]
 struct List {
     view: TestView,
-    node: NodeRef<html::Ul>,
-    row_height: RwSignal<f64>,
-    /// How far it is scrolled, and how much of it is seen, in pixels.
-    scroll: RwSignal<(f64, f64)>,
+    drawn: Rows,
     /// The key of the row that Tab reaches.
     stop: Memo<Option<String>>,
     typed: TypeAhead,
@@ -50,23 +42,7 @@ impl List {
             let current = view.current.get();
             view.rows.with(|rows| rows.iter().find(|row| Some(&row.key) == current.as_ref()).or(rows.first()).map(|row| row.key.clone()))
         });
-        Self {
-            view,
-            node: NodeRef::new(),
-            row_height: RwSignal::new(ROW),
-            scroll: RwSignal::new((0.0, 480.0)),
-            stop,
-            typed: TypeAhead::default(),
-        }
-    }
-
-    fn measure(self) {
-        let Some(list) = self.node.try_get_untracked().flatten() else { return };
-        self.scroll.set((f64::from(list.scroll_top()), f64::from(list.client_height())));
-        let row = list.query_selector("[role=treeitem]").ok().flatten();
-        if let Some(height) = row.map(|row| row.get_bounding_client_rect().height()).filter(|height| *height >= 16.0) {
-            self.row_height.set(height);
-        }
+        Self { view, drawn: Rows::new(480.0), stop, typed: TypeAhead::default() }
     }
 
     fn row(self, key: &str) -> Option<(usize, Row)> {
@@ -77,26 +53,13 @@ impl List {
     fn go_to(self, at: usize) {
         let Some(key) = self.view.rows.with_untracked(|rows| rows.get(at).map(|row| row.key.clone())) else { return };
         self.view.current.set(Some(key.clone()));
-        self.scroll_to(at);
+        self.drawn.scroll_to(at);
         request_animation_frame(move || {
             let row = document().get_element_by_id(&row_id(&key)).and_then(|row| row.dyn_into::<web_sys::HtmlElement>().ok());
             if let Some(row) = row {
                 let _ = row.focus();
             }
         });
-    }
-
-    fn scroll_to(self, at: usize) {
-        let Some(list) = self.node.try_get_untracked().flatten() else { return };
-        let height = self.row_height.get_untracked();
-        let (top, seen) = (f64::from(list.scroll_top()), f64::from(list.client_height()));
-        let place = at as f64 * height;
-        if place < top {
-            list.set_scroll_top(place as i32);
-        } else if place + height > top + seen {
-            list.set_scroll_top((place + height - seen).ceil() as i32);
-        }
-        self.scroll.set((f64::from(list.scroll_top()), seen));
     }
 
     fn set_open(self, row: &Row, open: bool) {
@@ -135,59 +98,34 @@ fn row_id(key: &str) -> String {
 #[component]
 pub fn TestTree(view: TestView) -> impl IntoView {
     let list = List::new(view);
-    let seen = Memo::new(move |_| {
-        let (top, height) = list.scroll.get();
-        let row = list.row_height.get();
-        let count = view.rows.with(Vec::len);
-        let first = ((top / row) as usize).saturating_sub(OVERSCAN).min(count);
-        let last = ((top + height) / row) as usize + OVERSCAN;
-        (first, last.min(count), count)
-    });
-    Effect::new(move |_| {
-        // Once drawn, when the number of rows changes, and when the tab is seen again.
+    let window = list.drawn.window(view.rows);
+    list.drawn.measure_when(move || {
+        // Also when the tab is seen again.
         view.rows.with(Vec::len);
         view.ide.console_tab.track();
         view.ide.console_open.track();
         view.ide.console_max.track();
         view.ide.phone_pane.track();
-        request_animation_frame(move || list.measure());
     });
     // The detail that opens may take the place where the row was.
     Effect::new(move |_| {
         let Some(current) = view.current.get() else { return };
         request_animation_frame(move || {
-            if list.node.try_get_untracked().flatten().is_some()
+            if list.drawn.node.try_get_untracked().flatten().is_some()
                 && let Some((at, _)) = list.row(&current)
             {
-                list.scroll_to(at);
+                list.drawn.scroll_to(at);
             }
         });
     });
-    let resized = StoredValue::new(None::<WindowListenerHandle>);
-    Effect::new(move |_| resized.set_value(Some(window_event_listener(ev::resize, move |_| list.measure()))));
-    on_cleanup(move || {
-        if let Some(listener) = resized.try_update_value(Option::take).flatten() {
-            listener.remove();
-        }
-    });
     // The rows are asked before what is made of them. The other way round, rows that change while their number stays the same are
-    // found to be new on behalf of `seen`, and whoever asks both is not told.
-    let rows = Memo::new(move |_| {
-        view.rows.with(|rows| {
-            let (first, last, _) = seen.get();
-            rows.get(first..last.min(rows.len())).unwrap_or_default().to_vec()
-        })
-    });
-    let above = move || format!("{}px", seen.get().0 as f64 * list.row_height.get());
-    let below = move || {
-        let (_, last, count) = seen.get();
-        format!("{}px", (count - last) as f64 * list.row_height.get())
-    };
+    // found to be new on behalf of `window`, and whoever asks both is not told.
+    let rows = Memo::new(move |_| view.rows.with(|rows| window.get().of(rows).to_vec()));
+    let (above, below) = list.drawn.pads(window);
     // When the row that Tab reaches is scrolled away, the list itself is reached and brings it back.
     let stop_hidden = Memo::new(move |_| {
         let at = view.rows.with(|rows| list.stop.with(|stop| rows.iter().position(|row| Some(&row.key) == stop.as_ref())));
-        let (first, last, _) = seen.get();
-        at.is_some_and(|at| !(first..last).contains(&at))
+        at.is_some_and(|at| !window.get().has(at))
     });
     let on_focus = move |_| {
         if stop_hidden.get_untracked()
@@ -203,9 +141,9 @@ pub fn TestTree(view: TestView) -> impl IntoView {
                 role="tree"
                 aria-label="Tests"
                 tabindex=move || stop_hidden.get().then_some("0")
-                node_ref=list.node
+                node_ref=list.drawn.node
                 on:focus=on_focus
-                on:scroll=move |_| list.measure()
+                on:scroll=move |_| list.drawn.measure()
                 on:keydown=move |event| on_key(list, &event)
             >
                 <li role="presentation" class="tree-pad" style:height=above></li>
@@ -289,7 +227,7 @@ fn on_key(list: List, event: &ev::KeyboardEvent) {
         return;
     }
     let Some((at, row)) = list.stop.get_untracked().and_then(|key| list.row(&key)) else { return };
-    let page = ((list.scroll.get_untracked().1 / list.row_height.get_untracked()) as usize).max(1);
+    let page = list.drawn.page();
     let key = event.key();
     match key.as_str() {
         "ArrowDown" => list.go_to((at + 1).min(count - 1)),

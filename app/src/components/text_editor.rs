@@ -42,6 +42,7 @@ pub fn TextEditor(
                 let made = monaco::Editor::create(&host, move |event| on_event(ide, at, event));
                 if let Some(made) = made {
                     made.add_command("ask", "Ask the agent about this");
+                    made.add_command("to-chat", "Add selection to chat");
                 }
                 editor.set(made);
             }
@@ -99,7 +100,7 @@ fn show_active(ide: Ide, focused: Signal<bool>, path: Memo<Option<String>>, edit
         let (Some(path), Some(jump), Some(editor)) = (ready.get(), ide.jump.get(), editor.get_untracked()) else { return };
         if jump.path == path && focused.get_untracked() {
             editor.show(&path);
-            editor.reveal(jump.line, 1);
+            editor.reveal(jump.line, jump.column);
             editor.focus();
             ide.jump.set(None);
         }
@@ -149,6 +150,9 @@ fn on_event(ide: Ide, at: usize, event: EditorEvent) {
             if ide.active.with_untracked(|active| active.as_deref() == Some(uri.as_str())) {
                 ide.cursor.set(Some(Cursor { line, column: col, selected }));
             }
+        }
+        EditorEvent::Command { id, uri, text, start_line, end_line } if id == "to-chat" => {
+            ide.add_selection(&uri, text, start_line, end_line);
         }
         EditorEvent::Command { uri, text, start_line, end_line, .. } => {
             let place = if start_line == end_line { format!("line {start_line}") } else { format!("lines {start_line} to {end_line}") };

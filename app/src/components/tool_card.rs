@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     chat_state::{Tool, ToolState},
     ide::use_ide,
+    plan_card::{self, PlanCard},
 };
 use crate::ui::{Icon, format};
 
@@ -33,7 +34,13 @@ pub fn read_arguments(name: &str, json: &str) -> Arguments {
         "edit_file" => Arguments { main: text("path").to_owned(), detail: marked(text("old_text"), '-') + &marked(text("new_text"), '+') },
         "run_command" => {
             let command = text("command");
-            let detail = if command.contains('\n') { command.to_owned() } else { String::new() };
+            let mut detail = if command.contains('\n') { format!("{}\n", command.trim_end()) } else { String::new() };
+            if !matches!(text("cwd"), "" | ".") {
+                detail.push_str(&format!("in {}\n", text("cwd")));
+            }
+            if let Some(seconds) = fields.get("timeout_s").and_then(Value::as_i64) {
+                detail.push_str(&format!("at most {seconds} s\n"));
+            }
             Arguments { main: one_line(command), detail }
         }
         "read_file" => {
@@ -45,15 +52,22 @@ pub fn read_arguments(name: &str, json: &str) -> Arguments {
             };
             Arguments { main: format!("{}{range}", text("path")), detail: String::new() }
         }
+        "web_fetch" => Arguments { main: one_line(text("url")), detail: String::new() },
         "propose_plan" => {
-            let steps = fields.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            let lines = steps.iter().filter_map(Value::as_str).enumerate().map(|(i, step)| format!("{}. {step}\n", i + 1));
-            Arguments { main: format::counted(steps.len() as i64, "step", "steps"), detail: lines.collect() }
+            let count = i64::try_from(plan_card::steps(json).len()).unwrap_or(i64::MAX);
+            Arguments { main: format::counted(count, "step", "steps"), detail: String::new() }
+        }
+        "ask_user" => {
+            let options = fields.get("options").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            let detail = options.iter().filter_map(Value::as_str).map(|option| format!("• {option}\n")).collect();
+            Arguments { main: one_line(text("question")), detail }
         }
         _ => {
             let main = ["path", "query", "filter", "question", "url"].iter().map(|key| text(key)).find(|value| !value.is_empty());
             let first = || fields.values().find_map(Value::as_str).unwrap_or_default();
-            Arguments { main: one_line(main.unwrap_or_else(first)), detail: String::new() }
+            // What the row leaves out is told below it, whatever the tool.
+            let detail = if fields.len() > 1 { serde_json::to_string_pretty(&fields).unwrap_or_default() } else { String::new() };
+            Arguments { main: one_line(main.unwrap_or_else(first)), detail }
         }
     }
 }
@@ -95,13 +109,23 @@ fn result_word(tool: &Tool) -> String {
 
 /// The calls of one step.
 #[component]
-pub fn ToolCards(#[prop(into)] tools: Signal<Vec<Tool>>) -> impl IntoView {
+pub fn ToolCards(
+    #[prop(into)] tools: Signal<Vec<Tool>>,
+    /// Nothing came after the turn they belong to.
+    #[prop(into)]
+    is_last: Signal<bool>,
+) -> impl IntoView {
     view! {
         <div class="tools">
             <For each=move || tools.with(|tools| tools.iter().map(|tool| tool.call_id.clone()).collect::<Vec<_>>()) key=String::clone let:id>
                 {
                     let tool = Memo::new(move |_| tools.with(|tools| tools.iter().find(|tool| tool.call_id == id).cloned()));
-                    view! { <ToolCard tool=tool /> }
+                    let is_plan = tool.with_untracked(|tool| tool.as_ref().is_some_and(|tool| tool.name == "propose_plan"));
+                    if is_plan {
+                        view! { <PlanCard tool=tool is_last=is_last /> }.into_any()
+                    } else {
+                        view! { <ToolCard tool=tool /> }.into_any()
+                    }
                 }
             </For>
         </div>
@@ -154,17 +178,26 @@ fn ToolBody(tool: Memo<Option<Tool>>, arguments: Memo<Arguments>) -> impl IntoVi
     let lines = Memo::new(move |_| detail.with(|text| text.lines().count()) + result.with(|text| text.lines().count()));
     let folded = move || !all.get() && lines.get() > FOLD_LINES;
     let run = move || tool.with(|tool| tool.as_ref().and_then(|tool| tool.run_id));
+    let is_running =
+        move || tool.with(|tool| tool.as_ref().is_some_and(|tool| matches!(tool.state, ToolState::Running | ToolState::Waiting)));
     view! {
         <div class="tool-out">
             {move || {
                 let text = detail.get();
-                (!text.is_empty()).then(|| view! { <div class="tool-arg">{fold(&text, folded().then_some(FOLD_LINES))}</div> })
+                (!text.is_empty())
+                    .then(|| {
+                        view! {
+                            <div class="tool-h">"Arguments"</div>
+                            <div class="tool-arg">{fold(&text, folded().then_some(FOLD_LINES))}</div>
+                            <div class="tool-h">"Output"</div>
+                        }
+                    })
             }}
             {move || {
                 let used = detail.with(|text| text.lines().count());
                 let text = result.get();
                 if text.is_empty() {
-                    detail.with(String::is_empty).then_some("No output".to_owned())
+                    Some(if is_running() { "Nothing yet" } else { "No output" }.to_owned())
                 } else {
                     // The end of what a command printed says more than its beginning.
                     let room = FOLD_LINES.saturating_sub(used).max(3);
@@ -219,8 +252,19 @@ mod tests {
         assert_eq!(main("move_file", r#"{"from":"a","to":"b"}"#), "a → b");
         assert_eq!(main("search", r#"{"query":"x y"}"#), "x y");
         assert_eq!(main("run_command", r#"{"command":"a\n  b"}"#), "a b");
+        assert_eq!(main("web_fetch", r#"{"url":"https://docs.rs/serde"}"#), "https://docs.rs/serde");
         assert_eq!(main("server__tool", r#"{"n":1,"subject":"s"}"#), "s");
         assert_eq!(main("search", "{broken"), "{broken");
+        assert_eq!(main("propose_plan", r#"{"steps":["a","b"]}"#), "2 steps");
+    }
+
+    #[test]
+    fn what_the_row_leaves_out_is_told_below() {
+        let detail = |name, json| read_arguments(name, json).detail;
+        assert_eq!(detail("run_command", r#"{"command":"ls","cwd":"a","timeout_s":5}"#), "in a\nat most 5 s\n");
+        assert_eq!(detail("ask_user", r#"{"question":"Which?","options":["a","b"]}"#), "• a\n• b\n");
+        assert!(detail("server__tool", r#"{"n":1,"subject":"s"}"#).contains("\"n\": 1"));
+        assert_eq!(detail("search", r#"{"query":"x"}"#), "");
     }
 
     #[test]

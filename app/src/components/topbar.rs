@@ -2,7 +2,7 @@ use leptos::prelude::*;
 use wire::users::User;
 
 use crate::{
-    components::user_menu::UserMenu,
+    components::{budget_meter::BudgetMeter, user_menu::UserMenu},
     ui::{Brand, ThemeSwitch},
 };
 
@@ -29,6 +29,7 @@ pub fn Topbar(user: User, place: Place) -> impl IntoView {
                 <a href="/settings" aria-current=current(Place::Settings)>"Settings"</a>
             </nav>
             <span class="grow"></span>
+            <BudgetMeter />
             <ThemeSwitch />
             <UserMenu user=user />
         </header>

@@ -128,7 +128,8 @@ enum RowMark {
     Conflict,
     Unsaved,
     Proposed,
-    Hunks(usize),
+    /// How many wait, and whether any is the agent's.
+    Hunks(usize, bool),
     Changed,
     /// A folded directory with unsaved files in it.
     UnsavedInside,
@@ -149,7 +150,7 @@ fn mark_of(ide: Ide, row: &Row) -> RowMark {
     }
     match ide.open_hunks_in(path) {
         0 => {}
-        hunks => return RowMark::Hunks(hunks),
+        hunks => return RowMark::Hunks(hunks, ide.has_agent_hunks(Some(path))),
     }
     let changed = ide.tree.with(|tree| {
         let me = |me: &wire::users::User, entry: &wire::files::Entry| ide.files.seen.with(|seen| seen.is_changed(entry, me.display_name()));
@@ -181,12 +182,12 @@ fn RowBadge(ide: Ide, row: Memo<Row>) -> impl IntoView {
             </span>
         }
         .into_any(),
-        RowMark::Hunks(hunks) => {
+        RowMark::Hunks(hunks, of_agent) => {
             let text = format!("{} for review", if hunks == 1 { "1 hunk waits".to_owned() } else { format!("{hunks} hunks wait") });
             let title = text.clone();
             view! {
-                <span class="m c-agent" title=title>
-                    <span class="count count--agent" aria-hidden="true">{hunks}</span>
+                <span class=if of_agent { "m c-agent" } else { "m" } title=title>
+                    <span class=if of_agent { "count count--agent" } else { "count" } aria-hidden="true">{hunks}</span>
                     <span class="sr">{text}</span>
                 </span>
             }

@@ -65,7 +65,7 @@ fn with_command(explorer: Explorer, event: &ev::KeyboardEvent, current: Option<&
 
 fn plain(explorer: Explorer, event: &ev::KeyboardEvent, at: usize, row: &Row) -> bool {
     let last = explorer.rows.with_untracked(Vec::len).saturating_sub(1);
-    let page = ((explorer.scroll.get_untracked().1 / explorer.row_height.get_untracked()) as usize).max(1);
+    let page = explorer.drawn.page();
     let shift = event.shift_key();
     let to = |at: usize| walk(explorer, at, shift);
     let key = event.key();

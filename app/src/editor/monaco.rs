@@ -125,6 +125,10 @@ mod half {
         fn mark_saved(this: &Facade, uri: &str, version: Option<f64>);
         #[wasm_bindgen(method, js_name = selectedText)]
         fn selected_text(this: &Facade) -> String;
+        #[wasm_bindgen(method, js_name = insertAtCursor)]
+        fn insert_at_cursor(this: &Facade, uri: &str, text: &str) -> bool;
+        #[wasm_bindgen(method, js_name = textWith)]
+        fn text_with(this: &Facade, uri: &str, text: &str) -> Option<String>;
         #[wasm_bindgen(method, js_name = isDirty)]
         fn is_dirty(this: &Facade, uri: &str) -> bool;
         #[wasm_bindgen(method, js_name = closeModel)]
@@ -196,6 +200,16 @@ mod half {
     /// What is selected in the editor that has the keyboard; empty when nothing is.
     pub fn selected_text() -> String {
         with(Facade::selected_text).unwrap_or_default()
+    }
+
+    /// Puts text in place of the selection in the editor that shows the file; false where it can't be changed.
+    pub fn insert_at_cursor(path: &str, text: &str) -> bool {
+        with(|f| f.insert_at_cursor(path, text)).unwrap_or(false)
+    }
+
+    /// What the file would hold with `text` in place of the selection. Changes nothing.
+    pub fn text_with(path: &str, text: &str) -> Option<String> {
+        with(|f| f.text_with(path, text)).flatten()
     }
 
     pub fn model_version(path: &str) -> Option<f64> {
@@ -355,6 +369,16 @@ mod half {
     /// Names the present state of a text, for `mark_saved`.
     pub fn selected_text() -> String {
         String::new()
+    }
+
+    /// Puts text in place of the selection in the editor that shows the file; false where it can't be changed.
+    pub fn insert_at_cursor(_path: &str, _text: &str) -> bool {
+        false
+    }
+
+    /// What the file would hold with `text` in place of the selection. Changes nothing.
+    pub fn text_with(_path: &str, _text: &str) -> Option<String> {
+        None
     }
 
     pub fn model_version(_path: &str) -> Option<f64> {

@@ -14,12 +14,16 @@ use wire::{
 use crate::{
     api::{self, ApiError},
     components::{
+        budget_card::BudgetCard,
         guard::{Guarded, PageFailed},
         health_card::HealthCard,
         jobs_table::{JobsTable, number_of},
         limits_card::LimitsCard,
+        mcp_servers::McpServersCard,
+        models_card::ModelsCard,
         quota_settings::StorageCard,
         topbar::{Place, Topbar},
+        usage_card::{UsageCard, Whose},
         users_table::UsersTable,
     },
     ui::{BadgeKind, Count, Icon, PageTitle},
@@ -34,11 +38,15 @@ enum Section {
     Jobs,
     Runs,
     Storage,
+    Models,
+    Budgets,
+    Usage,
     Health,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [Self::Overview, Self::Users, Self::Jobs, Self::Runs, Self::Storage, Self::Health];
+    const ALL: [Self; 9] =
+        [Self::Overview, Self::Users, Self::Jobs, Self::Runs, Self::Storage, Self::Models, Self::Budgets, Self::Usage, Self::Health];
 
     fn parse(word: Option<&str>) -> Option<Self> {
         match word {
@@ -47,6 +55,9 @@ impl Section {
             Some("jobs") => Some(Self::Jobs),
             Some("runs") => Some(Self::Runs),
             Some("storage") => Some(Self::Storage),
+            Some("models") => Some(Self::Models),
+            Some("budgets") => Some(Self::Budgets),
+            Some("usage") => Some(Self::Usage),
             Some("health") => Some(Self::Health),
             Some(_) => None,
         }
@@ -59,6 +70,9 @@ impl Section {
             Self::Jobs => "Jobs",
             Self::Runs => "Runs",
             Self::Storage => "Storage",
+            Self::Models => "Models",
+            Self::Budgets => "Budgets",
+            Self::Usage => "Usage",
             Self::Health => "Health",
         }
     }
@@ -70,6 +84,9 @@ impl Section {
             Self::Jobs => "list-checks",
             Self::Runs => "square-terminal",
             Self::Storage => "files",
+            Self::Models => "cpu",
+            Self::Budgets => "wallet",
+            Self::Usage => "chart-column",
             Self::Health => "activity",
         }
     }
@@ -81,6 +98,9 @@ impl Section {
             Self::Jobs => "/admin/jobs",
             Self::Runs => "/admin/runs",
             Self::Storage => "/admin/storage",
+            Self::Models => "/admin/models",
+            Self::Budgets => "/admin/budgets",
+            Self::Usage => "/admin/usage",
             Self::Health => "/admin/health",
         }
     }
@@ -155,6 +175,9 @@ fn Admin(user: User, data: Everything, section: Signal<Section>) -> impl IntoVie
                     Section::Jobs => view! { <JobsTable jobs=jobs /> }.into_any(),
                     Section::Runs => view! { <LimitsCard settings=settings /> }.into_any(),
                     Section::Storage => view! { <StorageCard settings=storage /> }.into_any(),
+                    Section::Models => view! { <ModelsCard /> <McpServersCard /> }.into_any(),
+                    Section::Budgets => view! { <BudgetCard users=users /> }.into_any(),
+                    Section::Usage => view! { <UsageCard whose=Whose::Everybody /> }.into_any(),
                     Section::Health => view! { <HealthCard health=health /> }.into_any(),
                 }}
             </main>
@@ -168,7 +191,7 @@ fn NavItem(item: Section, section: Signal<Section>, jobs: RwSignal<Vec<Job>>, he
     let count = Signal::derive(move || match item {
         Section::Jobs => jobs.with(|jobs| number_of(jobs, |state| !state.is_finished())),
         Section::Health => health.with(|h| i64::try_from(h.checks.iter().filter(|c| c.state == CheckState::Failed).count()).unwrap_or(0)),
-        Section::Overview | Section::Users | Section::Runs | Section::Storage => 0,
+        Section::Overview | Section::Users | Section::Runs | Section::Storage | Section::Models | Section::Budgets | Section::Usage => 0,
     });
     let kind = if item == Section::Health { BadgeKind::Bad } else { BadgeKind::Neutral };
     view! {

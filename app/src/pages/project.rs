@@ -202,7 +202,7 @@ fn Rail(ide: Ide) -> impl IntoView {
             >
                 <Icon name="git-compare" />
                 <Show when=move || waiting.get() != 0>
-                    <Count value=waiting kind=BadgeKind::Agent />
+                    {move || review_count(ide, waiting)}
                 </Show>
             </button>
             <button
@@ -247,6 +247,12 @@ fn SideSwitch(ide: Ide) -> impl IntoView {
     }
 }
 
+/// Open hunks; violet only where the agent proposes some of them.
+fn review_count(ide: Ide, waiting: Signal<i64>) -> AnyView {
+    let kind = if ide.has_agent_hunks(None) { BadgeKind::Agent } else { BadgeKind::Neutral };
+    view! { <Count value=waiting kind=kind /> }.into_any()
+}
+
 #[component]
 fn PhoneBar(ide: Ide) -> impl IntoView {
     let waiting = Signal::derive(move || i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
@@ -260,7 +266,7 @@ fn PhoneBar(ide: Ide) -> impl IntoView {
                 <Icon name=icon />
                 {label}
                 <Show when=move || pane == PhonePane::Review && waiting.get() != 0>
-                    <Count value=waiting kind=BadgeKind::Agent />
+                    {move || review_count(ide, waiting)}
                 </Show>
             </button>
         }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
+use serde::{Deserialize, Serialize};
 use wire::{
     ErrorCode, Problem, ProjectId, RunId,
     network::NetworkPolicy,
+    permissions::Permissions,
     projects::{Project, ProjectRole},
     quotas::ProjectQuota,
     users::User,
@@ -16,21 +18,33 @@ use wire::{
 use crate::{
     api::{self, ApiError},
     components::{
+        budget_settings::ProjectBudgetCard,
         export_panel::ExportCard,
         guard::{Guarded, PageFailed},
         network_settings::{Desk, NetworkCard, NetworkLog},
+        permission_settings::{PermissionCard, PermissionDesk},
+        permission_try::PermissionTry,
         quota_meters::ProjectQuotaCard,
         share_desk::ShareDesk,
         share_panel::SharePanel,
         storage_card::StorageCard,
         topbar::{Place, Topbar},
+        usage_card::{UsageCard, Whose},
     },
     live::Live,
     pages::not_found::NotFound,
     ui::Icon,
 };
 
-type Loaded = (Project, ProjectQuota, NetworkPolicy, BTreeMap<RunId, String>);
+/// What the page is made of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Loaded {
+    project: Project,
+    quota: ProjectQuota,
+    policy: NetworkPolicy,
+    names: BTreeMap<RunId, String>,
+    permissions: Permissions,
+}
 
 #[component]
 pub fn ProjectSettingsPage() -> impl IntoView {
@@ -59,23 +73,25 @@ async fn load(id: String) -> Result<Loaded, ApiError> {
         let first = run.command.lines().next().unwrap_or_default().to_owned();
         names.entry(run.id).or_insert(first);
     }
-    Ok((project, quota, policy, names))
+    let permissions = api::permissions::list(id).await?;
+    Ok(Loaded { project, quota, policy, names, permissions })
 }
 
 fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
     match loaded {
-        Ok((project, quota, policy, names)) => {
-            view! { <Settings viewer=viewer project=project quota=quota policy=policy names=names /> }.into_any()
-        }
+        Ok(loaded) => view! { <Settings viewer=viewer loaded=loaded /> }.into_any(),
         Err(error) if error.code() == ErrorCode::NotFound => NotFound().into_any(),
         Err(error) => view! { <Topbar user=viewer place=Place::Projects /><PageFailed error=error /> }.into_any(),
     }
 }
 
 #[component]
-fn Settings(viewer: User, project: Project, quota: ProjectQuota, policy: NetworkPolicy, names: BTreeMap<RunId, String>) -> impl IntoView {
+fn Settings(viewer: User, loaded: Loaded) -> impl IntoView {
+    let Loaded { project, quota, policy, names, permissions } = loaded;
+    let rules = PermissionDesk::new(project.id, permissions);
     let share = ShareDesk::new(RwSignal::new(project.clone()), viewer.id);
     let may_change = project.role >= ProjectRole::Owner || viewer.is_admin();
+    let (edits, owns) = (project.role >= ProjectRole::Editor, project.role >= ProjectRole::Owner);
     let desk = Desk::new(project.id, policy, may_change);
     view! {
         <Topbar user=viewer place=Place::Projects />
@@ -98,8 +114,17 @@ fn Settings(viewer: User, project: Project, quota: ProjectQuota, policy: Network
                     </div>
                 </section>
                 <ProjectQuotaCard quota=quota />
+                {edits
+                    .then(|| {
+                        view! {
+                            <ProjectBudgetCard project=project.id may_change=owns />
+                            <UsageCard whose=Whose::Project(project.id) />
+                        }
+                    })}
                 <ExportCard project=project.id />
                 <StorageCard project=project />
+                <PermissionCard desk=rules />
+                <PermissionTry desk=rules />
                 <NetworkCard desk=desk />
                 <NetworkLog desk=desk names=names />
             </div>

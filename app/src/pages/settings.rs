@@ -9,8 +9,11 @@ use crate::{
     },
     components::{
         auth_frame::summary,
+        budget_settings::MyBudgetCard,
         guard::Guarded,
+        own_keys::OwnKeysCard,
         topbar::{Place, Topbar},
+        usage_card::{UsageCard, Whose},
     },
     ui::{Button, ButtonKind, ErrorSummary, Icon, RelativeTime, TextField, ThemeChoice},
 };
@@ -53,6 +56,11 @@ fn Settings(user: User) -> impl IntoView {
                         </div>
                     </div>
                 </section>
+                <OwnKeysCard />
+                <div id="usage" class="usage-place">
+                    <MyBudgetCard />
+                    <UsageCard whose=Whose::Mine />
+                </div>
                 <SignOut />
             </div>
         </main>

@@ -42,6 +42,16 @@ pub fn bytes(value: i64) -> String {
     if size < 9.95 { format!("{size:.1} {}", UNITS[unit]) } else { format!("{size:.0} {}", UNITS[unit]) }
 }
 
+/// Micro-US-dollars as `$1.24`; what is there but rounds to nothing as `under $0.01`.
+pub fn money(micros: i64) -> String {
+    if (1..5_000).contains(&micros) {
+        return "under $0.01".to_owned();
+    }
+    let cents = (micros.unsigned_abs() + 5_000) / 10_000;
+    let sign = if micros < 0 { "−" } else { "" };
+    format!("{sign}${}.{:02}", count(i64::try_from(cents / 100).unwrap_or(i64::MAX)), cents % 100)
+}
+
 /// Milliseconds as `42 ms`, `1.24 s`, `4:05`, `1:02:09`.
 pub fn duration_ms(value: i64) -> String {
     let seconds = value / 1000;
@@ -131,6 +141,12 @@ pub fn initials(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_has_two_decimals() {
+        let shown = [0, 1, 4_999, 5_000, 1_238_000, 1_995_000, 1_234_560_000, -20_000].map(money);
+        assert_eq!(shown, ["$0.00", "under $0.01", "under $0.01", "$0.01", "$1.24", "$2.00", "$1\u{2009}234.56", "−$0.02"]);
+    }
 
     #[test]
     fn numbers_are_grouped() {

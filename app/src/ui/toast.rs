@@ -5,6 +5,8 @@ use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
 use super::{Button, ButtonSize, IconButton};
 
 const STAY: Duration = Duration::from_secs(8);
+/// More at once would cover the page; the oldest goes.
+const MOST: usize = 3;
 
 #[derive(Debug, Clone)]
 struct Toast {
@@ -34,7 +36,12 @@ impl Toasts {
     fn push(self, text: String, action: Option<(String, Callback<()>)>) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
-        self.items.update(|items| items.push(Toast { id, text, action }));
+        self.items.update(|items| {
+            if items.len() == MOST {
+                items.remove(0);
+            }
+            items.push(Toast { id, text, action });
+        });
     }
 
     fn dismiss(self, id: u64) {
