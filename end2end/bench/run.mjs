@@ -11,6 +11,7 @@ import { Rest } from '../support/rest.mjs';
 import { Report } from './figures.mjs';
 import { atRest, duringOutput, withSessions } from './memory.mjs';
 import { firstByte, inBrowser } from './pages.mjs';
+import { openReview } from './review.mjs';
 import { readRates, uploads } from './storage.mjs';
 import { importMany, treeOfMany } from './tree.mjs';
 import { firstToken, ownMeasurement, queueToStart, sandboxOverhead } from './work.mjs';
@@ -61,6 +62,7 @@ try {
   if (existsSync(executablePath)) {
     const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
     await measure('pages in a browser', () => inBrowser(browser, server, rest, project, report));
+    await measure('a review of 1000 hunks', () => openReview(browser, server, rest, report));
     await measure('the tree of 50 000 files', async () => treeOfMany(browser, server, rest, await importMany(rest), report));
     await browser.close();
   } else {

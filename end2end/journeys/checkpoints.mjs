@@ -138,7 +138,11 @@ export default async function (journey) {
     const chat = page.locator('section.chat');
     await chat.getByText('Look once more').first().waitFor();
     await chat.getByRole('button', { name: 'Rewind to here' }).last().click();
-    await panel(page).getByRole('heading', { name: /Before: Look once more/ }).waitFor();
+    const dialog = page.getByRole('dialog', { name: 'Rewind to before this turn' });
+    await dialog.getByText('The files are as they were before this turn.').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('button', { name: 'Checkpoints', exact: true }).first().click();
+    await point(page, /Before: Look once more/).click();
     await panel(page).getByText('Nothing differs').waitFor();
   });
 

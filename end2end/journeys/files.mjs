@@ -1,6 +1,9 @@
 // The tree as people use it: several files at once, by mouse and by keys; uploads that survive; what is deleted comes back; and what
 // a file was before.
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { deflateSync } from 'node:zlib';
 import { connected, editorShows, entry, openFile, openProject, signIn, tree } from '../support/pages.mjs';
 import { until } from '../support/processes.mjs';
@@ -45,6 +48,26 @@ export default async function (journey) {
     assert.equal(await rest.read(project, 'docs/dropped.txt'), 'dropped\n');
     await entry(page, 'docs/large.bin').waitFor();
     await toast('Uploaded 2 files').waitFor();
+  });
+
+  await journey.step('a folder dropped from the desktop is uploaded with all that is in it', async () => {
+    const desktop = await mkdtemp(path.join(tmpdir(), 'cloudxdevai-drop-'));
+    try {
+      await mkdir(path.join(desktop, 'album/deep/deeper'), { recursive: true });
+      await writeFile(path.join(desktop, 'album/list.txt'), 'list\n');
+      // More than a browser hands out at once.
+      for (let n = 0; n < 120; n += 1) await writeFile(path.join(desktop, `album/deep/deeper/${n}.txt`), `${n}\n`);
+      const box = await entry(page, 'docs').boundingBox();
+      const browser = await page.context().newCDPSession(page);
+      const at = { x: box.x + box.width / 2, y: box.y + box.height / 2, data: { items: [], files: [path.join(desktop, 'album')], dragOperationsMask: 1 } };
+      for (const type of ['dragEnter', 'dragOver', 'drop']) await browser.send('Input.dispatchDragEvent', { type, ...at });
+      await there('docs/album/deep/deeper/119.txt');
+      await until(async () => (await rest.get(`/api/projects/${project}/tree`)).items.filter((item) => item.path.startsWith('docs/album/') && item.kind === 'file').length === 121, 'all files of the folder');
+      assert.equal(await rest.read(project, 'docs/album/list.txt'), 'list\n');
+      await toast('Uploaded 121 files').waitFor();
+    } finally {
+      await rm(desktop, { recursive: true, force: true });
+    }
   });
 
   await journey.step('a picked folder keeps its shape, and .git stays out', async () => {
@@ -217,6 +240,7 @@ export default async function (journey) {
     const row = trash.getByRole('listitem').filter({ hasText: '3 files' });
     await row.waitFor();
     await journey.shot(page, 'trash');
+    await row.getByText('Something else has this name now').waitFor({ state: 'detached' });
     // Somebody has taken the name meanwhile: nothing of theirs is touched.
     await rest.write(project, 'src', 'a file now\n');
     await row.getByText('Something else has this name now').waitFor();
@@ -291,6 +315,13 @@ export default async function (journey) {
     await page.getByLabel('Go to byte').fill('0x10000');
     await page.getByLabel('Go to byte').press('Enter');
     await page.getByLabel('Content of the file').getByText('00010000  00 01').waitFor();
+    await put(rest, project, 'tone.wav', tone());
+    await entry(page, 'tone.wav').click();
+    await until(() => page.locator('audio[aria-label="tone.wav"]').evaluate((audio) => audio.duration > 0.4), 'the sound to be read');
+    await put(rest, project, 'clip.webm', await film(page));
+    await entry(page, 'clip.webm').click();
+    await until(() => page.locator('video[aria-label="clip.webm"]').evaluate((video) => video.videoWidth === 64), 'the film to be read');
+    await journey.shot(page, 'preview-video');
     await entry(page, 'paper.pdf').click();
     await page.getByText('1 page', { exact: true }).waitFor();
     assert.equal(await page.locator('iframe.pdf').getAttribute('sandbox'), 'allow-scripts');
@@ -385,4 +416,47 @@ function pdf(text) {
   out += `xref\n0 ${objects.length + 1}\n0000000000 65535 f \n`;
   for (const place of places) out += `${String(place).padStart(10, '0')} 00000 n \n`;
   return `${out}trailer << /Size ${objects.length + 1} /Root 1 0 R >>\nstartxref\n${start}\n%%EOF\n`;
+}
+
+/** Half a second of a tone, as a WAV file of 8-bit samples. */
+function tone() {
+  const rate = 8000;
+  const samples = Buffer.from(Array.from({ length: rate / 2 }, (_, at) => 128 + Math.round(60 * Math.sin((at * 440 * 2 * Math.PI) / rate))));
+  const head = Buffer.alloc(44);
+  head.write('RIFF', 0);
+  head.writeUInt32LE(36 + samples.length, 4);
+  head.write('WAVEfmt ', 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(rate, 24);
+  head.writeUInt32LE(rate, 28);
+  head.writeUInt16LE(1, 32);
+  head.writeUInt16LE(8, 34);
+  head.write('data', 36);
+  head.writeUInt32LE(samples.length, 40);
+  return Buffer.concat([head, samples]);
+}
+
+/** A short film that the browser records of a canvas. */
+async function film(page) {
+  const base64 = await page.evaluate(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 48 });
+    const draw = canvas.getContext('2d');
+    const recorder = new MediaRecorder(canvas.captureStream(25), { mimeType: 'video/webm;codecs=vp8' });
+    const pieces = [];
+    recorder.ondataavailable = (event) => pieces.push(event.data);
+    const ended = new Promise((resolve) => (recorder.onstop = resolve));
+    recorder.start();
+    for (let n = 0; n < 12; n += 1) {
+      draw.fillStyle = `hsl(${n * 30} 80% 50%)`;
+      draw.fillRect(0, 0, 64, 48);
+      await new Promise(requestAnimationFrame);
+    }
+    recorder.stop();
+    await ended;
+    const bytes = new Uint8Array(await new Blob(pieces).arrayBuffer());
+    return btoa(String.fromCharCode(...bytes));
+  });
+  return Buffer.from(base64, 'base64');
 }

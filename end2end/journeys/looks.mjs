@@ -52,6 +52,7 @@ export default async function (journey) {
           ['admin-users', '/admin/users', 'Users'],
           ['admin-jobs', '/admin/jobs', 'Jobs'],
           ['admin-runs', '/admin/runs', 'Limits of one run'],
+          ['admin-models', '/admin/models', 'Providers'],
           ['admin-health', '/admin/health', 'Health'],
           ['project-settings', `/projects/${project}/settings`, 'What runs asked for'],
         ]) {

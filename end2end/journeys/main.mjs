@@ -14,8 +14,9 @@ export default async function (journey) {
   const { base } = await journey.server();
   const rest = await Rest.signUp(base, 'ada');
   const profile = await journey.profile({ base, allow: [/status of (400|409|412|413|422)/] });
-  const page = await profile.newPage();
+  // Two tabs of one window: the one in the background has no frames.
   const other = await profile.newPage();
+  const page = await profile.newPage();
   const scratch = await scratchFolder('archives');
   let project;
 

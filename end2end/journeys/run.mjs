@@ -84,9 +84,13 @@ export default async function (journey) {
   await journey.step('runs and their output are there after a reload', async () => {
     await page.reload();
     await connected(page);
+    // The newest is open, and moves what is below it until it has its height.
+    const newest = page.locator('article.run').first();
+    await until(async () => (await terminalText(newest)).includes('up'), 'the output of the newest');
     const block = page.locator('article.run').filter({ hasText: 'unittest' });
     await block.getByText('Exit 0').waitFor();
-    await block.locator('.run-fold').click();
+    await block.locator('.run-fold').focus();
+    await page.keyboard.press('Enter');
     await until(async () => (await terminalText(block)).includes('Ran 2 tests'), 'its output again');
     const run = (await rest.get(`/api/projects/${project}/runs`)).items.find((known) => known.command.includes('unittest'));
     assert.match(printed(await rest.events(`run:${run.id}`)), /first\n[^]*Ran 2 tests/);

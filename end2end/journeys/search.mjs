@@ -31,10 +31,8 @@ export default async function (journey) {
   const focused = (window, selector) => window.evaluate((wanted) => document.activeElement?.matches(wanted) ?? false, selector);
 
   await journey.step('a key takes the selection along and finds it everywhere', async () => {
-    await openFile(page, 'src/client.py').catch(async () => {
-      await page.getByRole('treeitem', { name: /^src/ }).click();
-      await openFile(page, 'src/client.py');
-    });
+    await page.getByRole('treeitem', { name: /^src/ }).click();
+    await openFile(page, 'src/client.py');
     await editorShows(page, 'def retry');
     await page.locator('.ed-host:not([hidden]) .view-line').filter({ hasText: 'def retry' }).getByText('retry', { exact: true }).first().dblclick();
     await page.keyboard.press('Control+Shift+F');

@@ -14,8 +14,9 @@ export default async function (journey) {
   const project = await rest.project('survivor');
   await rest.write(project, 'readme.txt', 'here\n');
   const profile = await journey.profile({ base, allow: [/ERR_(CONNECTION_REFUSED|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|NETWORK_IO_SUSPENDED)/] });
-  const page = await profile.newPage();
+  // Two tabs of one window: the one in the background has no frames.
   const other = await profile.newPage();
+  const page = await profile.newPage();
   await signIn(page, 'ada');
   await openProject(page, project);
   const said = (window) => window.locator('.said').last();
