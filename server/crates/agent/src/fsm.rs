@@ -30,6 +30,7 @@ pub use self::{
     judge::Question,
     rebuild::{ApprovalRecord, History},
 };
+use crate::text::first_sentence;
 
 /// Calls that only read and that may run at the same time.
 const PARALLEL_READS: usize = 8;
@@ -499,7 +500,8 @@ impl Machine {
     }
 
     fn go_on_with(&mut self, from: String, to: String, out: &mut Vec<Effect>) {
-        let reason = std::mem::take(&mut self.failure);
+        // What to do about it is of no use to anybody any more.
+        let reason = first_sentence(&std::mem::take(&mut self.failure)).to_owned();
         let body = MessageBody::Switched { from: from.clone(), to: to.clone(), reason: reason.clone() };
         out.push(Effect::AppendMessage(body));
         out.push(Effect::Emit(vec![EventKind::ModelSwitched { from, model: to, reason }]));

@@ -197,21 +197,26 @@ fn when_time_is_up_what_runs_is_ended_and_then_the_turn() {
 }
 
 fn down(may_switch: bool) -> Event {
-    Event::ModelFailed { sentence: "It is overloaded.".into(), text: String::new(), usage: TokenUsage::default(), may_switch }
+    Event::ModelFailed {
+        sentence: "It is overloaded. Wait a minute.".into(),
+        text: String::new(),
+        usage: TokenUsage::default(),
+        may_switch,
+    }
 }
 
 #[test]
 fn another_model_takes_over_once_and_it_is_said() {
     let mut m = Machine::resume(Rules { max_steps: 1, ..rules(Mode::Auto) }, History::default());
     m.handle(Event::Begin);
-    assert_eq!(m.handle(down(true)), [Effect::SwitchModel { reason: "It is overloaded.".into() }]);
+    assert_eq!(m.handle(down(true)), [Effect::SwitchModel { reason: "It is overloaded. Wait a minute.".into() }]);
     let out = m.handle(Event::ModelSwitched { from: "large".into(), to: "small".into() });
     let (from, to, reason) = ("large".to_owned(), "small".to_owned(), "It is overloaded.".to_owned());
     let body = MessageBody::Switched { from: from.clone(), to: to.clone(), reason: reason.clone() };
     assert_eq!(out[0], Effect::AppendMessage(body));
     assert_eq!(out[1], Effect::Emit(vec![EventKind::ModelSwitched { from, model: to, reason }]));
     assert!(out.iter().any(|e| matches!(e, Effect::CallModel(c) if c.step == 1)), "the failed call was not a step");
-    assert_eq!(end(&m.handle(down(true))), Some((TurnReason::Failed, "It is overloaded.")));
+    assert_eq!(end(&m.handle(down(true))), Some((TurnReason::Failed, "It is overloaded. Wait a minute.")));
 }
 
 #[test]
@@ -219,7 +224,7 @@ fn without_another_model_or_after_the_first_token_the_failure_ends_the_turn() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
     m.handle(down(true));
-    assert_eq!(end(&m.handle(Event::NoOtherModel)), Some((TurnReason::Failed, "It is overloaded.")));
+    assert_eq!(end(&m.handle(Event::NoOtherModel)), Some((TurnReason::Failed, "It is overloaded. Wait a minute.")));
 
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
