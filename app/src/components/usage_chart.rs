@@ -37,6 +37,14 @@ impl Measure {
         }
     }
 
+    /// What the scale reaches at least: a cent a line, as smaller amounts are longer than there is room for beside it.
+    fn least_top(self) -> i64 {
+        match self {
+            Self::Cost => 10_000 * GRID_LINES,
+            Self::Tokens => 1,
+        }
+    }
+
     /// Beside a grid line, where there is little room.
     fn say_short(self, value: i64) -> String {
         match self {
@@ -140,7 +148,7 @@ pub fn UsageChart(report: UsageReport, measure: Measure, as_table: RwSignal<bool
 fn draw(report: &UsageReport, measure: Measure, today: &str, label: &str, whole: f64) -> AnyView {
     let right = whole - MARGIN;
     let values: Vec<(i64, i64)> = report.rows.iter().map(|row| measure.of(row)).collect();
-    let top = top_of(values.iter().map(|(counted, estimated)| counted + estimated).max().unwrap_or(0).max(1));
+    let top = top_of(values.iter().map(|(counted, estimated)| counted + estimated).max().unwrap_or(0).max(measure.least_top()));
     let y = |value: i64| BASE - (BASE - TOP) * value as f64 / top as f64;
     let slot = (right - LEFT) / values.len().max(1) as f64;
     let width = (slot * 0.75).min(28.0);
@@ -313,6 +321,7 @@ mod tests {
 
     #[test]
     fn the_scale_ends_at_a_round_number() {
+        assert_eq!(["$0.04", "4"], [Measure::Cost, Measure::Tokens].map(|measure| measure.say_short(top_of(measure.least_top()))));
         assert_eq!([1, 4, 5, 8, 9, 20, 21, 6_000_000].map(top_of), [4, 4, 8, 8, 20, 20, 40, 8_000_000]);
     }
 
