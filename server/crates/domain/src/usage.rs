@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use store::{
     jobs as queue,
-    ledger::{self as table, Days, Of, Thing, ThingSums},
+    ledger::{self, TurnCall},
+    usage::{self as table, Days, Of, Thing, ThingSums},
 };
 use uuid::Uuid;
 use wire::{
@@ -64,7 +65,7 @@ pub async fn of_project(ctx: &Ctx, project: ProjectId, query: UsageQuery) -> Res
 /// What one turn used, call by call, for whoever may read it.
 pub async fn of_turn(ctx: &Ctx, turn: TurnId) -> Result<TurnUsage> {
     chat::get_turn(ctx, turn).await?;
-    let rows = table::calls_of_turn(&mut ctx.services().db.read().await?, turn).await?;
+    let rows = ledger::calls_of_turn(&mut ctx.services().db.read().await?, turn).await?;
     let mut total = UsageSums::default();
     for row in rows.iter().filter(|row| row.outcome != "open") {
         let (billed_micros, estimated_micros) = if row.estimated { (0, row.cost_micros) } else { (row.cost_micros, 0) };
@@ -75,7 +76,7 @@ pub async fn of_turn(ctx: &Ctx, turn: TurnId) -> Result<TurnUsage> {
     Ok(TurnUsage { turn_id: turn, calls: rows.into_iter().map(shown).collect(), total })
 }
 
-fn shown(row: table::TurnCall) -> CallUsage {
+fn shown(row: TurnCall) -> CallUsage {
     CallUsage {
         id: row.id,
         message_id: row.message_id,

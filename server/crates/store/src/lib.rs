@@ -46,6 +46,7 @@ pub mod settings;
 pub mod terminals;
 pub mod test_reports;
 pub mod uploads;
+pub mod usage;
 pub mod users;
 mod word;
 

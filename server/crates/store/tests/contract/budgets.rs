@@ -1,7 +1,8 @@
 use store::{
     Db,
     budgets::{self, Booked, NewBudget, Subjects},
-    ledger::{self, Call, Days, Ended, Of, Thing},
+    ledger::{self, Call, Ended},
+    usage::{self, Days, Of, Thing},
 };
 use uuid::Uuid;
 use wire::{
@@ -209,22 +210,22 @@ pub async fn sums_are_the_same_before_and_after_rolling_up(db: Db) {
         let mut sums = Vec::new();
         for of in [Of::All, Of::User(book.ada), Of::Project(book.place), Of::Conversation(book.talk)] {
             let mut total = UsageSums::default();
-            for row in ledger::by_day(&mut conn, of, days).await.unwrap() {
+            for row in usage::by_day(&mut conn, of, days).await.unwrap() {
                 total.add(&row.sums.into());
             }
-            for row in ledger::by_model(&mut conn, of, days).await.unwrap() {
+            for row in usage::by_model(&mut conn, of, days).await.unwrap() {
                 assert_eq!(row.model, "large");
             }
             sums.push(total);
         }
         for thing in [Thing::User, Thing::Project, Thing::Conversation, Thing::Turn, Thing::Message] {
-            let rows = ledger::by_thing(&mut conn, Of::All, days, thing).await.unwrap();
+            let rows = usage::by_thing(&mut conn, Of::All, days, thing).await.unwrap();
             sums.push(rows.into_iter().fold(UsageSums::default(), |mut total, row| {
                 total.add(&row.sums.into());
                 total
             }));
         }
-        let labels: Vec<_> = ledger::by_thing(&mut conn, Of::All, days, Thing::Project)
+        let labels: Vec<_> = usage::by_thing(&mut conn, Of::All, days, Thing::Project)
             .await
             .unwrap()
             .into_iter()
@@ -238,13 +239,13 @@ pub async fn sums_are_the_same_before_and_after_rolling_up(db: Db) {
     assert_eq!(before[0], whole);
     assert_eq!((before[2].calls, before[3].calls), (4, 4));
 
-    let roll = async |today| write!(&db, tx => ledger::roll_up_next(&mut tx, today));
+    let roll = async |today| write!(&db, tx => usage::roll_up_next(&mut tx, today));
     assert!(roll(last).await && roll(last).await && !roll(last).await);
-    assert_eq!(ledger::summed_until(&mut read(&db).await).await.unwrap(), last);
+    assert_eq!(usage::summed_until(&mut read(&db).await).await.unwrap(), last);
     assert_eq!(look().await, before);
     // A call that is not settled keeps its day open, and those after it.
     assert!(!roll(last + 5).await);
-    assert_eq!(ledger::summed_until(&mut read(&db).await).await.unwrap(), last);
+    assert_eq!(usage::summed_until(&mut read(&db).await).await.unwrap(), last);
     assert_eq!(look().await, before);
 }
 
