@@ -251,11 +251,21 @@ fn install_helper(config: &Config, work_dir: &Path) -> io::Result<PathBuf> {
     // A second name for the same file is as good as a copy, if everybody may execute it as it is.
     let usable = fs::metadata(&source)?.permissions().mode() & 0o055 == 0o055;
     if !usable || fs::hard_link(&source, &aside).is_err() {
-        fs::copy(&source, &aside)?;
+        copy_in_a_process(&source, &aside)?;
         fs::set_permissions(&aside, fs::Permissions::from_mode(0o755))?;
     }
     fs::rename(&aside, &target)?;
     Ok(target)
+}
+
+/// A descriptor of ours that writes the copy would live on in whatever another thread starts at that moment, until it has
+/// executed something; so long the copy is "text file busy", the probe fails, and the server takes a weaker tier for good.
+fn copy_in_a_process(source: &Path, target: &Path) -> io::Result<()> {
+    let output = std::process::Command::new("/bin/cp").arg("--").args([source, target]).env_clear().output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("the helper could not be copied: {}", String::from_utf8_lossy(&output.stderr).trim())));
+    }
+    Ok(())
 }
 
 /// Whether other users can enter a directory and all above it.

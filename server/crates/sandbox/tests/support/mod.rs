@@ -100,7 +100,7 @@ pub async fn bed(tier: TierChoice) -> Option<Bed> {
     let dir = work_dir();
     let sandbox = Sandbox::probe(config(dir.path().to_path_buf(), tier)).await;
     let probe = sandbox.probe_result();
-    println!("asked for {tier:?}, got {} (cgroup {:?}, overlay {})", probe.tier, probe.cgroup, probe.overlay);
+    println!("asked for {tier:?}, got {} (cgroup {:?}, overlay {}): {}", probe.tier, probe.cgroup, probe.overlay, probe.reason);
     if probe.tier == Tier::S0 {
         if std::env::var_os(MUST_RUN).is_some() || (is_root() && std::env::var_os("SANDBOX_TESTS_MAY_SKIP").is_none()) {
             panic!("tier {tier:?} does not work here: {}\n{:#?}", probe.reason, probe.findings);
