@@ -14,7 +14,8 @@
 //! A `.jsonl` part holds one JSON object a line; the lines are the structs of `store::archive`, whose fields are only added to, never
 //! renamed. Parts of a kind are read in the order of their numbers. Ids are those of the server that wrote the archive and get new
 //! ones where it is read. People are named by their account's name and by how they are shown. Not in it: members, secrets, the values of
-//! a run's variables, terminals, and what was going on when it was made.
+//! a run's variables, terminals, pictures in messages, rewinds, waiting messages, the ledger, rules of permissions, and what was going on
+//! when it was made.
 //!
 //! A reader refuses a `version` above its own and ignores entries and fields that it does not know. A zip file without the first entry is an
 //! ordinary archive of files.
