@@ -1,0 +1,3 @@
+-- What a message asks of each answer to it; absent where the model's own settings hold. The temperature is in thousandths.
+ALTER TABLE turns ADD COLUMN max_tokens INTEGER;
+ALTER TABLE turns ADD COLUMN temperature INTEGER;
