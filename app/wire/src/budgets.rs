@@ -15,6 +15,7 @@ pub const NOTICES: [i64; 3] = [80, 90, 100];
 
 /// What a budget is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetScope {
     /// Everybody together.
@@ -56,6 +57,7 @@ impl BudgetScope {
 
 /// For how long a budget lasts before it begins again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
     /// A calendar month in UTC.
@@ -67,6 +69,7 @@ pub enum Period {
 
 /// Sets one budget, or takes it away where both limits are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SetBudget {
     pub scope: BudgetScope,
     /// The person's or the project's id where the scope has one.
@@ -78,6 +81,10 @@ pub struct SetBudget {
     pub usd_micros: Option<i64>,
     #[serde(default)]
     pub tokens: Option<i64>,
+    /// The [`Budget::version`] that this is based on, 0 for there being none: anything else is a conflict. Absent, whatever is there is
+    /// replaced.
+    #[serde(default)]
+    pub version: Option<i64>,
 }
 
 impl SetBudget {
@@ -95,6 +102,7 @@ impl SetBudget {
 
 /// The limits of a project or conversation; absent ones do not limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BudgetLimits {
     #[serde(default)]
     pub period: Period,
@@ -102,10 +110,14 @@ pub struct BudgetLimits {
     pub usd_micros: Option<i64>,
     #[serde(default)]
     pub tokens: Option<i64>,
+    /// As [`SetBudget::version`].
+    #[serde(default)]
+    pub version: Option<i64>,
 }
 
 /// What was used of a budget in its period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BudgetUse {
     /// Of calls that ended, billed and estimated together.
     pub spent_micros: i64,
@@ -119,6 +131,7 @@ pub struct BudgetUse {
 
 /// A budget with what was used of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Budget {
     pub id: BudgetId,
     pub scope: BudgetScope,
@@ -133,6 +146,9 @@ pub struct Budget {
     /// The larger share of its limits that was spent; may be above 100. Running calls do not count. Where the caller may not know the
     /// amounts, it is all that is told.
     pub percent: i64,
+    /// Another number after each change, and never one that it had before.
+    #[serde(default)]
+    pub version: i64,
     pub updated_at: Micros,
     pub updated_by: Option<UserRef>,
 }
@@ -154,6 +170,7 @@ pub fn share(used: i64, limit: i64) -> i64 {
 
 /// By what usage is added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UsageGroup {
     #[default]
@@ -169,6 +186,7 @@ pub enum UsageGroup {
 
 /// Sums of model calls that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UsageSums {
     pub calls: i64,
     /// Those that gave no answer.
@@ -204,6 +222,7 @@ impl UsageSums {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UsageRow {
     /// The day (`2026-11-22`) or the id; empty for calls that belong to none.
     pub key: String,
@@ -215,6 +234,7 @@ pub struct UsageRow {
 
 /// Days in UTC, both included; no group means days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UsageReport {
     pub from: String,
     pub to: String,
@@ -226,6 +246,7 @@ pub struct UsageReport {
 
 /// One call of a model within a turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CallUsage {
     pub id: crate::ReservationId,
     /// The answer that it became; `None` for one that gave none, and for summaries.
@@ -250,6 +271,7 @@ pub struct CallUsage {
 
 /// What one turn used: its first 500 calls in their order, and the sums of those that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TurnUsage {
     pub turn_id: crate::TurnId,
     pub calls: Vec<CallUsage>,
@@ -258,6 +280,7 @@ pub struct TurnUsage {
 
 /// The budgets that hold for somebody, and where news of them are told after event `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BudgetWatch {
     pub budgets: Vec<Budget>,
     pub stream: crate::event::Stream,
@@ -266,6 +289,7 @@ pub struct BudgetWatch {
 
 /// Which usage is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UsageQuery {
     /// `2026-11-01`, or a time in RFC 3339; thirty days ago where absent.
     #[serde(default)]

@@ -2,13 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeSetId, FieldError, HunkId, Micros, ReviewCommentId, TurnId, users::UserRef};
+use crate::{ChangeSetId, FieldError, HunkId, Micros, ReviewCommentId, RunId, TurnId, users::UserRef};
 
 /// Characters of a reason, or of a comment on a hunk.
 pub const REMARK_MAX_CHARS: usize = 4000;
 
 /// What made a change set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeOrigin {
     /// A turn of the agent.
@@ -22,6 +23,7 @@ pub enum ChangeOrigin {
 
 /// What a review is opened by: the turn that proposes, or the change set itself where no turn made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewKey {
     Turn(TurnId),
@@ -35,6 +37,7 @@ impl From<TurnId> for ReviewKey {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeAction {
     Add,
@@ -46,6 +49,7 @@ pub enum ChangeAction {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HunkState {
     Open,
@@ -64,6 +68,7 @@ impl HunkState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeSetState {
     Open,
@@ -74,6 +79,7 @@ pub enum ChangeSetState {
 /// `\ No newline at end of file` may follow a line. Numbers count lines from 1 and include the context shown. A change that has no
 /// lines (binary content, a mode, an empty file) is one hunk with an empty `diff`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Hunk {
     pub id: HunkId,
     pub old_start: i32,
@@ -161,6 +167,7 @@ fn side(diff: &str, without: char) -> String {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ChangedFile {
     pub path: String,
     /// Where a renamed file was.
@@ -168,6 +175,9 @@ pub struct ChangedFile {
     pub old_path: Option<String>,
     pub action: ChangeAction,
     pub binary: bool,
+    /// A symbolic link, whose lines are where it leads. It is accepted or rejected as a whole.
+    #[serde(default)]
+    pub link: bool,
     pub added_lines: i32,
     pub removed_lines: i32,
     pub old_mode: Option<i32>,
@@ -183,6 +193,7 @@ impl ChangedFile {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ChangeSet {
     pub change_set_id: ChangeSetId,
     /// `None` where no turn made it.
@@ -195,6 +206,9 @@ pub struct ChangeSet {
     /// Who made it, where that was a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<UserRef>,
+    /// The codegen run that proposes it. There is no conversation to go on in: nobody is told what becomes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     pub state: ChangeSetState,
     /// The project revision that it started from.
     pub base_revision: i64,
@@ -207,6 +221,7 @@ pub struct ChangeSet {
 
 /// A remark on a hunk. Those that are not sent yet become the agent's next prompt in one go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ReviewComment {
     pub id: ReviewCommentId,
     pub hunk_id: HunkId,
@@ -220,6 +235,7 @@ pub struct ReviewComment {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct AddComment {
     pub hunk_id: HunkId,
     pub text: String,
@@ -240,6 +256,7 @@ impl AddComment {
 
 /// A change set that still has open hunks, without its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OpenChangeSet {
     pub change_set_id: ChangeSetId,
     /// `None` where no turn made it.
@@ -261,6 +278,7 @@ impl OpenChangeSet {
 /// A file of a change set as it was and as it is proposed. A side is `None` where it is not text, or larger than is judged line by
 /// line; it is empty where there is no file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FileSides {
     pub old: Option<String>,
     pub new: Option<String>,
@@ -278,6 +296,7 @@ impl ChangeSet {
 
 /// Decisions made in one go. A hunk may stand in only one of the lists.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Decide {
     #[serde(default)]
     pub accept: Vec<HunkId>,
@@ -324,6 +343,7 @@ impl Decide {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Decided {
     pub change_set: ChangeSet,
     /// Files that were written.
@@ -334,6 +354,7 @@ pub struct Decided {
 
 /// One decision, as the model is told about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct HunkDecision {
     pub path: String,
     /// What happens to the file; `None` in transcripts from before this was kept.

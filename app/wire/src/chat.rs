@@ -2,11 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChangeSetId, CheckpointId, ConversationId, FieldError, MessageId, Micros, ProjectId, QueuedPromptId, RewindId, RunId, TurnId,
+    budgets::{BUDGET_TOKENS_MAX, MICROS_USD_MAX},
     changes::HunkDecision,
     checkpoints::RestorePlan,
     context::{self, ContextChoice, ImageRef},
     files::PathConflict,
-    limits,
+    generate, limits,
     permissions::RememberRule,
     users::UserRef,
 };
@@ -15,6 +16,7 @@ pub use crate::models::{ModelInfo, Models};
 
 /// How much the agent may do without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Reads only.
@@ -27,6 +29,7 @@ pub enum Mode {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Conversation {
     pub id: ConversationId,
     pub project_id: ProjectId,
@@ -51,6 +54,7 @@ pub const LAST_PROMPT_CHARS: usize = 120;
 
 /// The conversation that another one was forked from, up to and with its message `seq`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConversationParent {
     pub id: ConversationId,
     /// As it is called now; `None` when it is gone.
@@ -59,17 +63,20 @@ pub struct ConversationParent {
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateConversation {
     #[serde(default)]
     pub title: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateConversation {
     pub title: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TurnState {
     Queued,
@@ -80,6 +87,7 @@ pub enum TurnState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TurnReason {
     Done,
@@ -91,6 +99,7 @@ pub enum TurnReason {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TokenUsage {
     pub input: i64,
     pub output: i64,
@@ -98,6 +107,7 @@ pub struct TokenUsage {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Turn {
     pub id: TurnId,
     pub conversation_id: ConversationId,
@@ -115,24 +125,52 @@ pub struct Turn {
     /// Part of the cost is worked out, since a provider did not tell the usage.
     #[serde(default)]
     pub estimated: bool,
+    /// The limits that its message set; absent where it set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<TurnBudget>,
     pub change_set_id: Option<ChangeSetId>,
     pub created_at: Micros,
     pub finished_at: Option<Micros>,
 }
 
-/// Limits of one turn.
+/// Limits of one turn, beside those that hold for everybody. The first that is reached ends it, and its end says which one that was.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TurnBudget {
+    /// Input and output of all its answers together.
     #[serde(default)]
     pub tokens: Option<i64>,
+    /// Answers of the model, 1 to 500; 40 where absent.
     #[serde(default)]
     pub steps: Option<u32>,
-    /// Micro-US-dollars.
+    /// Micro-US-dollars. No answer begins whose worst case does not fit.
     #[serde(default)]
     pub usd_micros: Option<i64>,
 }
 
+impl TurnBudget {
+    /// `None` where it limits nothing.
+    pub fn some(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut fields = Vec::new();
+        if self.tokens.is_some_and(|tokens| !(1..=BUDGET_TOKENS_MAX).contains(&tokens)) {
+            fields.push(FieldError::new("budget.tokens", "Choose 1 to 10¹² tokens, or leave it empty."));
+        }
+        if self.steps.is_some_and(|steps| !(1..=limits::TURN_STEPS_MAX).contains(&steps)) {
+            fields.push(FieldError::new("budget.steps", "Choose 1 to 500 steps, or leave it empty."));
+        }
+        if self.usd_micros.is_some_and(|micros| !(0..=MICROS_USD_MAX).contains(&micros)) {
+            fields.push(FieldError::new("budget.usd_micros", "Choose 0 to 1 million US dollars, or leave it empty."));
+        }
+        fields
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StartTurn {
     pub prompt: String,
     #[serde(default)]
@@ -148,8 +186,15 @@ pub struct StartTurn {
     /// What else is sent and what is left out.
     #[serde(default)]
     pub context: ContextChoice,
+    /// Limits of this message alone.
     #[serde(default)]
     pub budget: Option<TurnBudget>,
+    /// Tokens of each answer, at most what the model writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<i64>,
+    /// 0 to 2; the model's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
 }
 
 impl StartTurn {
@@ -172,16 +217,20 @@ impl StartTurn {
             fields.push(FieldError::new("images", "At most 8 pictures go with one message."));
         }
         fields.extend(self.context.validate());
+        fields.extend(self.budget.iter().flat_map(TurnBudget::validate));
+        fields.extend(generate::check_answer(self.temperature, self.max_tokens));
         fields
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TurnStarted {
     pub turn_id: TurnId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
     Approve,
@@ -189,6 +238,7 @@ pub enum Approval {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct DecideApproval {
     pub decision: Approval,
     #[serde(default)]
@@ -200,6 +250,7 @@ pub struct DecideApproval {
 
 /// A tool call of the model, `arguments` as the raw JSON text that the model wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ToolCall {
     pub id: String,
     pub name: String,
@@ -208,6 +259,7 @@ pub struct ToolCall {
 
 /// One entry of the transcript: what the model was and will be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Message {
     pub id: MessageId,
     pub turn_id: Option<TurnId>,
@@ -218,6 +270,7 @@ pub struct Message {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "role")]
 pub enum MessageBody {
     User {
@@ -252,6 +305,7 @@ pub enum MessageBody {
 
 /// What people are shown of a tool call, and the model is not told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ToolFacts {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
@@ -264,10 +318,14 @@ pub struct ToolFacts {
     /// A person refused it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub declined: bool,
+    /// Bytes of files that it replaced, added or removed itself; absent of commands, whose changes show when the turn ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes_changed: Option<i64>,
 }
 
 /// What was sent along with a prompt, as it was then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Attachment {
     /// A path, for a run its id.
     pub path: String,
@@ -282,6 +340,7 @@ pub struct Attachment {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttachmentKind {
     #[default]
@@ -301,6 +360,7 @@ impl Attachment {
 
 /// Part of a conversation: the transcript's end or an earlier piece, with the turns it belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConversationView {
     pub conversation: Conversation,
     /// The turns of these messages and all that are not finished, the oldest first.
@@ -327,6 +387,7 @@ pub struct ConversationView {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LiveFrom {
     pub turn_id: TurnId,
     pub event: i64,
@@ -334,6 +395,7 @@ pub struct LiveFrom {
 
 /// Which part of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Window {
     /// Messages before this `seq`; without it the latest ones.
     #[serde(default)]
@@ -354,6 +416,7 @@ impl Window {
 
 /// Which conversations of a project: last used first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ConversationQuery {
     /// Words in the title or in a message.
     #[serde(default)]
@@ -366,6 +429,7 @@ pub struct ConversationQuery {
 
 /// A conversation in a list, with the place that was searched for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FoundConversation {
     #[serde(flatten)]
     pub conversation: Conversation,
@@ -376,6 +440,7 @@ pub struct FoundConversation {
 
 /// A conversation that was removed and can still be brought back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RemovedConversation {
     #[serde(flatten)]
     pub conversation: Conversation,
@@ -386,16 +451,21 @@ pub struct RemovedConversation {
 
 /// A prompt that was written while the agent worked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct QueuedPrompt {
     pub id: QueuedPromptId,
     pub conversation_id: ConversationId,
     pub request: StartTurn,
     pub by: UserRef,
+    /// Counts its changes.
+    #[serde(default)]
+    pub version: i64,
     pub created_at: Micros,
 }
 
 /// What became of a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Queued {
     /// Nothing was going on: it began at once.
@@ -405,12 +475,17 @@ pub enum Queued {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateQueued {
     pub prompt: String,
+    /// The [`QueuedPrompt::version`] that this is based on: another one is a conflict. Absent, whatever is there is replaced.
+    #[serde(default)]
+    pub version: Option<i64>,
 }
 
 /// A new conversation with the messages up to and with `seq`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ForkConversation {
     pub seq: i64,
     #[serde(default)]
@@ -419,6 +494,7 @@ pub struct ForkConversation {
 
 /// Goes back to before a turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RewindConversation {
     pub turn_id: TurnId,
     /// The model no longer sees the turn and what came after it.
@@ -427,7 +503,7 @@ pub struct RewindConversation {
     /// The files are as they were before the turn.
     #[serde(default)]
     pub files: bool,
-    /// The revision of the preview; needed for files.
+    /// For files: the revision of the preview, after which nothing may have changed; without it they are taken as they are now.
     #[serde(default)]
     pub expected_revision: Option<i64>,
     /// Exactly these files of the preview; without it all but what others have changed since.
@@ -437,6 +513,7 @@ pub struct RewindConversation {
 
 /// What going back to before a turn would do now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RewindPreview {
     pub turn_id: TurnId,
     /// Messages that the model would no longer see.
@@ -448,6 +525,7 @@ pub struct RewindPreview {
 
 /// A stretch of a conversation that was taken back. The messages stay and are shown folded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Rewind {
     pub id: RewindId,
     pub turn_id: TurnId,
@@ -465,6 +543,7 @@ pub struct Rewind {
 
 /// A rewind either happens or names the paths that stand in its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum RewindOutcome {
     Rewound {
@@ -480,6 +559,7 @@ pub enum RewindOutcome {
 
 /// Takes a rewind back.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UndoRewind {
     /// For files: the revision at which the page last saw them; what was changed after it stands in the way.
     #[serde(default)]
@@ -488,6 +568,7 @@ pub struct UndoRewind {
 
 /// What taking a rewind back led to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum UndoneRewind {
     Undone {

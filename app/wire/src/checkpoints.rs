@@ -15,6 +15,7 @@ pub const EXCLUDED_DIRECTORIES: [&str; 10] =
     [".git", "node_modules", "target", ".venv", "venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".cloudxdevai"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CheckpointKind {
     /// Made before a turn of the agent.
@@ -27,6 +28,7 @@ pub enum CheckpointKind {
 
 /// One revision that is kept. What has a name is kept until somebody deletes it; the others are bounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Checkpoint {
     pub id: CheckpointId,
     pub kind: CheckpointKind,
@@ -56,6 +58,7 @@ impl Checkpoint {
 
 /// How much of the past is kept beyond what has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CheckpointBounds {
     /// Checkpoints without a name, newest first.
     pub count: i64,
@@ -67,6 +70,7 @@ pub struct CheckpointBounds {
 
 /// Paths that are not part of the project's past, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Exclusion {
     /// The `.gitignore` that says so; `None` for what is always left out.
     pub source: Option<String>,
@@ -75,12 +79,15 @@ pub struct Exclusion {
 
 /// The past of a project, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Timeline {
     /// The revision that this list shows.
     pub revision: i64,
     /// Paths that changed after the newest checkpoint.
     pub changed: i64,
     pub items: Vec<Checkpoint>,
+    #[serde(default)]
+    pub next_cursor: Option<String>,
     pub bounds: CheckpointBounds,
     /// Bytes that only checkpoints hold: those of files that have changed or gone since.
     pub held_bytes: i64,
@@ -88,18 +95,21 @@ pub struct Timeline {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateCheckpoint {
     pub name: String,
 }
 
 /// A new name; an empty one takes the name away from a checkpoint that was made automatically.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateCheckpoint {
     pub name: String,
 }
 
 /// What a restore does to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreEffect {
     /// Its earlier content comes back.
@@ -114,6 +124,7 @@ pub enum RestoreEffect {
 
 /// A path at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FileState {
     pub version: i64,
     pub kind: EntryKind,
@@ -124,6 +135,7 @@ pub struct FileState {
 
 /// Who changed a path, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ChangeNote {
     pub at: Micros,
     pub by: Option<UserRef>,
@@ -132,6 +144,7 @@ pub struct ChangeNote {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PlannedFile {
     pub path: String,
     pub effect: RestoreEffect,
@@ -147,6 +160,7 @@ pub struct PlannedFile {
 
 /// What restoring a checkpoint would do now. Nothing else would change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RestorePlan {
     pub checkpoint: Checkpoint,
     /// The revision that this plan compares with; name it with the restore.
@@ -158,16 +172,20 @@ pub struct RestorePlan {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RestoreCheckpoint {
     /// Exactly these of the plan. Without it: all of the plan but what others have changed since.
     #[serde(default)]
     pub paths: Option<Vec<String>>,
-    /// The revision of the plan: what was changed after it stands in the way.
-    pub expected_revision: i64,
+    /// The revision of the plan: what was changed after it stands in the way. Without it the files are taken as they are now; what was there
+    /// before is kept as a checkpoint either way.
+    #[serde(default)]
+    pub expected_revision: Option<i64>,
 }
 
 /// A restore either happens or names the paths that stand in its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum RestoreOutcome {
     Restored {
@@ -185,6 +203,7 @@ pub enum RestoreOutcome {
 
 /// A new project with the files of this one, as they are or as they were.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ForkProject {
     pub name: String,
     /// The files as they were at this checkpoint; without one, as they are.

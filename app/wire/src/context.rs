@@ -18,6 +18,9 @@ const WITHOUT_MAX: usize = 2000;
 /// What a picture costs, about: providers scale large ones down to no more than this many tokens.
 pub const IMAGE_TOKENS: i64 = 1600;
 
+/// What a provider may put around a request of its own, in tokens: its chat template, and how it tells a model about tools.
+pub const REQUEST_FRAME_MAX: i64 = 1024;
+
 /// The one estimate of tokens by length: three bytes a token, which errs on the high side for text and code.
 pub fn estimate_tokens(bytes: usize) -> i64 {
     i64::try_from(bytes.div_ceil(3)).unwrap_or(i64::MAX)
@@ -25,6 +28,7 @@ pub fn estimate_tokens(bytes: usize) -> i64 {
 
 /// A picture that was uploaded for a message. The server goes by `checksum` alone and takes the rest from its own row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ImageRef {
     /// SHA-256 of the bytes, in hexadecimal.
     pub checksum: String,
@@ -47,6 +51,7 @@ pub fn image_type(bytes: &[u8]) -> Option<&'static str> {
 
 /// What a message names besides whole files, which are its `attachments`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Mention {
     /// The names of all files below.
@@ -75,6 +80,7 @@ impl Mention {
 
 /// What a person decided about the context of a turn; kept with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ContextChoice {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<Mention>,
@@ -118,6 +124,7 @@ impl ContextChoice {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// What this product tells every model.
@@ -140,6 +147,7 @@ pub enum PartKind {
 
 /// One piece of what a model is sent. The pieces in their order, put together, are the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Part {
     /// Names the piece in [`ContextChoice::without`]; the same before and after sending.
     pub key: String,
@@ -157,6 +165,7 @@ pub struct Part {
 
 /// What would be sent for a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ContextView {
     pub model: String,
     /// Tokens that the model can read and write.
@@ -179,6 +188,7 @@ pub struct ContextView {
 
 /// Asks what would be sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PreviewContext {
     /// `None` before the first message.
     #[serde(default)]
@@ -192,6 +202,7 @@ pub struct PreviewContext {
 
 /// What stands for the older part of a conversation, beside the message of that number which holds the summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Compaction {
     /// The number of the message that holds the summary.
     pub seq: i64,
@@ -206,6 +217,7 @@ pub struct Compaction {
 
 /// Takes a compaction back, or puts it in force again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SetCompaction {
     pub undone: bool,
 }

@@ -6,16 +6,22 @@ use serde::{Deserialize, Serialize};
 
 /// The stable word of a problem. Clients branch on this, never on the title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     BadRequest,
     NotSignedIn,
+    /// The first factor is right, and the account asks for a second one.
+    SecondFactorRequired,
+    /// An administrator requires a second factor, and the account has none yet: only setting one up is possible.
+    SecondFactorSetupRequired,
     Forbidden,
     NotFound,
     Conflict,
     PreconditionFailed,
     PreconditionRequired,
     TooLarge,
+    UnsupportedMediaType,
     Invalid,
     RateLimited,
     Unavailable,
@@ -27,12 +33,13 @@ impl ErrorCode {
     pub fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
-            Self::NotSignedIn => 401,
-            Self::Forbidden => 403,
+            Self::NotSignedIn | Self::SecondFactorRequired => 401,
+            Self::Forbidden | Self::SecondFactorSetupRequired => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::Invalid => 422,
             Self::PreconditionRequired => 428,
             Self::RateLimited => 429,
@@ -45,12 +52,15 @@ impl ErrorCode {
         match self {
             Self::BadRequest => "The request could not be read",
             Self::NotSignedIn => "Not signed in",
+            Self::SecondFactorRequired => "A second factor is needed",
+            Self::SecondFactorSetupRequired => "A second factor has to be set up",
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::Conflict => "Conflict",
             Self::PreconditionFailed => "Changed in the meantime",
             Self::PreconditionRequired => "Precondition missing",
             Self::TooLarge => "Too large",
+            Self::UnsupportedMediaType => "Another content type is needed",
             Self::Invalid => "Some values are not accepted",
             Self::RateLimited => "Too many requests",
             Self::Internal => "Something failed on the server",
@@ -61,6 +71,7 @@ impl ErrorCode {
 
 /// One value that was not accepted. `field` is the name in the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FieldError {
     pub field: String,
     pub message: String,
@@ -74,6 +85,7 @@ impl FieldError {
 
 /// `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Problem {
     #[serde(rename = "type")]
     pub kind: String,

@@ -88,8 +88,20 @@ impl<'de> Deserialize<'de> for Stream {
     }
 }
 
+#[cfg(feature = "openapi")]
+impl schemars::JsonSchema for Stream {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Stream".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A kind and the id of one, as in `project:01a2…`; or `admin`." })
+    }
+}
+
 /// `seq` counts 1, 2, 3 … per stream. A reader sees them without a gap, but for output that [`EventKind::OutputDropped`] stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Event {
     pub stream: Stream,
     pub seq: i64,
@@ -99,6 +111,7 @@ pub struct Event {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputChannel {
     Stdout,
@@ -107,6 +120,7 @@ pub enum OutputChannel {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum EventKind {
     // project:{id}
@@ -152,7 +166,10 @@ pub enum EventKind {
     },
     /// Checkpoints were renamed or removed.
     CheckpointsChanged {},
+    #[serde(rename = "member_changed", alias = "members_changed")]
     MembersChanged {},
+    /// An administrator opened the project to read it, or closed it again.
+    AdminAccessChanged {},
     /// A person made a rule of what the agent may do here.
     PermissionAdded {
         rule_id: PermissionRuleId,
@@ -163,6 +180,7 @@ pub enum EventKind {
         by: UserRef,
     },
     /// Who has the project open now.
+    #[serde(rename = "presence", alias = "presence_changed")]
     PresenceChanged {
         people: Vec<UserRef>,
     },
@@ -262,7 +280,7 @@ pub enum EventKind {
         output: i64,
         cached: i64,
         /// Micro-US-dollars.
-        #[serde(default)]
+        #[serde(default, rename = "cost", alias = "cost_micros")]
         cost_micros: i64,
         /// The provider did not count; we did.
         #[serde(default)]
@@ -347,6 +365,16 @@ pub enum EventKind {
         error: Option<String>,
     },
     SessionEnded {},
+    /// An administrator opened a project of this person's to read it.
+    ProjectOpened {
+        project_id: ProjectId,
+        project: String,
+        by: UserRef,
+        reason: String,
+        until: Micros,
+    },
+    /// A session of the person was ended; others go on.
+    SessionsChanged {},
     /// Providers or models were added, changed or removed.
     ModelsChanged {},
     /// Servers with tools for the agent were added, changed or removed.

@@ -11,6 +11,7 @@ use crate::{
 pub const KEPT_S: i64 = 24 * 3600;
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StartExport {
     /// With versions, checkpoints, conversations and runs: such an archive can be imported again as an equal project.
     #[serde(default)]
@@ -19,6 +20,7 @@ pub struct StartExport {
 
 /// An archive that is being made, or can be downloaded until it expires. Only who asked for it sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Export {
     pub id: ExportId,
     pub project_id: ProjectId,

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Micros, UploadId, limits, users::UserRef};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     Directory,
@@ -12,6 +13,7 @@ pub enum EntryKind {
 
 /// One line of the tree. Directories that exist only because files lie below them have no version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Entry {
     pub path: String,
     pub kind: EntryKind,
@@ -35,6 +37,7 @@ impl Entry {
 
 /// Who or what made a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     Person,
@@ -48,6 +51,7 @@ pub enum Origin {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileAction {
     Added,
@@ -57,6 +61,7 @@ pub enum FileAction {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Tree {
     /// The project revision that this list shows.
     pub revision: i64,
@@ -67,6 +72,7 @@ pub struct Tree {
 
 /// What a save was based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
     /// The path must not exist.
@@ -79,6 +85,7 @@ pub enum Base {
 
 /// How text stands in its bytes. Line ends are part of the text; both sides keep them as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TextFormat {
     /// A label of the WHATWG Encoding Standard in lower case: `utf-8`, `utf-16le`, `windows-1252`.
     pub encoding: String,
@@ -94,6 +101,7 @@ impl Default for TextFormat {
 
 /// What the `.editorconfig` files of the project say about one file. Absent: nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct EditorStyle {
     pub insert_spaces: Option<bool>,
@@ -108,6 +116,7 @@ pub struct EditorStyle {
 
 /// A text file opened in the editor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OpenedFile {
     pub entry: Entry,
     /// `None` when the file is no text or is too large for the editor.
@@ -121,6 +130,7 @@ pub struct OpenedFile {
 
 /// Saves text from the editor. Large and binary content goes over `PUT`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SaveText {
     pub path: String,
     pub base: Base,
@@ -132,6 +142,7 @@ pub struct SaveText {
 
 /// A save either happens or shows what is there now: a conflict is an answer, not a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum SaveOutcome {
     Saved {
@@ -146,6 +157,7 @@ pub enum SaveOutcome {
 /// One step on files. Where a directory is meant, all that lies below it is. `base` says what the step is based on: the version of a
 /// file, the revision for a directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "change")]
 pub enum FileStep {
     Move {
@@ -176,9 +188,9 @@ pub enum FileStep {
     },
 }
 
-/// As [`FileStep::Move`] and [`FileStep::Copy`], over REST. Without a base only what nobody else changed since the request began is safe,
-/// so clients that show files to people name it.
+/// As [`FileStep::Move`] and [`FileStep::Copy`], over REST, where a move without a base is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct MovePath {
     pub from: String,
     pub to: String,
@@ -188,6 +200,7 @@ pub struct MovePath {
 
 /// As [`FileStep::Restore`], over REST.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RestorePath {
     pub path: String,
     #[serde(default)]
@@ -198,24 +211,30 @@ pub struct RestorePath {
 
 /// Several steps as one revision: all of them or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ChangeFiles {
     pub steps: Vec<FileStep>,
 }
 
 /// A change either happens or names the paths that stand in its way: a conflict is an answer, not a failure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum FilesChanged {
     Changed {
         revision: i64,
         /// Takes the change back, if nobody touches these paths meanwhile.
         undo: Vec<FileStep>,
+        /// Deleted files that could not be brought back with the others, since what they held is not kept any more.
+        #[serde(default)]
+        left_out: i64,
     },
     /// Nothing was changed.
     Conflict { paths: Vec<PathConflict> },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PathConflict {
     pub path: String,
     /// What is in the way, in a sentence.
@@ -226,12 +245,16 @@ pub struct PathConflict {
 
 /// Something that was deleted in one step and can be restored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TrashItem {
     pub path: String,
     pub kind: EntryKind,
-    /// Files that went with it, itself included; their bytes together.
+    /// Files that went with it and can be restored, itself included; their bytes together.
     pub files: i64,
     pub size: i64,
+    /// Files that went with it and are not kept any more.
+    #[serde(default)]
+    pub lost: i64,
     /// The revision that deleted it.
     pub revision: i64,
     pub deleted_at: Micros,
@@ -240,6 +263,7 @@ pub struct TrashItem {
 
 /// An upload in pieces, which can be taken up again after a lost connection, a reload or a restart of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StartUpload {
     pub path: String,
     /// Bytes in all.
@@ -248,6 +272,7 @@ pub struct StartUpload {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Upload {
     pub id: UploadId,
     pub path: String,
@@ -259,6 +284,7 @@ pub struct Upload {
 
 /// One file of a batch: where it goes and what it is based on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BatchItem {
     pub path: String,
     pub base: Base,
@@ -266,6 +292,7 @@ pub struct BatchItem {
 
 /// What became of one file of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum BatchOutcome {
     Saved {
@@ -283,6 +310,7 @@ pub enum BatchOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FileVersion {
     pub path: String,
     pub version: i64,
@@ -307,23 +335,26 @@ pub struct FileVersion {
 /// Checks a path relative to the project and says in one sentence what is wrong with it. The same rule holds in the browser, over
 /// REST, in archives and in the sandbox.
 ///
-/// Accepted: `/`-separated segments, each 1 to 255 bytes, no `.` or `..`, no control characters, no bidirectional overrides, at most
-/// 4096 bytes together.
+/// Accepted: `/`-separated segments, each 1 to 255 bytes, no `.` or `..`, no control characters, no marks that can't be seen, at most 64
+/// of them and 4000 bytes together.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     if path.is_empty() {
         return Err("The path is empty.");
     }
     if path.len() > limits::PATH_MAX {
-        return Err("The path is longer than 4096 bytes.");
+        return Err("The path is longer than 4000 bytes.");
     }
     if path.starts_with('/') {
         return Err("The path starts with a slash; write it relative to the project.");
+    }
+    if path.split('/').count() > limits::PATH_DEPTH_MAX {
+        return Err("The path is nested deeper than 64 names.");
     }
     for segment in path.split('/') {
         match segment {
             "" => return Err("The path has an empty part."),
             "." | ".." => return Err("The path has a part that is . or .., which could leave the project."),
-            ".git" => return Err("The name .git is kept for version control."),
+            _ if is_git(segment) => return Err("The name .git is kept for version control."),
             _ => {}
         }
         if segment.len() > limits::PATH_SEGMENT_MAX {
@@ -332,17 +363,26 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
         if segment.contains('\\') {
             return Err("A name holds a backslash.");
         }
-        if segment.chars().any(|c| c.is_control()) {
+        if segment.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
             return Err("A name holds a control character, such as a line break.");
         }
-        if segment.chars().any(|c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')) {
+        if segment.chars().any(|c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
             return Err("A name holds a mark that changes the reading direction.");
+        }
+        // Joiners (U+200C, U+200D) belong to the spelling of Persian words and of pictures.
+        if segment.chars().any(|c| matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}')) {
+            return Err("A name holds a character without width, which makes it look like another name.");
         }
         if segment.starts_with(' ') || segment.ends_with(' ') {
             return Err("A name starts or ends with a space.");
         }
     }
     Ok(())
+}
+
+/// Whether a name is the one of git's own directory, on a disk that takes `.GIT` for the same as well.
+pub fn is_git(name: &str) -> bool {
+    name.eq_ignore_ascii_case(".git")
 }
 
 #[cfg(test)]
@@ -352,9 +392,24 @@ mod tests {
 
     #[test]
     fn hostile_names_are_refused_with_a_reason() {
-        for bad in
-            ["", "/etc/passwd", "a//b", "../x", "a/../../x", "a/./b", "a\nb", "a\u{202e}b", "a\\b", "x/.git/config", &"n".repeat(256)]
-        {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "a//b",
+            "../x",
+            "a/../../x",
+            "a/./b",
+            "a\nb",
+            "a\u{202e}b",
+            "a\\b",
+            "x/.git/config",
+            ".GIT/hooks/x",
+            "a\u{61c}b",
+            "a\u{2028}b",
+            "a\u{200b}b",
+            &"n".repeat(256),
+            &"d/".repeat(64),
+        ] {
             assert!(check_path(bad).is_err(), "{bad:?} was accepted");
         }
         for good in ["a", "-rf", "ä/ö.txt", ".env", ".gitignore", "a b/c", "..."] {

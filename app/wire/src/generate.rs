@@ -7,6 +7,7 @@ use crate::{FieldError, Problem, limits};
 pub const TEMPERATURE_MAX: f32 = 2.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Generate {
     pub prompt: String,
     /// Tokens of the answer, at most what the model writes.
@@ -28,18 +29,26 @@ impl Generate {
         } else if self.prompt.chars().count() > limits::PROMPT_MAX_CHARS {
             fields.push(FieldError::new("prompt", "A prompt has at most 100 000 characters."));
         }
-        if self.temperature.is_some_and(|value| !(0.0..=TEMPERATURE_MAX).contains(&value)) {
-            fields.push(FieldError::new("temperature", "Choose 0 to 2."));
-        }
-        if self.max_tokens.is_some_and(|tokens| tokens < 1) {
-            fields.push(FieldError::new("max_tokens", "Choose at least 1 token."));
-        }
+        fields.extend(check_answer(self.temperature, self.max_tokens));
         fields
     }
 }
 
+/// What can be said of an answer's bounds without knowing the model that writes it.
+pub fn check_answer(temperature: Option<f32>, max_tokens: Option<i64>) -> Vec<FieldError> {
+    let mut fields = Vec::new();
+    if temperature.is_some_and(|value| !(0.0..=TEMPERATURE_MAX).contains(&value)) {
+        fields.push(FieldError::new("temperature", "Choose 0 to 2."));
+    }
+    if max_tokens.is_some_and(|tokens| tokens < 1) {
+        fields.push(FieldError::new("max_tokens", "Choose at least 1 token."));
+    }
+    fields
+}
+
 /// What an answer used and cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct GenerateUsage {
     pub input: i64,
     pub output: i64,
@@ -51,6 +60,7 @@ pub struct GenerateUsage {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Generated {
     pub text: String,
     pub model: String,
@@ -65,6 +75,7 @@ pub struct Generated {
 
 /// What the socket says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum GenerateNotice {
     Delta {
@@ -86,6 +97,7 @@ pub enum GenerateNotice {
 
 /// What a client says while an answer comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum GenerateControl {
     Stop,

@@ -9,6 +9,7 @@ macro_rules! id {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
@@ -37,6 +38,7 @@ macro_rules! id {
 id! {
     UserId,
     SessionId,
+    LinkId,
     ProjectId,
     RunId,
     JobId,
@@ -60,4 +62,7 @@ id! {
     ModelId,
     ModelVersionId,
     McpServerId,
+    PasskeyId,
+    TokenId,
+    IdentityId,
 }

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldError, network::HostRule, projects};
+use crate::{FieldError, JobId, Micros, ProjectId, network::HostRule, projects};
 
 pub const URL_MAX: usize = 2048;
 pub const BRANCH_MAX: usize = 200;
 
 /// A project from the files of a git repository, as they are at the tip of a branch.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ImportGit {
     /// `https://host/path`, without a name or a password.
     #[serde(alias = "git_url")]
@@ -99,6 +100,84 @@ impl ImportGit {
         }
         fields
     }
+}
+
+/// A project from files that come batch by batch: a folder, or several files.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct StartImport {
+    pub name: String,
+    /// Empty: the server's default.
+    #[serde(default)]
+    pub storage_backend: String,
+    /// How many files are to come, as far as that is known: refused at once where there is no room for them.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 0)))]
+    pub files: i64,
+    /// Their bytes, the same.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schemars(range(min = 0)))]
+    pub bytes: i64,
+}
+
+impl StartImport {
+    pub fn validate(&self) -> Vec<FieldError> {
+        let counts = [("files", self.files), ("bytes", self.bytes)];
+        let negative = counts.into_iter().filter(|(_, count)| *count < 0).map(|(field, _)| FieldError::new(field, "Use 0 or more."));
+        projects::validate_name(&self.name).into_iter().chain(negative).collect()
+    }
+}
+
+/// An import whose files come batch by batch. Nobody sees the project until a job has filled it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct StagedImport {
+    /// The project's too, once there is one.
+    pub id: ProjectId,
+    pub name: String,
+    /// That have come.
+    pub files: i64,
+    pub bytes: i64,
+    /// The job that makes the project; `None` while files may still come.
+    pub job_id: Option<JobId>,
+    pub created_at: Micros,
+    /// It is given up then, unless another batch comes before.
+    pub expires_at: Micros,
+}
+
+/// A file of an import that has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct StagedFile {
+    pub path: String,
+    pub size: i64,
+    /// SHA-256 in lower-case hex.
+    pub checksum: String,
+    pub executable: bool,
+}
+
+/// One file of a batch: where it goes in the project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct StageItem {
+    pub path: String,
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// What became of one file of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum StageOutcome {
+    /// It has come; also when the same had come before.
+    Staged {
+        path: String,
+    },
+    Refused {
+        path: String,
+        reason: String,
+    },
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{JobId, Micros, ProjectId, users::UserRef};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     Queued,
@@ -22,12 +23,14 @@ impl JobState {
 
 /// `done` of `total` in the job's own unit (bytes for an import); `total` 0 means not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Progress {
     pub done: i64,
     pub total: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Job {
     pub id: JobId,
     pub kind: String,

@@ -9,6 +9,7 @@ pub const COMMAND_MAX: usize = 1000;
 
 /// How a server is spoken to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum McpTransport {
     /// Streamable HTTP, at an address.
@@ -39,6 +40,7 @@ impl McpTransport {
 
 /// A server as administrators see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct McpServer {
     pub id: McpServerId,
     /// Part of its tools' names.
@@ -57,6 +59,7 @@ pub struct McpServer {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateMcpServer {
     pub name: String,
     #[serde(default)]
@@ -70,6 +73,7 @@ pub struct CreateMcpServer {
 
 /// What is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct UpdateMcpServer {
     /// The revision that was looked at.
@@ -84,6 +88,7 @@ pub struct UpdateMcpServer {
 
 /// One tool as its server describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct McpTool {
     pub name: String,
     pub description: String,
@@ -93,6 +98,7 @@ pub struct McpTool {
 
 /// What a server answered when it was asked for its tools.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct McpTest {
     pub ok: bool,
     /// What happened, for people.

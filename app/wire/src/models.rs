@@ -6,6 +6,7 @@ use crate::{FieldError, Micros, ModelId, ModelVersionId, ProviderId, users::User
 
 /// What a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// Chat completions, as most servers offer them.
@@ -57,17 +58,29 @@ impl ProviderKind {
     }
 }
 
-/// Micro-US-dollars per million tokens. `cached` is what input read from the provider's cache costs.
+/// Micro-US-dollars per million tokens. `cached` is what input read from the provider's cache costs, `cache_write` input that it keeps there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Prices {
     pub input: i64,
     pub output: i64,
     pub cached: i64,
+    /// `None`: a quarter more than other input, which is what providers that charge for it ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<i64>,
+}
+
+impl Prices {
+    /// Of input that the provider writes into its cache.
+    pub fn of_cache_writes(&self) -> i64 {
+        self.cache_write.unwrap_or_else(|| self.input.saturating_add(self.input / 4 + i64::from(self.input % 4 > 0)))
+    }
 }
 
 /// What was measured over the last 30 days; `None` without data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ModelMetrics {
     pub calls: i64,
@@ -82,6 +95,7 @@ pub struct ModelMetrics {
 
 /// A model as the picker shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ModelInfo {
     pub name: String,
     pub provider: String,
@@ -94,6 +108,11 @@ pub struct ModelInfo {
     pub max_output: Option<i64>,
     pub images: bool,
     pub prices: Prices,
+    #[serde(default)]
+    pub temperature: f32,
+    /// Asked for in the provider's words, such as `low` or `high`.
+    #[serde(default)]
+    pub reasoning: Option<String>,
     pub metrics: ModelMetrics,
     pub active: bool,
     /// The caller's own key is used.
@@ -103,6 +122,7 @@ pub struct ModelInfo {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Models {
     /// Empty when none is configured; `hint` then says how to connect one.
     pub items: Vec<ModelInfo>,
@@ -112,6 +132,7 @@ pub struct Models {
 
 /// What is known of a key that is kept sealed. The key itself never leaves the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum KeyState {
     Missing,
@@ -137,6 +158,7 @@ impl KeyState {
 
 /// Where models are reached, as administrators see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Provider {
     pub id: ProviderId,
     pub name: String,
@@ -159,6 +181,7 @@ pub struct Provider {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateProvider {
     pub name: String,
     pub kind: ProviderKind,
@@ -173,6 +196,7 @@ pub struct CreateProvider {
 
 /// What is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct UpdateProvider {
     /// The revision that was looked at.
@@ -188,6 +212,7 @@ pub struct UpdateProvider {
 
 /// What a provider answered when it was asked for its models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProviderTest {
     pub ok: bool,
     /// What happened, for people.
@@ -199,6 +224,7 @@ pub struct ProviderTest {
 
 /// Who may use a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
     #[default]
@@ -208,6 +234,7 @@ pub enum Audience {
 
 /// What makes a version: with any change of it, a new one begins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ModelSettings {
     /// The provider's name for it.
@@ -255,7 +282,8 @@ impl ModelSettings {
         if !(16..=2_000_000).contains(&self.max_output) || self.max_output >= self.context_tokens {
             refuse("max_output", "Choose 16 to 2 million tokens, and fewer than the context.");
         }
-        for (field, price) in [("input", self.prices.input), ("output", self.prices.output), ("cached", self.prices.cached)] {
+        let Prices { input, output, cached, cache_write } = self.prices;
+        for (field, price) in [("input", input), ("output", output), ("cached", cached), ("cache_write", cache_write.unwrap_or_default())] {
             if !(0..=PRICE_MAX).contains(&price) {
                 refuse(&format!("prices.{field}"), "Choose 0 to 10000 dollars per million tokens.");
             }
@@ -275,6 +303,7 @@ fn is_word(text: &str) -> bool {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ModelVersion {
     pub id: ModelVersionId,
     pub number: i64,
@@ -288,6 +317,7 @@ pub struct ModelVersion {
 
 /// A model as administrators see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ManagedModel {
     pub id: ModelId,
     pub provider_id: ProviderId,
@@ -307,6 +337,7 @@ pub struct ManagedModel {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateModel {
     pub provider_id: ProviderId,
     /// What people see.
@@ -324,6 +355,7 @@ fn yes() -> bool {
 
 /// What is absent stays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct UpdateModel {
     /// The revision that was looked at.
@@ -337,24 +369,33 @@ pub struct UpdateModel {
 
 /// All that administrators see of models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ModelAdmin {
     pub providers: Vec<Provider>,
     pub models: Vec<ManagedModel>,
     pub choices: ModelChoices,
     /// Hosts that may be used, besides those of the environment, for people.
     pub hosts: String,
+    /// Where the models go on, over REST; there `limit` and `cursor` cut them into pages. All the rest is on each.
+    #[serde(default)]
+    pub next_cursor: Option<String>,
 }
 
 /// Which models answer without being picked, by name. Absent: as the environment says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ModelChoices {
     pub default: Option<String>,
     pub backup: Option<String>,
+    /// Counts their changes; what was never chosen has 0. In a request, what it is based on: another one is a conflict. Absent, whatever
+    /// is there is replaced.
+    pub revision: Option<i64>,
 }
 
 /// A provider for which the caller may set a key of their own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OwnKey {
     pub provider_id: ProviderId,
     pub provider: String,
@@ -365,6 +406,7 @@ pub struct OwnKey {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SetOwnKey {
     pub key: String,
 }
@@ -393,6 +435,15 @@ mod tests {
     }
 
     #[test]
+    fn cache_writes_cost_a_quarter_more_unless_told_otherwise() {
+        let unset = Prices { input: 3_000_001, ..Prices::default() };
+        assert_eq!((unset.of_cache_writes(), Prices { cache_write: Some(0), ..unset }.of_cache_writes()), (3_750_002, 0));
+        assert_eq!(Prices::default().of_cache_writes(), 0);
+        assert!(!serde_json::to_string(&unset).unwrap().contains("cache_write"));
+        assert_eq!(serde_json::from_str::<Prices>(r#"{"input":3000001,"output":0,"cached":0}"#).unwrap(), unset);
+    }
+
+    #[test]
     fn kinds_are_one_word_on_the_wire() {
         for kind in [ProviderKind::CHOICES.as_slice(), &[ProviderKind::Demo]].concat() {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.word());
@@ -406,12 +457,12 @@ mod tests {
         let wrong = ModelSettings {
             remote_name: " ".to_owned(),
             max_output: 128_000,
-            prices: Prices { input: -1, ..Prices::default() },
+            prices: Prices { input: -1, cache_write: Some(-1), ..Prices::default() },
             temperature: f32::NAN,
             reasoning: Some("very high".to_owned()),
             ..good
         };
         let names: Vec<_> = wrong.validate().into_iter().map(|field| field.field).collect();
-        assert_eq!(names, ["remote_name", "max_output", "prices.input", "temperature", "reasoning"]);
+        assert_eq!(names, ["remote_name", "max_output", "prices.input", "prices.cache_write", "temperature", "reasoning"]);
     }
 }

@@ -10,13 +10,18 @@ pub const LOG_MAX: i64 = 200;
 
 /// A host, `*.` and a host for all below it, or either with `:port`; without a port 443 and 80 are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct HostRule(pub String);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NetworkPolicy {
     /// What this project's runs may reach. Empty: nothing.
     pub allow: Vec<HostRule>,
+    /// Came with the archive that the project is from, and are closed until the owner allows them.
+    #[serde(default)]
+    pub waiting: Vec<HostRule>,
     /// What the administrator lets owners choose from. A project's rule has to be covered by one of these.
     pub available: Vec<HostRule>,
     /// Why no run can reach anything on this server, whatever is allowed.
@@ -27,11 +32,13 @@ pub struct NetworkPolicy {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateNetwork {
     pub allow: Vec<HostRule>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct EgressEntry {
     pub run_id: RunId,
     pub host: String,

@@ -31,6 +31,7 @@ pub const QUESTIONS: [&str; 2] = [ASK_USER, "propose_plan"];
 const ASK_USER: &str = "ask_user";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PermissionEffect {
     Allow,
@@ -40,6 +41,7 @@ pub enum PermissionEffect {
 
 /// One rule of a project. It matches a call when all that it names matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PermissionRule {
     pub id: PermissionRuleId,
     pub project_id: ProjectId,
@@ -56,6 +58,7 @@ pub struct PermissionRule {
 
 /// A rule that is not written down yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct NewPermissionRule {
     pub effect: PermissionEffect,
     #[serde(default)]
@@ -68,6 +71,7 @@ pub struct NewPermissionRule {
 
 /// What to allow from now on, said along with an approval. It is kept for the tool that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RememberRule {
     CommandPattern(String),
@@ -88,6 +92,7 @@ pub struct CallFacts<'a> {
 
 /// `why` is a sentence for people. `rule` is `None` where the mode decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "decision")]
 pub enum Decision {
     Allow { rule: Option<PermissionRuleId> },
@@ -97,9 +102,13 @@ pub enum Decision {
 
 /// A project's rules and what holds without any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Permissions {
     /// The newest first.
     pub rules: Vec<PermissionRule>,
+    /// Came with the archive that the project is from, and hold nothing: whoever wants one adds it, or revokes it to take it off the list.
+    #[serde(default)]
+    pub waiting: Vec<PermissionRule>,
     /// Always ask, and can't be removed.
     pub built_in: Vec<BuiltInRule>,
     /// Whether the caller may add and revoke rules.
@@ -107,6 +116,7 @@ pub struct Permissions {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BuiltInRule {
     pub title: String,
     pub patterns: Vec<String>,
@@ -114,6 +124,7 @@ pub struct BuiltInRule {
 
 /// What would the rules have decided over the last turns' calls? Changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TryPermissions {
     /// Judge as if in this mode; `None`: as in the mode that each turn had.
     #[serde(default)]
@@ -126,6 +137,7 @@ pub struct TryPermissions {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TriedPermissions {
     /// Turns that were looked at.
     pub turns: i64,
@@ -137,6 +149,7 @@ pub struct TriedPermissions {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TriedCall {
     pub turn_id: TurnId,
     pub conversation_id: ConversationId,
@@ -151,6 +164,7 @@ pub struct TriedCall {
 
 /// What became of a call when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CallOutcome {
     /// It ran without a question.
@@ -264,7 +278,7 @@ impl PermissionRule {
             (Some(pattern), _) => command.is_some_and(|reading| reading.may_run(pattern)),
             (None, Some(pattern)) => {
                 let read_as = call.paths.iter().any(|path| paths::matches(pattern, path) || paths::is_unclear(path));
-                read_as || command.is_some_and(|reading| reading.mentions(call.paths, |path| paths::matches(pattern, path)))
+                read_as || command.is_some_and(|reading| reading.mentions(call.paths, |path| paths::may_match(pattern, path)))
             }
             (None, None) => true,
         }

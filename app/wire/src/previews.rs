@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A port of a run on which something listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RunPort {
     pub port: u16,
     /// The port of this server's host that leads to it; `None` where previews are reached by host name, or can't be.
@@ -13,6 +14,7 @@ pub struct RunPort {
 
 /// Where to go, once: the address carries a pass that is traded for a cookie of the preview's own origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct PreviewAddress {
     pub url: String,
 }

@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldError, JobId, Micros, ProjectId, limits, users::UserRef};
+use crate::{FieldError, JobId, Micros, ProjectId, files::Origin, languages::Languages, limits, users::UserRef};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
     /// Only owners enter; other members keep their roles for when it is shared again.
@@ -15,6 +16,7 @@ pub enum Visibility {
 
 /// What a member may do. Ordered: each role may do all that the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ProjectRole {
     Viewer,
@@ -24,6 +26,7 @@ pub enum ProjectRole {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Project {
     pub id: ProjectId,
     pub name: String,
@@ -44,11 +47,26 @@ pub struct Project {
     /// Change sets of the agent with open hunks.
     #[serde(default)]
     pub pending_reviews: i64,
+    /// Bytes of the files by the language they are written in, as far as their names tell.
+    #[serde(default)]
+    pub languages: Languages,
+    /// Who changed files last; absent where something else of the project was changed since, and while it has no files.
+    #[serde(default)]
+    pub last_change: Option<LastChange>,
     pub created_at: Micros,
     pub updated_at: Micros,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct LastChange {
+    /// By what means.
+    pub origin: Origin,
+    pub by: Option<UserRef>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct CreateProject {
     pub name: String,
     #[serde(default)]
@@ -59,6 +77,7 @@ pub struct CreateProject {
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateProject {
     #[serde(default)]
     pub name: Option<String>,
@@ -71,6 +90,7 @@ pub struct UpdateProject {
 
 /// The answer to an import: a project that fills while the job runs; it disappears if the archive is refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ImportStarted {
     pub project_id: ProjectId,
     pub job_id: JobId,

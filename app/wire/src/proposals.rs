@@ -6,6 +6,7 @@ use crate::files::TextFormat;
 
 /// The whole text that `path` should have. Becomes a change set; the project stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProposeText {
     pub path: String,
     pub text: String,

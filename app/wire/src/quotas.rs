@@ -6,12 +6,14 @@ use crate::{FieldError, limits};
 
 /// What an administrator chooses for everybody. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StorageSettings {
     /// The files of one project as they are now.
     pub project_bytes: i64,
     pub project_files: i64,
-    /// Earlier versions and deleted files of one project, each content counted once. Beyond it the oldest that nothing needs are removed.
+    /// Earlier versions and deleted files of one project, each content counted once. Beyond it the oldest that nothing needs are removed;
+    /// at [`HISTORY_TIMES`] as much nothing new is saved until some of it is gone.
     pub project_history_bytes: i64,
     /// The newest of each file are kept, the present one included; older ones that nothing needs are removed.
     pub versions_per_file: i64,
@@ -24,6 +26,10 @@ pub struct StorageSettings {
     /// configuration says (`STORAGE_RETENTION_DAYS`).
     pub retention_days: Option<u32>,
 }
+
+/// Earlier versions and deleted files hold at most so many times what a limit names, whatever can't go yet: of a project's
+/// `project_history_bytes`, and over all projects of a person of what their files may hold.
+pub const HISTORY_TIMES: i64 = 2;
 
 const MIB: i64 = 1024 * 1024;
 const GIB: i64 = 1024 * MIB;
@@ -70,12 +76,18 @@ impl StorageSettings {
     }
 }
 
-/// One person's own limits; what is absent is as for everybody.
+/// One person's or one project's own limits. What is absent is as for everybody, or for a project as for its owner's projects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct QuotaOverride {
+    /// A person's: of all projects together.
     pub bytes: Option<i64>,
     pub files: Option<i64>,
+    /// Of each file.
+    pub versions: Option<i64>,
+    /// Of each project.
+    pub checkpoints: Option<i64>,
 }
 
 impl QuotaOverride {
@@ -87,12 +99,19 @@ impl QuotaOverride {
         if self.files.is_some_and(|files| !(10..=100_000_000).contains(&files)) {
             fields.push(FieldError::new("files", "Choose 10 to 100 million files, or leave it empty."));
         }
+        if self.versions.is_some_and(|versions| !(2..=1_000_000).contains(&versions)) {
+            fields.push(FieldError::new("versions", "Choose 2 to 1 million versions, or leave it empty."));
+        }
+        if self.checkpoints.is_some_and(|checkpoints| !(10..=100_000).contains(&checkpoints)) {
+            fields.push(FieldError::new("checkpoints", "Choose 10 to 100000 checkpoints, or leave it empty."));
+        }
         fields
     }
 }
 
 /// How much of something is used, in bytes or pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Used {
     pub used: i64,
     pub limit: i64,
@@ -115,20 +134,25 @@ impl Used {
 
 /// What a project uses and may use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProjectQuota {
     pub bytes: Used,
     pub files: Used,
-    /// Earlier versions and deleted files. Reaching the limit refuses nothing: the oldest go.
+    /// Earlier versions and deleted files. Beyond the limit the oldest go; at [`HISTORY_TIMES`] as much nothing new is saved.
     pub history_bytes: Used,
     pub checkpoints: Used,
     pub versions_per_file: i64,
     pub retention_days: u32,
     /// What the project's owner uses over all projects: the project stops growing there too.
     pub owner: UserQuota,
+    /// Set for this project by an administrator.
+    #[serde(default)]
+    pub own: QuotaOverride,
 }
 
 /// What one person's projects use together, and may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserQuota {
     pub bytes: Used,
     pub files: Used,
@@ -154,7 +178,8 @@ mod tests {
         let wrong = StorageSettings { versions_per_file: 1, retention_days: Some(0), ..StorageSettings::default() };
         let names: Vec<_> = wrong.validate().into_iter().map(|field| field.field).collect();
         assert_eq!(names, ["versions_per_file", "retention_days"]);
-        assert_eq!(QuotaOverride { bytes: Some(1), files: None }.validate().len(), 1);
+        let own = QuotaOverride { bytes: Some(1), versions: Some(1), checkpoints: Some(0), ..QuotaOverride::default() };
+        assert_eq!(own.validate().len(), 3);
     }
 
     #[test]

@@ -3,11 +3,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ChangeSetId, FieldError, Micros, ProjectId, RunId, TurnId, files::FileAction, limits, previews::RunPort, test_reports::TestReport,
+    ChangeSetId, FieldError, Micros, ProjectId, RunId, TurnId,
+    chat::{Mode, StartTurn, TurnBudget},
+    files::FileAction,
+    limits,
+    previews::RunPort,
+    test_reports::TestReport,
     users::UserRef,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
     SandboxExec,
@@ -20,6 +26,7 @@ pub enum RunKind {
 
 /// What a run may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunNetwork {
     #[default]
@@ -29,6 +36,7 @@ pub enum RunNetwork {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     Queued,
@@ -47,6 +55,7 @@ impl RunState {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ExitKind {
     Exited,
@@ -64,6 +73,7 @@ pub enum ExitKind {
 
 /// How a run ended, with a sentence a person understands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Exit {
     pub kind: ExitKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +87,7 @@ pub struct Exit {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RunUsage {
     pub wall_ms: i64,
     pub cpu_ms: i64,
@@ -87,6 +98,7 @@ pub struct RunUsage {
 
 /// What one run may use. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RunLimits {
     pub wall_s: u32,
@@ -126,12 +138,14 @@ impl Default for RunLimits {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RunChange {
     pub path: String,
     pub action: FileAction,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Run {
     pub id: RunId,
     pub project_id: ProjectId,
@@ -162,16 +176,27 @@ pub struct Run {
     pub changes: Vec<RunChange>,
     /// Set when the agent asked for the run.
     pub turn_id: Option<TurnId>,
-    /// What a codegen run proposes; not in lists.
+    /// What a codegen run proposes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_set_id: Option<ChangeSetId>,
+    /// The turn that a codegen run stands for. Its stream tells how far it is, and its review is that of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codegen_turn: Option<TurnId>,
     pub started_by: UserRef,
     pub created_at: Micros,
     pub started_at: Option<Micros>,
     pub finished_at: Option<Micros>,
 }
 
+impl Run {
+    /// A prompt for the agent that a person began without a conversation, and no command.
+    pub fn is_prompt(&self) -> bool {
+        self.kind == RunKind::Codegen && self.turn_id.is_none()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StartRun {
     #[serde(default = "default_kind")]
     pub kind: RunKind,
@@ -190,6 +215,18 @@ pub struct StartRun {
     /// Of a test run: only these cases, by their ids in an earlier report.
     #[serde(default)]
     pub only: Vec<String>,
+    /// Of a codegen run: which model answers; the default model where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Of a codegen run: tokens of each answer, at most what the model writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<i64>,
+    /// Of a codegen run: 0 to 2; the model's own where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Of a codegen run: its limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<TurnBudget>,
 }
 
 fn default_kind() -> RunKind {
@@ -202,8 +239,43 @@ impl StartRun {
     }
 
     pub fn of_kind(kind: RunKind) -> Self {
-        let (command, cwd, env) = (String::new(), None, BTreeMap::new());
-        Self { kind, command, cwd, env, timeout_s: None, network: None, only: Vec::new() }
+        Self {
+            kind,
+            command: String::new(),
+            cwd: None,
+            env: BTreeMap::new(),
+            timeout_s: None,
+            network: None,
+            only: Vec::new(),
+            model: None,
+            max_tokens: None,
+            temperature: None,
+            budget: None,
+        }
+    }
+
+    /// A prompt for the agent whose outcome is a change set.
+    pub fn prompt(prompt: impl Into<String>) -> Self {
+        Self { command: prompt.into(), ..Self::of_kind(RunKind::Codegen) }
+    }
+
+    /// What a codegen run asks of the agent.
+    pub fn to_turn(&self) -> StartTurn {
+        StartTurn {
+            prompt: self.command.clone(),
+            mode: Mode::Auto,
+            model: self.model.clone(),
+            budget: self.budget,
+            max_tokens: self.max_tokens,
+            temperature: self.temperature,
+            ..StartTurn::default()
+        }
+    }
+
+    /// What can be said of a codegen run that a person asks for; its prompt is named by the field that it comes in.
+    pub fn validate_prompt(&self) -> Vec<FieldError> {
+        let name = |field: FieldError| if field.field == "prompt" { FieldError { field: "command".to_owned(), ..field } } else { field };
+        self.to_turn().validate().into_iter().map(name).collect()
     }
 
     pub fn validate(&self) -> Vec<FieldError> {
@@ -239,6 +311,15 @@ impl StartRun {
         }
         if !self.only.is_empty() && self.kind != RunKind::TestRunner {
             fields.push(FieldError::new("only", "Only a test run can be limited to cases."));
+        }
+        let of_codegen = [
+            ("model", self.model.is_some()),
+            ("max_tokens", self.max_tokens.is_some()),
+            ("temperature", self.temperature.is_some()),
+            ("budget", self.budget.is_some()),
+        ];
+        for (name, _) in of_codegen.into_iter().filter(|(_, is_given)| *is_given) {
+            fields.push(FieldError::new(name, "Only a codegen run asks a model."));
         }
         fields
     }

@@ -14,6 +14,7 @@ pub const REPLACE_MAX: usize = 5000;
 
 /// What to find. A match lies within one line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SearchQuery {
     pub q: String,
@@ -87,6 +88,7 @@ impl SearchQuery {
 
 /// A line that matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SearchMatch {
     pub path: String,
     /// From 1.
@@ -112,6 +114,7 @@ pub struct SearchMatch {
 
 /// One line of the answer. The last one is `done` or `failed`; without either the answer was cut off.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum SearchItem {
     Match(SearchMatch),
@@ -127,6 +130,7 @@ pub enum SearchItem {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct SearchSummary {
     /// Files that were looked into.
     pub searched: u64,
@@ -140,6 +144,7 @@ pub struct SearchSummary {
 
 /// Replaces what a search finds, as a change set to be reviewed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Replace {
     /// With a `replacement`.
     #[serde(flatten)]
@@ -150,6 +155,7 @@ pub struct Replace {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Replaced {
     #[serde(flatten)]
     pub change_set: ChangeSet,
@@ -159,6 +165,7 @@ pub struct Replaced {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct LeftOut {
     pub path: String,
     pub reason: String,
@@ -166,6 +173,7 @@ pub struct LeftOut {
 
 /// The symbols of a file: as it is stored, or of `text`, which somebody has open and has not saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OutlineOf {
     pub path: String,
     #[serde(default)]
@@ -173,6 +181,7 @@ pub struct OutlineOf {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SymbolKind {
     Module,
@@ -206,6 +215,7 @@ impl SymbolKind {
 
 /// Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Symbol {
     pub name: String,
     pub kind: SymbolKind,
@@ -225,6 +235,7 @@ pub fn has_outline(path: &str) -> bool {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Outline {
     pub symbols: Vec<Symbol>,
     /// Why there are none, or not all, in a sentence.

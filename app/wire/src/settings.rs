@@ -1,5 +1,8 @@
 //! What an administrator chooses while the server runs.
 
+mod rates;
+
+pub use rates::{Rate, RateSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,6 +13,7 @@ use crate::{
 
 /// How much runs and terminals may use, of what, and in what order they come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct RunSettings {
     pub sandbox_exec: RunLimits,
@@ -41,6 +45,90 @@ impl Default for RunSettings {
             terminals_per_user: 8,
             egress: Vec::new(),
         }
+    }
+}
+
+/// Who may make an account. The very first one can always be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    #[default]
+    Open,
+    /// Whoever has an invitation of an administrator.
+    Invite,
+    Closed,
+}
+
+/// Who has to have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SecondFactorDuty {
+    #[default]
+    Nobody,
+    Administrators,
+    Everybody,
+}
+
+/// Who may have an account and how sessions are kept. What nobody chose comes from the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct AccountSettings {
+    pub registration: Registration,
+    pub require_second_factor: SecondFactorDuty,
+    /// Days that a session lasts without use.
+    pub session_days: u32,
+    /// Whose addresses may sign up, such as `example.org`. Empty: all. Invitations to one address are not bound by it.
+    pub allowed_email_domains: Vec<String>,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            registration: Registration::default(),
+            require_second_factor: SecondFactorDuty::default(),
+            session_days: 7,
+            allowed_email_domains: Vec::new(),
+        }
+    }
+}
+
+impl AccountSettings {
+    /// Domains as they are compared: lower-case, without a leading `@`, each once.
+    pub fn normalize(&mut self) {
+        for domain in &mut self.allowed_email_domains {
+            *domain = domain.trim().trim_start_matches('@').to_lowercase();
+        }
+        self.allowed_email_domains.retain(|domain| !domain.is_empty());
+        self.allowed_email_domains.sort_unstable();
+        self.allowed_email_domains.dedup();
+    }
+
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut fields = Vec::new();
+        if !(1..=365).contains(&self.session_days) {
+            fields.push(FieldError::new("session_days", "Choose 1 to 365."));
+        }
+        if self.allowed_email_domains.len() > 100 {
+            fields.push(FieldError::new("allowed_email_domains", "Name at most 100 domains."));
+        }
+        let is_domain = |text: &str| {
+            let label = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '-');
+            text.len() <= 253 && text.split('.').all(label)
+        };
+        if let Some(wrong) = self.allowed_email_domains.iter().find(|domain| !is_domain(domain)) {
+            let wrong: String = wrong.chars().filter(|c| !c.is_control()).take(60).collect();
+            fields.push(FieldError::new("allowed_email_domains", format!("{wrong} is no domain. Write it like example.org.")));
+        }
+        fields
+    }
+
+    /// Whether an address may sign up by its domain.
+    pub fn allows_email(&self, email: &str) -> bool {
+        let domain = email.rsplit_once('@').map_or("", |(_, domain)| domain).to_lowercase();
+        self.allowed_email_domains.is_empty() || self.allowed_email_domains.contains(&domain)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::jobs::Job;
 
 /// The kinds of storage that are set up here, as they are written in a project: `local` first, then `s3`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct StorageChoices {
     pub backends: Vec<String>,
     /// Where new projects go when nobody chooses.
@@ -14,6 +15,7 @@ pub struct StorageChoices {
 
 /// Where one project is, and whether it is on its way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ProjectStorage {
     pub backend: String,
     pub choices: StorageChoices,
@@ -28,6 +30,7 @@ pub struct ProjectStorage {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct MoveStorage {
     /// `local` or `s3`.
     pub to: String,

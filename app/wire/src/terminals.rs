@@ -11,6 +11,7 @@ pub const TITLE_MAX_CHARS: usize = 60;
 pub const SIZE_MAX: u16 = 1000;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct OpenTerminal {
     pub cols: u16,
     pub rows: u16,
@@ -20,11 +21,13 @@ pub struct OpenTerminal {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct RenameTerminal {
     pub title: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TerminalState {
     Starting,
@@ -33,6 +36,7 @@ pub enum TerminalState {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Terminal {
     pub id: RunId,
     pub project_id: ProjectId,
@@ -48,6 +52,7 @@ pub struct Terminal {
 
 /// From the browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum TerminalControl {
     Resize {
@@ -62,6 +67,7 @@ pub enum TerminalControl {
 
 /// To the browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "type")]
 pub enum TerminalNotice {
     /// First frame: the next binary frame begins at byte `offset` of the terminal's output. With `fresh` what the browser still shows is

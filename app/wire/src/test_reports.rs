@@ -8,6 +8,7 @@ pub const CASES_MAX: usize = 10_000;
 pub const MESSAGE_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Framework {
     Cargo,
@@ -24,6 +25,7 @@ pub enum Framework {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CaseState {
     Failed,
@@ -32,6 +34,7 @@ pub enum CaseState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TestCase {
     /// What the framework takes to run this case alone; unique within the report.
     pub id: String,
@@ -53,6 +56,7 @@ pub struct TestCase {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TestReport {
     pub framework: Framework,
     pub passed: i64,
@@ -66,6 +70,7 @@ pub struct TestReport {
 
 /// How a project's tests are run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct TestSettings {
     /// The project's own command; `None` takes what was recognised.
     #[serde(default)]
@@ -79,6 +84,7 @@ pub struct TestSettings {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Recognised {
     pub framework: Framework,
     pub command: String,

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Micros, UserId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UserRole {
     Admin,
@@ -10,6 +11,7 @@ pub enum UserRole {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
     Active,
@@ -17,6 +19,7 @@ pub enum UserState {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct User {
     pub id: UserId,
     pub email: String,
@@ -41,13 +44,51 @@ impl User {
 
 /// The little that other members may know of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UserRef {
     pub id: UserId,
     pub name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct UpdateMe {
+    /// Empty for none.
     #[serde(default)]
     pub full_name: Option<String>,
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Takes the password.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The current one, where the address is changed.
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// An account that an administrator makes.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct CreateUser {
+    pub email: String,
+    pub username: String,
+    /// Without one the account is entered by a link to set it.
+    #[serde(default)]
+    pub password: Option<String>,
+    #[serde(default)]
+    pub full_name: Option<String>,
+    #[serde(default)]
+    pub role: Option<UserRole>,
+}
+
+impl std::fmt::Debug for CreateUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CreateUser").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for UpdateMe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpdateMe").field("full_name", &self.full_name).field("username", &self.username).finish_non_exhaustive()
+    }
 }

@@ -1,5 +1,10 @@
 //! Reads a shell command as far as that can be done with certainty.
 
+use super::paths::ANYTHING;
+
+/// Stands where a sign means itself, and ends what could be a path.
+const PLAIN_SIGN: char = '\u{2}';
+
 /// Programs and words of the shell that run what their arguments say.
 const RUNNERS: &[&str] = &[
     "!", ".", "[[", "bash", "builtin", "busybox", "case", "chroot", "command", "coproc", "dash", "do", "doas", "elif", "else", "env",
@@ -63,9 +68,13 @@ impl<'a> Reading<'a> {
         by_parts || (self.is_unsure() && occurs(pattern, self.text))
     }
 
-    /// Whether a word of it is a path that `is_meant` knows, also as seen from the folder it runs in.
+    /// Whether a word of it is a path that `is_meant` knows, also as seen from the folder it runs in. What the shell would expand comes
+    /// with its signs: see [`super::paths::may_match`].
     pub fn mentions(&self, folders: &[&str], is_meant: impl Fn(&str) -> bool) -> bool {
-        tokens(self.text).any(|token| {
+        let words = words(self.text, self.is_unsure());
+        // Here it is no longer known which signs were in quotes.
+        let whole = self.parts().unwrap_or_default().iter().flatten().map(String::as_str).filter(|word| !word.contains(['*', '?']));
+        tokens(self.text).chain(words.iter().map(String::as_str)).chain(whole).any(|token| {
             let token = token.trim_start_matches("./").trim_end_matches('/');
             !token.is_empty()
                 && (is_meant(token) || folders.iter().any(|folder| is_meant(&format!("{}/{token}", folder.trim_end_matches('/')))))
@@ -117,7 +126,69 @@ fn bare(words: &[String]) -> &[String] {
 
 /// Anything in the text that could be a word, whatever the shell would make of it.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | '+' | '@'))).filter(|token| !token.is_empty())
+    text.split(|c: char| !is_of_path(c)).filter(|token| !token.is_empty())
+}
+
+fn is_of_path(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '-' | '+' | '@')
+}
+
+/// Words as the shell puts them together out of the text: without quotes, `?` for each set of letters and [`ANYTHING`] for what is in braces.
+/// A sign of a pattern that the shell takes as it stands becomes [`PLAIN_SIGN`], unless `is_unsure`: another shell may read it then.
+fn words(text: &str, is_unsure: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let (c, is_plain) = match c {
+            '\'' | '"' | '\\' if is_unsure => continue,
+            '\'' | '"' if quote == Some(c) => {
+                quote = None;
+                continue;
+            }
+            '\'' | '"' if quote.is_none() => {
+                quote = Some(c);
+                continue;
+            }
+            '\\' if quote != Some('\'') => match chars.next() {
+                Some('\n') | None => continue,
+                Some(escaped) => (escaped, true),
+            },
+            c => (c, quote.is_some() && !is_unsure),
+        };
+        match c {
+            _ if is_of_path(c) => word.push(c),
+            '*' | '?' | '[' | ']' | '{' | '}' | ',' | '!' | '^' => word.push(if is_plain { PLAIN_SIGN } else { c }),
+            _ => found.extend(expand(&std::mem::take(&mut word))),
+        }
+    }
+    found.extend(expand(&word));
+    found
+}
+
+/// A word's paths, with sets and braces as signs.
+fn expand(word: &str) -> Vec<String> {
+    let mut out = String::new();
+    let mut rest = word;
+    while let Some(c) = rest.chars().next() {
+        let close = match c {
+            '[' => rest.find(']').filter(|at| *at > 1),
+            '{' => rest.rfind('}').filter(|at| rest[..*at].contains(',') || rest[..*at].contains("..")),
+            _ => None,
+        };
+        match close {
+            Some(at) => {
+                out.push(if c == '[' { '?' } else { ANYTHING });
+                rest = &rest[at + 1..];
+            }
+            None => {
+                out.push(if matches!(c, '[' | ']' | '{' | '}' | ',' | '!' | '^') { PLAIN_SIGN } else { c });
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+    out.split(PLAIN_SIGN).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
 }
 
 /// Whether the pattern's fixed words stand one after another somewhere in the text.

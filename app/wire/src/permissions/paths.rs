@@ -86,9 +86,24 @@ impl BuiltIn {
             let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
             let is_above =
                 folder.is_some_and(|folder| ends_at(&path, folder) || folder.split_once('/').is_some_and(|(top, _)| ends_at(&path, top)));
-            is_above || matches(pattern, &path) || matches(&format!("**/{pattern}"), &path)
+            is_above || matches(pattern, &path) || matches(&format!("**/{pattern}"), &path) || (has_signs(&path) && may_be(pattern, &path))
         })
     }
+}
+
+/// Whether a path with the shell's signs can come to be what a built-in pattern means, or a folder on the way. Where the pattern itself
+/// leaves something open, its shortest name counts: else every list of files would.
+fn may_be(pattern: &str, path: &str) -> bool {
+    // All that is in a folder: as if the folder itself was named.
+    if !path.rsplit('/').next().unwrap_or(path).contains(char::is_alphanumeric) {
+        return false;
+    }
+    let named = |part: &str| if part == "**" { part.to_owned() } else { part.replace('*', "") };
+    let pattern = pattern.split('/').map(named).collect::<Vec<_>>().join("/");
+    let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
+    let top = folder.and_then(|folder| folder.split_once('/')).map(|(top, _)| top);
+    let in_any_folder = |meant: &str| overlap(path, &format!("**/{meant}"));
+    [Some(pattern.as_str()), folder, top].into_iter().flatten().any(in_any_folder)
 }
 
 fn ends_at(path: &str, name: &str) -> bool {
@@ -124,6 +139,54 @@ pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<&str> = below.as_deref().unwrap_or(pattern).split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
     wild(&pattern, &path, |part| *part == "**", |part, name| is_name(part, name))
+}
+
+/// Stands in a path for anything at all within a name, also for a dot in front.
+pub(super) const ANYTHING: char = '\u{1}';
+
+fn has_signs(path: &str) -> bool {
+    path.contains(['*', '?', ANYTHING])
+}
+
+/// As [`matches`]; of a path that the shell would expand, whether it can come to be one that matches.
+pub(super) fn may_match(pattern: &str, path: &str) -> bool {
+    matches(pattern, path) || (has_signs(path) && overlap(path, pattern.trim_end_matches('/')))
+}
+
+/// Whether any path is meant by both: by the shell's signs and by a pattern.
+fn overlap(path: &str, pattern: &str) -> bool {
+    let (path, pattern): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), pattern.split('/').collect());
+    meet(
+        &path,
+        &pattern,
+        |part| *part == "**",
+        |part, name| {
+            // The shell's signs leave out what is hidden.
+            let is_hidden = name.starts_with('.') && part.starts_with(['*', '?']);
+            let (part, name): (Vec<char>, Vec<char>) = (part.chars().collect(), name.chars().collect());
+            !is_hidden && meet(&part, &name, |c| matches!(*c, '*' | ANYTHING), |a, b| a == b || *a == '?' || *b == '?')
+        },
+    )
+}
+
+/// Whether two lists with wildcards have a list in common, in time of the product of their lengths.
+fn meet<T>(left: &[T], right: &[T], is_any: impl Fn(&T) -> bool, may_be_same: impl Fn(&T, &T) -> bool) -> bool {
+    // For each end of `right`, whether it meets the end of `left` that was looked at last.
+    let mut below: Vec<bool> = (0..=right.len()).map(|at| right[at..].iter().all(&is_any)).collect();
+    for one in left.iter().rev() {
+        let mut now = vec![false; right.len() + 1];
+        for at in (0..=right.len()).rev() {
+            let other = right.get(at);
+            now[at] = match other {
+                _ if is_any(one) => below[at] || (other.is_some() && now[at + 1]),
+                Some(other) if is_any(other) => now[at + 1] || below[at],
+                Some(other) => below[at + 1] && may_be_same(one, other),
+                None => false,
+            };
+        }
+        below = now;
+    }
+    below[0]
 }
 
 fn is_name(pattern: &str, name: &str) -> bool {

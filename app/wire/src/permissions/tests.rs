@@ -267,6 +267,24 @@ fn some_places_always_ask() {
         ("tee AGENTS.md", "ask"),
         ("cp x ./AGENTS.md", "ask"),
         ("cat src/main.rs", "rule"),
+        ("tee 'AGENTS'.md", "ask"),
+        ("tee AG\"EN\"TS.md", "ask"),
+        ("tee AGENTS\\.md", "ask"),
+        ("rm AGENTS.m?", "ask"),
+        ("rm A*.md", "ask"),
+        ("rm [Aa]GENTS.md", "ask"),
+        ("rm {x,AGENTS}.md", "ask"),
+        ("rm -r .g{x,it}", "ask"),
+        ("rm -r .gi*/workflows", "ask"),
+        ("rm -r .hus?y", "ask"),
+        ("cp x '.github/workflows/a b.yml'", "ask"),
+        ("bash -c \"rm 'AGENTS'.md\"", "ask"),
+        ("bash -c 'rm AGENT?.md'", "ask"),
+        ("rm src/*.rs", "rule"),
+        ("rm -r target/*", "rule"),
+        ("grep 'A*.md' src/main.rs", "rule"),
+        ("sed 's/.*//' src/main.rs", "rule"),
+        ("awk '{print}' src/main.rs", "rule"),
     ] {
         assert_eq!(run(&everything, Mode::Auto, command), expected, "{command}");
     }
@@ -278,6 +296,20 @@ fn some_places_always_ask() {
 fn offered(command: &str) -> Vec<String> {
     let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], mutates: true, asks: true };
     suggest(&call).into_iter().map(|found| found.label).collect()
+}
+
+#[test]
+fn what_the_shell_would_expand_is_limited_too() {
+    let secret = [rule(1, PermissionEffect::Deny, "", "", "secrets/**"), rule(2, PermissionEffect::Allow, "run_command", "*", "")];
+    for (command, expected) in [
+        ("cat sec*/key", "deny"),
+        ("cat 'sec'rets/key", "deny"),
+        ("cat {secrets,x}/key", "deny"),
+        ("cat src/*", "rule"),
+        ("cat sec?", "rule"),
+    ] {
+        assert_eq!(run(&secret, Mode::Auto, command), expected, "{command}");
+    }
 }
 
 #[test]
