@@ -64,7 +64,7 @@ async fn main() -> Result<(), Failure> {
     let plan = checkpoints::diff(&ctx, project, first).await?;
     println!("{:<48} {:>9.1} ms", "plan of a restore of one file", begun.elapsed().as_secs_f64() * 1e3);
     let begun = Instant::now();
-    checkpoints::restore(&ctx, project, first, RestoreCheckpoint { paths: None, expected_revision: plan.revision }).await?;
+    checkpoints::restore(&ctx, project, first, RestoreCheckpoint { paths: None, expected_revision: Some(plan.revision) }).await?;
     println!("{:<48} {:>9.1} ms", "restore of one file", begun.elapsed().as_secs_f64() * 1e3);
     let begun = Instant::now();
     checkpoints::fork(&ctx, project, ForkProject { name: "Fork".to_owned(), checkpoint_id: None }).await?;

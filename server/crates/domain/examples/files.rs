@@ -67,6 +67,9 @@ async fn measure(ctx: &Ctx, project: ProjectId) -> Outcome<()> {
             json.len() / 1000,
             plain / 1000
         );
+        let began = Instant::now();
+        let list = files::packed_tree(ctx, project).await?;
+        println!("told to a page in {}, {} entries", ms(began.elapsed()), list.len());
     }
     for (from, to) in [("packages", "moved"), ("moved", "packages")] {
         let base = Base::Revision(files::tree(ctx, project).await?.revision);

@@ -6,19 +6,66 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use store::{sessions, users::NewUser};
+use store::{Conn, sessions, users::UserRow};
+use unicode_normalization::UnicodeNormalization;
 use wire::{
-    FieldError, SessionId,
+    FieldError, Micros, SessionId,
+    audit::AuditAction,
     auth::{Login, Refresh, Register, Tokens},
-    users::{User, UserRole},
+    event::{EventKind, Stream},
+    users::{User, UserState},
 };
 
-use crate::{Ctx, Error, Registration, Result, password, projects};
+use crate::{
+    Ctx, Error, Result, Services, accounts,
+    audit::{self, Facts},
+    password, second_factor, settings, throttle,
+};
 
 /// A second tab that refreshes at the same moment gets the same successor.
 const REFRESH_GRACE_S: i64 = 10;
+/// Under which wrong passwords are counted.
+const THROTTLE: &str = "password";
+/// Rows of ended sessions stay for so long, so that a stolen refresh token is still known for what it is.
+const KEPT_AFTER_END_S: i64 = 30 * 86_400;
 /// How stale "last seen" may be, so that reading does not mean writing.
 const SEEN_EVERY_S: i64 = 300;
+
+/// What a person proved who they are with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInMethod {
+    Password,
+    Passkey,
+    /// At a provider of identities.
+    Identity,
+}
+
+impl SignInMethod {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Passkey => "passkey",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// Somebody who has proved who they are.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    pub user: User,
+    pub method: SignInMethod,
+    /// What the hash of the password that was given is known by: with another password since, the proof is void.
+    pub(crate) password: Option<String>,
+}
+
+impl Proved {
+    /// By something else than a password that could be changed meanwhile.
+    pub fn by(user: User, method: SignInMethod) -> Self {
+        Self { user, method, password: None }
+    }
+}
 
 /// A browser's session, with the complete value of its `Set-Cookie` header.
 pub struct SignedIn {
@@ -81,96 +128,81 @@ async fn enter(ctx: &Ctx, found: Option<sessions::LiveSession>) -> Result<Ctx> {
     if now.0 - session.session_seen_at.0 > SEEN_EVERY_S * 1_000_000 {
         let services = ctx.services();
         let mut tx = services.db.begin().await?;
-        sessions::touch(&mut tx, session.session_id, now, session_end(ctx)).await?;
+        let end = session_end(ctx, &mut tx).await?;
+        sessions::touch(&mut tx, session.session_id, now, end).await?;
         store::users::touch(&mut tx, session.user.id, now).await?;
         ctx.commit(tx).await?;
     }
-    Ok(ctx.signed_in(session.user.into_user(), session.session_id))
+    let must_set_up = must_set_up(ctx.services(), &session.user, session.has_factor, session.accounts.as_deref());
+    let (user, session) = (session.user.into_user(), session.session_id);
+    Ok(if must_set_up { ctx.setting_up(user, session) } else { ctx.signed_in(user, session) })
+}
+
+/// Whether all that somebody may do is set up a second factor: one is required of them, and they have none. `accounts` are the saved
+/// settings of accounts.
+pub(crate) fn must_set_up(services: &Services, user: &UserRow, has_factor: bool, accounts: Option<&str>) -> bool {
+    second_factor::must_set_up(user.role.0, has_factor, &settings::read_accounts(services, accounts))
 }
 
 /// Whether the caller's session still holds, for streams that outlive a request.
 pub async fn still_signed_in(ctx: &Ctx) -> Result<bool> {
-    let Some(session) = ctx.session_id() else { return Ok(ctx.user().is_some()) };
+    Ok(look_again(ctx).await?.is_some())
+}
+
+/// The caller as they are now, such as after they stopped being an administrator; `None` when the session or the token has ended.
+pub(crate) async fn look_again(ctx: &Ctx) -> Result<Option<Ctx>> {
     let mut conn = ctx.services().db.read().await?;
-    Ok(sessions::live_by_id(&mut conn, session, ctx.now()).await?.is_some())
+    let must_set_up = |user: &UserRow, has_factor, accounts: Option<&str>| must_set_up(ctx.services(), user, has_factor, accounts);
+    if let Some(grant) = ctx.grant() {
+        let live = store::tokens::live_by_id(&mut conn, grant.id, ctx.now()).await?;
+        let live = live.filter(|token| !must_set_up(&token.user, token.has_factor, token.accounts.as_deref()));
+        return Ok(live.map(|token| ctx.with_user(token.user.into_user())));
+    }
+    let Some(session) = ctx.session_id() else { return Ok(ctx.user().is_some().then(|| ctx.clone())) };
+    let live = sessions::live_by_id(&mut conn, session, ctx.now()).await?;
+    let live = live.filter(|session| !must_set_up(&session.user, session.has_factor, session.accounts.as_deref()));
+    Ok(live.map(|session| ctx.with_user(session.user.into_user())))
 }
 
-/// Makes an account. The very first one becomes administrator, and finds the sample project if there is one.
-pub async fn register(ctx: &Ctx, request: Register) -> Result<User> {
-    let services = ctx.services();
-    let typed = json!({ "email": request.email, "username": request.username, "full_name": request.full_name });
-    let fields = request.validate();
-    if !fields.is_empty() {
-        return Err(Error::InvalidForm { fields, typed });
-    }
-    if services.settings.registration == Registration::Closed && crate::users::any_exist(ctx).await? {
-        return Err(Error::Forbidden("Sign-up is closed here. Ask an administrator for an account.".to_owned()));
-    }
-    let email = request.email.trim();
-    let username = request.username.trim();
-    let full_name = request.full_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
-    let hash = password::hash(services, request.password.clone()).await?;
-
-    let mut tx = services.db.begin().await?;
-    store::users::lock_installation(&mut tx).await?;
-    let is_first = !store::users::any_exist(&mut tx).await?;
-    if services.settings.registration == Registration::Closed && !is_first {
-        return Err(Error::Forbidden("Sign-up is closed here. Ask an administrator for an account.".to_owned()));
-    }
-    let (email_key, username_key) = (key_of(email), key_of(username));
-    let mut taken = Vec::new();
-    if store::users::by_key(&mut tx, &username_key).await?.is_some() {
-        taken.push(FieldError::new("username", format!("This name is taken. Try {username}-2.")));
-    }
-    if store::users::by_key(&mut tx, &email_key).await?.is_some() {
-        taken.push(FieldError::new("email", "There is an account with this address. Sign in instead."));
-    }
-    if !taken.is_empty() {
-        return Err(Error::InvalidForm { fields: taken, typed });
-    }
-    let new = NewUser {
-        id: ctx.new_id(),
-        email,
-        email_key: &email_key,
-        username,
-        username_key: &username_key,
-        full_name,
-        password_hash: &hash,
-        role: if is_first { UserRole::Admin } else { UserRole::User },
-        at: ctx.now(),
-    };
-    store::users::insert(&mut tx, &new).await?;
-    let user = store::users::by_id(&mut tx, new.id).await?.ok_or(Error::NotFound("user"))?.into_user();
-    crate::members::take_up(ctx, &mut tx, &user).await?;
-    ctx.commit(tx).await?;
-    tracing::info!(user.id = %user.id, user.role = ?user.role, "an account was made");
-    if is_first && let Err(error) = projects::lay_out_sample(ctx, &user).await {
-        // The account exists; a missing sample must not keep its owner out.
-        tracing::warn!(%error, "the sample project could not be laid out");
-    }
-    Ok(user)
-}
-
-/// Makes an account and signs this browser in.
+/// Makes an account as [`accounts::register`] does and signs this browser in.
 pub async fn register_browser(ctx: &Ctx, request: Register) -> Result<SignedIn> {
-    let user = register(ctx, request).await?;
-    start_browser_session(ctx, user).await
+    let user = accounts::register(ctx, request).await?;
+    finish_browser(ctx, Proved::by(user, SignInMethod::Password)).await
 }
 
-pub async fn login_browser(ctx: &Ctx, request: Login) -> Result<SignedIn> {
-    let user = check_password(ctx, request).await?;
-    start_browser_session(ctx, user).await
+pub async fn login_browser(ctx: &Ctx, mut request: Login) -> Result<SignedIn> {
+    let otp = request.otp.take();
+    let proved = check_password(ctx, request).await?;
+    second_factor::demand(ctx, &proved, otp.as_deref()).await?;
+    finish_browser(ctx, proved).await
 }
 
 /// Signs a client in that is not a browser.
-pub async fn login(ctx: &Ctx, request: Login) -> Result<Tokens> {
-    let user = check_password(ctx, request).await?;
-    let session = insert_session(ctx, &user, None).await?;
+pub async fn login(ctx: &Ctx, mut request: Login) -> Result<Tokens> {
+    let otp = request.otp.take();
+    let proved = check_password(ctx, request).await?;
+    second_factor::demand(ctx, &proved, otp.as_deref()).await?;
+    finish_client(ctx, proved).await
+}
+
+/// Begins a browser's session for somebody who has proved all that the account asks for.
+pub async fn finish_browser(ctx: &Ctx, proved: Proved) -> Result<SignedIn> {
+    let secret = random_token(ctx);
+    let mut tx = ctx.services().db.begin().await?;
+    let days = settings::accounts_in(ctx, &mut tx).await?.session_days;
+    insert_session(ctx, &mut tx, &proved, Some(&hash(&secret))).await?;
+    ctx.commit(tx).await?;
+    Ok(SignedIn { user: proved.user, cookie: cookie(ctx, &secret, i64::from(days) * 86_400) })
+}
+
+/// As [`finish_browser`], for a client that keeps tokens.
+pub async fn finish_client(ctx: &Ctx, proved: Proved) -> Result<Tokens> {
     let refresh = format!("cxr_{}", random_token(ctx));
     let mut tx = ctx.services().db.begin().await?;
+    let session = insert_session(ctx, &mut tx, &proved, None).await?;
     sessions::insert_refresh(&mut tx, &hash(&refresh), session, ctx.now()).await?;
     ctx.commit(tx).await?;
-    tokens(ctx, user, session, refresh)
+    tokens(ctx, proved.user, session, refresh)
 }
 
 /// Spends a refresh token for the next pair. Using a spent one ends the session: somebody else has a copy.
@@ -185,7 +217,14 @@ pub async fn refresh(ctx: &Ctx, request: Refresh) -> Result<Tokens> {
     if !is_first {
         let spent_at = sessions::refresh(&mut tx, &given).await?.and_then(|row| row.spent_at).unwrap_or_default();
         if now.0 - spent_at.0 > REFRESH_GRACE_S * 1_000_000 {
+            // A session that has ended already has nothing left to end, and is no news.
+            let live = sessions::live_by_id(&mut tx, row.session_id, now).await?.map(|live| live.user.into_user());
             sessions::revoke(&mut tx, row.session_id, now).await?;
+            if let Some(user) = live {
+                store::events::append(&mut tx, Stream::User(user.id), now, vec![EventKind::SessionsChanged {}]).await?;
+                let facts = Facts::about("session", row.session_id, user.username.clone()).by(&user).refused();
+                audit::record(ctx, &mut tx, AuditAction::RefreshReused, facts);
+            }
             ctx.commit(tx).await?;
             tracing::warn!(session.id = %row.session_id, "a spent refresh token was used; its session was ended");
             return Err(Error::NotSignedIn);
@@ -193,22 +232,41 @@ pub async fn refresh(ctx: &Ctx, request: Refresh) -> Result<Tokens> {
     }
     let live = sessions::live_by_id(&mut tx, row.session_id, now).await?.ok_or(Error::NotSignedIn)?;
     sessions::insert_refresh(&mut tx, &hash(&successor), row.session_id, now).await?;
-    sessions::touch(&mut tx, row.session_id, now, session_end(ctx)).await?;
+    let end = session_end(ctx, &mut tx).await?;
+    sessions::touch(&mut tx, row.session_id, now, end).await?;
     ctx.commit(tx).await?;
     tokens(ctx, live.user.into_user(), row.session_id, successor)
 }
 
 /// Ends the caller's session; answers the cookie that clears the browser's.
 pub async fn logout(ctx: &Ctx) -> Result<String> {
-    if let Some(session) = ctx.session_id() {
+    if let (Some(session), Ok(user)) = (ctx.session_id(), ctx.require_account()) {
         let mut tx = ctx.services().db.begin().await?;
         sessions::revoke(&mut tx, session, ctx.now()).await?;
+        store::events::append(&mut tx, Stream::User(user.id), ctx.now(), vec![EventKind::SessionsChanged {}]).await?;
+        audit::record(ctx, &mut tx, AuditAction::SignedOut, Facts::about("session", session, user.username.clone()));
         ctx.commit(tx).await?;
     }
-    Ok(cookie(ctx, "", 0))
+    Ok(no_cookie(ctx))
 }
 
-async fn check_password(ctx: &Ctx, request: Login) -> Result<User> {
+/// Ends all of the caller's sessions, this one too; answers the cookie that clears the browser's.
+pub async fn logout_everywhere(ctx: &Ctx) -> Result<String> {
+    let user = ctx.require_session()?;
+    let mut tx = ctx.services().db.begin().await?;
+    let ended = sessions::revoke_others(&mut tx, user.id, None, ctx.now()).await?;
+    store::events::append(&mut tx, Stream::User(user.id), ctx.now(), vec![EventKind::SessionEnded {}]).await?;
+    audit::record(ctx, &mut tx, AuditAction::AllSessionsRevoked, Facts::user(user).with(json!({ "sessions": ended })));
+    ctx.commit(tx).await?;
+    Ok(no_cookie(ctx))
+}
+
+/// The cookie that clears the browser's.
+pub(crate) fn no_cookie(ctx: &Ctx) -> String {
+    cookie(ctx, "", 0)
+}
+
+async fn check_password(ctx: &Ctx, request: Login) -> Result<Proved> {
     let typed = json!({ "username": request.username });
     let mut fields = Vec::new();
     if request.username.trim().is_empty() {
@@ -220,33 +278,60 @@ async fn check_password(ctx: &Ctx, request: Login) -> Result<User> {
     if !fields.is_empty() {
         return Err(Error::InvalidForm { fields, typed });
     }
+    let key = key_of(request.username.trim());
+    throttle::check(ctx, THROTTLE, &key)?;
     // Nobody has such a password, and hashing a megabyte is not free.
     let is_plausible = request.password.len() <= wire::limits::PASSWORD_MAX;
     let mut conn = ctx.services().db.read().await?;
-    let row = store::users::by_key(&mut conn, &key_of(request.username.trim())).await?;
+    let row = find(&mut conn, request.username.trim()).await?;
     drop(conn);
+    let turn = password::wait_for_turn().await?;
+    // Again, since many may have waited for the same turn.
+    throttle::check(ctx, THROTTLE, &key)?;
     let stored = row.as_ref().map(|row| row.password_hash.clone());
     let given = if is_plausible { request.password } else { String::new() };
-    let matches = password::verify(given, stored).await?;
-    match row.map(store::users::UserRow::into_user) {
-        Some(user) if matches && is_plausible && user.state == wire::users::UserState::Active => Ok(user),
-        _ => {
+    let matches = password::verify(turn, given.clone(), stored.clone()).await? && is_plausible;
+    let user = row.map(UserRow::into_user);
+    match user {
+        Some(user) if matches && user.state == UserState::Active => {
+            throttle::succeeded(ctx, THROTTLE, &key);
+            let stored = rehash(ctx, &user, given, stored.unwrap_or_default()).await?;
+            Ok(Proved { user, method: SignInMethod::Password, password: Some(hash(&stored)) })
+        }
+        found => {
+            throttle::failed(ctx, THROTTLE, &key);
+            // What was typed is not kept where it is no name: it may well be a password.
+            let facts = found.map_or_else(Facts::none, |user| Facts::user(&user)).refused();
+            audit::record_alone(ctx, AuditAction::SignInRefused, facts.with(json!({ "method": SignInMethod::Password.word() }))).await;
             let message = "The name or the password is not right, or the account is disabled.";
             Err(Error::WrongPassword { fields: vec![FieldError::new("password", message)], typed })
         }
     }
 }
 
-async fn start_browser_session(ctx: &Ctx, user: User) -> Result<SignedIn> {
-    let secret = random_token(ctx);
-    insert_session(ctx, &user, Some(&hash(&secret))).await?;
-    let seconds = ctx.services().settings.refresh_days * 86_400;
-    Ok(SignedIn { user, cookie: cookie(ctx, &secret, seconds) })
+/// Brings a hash up to what is asked of new ones, now that the password is at hand. Answers the one that stands now.
+async fn rehash(ctx: &Ctx, user: &User, password: String, stored: String) -> Result<String> {
+    if !password::is_outdated(&stored) {
+        return Ok(stored);
+    }
+    let hash = password::hash(ctx.services(), password).await?;
+    let mut tx = ctx.services().db.begin().await?;
+    store::users::replace_password_hash(&mut tx, user.id, &stored, &hash).await?;
+    ctx.commit(tx).await?;
+    tracing::info!(user.id = %user.id, "a password was hashed anew, as hard as new ones are");
+    Ok(hash)
 }
 
-async fn insert_session(ctx: &Ctx, user: &User, cookie_hash: Option<&str>) -> Result<SessionId> {
+async fn insert_session(ctx: &Ctx, tx: &mut store::Tx, proved: &Proved, cookie_hash: Option<&str>) -> Result<SessionId> {
+    let user = &proved.user;
+    // Between the proof and this, the account may have been disabled or given another password.
+    let stored = store::users::enter(tx, user.id, ctx.now()).await?;
+    let holds = |stored: String| proved.password.as_ref().is_none_or(|seen| *seen == hash(&stored));
+    if !stored.is_some_and(holds) {
+        let message = "The account was changed while you signed in. Sign in again.";
+        return Err(Error::WrongPassword { fields: vec![FieldError::new("password", message)], typed: json!({}) });
+    }
     let id = ctx.new_id();
-    let mut tx = ctx.services().db.begin().await?;
     let client = ctx.client();
     let session = sessions::NewSession {
         id,
@@ -255,11 +340,12 @@ async fn insert_session(ctx: &Ctx, user: &User, cookie_hash: Option<&str>) -> Re
         address: client.address.as_deref(),
         user_agent: client.user_agent.as_deref(),
         at: ctx.now(),
-        expires_at: session_end(ctx),
+        expires_at: session_end(ctx, tx).await?,
     };
-    sessions::insert(&mut tx, &session).await?;
-    store::users::touch(&mut tx, user.id, ctx.now()).await?;
-    ctx.commit(tx).await?;
+    sessions::insert(tx, &session).await?;
+    sessions::forget(tx, user.id, ctx.now().plus_seconds(-KEPT_AFTER_END_S)).await?;
+    let facts = Facts::about("session", id, user.username.clone()).by(user).with(json!({ "method": proved.method.word() }));
+    audit::record(ctx, tx, AuditAction::SignedIn, facts);
     Ok(id)
 }
 
@@ -273,8 +359,9 @@ fn tokens(ctx: &Ctx, user: User, session: SessionId, refresh_token: String) -> R
     Ok(Tokens { access_token, refresh_token, token_type: "bearer".to_owned(), expires_in: expires_in as u32, user })
 }
 
-fn session_end(ctx: &Ctx) -> wire::Micros {
-    ctx.now().plus_seconds(ctx.services().settings.refresh_days * 86_400)
+async fn session_end(ctx: &Ctx, conn: &mut Conn) -> Result<Micros> {
+    let days = settings::accounts_in(ctx, conn).await?.session_days;
+    Ok(ctx.now().plus_seconds(i64::from(days) * 86_400))
 }
 
 fn cookie(ctx: &Ctx, value: &str, max_age_s: i64) -> String {
@@ -283,7 +370,7 @@ fn cookie(ctx: &Ctx, value: &str, max_age_s: i64) -> String {
     format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{flag}", session_cookie_name(secure))
 }
 
-fn random_token(ctx: &Ctx) -> String {
+pub(crate) fn random_token(ctx: &Ctx) -> String {
     let mut bytes = [0; 32];
     ctx.services().ids.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
@@ -297,18 +384,36 @@ fn successor_of(ctx: &Ctx, token: &str) -> Result<String> {
     Ok(format!("cxr_{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
 }
 
-fn hash(secret: &str) -> String {
+pub(crate) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
-/// The form in which names and addresses are unique.
+/// The form in which names and addresses are unique: whatever their case, and however their characters are composed.
 pub(crate) fn key_of(name: &str) -> String {
-    name.to_lowercase()
+    let composed: String = name.nfkc().collect();
+    composed.to_lowercase().nfkc().collect()
+}
+
+/// An account by its user name or e-mail address. Accounts that were made when keys were only lower-cased are found by those.
+pub(crate) async fn find(conn: &mut Conn, who: &str) -> Result<Option<UserRow>> {
+    let (key, plain) = (key_of(who), who.to_lowercase());
+    match store::users::by_key(conn, &key).await? {
+        None if plain != key => Ok(store::users::by_key(conn, &plain).await?),
+        found => Ok(found),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::safe_next;
+    use super::{key_of, safe_next};
+
+    #[test]
+    fn one_name_has_one_key() {
+        assert_eq!(key_of("ADA@Example.ORG"), "ada@example.org");
+        assert_eq!(key_of("Jose\u{301}@example.org"), key_of("JOS\u{c9}@example.org"));
+        assert_eq!(key_of("\u{ff21}da"), "ada", "full-width letters");
+        assert_eq!(key_of("\u{130}x"), key_of(&key_of("\u{130}x")), "a key is its own key");
+    }
 
     #[test]
     fn signing_in_never_leads_to_another_site() {

@@ -15,11 +15,15 @@ use wire::{
     budgets::{BudgetScope, NOTICES, Period, spent_percent},
     chat::TokenUsage,
     event::{EventKind, Stream},
-    models::Prices,
+    models::{Prices, ProviderKind},
 };
 
 pub use self::limits::{list, of_caller, of_project, set, set_of_conversation, set_of_project, watched};
-use crate::{Ctx, Error, Result, models::ResolvedModel};
+use crate::{
+    Ctx, Error, Result,
+    measure::{self, BookedCall},
+    models::ResolvedModel,
+};
 
 /// A call that has not ended after this long has nobody any more who would settle it.
 const ABANDONED_S: i64 = 2 * 3600;
@@ -34,7 +38,7 @@ pub struct CallPlan<'a> {
     pub conversation: Option<ConversationId>,
     pub turn: Option<TurnId>,
     pub model: &'a ResolvedModel,
-    /// The worst case, in tokens.
+    /// The worst case, in tokens: see [`most_input`].
     pub input_tokens: i64,
     /// What the request limits the answer to, in tokens.
     pub output_max: i64,
@@ -70,7 +74,7 @@ pub enum CallOutcome {
 }
 
 impl CallOutcome {
-    fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Failed(_) => "failed",
@@ -85,6 +89,8 @@ impl CallOutcome {
 pub struct CallEnd {
     /// As the provider counted.
     pub usage: Option<TokenUsage>,
+    /// Of the input that was counted, what the provider wrote into its cache, in tokens.
+    pub cache_written: i64,
     /// As counted here, for where the provider did not. With neither, the worst case is booked, but for a call that failed: that cost
     /// nothing.
     pub estimate: Option<TokenUsage>,
@@ -101,15 +107,29 @@ pub struct Cost {
     pub estimated: bool,
 }
 
-/// The price of a usage in micro-US-dollars, rounded up. Cached tokens are part of the input.
-pub fn price(prices: Prices, usage: TokenUsage) -> i64 {
+/// The price of a usage in micro-US-dollars, rounded up. Tokens read from the provider's cache and `written` into it are part of the input.
+pub fn price(prices: Prices, usage: TokenUsage, written: i64) -> i64 {
     let cached = usage.cached.clamp(0, usage.input.max(0));
-    let fresh = usage.input.max(0) - cached;
+    let written = written.clamp(0, usage.input.max(0) - cached);
+    let fresh = usage.input.max(0) - cached - written;
     let sum = i128::from(fresh) * i128::from(prices.input)
         + i128::from(cached) * i128::from(prices.cached)
+        + i128::from(written) * i128::from(prices.of_cache_writes())
         + i128::from(usage.output.max(0)) * i128::from(prices.output);
     // Prices are of a million tokens.
     i64::try_from((sum + 999_999) / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// A count of tokens or bytes in the books' numbers.
+pub fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The most tokens of a request for which `bound` holds, whatever it is written in. A request and its answer share the model's window, so
+/// together they are never more than that.
+pub fn most_input(model: &ResolvedModel, bound: u64, output_max: i64) -> i64 {
+    let bound = signed(bound);
+    if model.context_tokens > 0 { bound.min((model.context_tokens - output_max).max(0)) } else { bound }
 }
 
 fn worst_case(plan: &CallPlan<'_>) -> (i64, i64) {
@@ -117,8 +137,12 @@ fn worst_case(plan: &CallPlan<'_>) -> (i64, i64) {
         return (0, 0);
     }
     let prices = plan.model.prices;
-    let dearest = Prices { input: prices.input.max(prices.cached), ..prices };
-    let micros = price(dearest, TokenUsage { input: plan.input_tokens, output: plan.output_max, cached: 0 });
+    // Only this dialect tells of writes into a cache; where a price is set for them, they are charged.
+    let writes = plan.model.kind == ProviderKind::Anthropic || prices.cache_write.is_some();
+    let dearest = Prices { input: prices.input.max(prices.cached).max(if writes { prices.of_cache_writes() } else { 0 }), ..prices };
+    // Where the window is what limits a request, a shorter answer leaves room for more of it.
+    let dearest = Prices { output: dearest.output.max(if plan.model.context_tokens > 0 { dearest.input } else { 0 }), ..dearest };
+    let micros = price(dearest, TokenUsage { input: plan.input_tokens, output: plan.output_max, cached: 0 }, 0);
     (micros, plan.input_tokens.max(0).saturating_add(plan.output_max.max(0)))
 }
 
@@ -195,6 +219,7 @@ async fn reserve_within(ctx: &Ctx, plan: CallPlan<'_>, pace: Option<Pace>) -> Re
             let used = counter.used(budget.period.0, &month);
             if let Some(sentence) = words::does_not_fit(budget, &used, micros, tokens) {
                 drop(tx);
+                measure::budget_refused(budget.scope.0);
                 tell_full(ctx, plan.user, plan.project, budget, subject, &month, &sentence).await?;
                 return Ok(Reserved::Refused { scope: budget.scope.0, sentence });
             }
@@ -207,6 +232,7 @@ async fn reserve_within(ctx: &Ctx, plan: CallPlan<'_>, pace: Option<Pace>) -> Re
     if let Some(turn) = plan.turn
         && let Some(sentence) = words::turn_is_full(&ledger::of_turn(&mut tx, turn).await?, micros, tokens)
     {
+        measure::budget_refused(BudgetScope::Turn);
         return Ok(Reserved::Refused { scope: BudgetScope::Turn, sentence });
     }
     ctx.commit(tx).await?;
@@ -246,12 +272,22 @@ async fn settle_id(ctx: &Ctx, id: ReservationId, end: Option<CallEnd>) -> Result
         return Ok(Cost { micros_usd: row.cost_micros, estimated: row.estimated });
     }
     let (usage, estimated) = used_by(&row, end.as_ref());
-    let cost = Cost { micros_usd: price(row.prices(), usage), estimated };
+    let written = end.as_ref().filter(|end| end.usage.is_some()).map_or(0, |end| end.cache_written);
+    let cost = Cost { micros_usd: price(row.prices(), usage, written), estimated };
+    if cost.micros_usd > row.reserved_micros {
+        tracing::warn!(
+            model = row.model,
+            cost = cost.micros_usd,
+            reserved = row.reserved_micros,
+            "a model call cost more than its worst case"
+        );
+    }
     let outcome = end.as_ref().map_or(&CallOutcome::Lost, |end| &end.outcome);
     let ended = Ended {
         input: usage.input,
         output: usage.output,
         cached: usage.cached,
+        cache_write: written.max(0),
         micros: cost.micros_usd,
         estimated,
         first_token_ms: end.as_ref().and_then(|end| end.first_token_ms),
@@ -271,6 +307,14 @@ async fn settle_id(ctx: &Ctx, id: ReservationId, end: Option<CallEnd>) -> Result
     }
     announce(ctx, &mut tx, row.user_id, row.project_id, notices).await?;
     ctx.commit(tx).await?;
+    measure::model_called(&BookedCall {
+        model: &row.model,
+        outcome: ended.outcome,
+        usage,
+        cost,
+        first_token_ms: ended.first_token_ms,
+        duration_ms: ended.duration_ms,
+    });
     Ok(cost)
 }
 
@@ -405,14 +449,19 @@ mod tests {
 
     #[test]
     fn prices_are_of_a_million_tokens_and_rounded_up() {
-        let prices = Prices { input: 3_000_000, output: 15_000_000, cached: 300_000 };
-        let cost = |input, output, cached| price(prices, TokenUsage { input, output, cached });
+        let prices = Prices { input: 3_000_000, output: 15_000_000, cached: 300_000, cache_write: None };
+        let cost = |input, output, cached| price(prices, TokenUsage { input, output, cached }, 0);
         assert_eq!(cost(1_000_000, 0, 0), 3_000_000);
         assert_eq!(cost(1_000_000, 0, 1_000_000), 300_000);
         assert_eq!(cost(1000, 10, 400), 1800 + 120 + 150);
-        assert_eq!((cost(0, 0, 0), price(Prices { input: 1, ..Prices::default() }, TokenUsage { input: 1, output: 0, cached: 0 })), (0, 1));
+        let one = TokenUsage { input: 1, output: 0, cached: 0 };
+        assert_eq!((cost(0, 0, 0), price(Prices { input: 1, ..Prices::default() }, one, 0)), (0, 1));
         // A provider that says more was cached than was sent.
         assert_eq!(cost(10, 0, 50), 3);
+        // Of a thousand, 400 were read from the cache and 500 written into it at a quarter more.
+        let usage = TokenUsage { input: 1000, output: 0, cached: 400 };
+        assert_eq!(price(prices, usage, 500), 120 + 1875 + 300);
+        assert_eq!(price(Prices { cache_write: Some(6_000_000), ..prices }, usage, 9000), 120 + 3600);
     }
 
     #[test]

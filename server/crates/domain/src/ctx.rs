@@ -3,7 +3,9 @@ use std::sync::Arc;
 use store::Tx;
 use uuid::Uuid;
 use wire::{
-    JobId, Micros, SessionId, TurnId, UserId,
+    JobId, Micros, ProjectId, SessionId, TokenId, TurnId, UserId,
+    audit::{AuditActor, AuditActorKind},
+    tokens::Scope,
     users::{User, UserRef},
 };
 
@@ -14,6 +16,24 @@ use crate::{Error, Result, Services};
 pub struct Client {
     pub address: Option<String>,
     pub user_agent: Option<String>,
+    /// The site as the client sees it, such as `https://code.example.org`.
+    pub origin: Option<String>,
+}
+
+/// What an API token lets its bearer do of what its owner may.
+#[derive(Debug, Clone)]
+pub struct TokenGrant {
+    pub id: TokenId,
+    pub name: String,
+    pub scopes: Vec<Scope>,
+    /// The only projects it reaches; `None` is every project of its owner.
+    pub projects: Option<Vec<ProjectId>>,
+}
+
+impl TokenGrant {
+    pub fn covers(&self, project: ProjectId) -> bool {
+        self.projects.as_ref().is_none_or(|list| list.contains(&project))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -23,10 +43,24 @@ enum Actor {
         user: Arc<User>,
         session: Option<SessionId>,
     },
+    /// Somebody who signed in, has to have a second factor and has none: nobody at all, but for setting one up.
+    SettingUp {
+        user: Arc<User>,
+        session: SessionId,
+    },
+    /// A program with one of a user's API tokens.
+    Token {
+        user: Arc<User>,
+        grant: Arc<TokenGrant>,
+    },
     /// The agent, on behalf of a user: it can never do more than that user.
     Agent {
         user: Arc<User>,
         turn: TurnId,
+    },
+    /// Whoever may use the server's own command line, under the name that the system knows.
+    Operator {
+        name: Arc<str>,
     },
     /// The server itself, for work that nobody asked for.
     System,
@@ -66,6 +100,11 @@ impl Ctx {
         Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default(), job: None, fence: None }
     }
 
+    /// Administration from the server's own command line. `name` is the system's user.
+    pub fn operator(services: &Arc<Services>, name: impl Into<Arc<str>>) -> Self {
+        Self { actor: Actor::Operator { name: name.into() }, trace: "command line".into(), ..Self::system(services) }
+    }
+
     /// The server's own rights, for what the caller has just been found to be allowed without being in the project.
     pub(crate) fn with_system_rights(&self) -> Self {
         Self::system(&self.services)
@@ -74,8 +113,8 @@ impl Ctx {
     /// The same user's rights, in the agent's hands.
     pub fn as_agent(&self, turn: TurnId) -> Self {
         let actor = match &self.actor {
-            Actor::User { user, .. } | Actor::Agent { user, .. } => Actor::Agent { user: user.clone(), turn },
-            Actor::Nobody | Actor::System => Actor::Nobody,
+            Actor::User { user, .. } | Actor::Token { user, .. } | Actor::Agent { user, .. } => Actor::Agent { user: user.clone(), turn },
+            Actor::Nobody | Actor::SettingUp { .. } | Actor::Operator { .. } | Actor::System => Actor::Nobody,
         };
         Self { actor, ..self.clone() }
     }
@@ -84,23 +123,153 @@ impl Ctx {
         Self { actor: Actor::User { user: Arc::new(user), session: Some(session) }, ..self.clone() }
     }
 
+    /// The same caller, with what is known of the account by now.
+    pub(crate) fn with_user(&self, user: User) -> Self {
+        let user = Arc::new(user);
+        let actor = match &self.actor {
+            Actor::User { session, .. } => Actor::User { user, session: *session },
+            Actor::Token { grant, .. } => Actor::Token { user, grant: grant.clone() },
+            other => other.clone(),
+        };
+        Self { actor, ..self.clone() }
+    }
+
+    pub(crate) fn setting_up(&self, user: User, session: SessionId) -> Self {
+        Self { actor: Actor::SettingUp { user: Arc::new(user), session }, ..self.clone() }
+    }
+
+    pub(crate) fn with_token(&self, user: User, grant: TokenGrant) -> Self {
+        Self { actor: Actor::Token { user: Arc::new(user), grant: Arc::new(grant) }, ..self.clone() }
+    }
+
     pub fn user(&self) -> Option<&User> {
         match &self.actor {
-            Actor::User { user, .. } | Actor::Agent { user, .. } => Some(user),
-            Actor::Nobody | Actor::System => None,
+            Actor::User { user, .. } | Actor::Token { user, .. } | Actor::Agent { user, .. } => Some(user),
+            Actor::Nobody | Actor::SettingUp { .. } | Actor::Operator { .. } | Actor::System => None,
         }
     }
 
     pub fn require_user(&self) -> Result<&User> {
-        self.user().ok_or(Error::NotSignedIn)
+        self.user().ok_or_else(|| self.nobody_error())
     }
 
-    /// Administrators act as people, never through the agent.
+    /// Whose account this is, also of somebody who has to set up a second factor first and may do nothing else.
+    pub fn account(&self) -> Option<&User> {
+        match &self.actor {
+            Actor::SettingUp { user, .. } => Some(user),
+            _ => self.user(),
+        }
+    }
+
+    /// As [`Self::require_session`], and for somebody who has to set up a second factor first: only for what that takes.
+    pub fn require_account(&self) -> Result<&User> {
+        match &self.actor {
+            Actor::SettingUp { user, .. } => Ok(user),
+            _ => self.require_session(),
+        }
+    }
+
+    /// Somebody signed in who has to set up a second factor first.
+    pub fn is_setting_up(&self) -> bool {
+        matches!(self.actor, Actor::SettingUp { .. })
+    }
+
+    fn nobody_error(&self) -> Error {
+        if self.is_setting_up() { Error::SecondFactorSetup } else { Error::NotSignedIn }
+    }
+
+    /// Administrators act as people or by a token made for it, never through the agent. Administration is about all projects.
     pub fn require_admin(&self) -> Result<&User> {
         match &self.actor {
             Actor::User { user, .. } if user.is_admin() => Ok(user),
-            Actor::Nobody => Err(Error::NotSignedIn),
+            Actor::Token { user, .. } if user.is_admin() => {
+                self.require_scope(Scope::Admin)?;
+                self.require_all_projects().map(|()| &**user)
+            }
+            Actor::Nobody | Actor::SettingUp { .. } => Err(self.nobody_error()),
             _ => Err(Error::Forbidden("Only an administrator can do this.".to_owned())),
+        }
+    }
+
+    /// As [`Self::require_admin`], and for the command line.
+    pub fn require_administration(&self) -> Result<()> {
+        match &self.actor {
+            Actor::Operator { .. } => Ok(()),
+            _ => self.require_admin().map(|_| ()),
+        }
+    }
+
+    /// An administrator who signed in, or the command line: for what decides who can sign in as whom, or administers. A token that
+    /// could do this would be worth as much as the person.
+    pub fn require_administrator_in_person(&self) -> Result<()> {
+        self.require_administration()?;
+        match &self.actor {
+            Actor::Operator { .. } => Ok(()),
+            _ => self.require_session().map(|_| ()),
+        }
+    }
+
+    /// What an account may see, for who acts for it from the command line.
+    pub(crate) fn on_behalf_of(&self, user: &User) -> Self {
+        Self { actor: Actor::User { user: Arc::new(user.clone()), session: None }, ..self.clone() }
+    }
+
+    /// The server's own command line, and nobody over the network.
+    pub(crate) fn require_operator(&self) -> Result<()> {
+        match &self.actor {
+            Actor::Operator { .. } => Ok(()),
+            _ => Err(Error::Forbidden("This is only done from the server's own command line.".to_owned())),
+        }
+    }
+
+    /// The person themselves, signed in: neither a program with a token nor the agent. For what decides who can sign in.
+    pub fn require_session(&self) -> Result<&User> {
+        match &self.actor {
+            Actor::User { user, session: Some(_) } => Ok(user),
+            Actor::Nobody | Actor::SettingUp { .. } => Err(self.nobody_error()),
+            _ => Err(Error::Forbidden("This is only for people who signed in themselves; an API token does not reach it.".to_owned())),
+        }
+    }
+
+    /// Whether a token was made for this. Who comes without a token may whatever the account may.
+    pub fn require_scope(&self, scope: Scope) -> Result<()> {
+        match &self.actor {
+            Actor::Token { grant, .. } if !grant.scopes.contains(&scope) => {
+                Err(Error::Forbidden(format!("This token lacks the scope {}. Make one that has it under Settings, Tokens.", scope.word())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// For what is about the whole account: a token that only reaches some projects does not see the others' traces there.
+    pub(crate) fn require_all_projects(&self) -> Result<()> {
+        match self.grant() {
+            Some(grant) if grant.projects.is_some() => {
+                Err(Error::Forbidden("This token reaches only some projects, and this is about all of them.".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn grant(&self) -> Option<&TokenGrant> {
+        match &self.actor {
+            Actor::Token { grant, .. } => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Who does this, for the audit log.
+    pub(crate) fn audit_actor(&self) -> AuditActor {
+        let person = |kind, user: &User, by: Option<String>| AuditActor { kind, id: Some(user.id), name: user.username.clone(), by };
+        let other = |kind, name: &str| AuditActor { kind, id: None, name: name.to_owned(), by: None };
+        match &self.actor {
+            Actor::Nobody => other(AuditActorKind::Nobody, "nobody"),
+            Actor::User { user, session } => person(AuditActorKind::Person, user, session.map(|id| format!("session:{id}"))),
+            Actor::SettingUp { user, session } => person(AuditActorKind::Person, user, Some(format!("session:{session}"))),
+            Actor::Token { user, grant } => person(AuditActorKind::Token, user, Some(format!("token:{}", grant.id))),
+            Actor::Agent { user, turn } => person(AuditActorKind::Agent, user, Some(format!("turn:{turn}"))),
+            Actor::Operator { name } => other(AuditActorKind::CommandLine, name),
+            Actor::System => other(AuditActorKind::Server, "server"),
         }
     }
 
@@ -139,6 +308,7 @@ impl Ctx {
     pub fn session_id(&self) -> Option<SessionId> {
         match &self.actor {
             Actor::User { session, .. } => *session,
+            Actor::SettingUp { session, .. } => Some(*session),
             _ => None,
         }
     }

@@ -22,6 +22,17 @@ pub enum Error {
     /// A name and a password that do not belong together; says the same for names that do not exist.
     #[error("wrong name or password")]
     WrongPassword { fields: Vec<FieldError>, typed: Value },
+    /// The password is right, and the account asks for a second factor. `current` says what the next step needs.
+    #[error("a second factor is needed")]
+    SecondFactor {
+        fields: Vec<FieldError>,
+        current: Value,
+        /// A `Set-Cookie` header for a browser, which goes on with it. Not for the answer's body.
+        cookie: Option<String>,
+    },
+    /// A second factor is required, and the account has none yet.
+    #[error("a second factor has to be set up")]
+    SecondFactorSetup,
     #[error("{0}")]
     BadRequest(String),
     #[error("{detail}")]
@@ -68,6 +79,15 @@ impl Error {
                 let problem = Problem::invalid(fields);
                 Problem { code, status: code.status(), title: code.title().to_owned(), current: Some(typed), ..problem }
             }
+            Self::SecondFactorSetup => Problem::new(
+                ErrorCode::SecondFactorSetupRequired,
+                "An administrator requires a second factor here. Set one up under Settings, Security; everything else opens then.",
+            ),
+            Self::SecondFactor { fields, current, .. } => {
+                let code = ErrorCode::SecondFactorRequired;
+                let problem = Problem::invalid(fields);
+                Problem { code, status: code.status(), title: code.title().to_owned(), current: Some(current), ..problem }
+            }
             Self::BadRequest(detail) => Problem::new(ErrorCode::BadRequest, detail),
             Self::Conflict { detail, current } => Problem { current, ..Problem::new(ErrorCode::Conflict, detail) },
             Self::PreconditionFailed { detail, current } => Problem { current, ..Problem::new(ErrorCode::PreconditionFailed, detail) },
@@ -97,9 +117,18 @@ impl From<store::Error> for Error {
                 tracing::error!(error = %source, "the database does not answer");
                 Self::Unavailable("The database does not answer. Nothing was changed; try again in a moment.".to_owned())
             }
+            store::Error::Database(source) if is_unstorable(&source) => {
+                Self::invalid("value", "Leave out the NUL character: no text here can hold one.")
+            }
             other => Self::internal(other),
         }
     }
+}
+
+/// PostgreSQL takes no NUL in a text, nor in JSON. The doors refuse it by the field's name; this is for what comes another way.
+fn is_unstorable(error: &store::SqlxError) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "22021" | "22P05"))
 }
 
 fn is_outage(error: &store::SqlxError) -> bool {

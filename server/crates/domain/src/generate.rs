@@ -2,8 +2,9 @@
 //! asked elsewhere, between [`begin`] and [`end`].
 
 use wire::{
-    UserId,
+    FieldError, UserId,
     chat::TokenUsage,
+    context::REQUEST_FRAME_MAX,
     generate::{Generate, GenerateUsage},
 };
 
@@ -47,22 +48,35 @@ pub async fn begin(ctx: &Ctx, request: Generate) -> Result<Begun> {
         return Err(Error::Invalid(fields));
     }
     let model = models::resolve(ctx, request.model.as_deref()).await?;
-    // Three bytes a token, as everywhere.
+    // Three bytes a token, as everywhere it is shown.
     let input_tokens = i64::try_from(request.prompt.len().div_ceil(3)).unwrap_or(i64::MAX).saturating_add(FRAME);
     let max_tokens = request.max_tokens.unwrap_or(TOKENS_DEFAULT.min(model.max_output).min(model.context_tokens / 2).max(1));
-    if max_tokens > model.max_output {
-        fields.push(wire::FieldError::new("max_tokens", format!("{} writes at most {} tokens.", model.name, model.max_output)));
+    if let Some(field) = too_long(&model, max_tokens) {
+        fields.push(field);
     } else if input_tokens.saturating_add(max_tokens) > model.context_tokens {
         let text = format!("The prompt and its answer do not fit into the {} tokens of {}.", model.context_tokens, model.name);
-        fields.push(wire::FieldError::new("prompt", text));
+        fields.push(FieldError::new("prompt", text));
     }
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
     let pace = Pace { at_once: AT_ONCE, per_minute: PER_MINUTE };
-    let reservation = granted(budgets::reserve_at(ctx, plan(user, &model, input_tokens, max_tokens), pace).await?)?;
+    let reservation = granted(budgets::reserve_at(ctx, plan(user, &model, &request.prompt, max_tokens), pace).await?)?;
     let (asked_temperature, temperature) = (request.temperature, request.temperature.unwrap_or(model.temperature));
     Ok(Begun { model, prompt: request.prompt, max_tokens, temperature, asked_temperature, input_tokens, reservation })
+}
+
+fn too_long(model: &ResolvedModel, max_tokens: i64) -> Option<FieldError> {
+    (max_tokens > model.max_output)
+        .then(|| FieldError::new("max_tokens", format!("{} writes at most {} tokens.", model.name, model.max_output)))
+}
+
+/// The same bound for the answers of a turn. Errors: `Invalid`.
+pub(crate) fn check_length(model: &ResolvedModel, max_tokens: Option<i64>) -> Result<()> {
+    match max_tokens.and_then(|tokens| too_long(model, tokens)) {
+        Some(field) => Err(Error::Invalid(vec![field])),
+        None => Ok(()),
+    }
 }
 
 /// The same question for the backup of a model that failed before its first token; `None` where it does not fit into that one. The call
@@ -73,12 +87,14 @@ pub async fn begin_again(ctx: &Ctx, failed: Begun, model: ResolvedModel) -> Resu
     if failed.input_tokens.saturating_add(max_tokens) > model.context_tokens {
         return Ok(None);
     }
-    let reservation = granted(budgets::reserve(ctx, plan(user, &model, failed.input_tokens, max_tokens)).await?)?;
+    let reservation = granted(budgets::reserve(ctx, plan(user, &model, &failed.prompt, max_tokens)).await?)?;
     let temperature = failed.asked_temperature.unwrap_or(model.temperature);
     Ok(Some(Begun { model, max_tokens, temperature, reservation, ..failed }))
 }
 
-fn plan(user: UserId, model: &ResolvedModel, input_tokens: i64, output_max: i64) -> CallPlan<'_> {
+/// No text is more tokens than bytes.
+fn plan<'a>(user: UserId, model: &'a ResolvedModel, prompt: &str, output_max: i64) -> CallPlan<'a> {
+    let input_tokens = budgets::most_input(model, prompt.len() as u64 + REQUEST_FRAME_MAX as u64, output_max);
     CallPlan { user, project: None, conversation: None, turn: None, model, input_tokens, output_max }
 }
 

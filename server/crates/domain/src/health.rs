@@ -1,26 +1,37 @@
 //! What works, what does not, why, and what to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blobs::{Backend, BlobError, Blobs};
+use futures::{FutureExt, future::join_all};
+use tokio::sync::Mutex;
 use wire::admin::{Check, CheckState, Health};
 
-use crate::Services;
+use crate::{Result, Services, mail::MailSettings};
 
 /// A part that does not answer within this time counts as failed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Every check, in a fixed order. No context: load balancers ask this too.
+const MAIL_EVERY: Duration = Duration::from_secs(60);
+
+/// What was found earlier and still counts.
+#[derive(Default)]
+pub struct Looked {
+    mail: Mutex<Option<(Instant, Check)>>,
+}
+
+/// Every check, all at once, told in a fixed order. No context: load balancers ask this too.
 pub async fn check(services: &Services) -> Health {
-    let mut checks = vec![timed("database", database(services)).await];
+    let mut checks = vec![timed("database", database(services)).boxed(), timed("migrations", migrations(services)).boxed()];
     for (backend, blobs) in services.storage.all() {
-        checks.push(timed(storage_name(backend), storage(backend, &**blobs)).await);
+        checks.push(timed(storage_name(backend), storage(backend, &**blobs)).boxed());
     }
-    checks.push(timed("job queue", queue(services)).await);
-    for probe in &services.probes {
-        checks.push(timed("check", probe.check()).await);
+    checks.push(timed("job queue", queue(services)).boxed());
+    if let Some(mail) = &services.settings.mail {
+        checks.push(timed("mail", mail_server(mail, &services.looked)).boxed());
     }
-    Health::from_checks(checks)
+    checks.extend(services.probes.iter().map(|probe| timed(probe.name(), probe.check()).boxed()));
+    Health::from_checks(join_all(checks).await)
 }
 
 async fn timed(name: &str, check: impl Future<Output = Check>) -> Check {
@@ -44,6 +55,72 @@ async fn database(services: &Services) -> Check {
             failed("database", "The database does not answer.".to_owned(), "Check that it runs and that DATABASE_URL is right.")
         }
     }
+}
+
+async fn migrations(services: &Services) -> Check {
+    let check =
+        |state, reason, advice: Option<&str>| Check { name: "migrations".to_owned(), state, reason, advice: advice.map(str::to_owned) };
+    let Ok(found) = services.db.migrations().await else {
+        return failed("migrations", "The database does not say how far its schema is.".to_owned(), "See the database's own line.");
+    };
+    let numbers = |list: &[(i64, String)]| list.iter().map(|(number, _)| number.to_string()).collect::<Vec<_>>().join(", ");
+    if !found.pending.is_empty() {
+        let reason = format!("The schema lacks {} of this version's steps: {}.", found.pending.len(), numbers(&found.pending));
+        return check(CheckState::Failed, reason, Some("Restart the server, which brings it up to date, or run: cloudxdevai migrate"));
+    }
+    let last = found.applied.last().map_or(0, |(number, _)| *number);
+    if found.unknown.is_empty() {
+        return check(CheckState::Ok, format!("The schema is at step {last}, which is this version's."), None);
+    }
+    let reason = format!("The schema has steps of a newer version: {}.", numbers(&found.unknown));
+    check(CheckState::Warning, reason, Some("Bring every server and worker to the newer version."))
+}
+
+/// Looked at now and then: servers of mail dislike those who connect all the time and say nothing.
+async fn mail_server(mail: &MailSettings, looked: &Looked) -> Check {
+    let mut looked = looked.mail.lock().await;
+    if let Some((at, check)) = &*looked
+        && at.elapsed() < MAIL_EVERY
+    {
+        return check.clone();
+    }
+    let check = match mail.reach().await {
+        Ok(()) => Check { name: "mail".to_owned(), state: CheckState::Ok, reason: "The server of mail answers.".to_owned(), advice: None },
+        Err(reason) => {
+            tracing::warn!(reason, "the server of mail can't be reached");
+            let advice = "Check SMTP_URL. Until it works, hand over links to set a password yourself, under Users.";
+            let reason = "The server of mail can't be reached: letters are not sent. The log has the details.".to_owned();
+            Check { name: "mail".to_owned(), state: CheckState::Warning, reason, advice: Some(advice.to_owned()) }
+        }
+    };
+    *looked = Some((Instant::now(), check.clone()));
+    check
+}
+
+/// What the metrics show of the installation as a whole.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// Kind, state and count.
+    pub jobs: Vec<(String, String, i64)>,
+    pub oldest_due_s: f64,
+    /// Storage and bytes.
+    pub stored: Vec<(String, i64)>,
+}
+
+/// No context: they are about nobody.
+pub async fn figures(services: &Services) -> Result<Figures> {
+    let now = services.clock.now();
+    let mut conn = services.db.read().await?;
+    let jobs = store::jobs::by_kind(&mut conn).await?;
+    let summary = store::jobs::summary(&mut conn, now).await?;
+    let stored = store::quotas::bytes_by_backend(&mut conn).await?;
+    let jobs = jobs.into_iter().map(|(kind, state, count)| {
+        // A newer version's kinds are not labels of this one.
+        let kind = crate::jobs::JobKind::parse(&kind).map_or("unknown", crate::jobs::JobKind::as_str);
+        (kind.to_owned(), crate::measure::word(&state), count)
+    });
+    let oldest_due_s = summary.oldest_due.map_or(0.0, |due| now.millis_since(due).max(0) as f64 / 1000.0);
+    Ok(Figures { jobs: jobs.collect(), oldest_due_s, stored })
 }
 
 fn storage_name(backend: Backend) -> &'static str {

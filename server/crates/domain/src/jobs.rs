@@ -6,9 +6,11 @@ mod signals;
 use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 use store::{Tx, jobs as table};
 use wire::{
     JobId, ProjectId, UserId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     jobs::{Job, JobState, Progress},
     runs::RunKind,
@@ -17,6 +19,7 @@ use wire::{
 
 use crate::{
     Ctx, Error, Result, Services,
+    audit::{self, Facts},
     chat::{self, TurnJob},
     export::{self, ExportJob},
     import::GitJob,
@@ -286,6 +289,8 @@ pub async fn claim(services: &Services, worker: &str, lane: &str, lease: Duratio
     let progress = Progress { done: row.progress_done, total: row.progress_total };
     announce(services, &mut tx, row.id, JobState::Running, progress, None).await?;
     services.commit(tx).await?;
+    let waited_s = now.millis_since(row.run_at).max(0) as f64 / 1000.0;
+    metrics::histogram!("cloudxdevai_job_wait_seconds", "kind" => kind.as_str()).record(waited_s);
     Ok(Some(Claimed {
         id: row.id,
         kind,
@@ -458,11 +463,17 @@ pub async fn bury(services: &Services, lost: &Lost) -> Result<bool> {
     end(services, lost.id, lost.fence, lost.state, error).await
 }
 
-/// A job that the caller asked for, or any for an administrator.
+/// A job that the caller asked for, or any for an administrator. A token for some projects reaches only the jobs of those.
 pub async fn get(ctx: &Ctx, id: JobId) -> Result<Job> {
     let user = ctx.require_user()?;
     let row = table::get(&mut ctx.services().db.read().await?, id).await?.ok_or(Error::NotFound("job"))?;
-    if row.job.user_id != Some(user.id) && !user.is_admin() {
+    let is_own = row.job.user_id == Some(user.id);
+    let is_in_reach = match (row.job.project_id, ctx.grant()) {
+        (Some(project), Some(grant)) => grant.covers(project),
+        (None, _) => ctx.require_all_projects().is_ok(),
+        (Some(_), None) => true,
+    };
+    if !is_in_reach || !(is_own || ctx.require_admin().is_ok()) {
         return Err(Error::NotFound("job"));
     }
     Ok(row.into_job())
@@ -493,6 +504,12 @@ pub async fn cancel(ctx: &Ctx, id: JobId) -> Result<Job> {
             }
         }
     }
+    let facts = Facts::about("job", id, row.kind).with(json!({ "of": row.user_id }));
+    let facts = match row.project_id {
+        Some(project) => facts.in_project(project),
+        None => facts,
+    };
+    audit::record_alone(ctx, AuditAction::JobCancelled, facts).await;
     get(ctx, id).await
 }
 

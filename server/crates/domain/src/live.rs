@@ -37,7 +37,7 @@ pub async fn authorise(ctx: &Ctx, stream: Stream) -> Result<Option<ProjectId>> {
     let mut conn = ctx.services().db.read().await?;
     let project = match stream {
         Stream::Admin => return ctx.require_admin().map(|_| None),
-        Stream::User(id) => return if id == user.id { Ok(None) } else { Err(Error::NotFound("stream")) },
+        Stream::User(id) => return if id == user.id { ctx.require_all_projects().map(|()| None) } else { Err(Error::NotFound("stream")) },
         Stream::Job(id) => {
             drop(conn);
             return crate::jobs::get(ctx, id).await.map(|_| None);
@@ -128,17 +128,24 @@ impl Follower {
             }
             // Before anything else is told: what follows on a change of members is not for those who are no longer.
             if Instant::now() >= self.recheck_at {
-                if !auth::still_signed_in(&self.ctx).await? {
+                let Some(fresh) = auth::look_again(&self.ctx).await? else {
                     self.ended = true;
                     return Ok(Some(self.session_ended()));
-                }
+                };
+                self.ctx = fresh;
                 self.leave_closed_projects().await?;
+                self.leave_closed_streams().await?;
                 self.recheck_at = Instant::now() + RECHECK;
             }
             if let Some(event) = self.ready.pop_front() {
+                // In the log it was said to whoever was signed in then; whether this reader's session has ended is looked at here.
+                if matches!(event.kind, EventKind::SessionEnded {}) {
+                    self.recheck_at = Instant::now();
+                    continue;
+                }
                 let was_last = self.cursors.len() == 1 && self.cursors.contains_key(&event.stream);
                 self.ended = (event.kind.is_terminal() && was_last) || (self.cursors.is_empty() && self.ready.is_empty());
-                if matches!(event.kind, EventKind::MembersChanged {}) {
+                if matches!(event.kind, EventKind::MembersChanged {} | EventKind::SessionsChanged {}) {
                     self.recheck_at = Instant::now();
                 }
                 return Ok(Some(event));
@@ -173,15 +180,32 @@ impl Follower {
             drop(conn);
             let closed: Vec<Stream> = self.projects.iter().filter(|(_, of)| **of == project).map(|(stream, _)| *stream).collect();
             for stream in closed {
-                self.projects.remove(&stream);
-                self.cursors.remove(&stream);
-                self.stays.remove(&stream);
-                self.behind.retain(|name| *name != stream);
-                self.ready.retain(|event| event.stream != stream);
-                self.ready.push_back(Event { stream, seq: 0, at: self.ctx.now(), kind: EventKind::AccessEnded {} });
+                self.leave(stream);
             }
         }
         Ok(())
+    }
+
+    /// Ends the other streams that the reader may not read any more, such as those of administrators.
+    async fn leave_closed_streams(&mut self) -> Result<()> {
+        let asked: Vec<Stream> = self.cursors.keys().filter(|stream| !self.projects.contains_key(stream)).copied().collect();
+        for stream in asked {
+            match authorise(&self.ctx, stream).await {
+                Ok(_) => {}
+                Err(Error::NotFound(_) | Error::Forbidden(_) | Error::NotSignedIn) => self.leave(stream),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, stream: Stream) {
+        self.projects.remove(&stream);
+        self.cursors.remove(&stream);
+        self.stays.remove(&stream);
+        self.behind.retain(|name| *name != stream);
+        self.ready.retain(|event| event.stream != stream);
+        self.ready.push_back(Event { stream, seq: 0, at: self.ctx.now(), kind: EventKind::AccessEnded {} });
     }
 
     /// The next stream to read from the log. Runs wait until more output may be sent; nothing else waits for them.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde_json::json;
 use store::{
     Tx, Word,
     mcp::{self as table, McpServerRow},
@@ -10,12 +11,14 @@ use store::{
 use uuid::Uuid;
 use wire::{
     McpServerId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     mcp::{COMMAND_MAX, CreateMcpServer, McpServer, McpTest, McpTool, McpTransport, UpdateMcpServer, check_name},
 };
 
 use crate::{
     Ctx, Error, Result, Secret,
+    audit::{self, Facts},
     models::{check_key, hosts, key_state},
     vault,
 };
@@ -120,6 +123,13 @@ fn name_taken(error: store::Error) -> Error {
     }
 }
 
+fn note(ctx: &Ctx, tx: &mut Tx, row: &McpServerRow, what: &str) {
+    let details = json!({
+        "what": what, "transport": row.transport.0, "host": row.host, "active": row.active, "trusted": row.trusted, "has_key": row.key_sealed.is_some(),
+    });
+    audit::record(ctx, tx, AuditAction::ToolServerChanged, Facts::about("tool_server", row.id, row.name.clone()).with(details));
+}
+
 async fn announce(ctx: &Ctx, tx: &mut Tx) -> Result<()> {
     Ok(store::events::append(tx, Stream::Admin, ctx.now(), vec![EventKind::McpServersChanged {}]).await?)
 }
@@ -155,6 +165,7 @@ pub async fn create(ctx: &Ctx, request: CreateMcpServer) -> Result<McpServer> {
     }
     let mut tx = ctx.services().db.begin().await?;
     table::insert(&mut tx, &row).await.map_err(name_taken)?;
+    note(ctx, &mut tx, &row, "added");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(server.id = %row.id, name = row.name, transport = row.transport.0.word(), by = %admin, "a server with tools was added");
@@ -194,6 +205,7 @@ pub async fn update(ctx: &Ctx, id: McpServerId, request: UpdateMcpServer) -> Res
     if !table::update(&mut tx, &row).await.map_err(name_taken)? {
         return Err(Error::conflict(STALE));
     }
+    note(ctx, &mut tx, &row, "changed");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     row.revision += 1;
@@ -205,9 +217,11 @@ pub async fn update(ctx: &Ctx, id: McpServerId, request: UpdateMcpServer) -> Res
 pub async fn remove(ctx: &Ctx, id: McpServerId) -> Result<()> {
     let admin = ctx.require_admin()?.id;
     let mut tx = ctx.services().db.begin().await?;
+    let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("server"))?;
     if !table::remove(&mut tx, id).await? {
         return Err(Error::NotFound("server"));
     }
+    note(ctx, &mut tx, &row, "removed");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(server.id = %id, by = %admin, "a server with tools was removed");

@@ -214,6 +214,7 @@ impl Seen {
     fn describe(&self, ctx: &Ctx, offer: &CurrentModel, measured: &HashMap<ModelVersionId, ModelMetrics>) -> ModelInfo {
         let provider = &self.providers[&offer.model.provider_id];
         let key = self.choose_key(ctx, provider);
+        let settings = offer.version.settings();
         ModelInfo {
             name: offer.model.name.clone(),
             provider: provider.name.clone(),
@@ -223,7 +224,9 @@ impl Seen {
             context_tokens: Some(offer.version.context_tokens),
             max_output: Some(offer.version.max_output),
             images: offer.version.images,
-            prices: offer.version.settings().prices,
+            prices: settings.prices,
+            temperature: settings.temperature,
+            reasoning: settings.reasoning,
             metrics: measured.get(&offer.version.version_id).copied().unwrap_or_default(),
             active: true,
             own_key: matches!(key, KeyChoice::Own(_)),
@@ -301,11 +304,20 @@ fn trusted(ctx: &Ctx, provider: &ProviderRow) -> Result<bool> {
 }
 
 async fn choices(conn: &mut Conn) -> Result<ModelChoices> {
-    let Some(text) = store::settings::get(conn, CHOICES).await? else { return Ok(ModelChoices::default()) };
-    Ok(serde_json::from_str(&text).unwrap_or_else(|error| {
-        tracing::error!(%error, "the chosen models can't be read; those of the environment apply");
-        ModelChoices::default()
-    }))
+    saved_choices(conn).await.map(|(choices, _)| choices)
+}
+
+/// What is chosen, always with its revision, and the text that it was read from.
+async fn saved_choices(conn: &mut Conn) -> Result<(ModelChoices, Option<String>)> {
+    let saved = store::settings::get(conn, CHOICES).await?;
+    let mut choices = saved.as_deref().map_or_else(ModelChoices::default, |text| {
+        serde_json::from_str(text).unwrap_or_else(|error| {
+            tracing::error!(%error, "the chosen models can't be read; those of the environment apply");
+            ModelChoices::default()
+        })
+    });
+    choices.revision = choices.revision.or(Some(0));
+    Ok((choices, saved))
 }
 
 /// What was measured of each version, at most some seconds old.

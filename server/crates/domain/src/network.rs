@@ -2,19 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use store::network as table;
 use uuid::Uuid;
 use wire::{
     FieldError, ProjectId, RunId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     network::{EgressEntry, HostRule, LOG_MAX, NetworkPolicy, RULES_MAX, UpdateNetwork},
     projects::ProjectRole,
 };
 
-use crate::{Ctx, Error, Result, projects, settings};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    projects, settings,
+};
 
 /// Lines of the log that are kept of one project.
-const LOG_KEPT: i64 = 2000;
+pub(crate) const LOG_KEPT: i64 = 2000;
 /// Lines that one run may fill: one that scans the world must not push out what others did.
 const LOG_OF_RUN: i64 = 500;
 const LOG_IS_FULL: &str = "It asked for so many hosts that no more of them are listed.";
@@ -27,9 +33,10 @@ pub async fn policy(ctx: &Ctx, project: ProjectId) -> Result<NetworkPolicy> {
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
     let available = settings::load(&mut conn).await?.egress;
     let allow = table::rules(&mut conn, project).await?;
+    let waiting = table::waiting(&mut conn, project).await?;
     let log = table::log(&mut conn, project, LOG_MAX).await?;
     let unavailable = why_unavailable(ctx, &available);
-    Ok(NetworkPolicy { allow, available, unavailable, log })
+    Ok(NetworkPolicy { allow, waiting, available, unavailable, log })
 }
 
 /// Why runs get no proxy on this server; `None` where they do.
@@ -51,12 +58,15 @@ pub async fn update(ctx: &Ctx, project: ProjectId, request: UpdateNetwork) -> Re
     let user = ctx.require_user()?;
     let mut tx = ctx.services().db.begin().await?;
     let role = projects::require(ctx, &mut tx, project, ProjectRole::Viewer).await?;
-    if ctx.agent_turn().is_some() || (role < ProjectRole::Owner && !user.is_admin()) {
+    if ctx.agent_turn().is_some() || (role < ProjectRole::Owner && ctx.require_admin().is_err()) {
         return Err(Error::Forbidden("Only the project's owner or an administrator can change what its runs may reach.".to_owned()));
     }
     let available = settings::load(&mut tx).await?.egress;
     let rules = check(request.allow, &available)?;
     table::set_rules(&mut tx, project, &rules).await?;
+    let hosts: Vec<&str> = rules.iter().map(|rule| rule.0.as_str()).collect();
+    let facts = Facts::about("network_rules", project, "").in_project(project).with(json!({ "allow": hosts }));
+    audit::record(ctx, &mut tx, AuditAction::NetworkRulesChanged, facts);
     store::events::append(&mut tx, Stream::Project(project), ctx.now(), vec![EventKind::ProjectChanged {}]).await?;
     ctx.commit(tx).await?;
     tracing::info!(project.id = %project, by = %user.id, rules = rules.len(), "what runs of a project may reach was changed");

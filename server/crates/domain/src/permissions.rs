@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
 use store::{Tx, permissions as table};
 use wire::{
     FieldError, PermissionRuleId, ProjectId,
+    audit::AuditAction,
     chat::{Approval, MessageBody, Mode, ToolCall},
     event::{EventKind, Stream},
     permissions::{
@@ -15,7 +17,11 @@ use wire::{
     users::UserRef,
 };
 
-use crate::{Ctx, Error, Result, projects};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    projects,
+};
 
 /// Calls that a dry run lists; its counts are of all.
 const TRIED_LISTED: usize = 300;
@@ -27,6 +33,7 @@ pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Permissions> {
     let role = projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
     Ok(Permissions {
         rules: table::rules(&mut conn, project).await?,
+        waiting: table::waiting(&mut conn, project).await?,
         built_in: BUILT_IN.into_iter().map(BuiltIn::to_rule).collect(),
         may_change: role >= ProjectRole::Editor && ctx.agent_turn().is_none(),
     })
@@ -49,7 +56,7 @@ pub async fn add(ctx: &Ctx, project: ProjectId, request: NewPermissionRule) -> R
     Ok(rule)
 }
 
-/// Takes a rule back. Turns under way keep to the rules they began with until they are taken up again.
+/// Takes a rule back, or one that waits off the list. Turns under way keep to the rules they began with until they are taken up again.
 pub async fn revoke(ctx: &Ctx, project: ProjectId, id: PermissionRuleId) -> Result<()> {
     let by = require_person(ctx)?;
     let mut tx = ctx.services().db.begin().await?;
@@ -58,6 +65,8 @@ pub async fn revoke(ctx: &Ctx, project: ProjectId, id: PermissionRuleId) -> Resu
         return Err(Error::NotFound("rule"));
     }
     tracing::info!(project.id = %project, rule.id = %id, by = %by.id, "a rule of the agent was revoked");
+    let facts = Facts::about("permission_rule", id, "").in_project(project).with(json!({ "what": "revoked" }));
+    audit::record(ctx, &mut tx, AuditAction::PermissionRulesChanged, facts);
     let event = EventKind::PermissionRevoked { rule_id: id, by };
     store::events::append(&mut tx, Stream::Project(project), ctx.now(), vec![event]).await?;
     ctx.commit(tx).await
@@ -118,11 +127,19 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, project: ProjectId, by: UserRef, request
     if let Some(same) = known.iter().find(says_same) {
         return Ok(same.clone());
     }
+    for waiting in table::waiting(tx, project).await?.iter().filter(says_same) {
+        table::delete_rule(tx, project, waiting.id).await?;
+    }
     if known.len() >= RULES_MAX {
         return Err(Error::conflict(format!("The project has {RULES_MAX} rules, which is the most. Revoke some that are not needed.")));
     }
     let rule = new.as_rule(ctx.new_id(), project, Some(by.clone()), ctx.now());
     table::insert_rule(tx, &rule).await?;
+    let details = json!({
+        "what": "added", "effect": rule.effect, "tool": rule.tool, "command_pattern": rule.command_pattern, "path_pattern": rule.path_pattern,
+    });
+    let facts = Facts::about("permission_rule", rule.id, "").in_project(project).with(details);
+    audit::record(ctx, tx, AuditAction::PermissionRulesChanged, facts);
     tracing::info!(project.id = %project, rule.id = %rule.id, by = %by.id, "a rule of the agent was added");
     let event = EventKind::PermissionAdded { rule_id: rule.id, by };
     store::events::append(tx, Stream::Project(project), ctx.now(), vec![event]).await?;
@@ -142,6 +159,10 @@ pub async fn try_out(ctx: &Ctx, project: ProjectId, request: TryPermissions) -> 
         }
         rules.push(draft.as_rule(ctx.new_id(), project, None, ctx.now()));
     }
+    drop(conn);
+    // As a turn would know them; asking a server may take a while.
+    let foreign = ctx.services().toolbox.foreign_traits(ctx, project).await?;
+    let mut conn = ctx.services().db.read().await?;
     let limit = request.turns.unwrap_or(TRY_TURNS).min(TRY_TURNS_MAX);
     let turns = table::past_turns(&mut conn, project, i64::from(limit)).await?;
     let mut tried =
@@ -157,7 +178,8 @@ pub async fn try_out(ctx: &Ctx, project: ProjectId, request: TryPermissions) -> 
         for (call, at) in calls.flat_map(|(calls, at)| calls.iter().map(move |call| (call, at))) {
             let mode = request.mode.unwrap_or(turn.mode.0);
             let subject = CallSubject::read(&call.name, &call.arguments);
-            let would = subject.with_facts(&call.name, tool_traits(&call.name), |facts| decide(&rules, mode, facts));
+            let traits = foreign.get(&call.name).copied().unwrap_or_else(|| tool_traits(&call.name));
+            let would = subject.with_facts(&call.name, traits, |facts| decide(&rules, mode, facts));
             match &would {
                 Decision::Allow { .. } => tried.allowed += 1,
                 Decision::Ask { .. } => tried.asked += 1,

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 use wire::{Micros, ProjectId, RunId, SessionId, previews::PreviewAddress, projects::ProjectRole, runs::RunState};
 
-use crate::{Ctx, Error, Result, Services, projects, runs};
+use crate::{Ctx, Error, Result, Services, auth, projects, runs};
 
 /// Where a preview's own origin takes passes. Everything below the first part of it is ours on every preview.
 pub const OPEN_PATH: &str = "/__cloudxdevai/open";
@@ -145,6 +145,9 @@ pub async fn check(services: &Arc<Services>, ticket: &Ticket) -> Result<()> {
     }
     let mut conn = services.db.read().await?;
     let session = store::sessions::live_by_id(&mut conn, ticket.session, now).await?.ok_or(Error::NotSignedIn)?;
+    if auth::must_set_up(services, &session.user, session.has_factor, session.accounts.as_deref()) {
+        return Err(Error::NotSignedIn);
+    }
     let ctx = Ctx::for_visitor(services, session.user.into_user(), session.session_id);
     match projects::require(&ctx, &mut conn, ticket.project, ProjectRole::Viewer).await {
         Ok(_) => Ok(()),

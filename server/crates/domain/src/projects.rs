@@ -1,6 +1,8 @@
+use serde_json::json;
 use store::{Conn, projects as table};
 use wire::{
-    ProjectId,
+    Micros, Page, PageQuery, ProjectId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     files::Origin,
     projects::{CreateProject, Project, ProjectRole, UpdateProject, Visibility, validate_description, validate_name},
@@ -11,7 +13,14 @@ pub use crate::import::{
     GitJob, ImportJob, Packed, Upload, discard as discard_import, end as end_import, fill as fill_import, git_rules, run_import, start_git,
     start_import,
 };
-use crate::{Ctx, Error, Result, files, storage};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    files, page, storage,
+};
+
+/// Projects of a page, where the caller names no number.
+const PAGE: i64 = 50;
 
 /// What the caller may do in a project. `NotFound` for whoever may not know that it exists, `Forbidden` for a member whose role
 /// does not reach.
@@ -20,17 +29,24 @@ pub(crate) async fn require(ctx: &Ctx, conn: &mut Conn, id: ProjectId, needed: P
         return Ok(ProjectRole::Owner);
     }
     let user = ctx.require_user()?;
+    if ctx.grant().is_some_and(|grant| !grant.covers(id)) {
+        return Err(Error::NotFound("project"));
+    }
     let access = table::access(conn, user.id, id).await?.filter(|access| !access.importing).ok_or(Error::NotFound("project"))?;
     let role = match (access.member_role.map(|role| role.0), access.visibility.0) {
         // While a project is private its other members keep their roles, but stay outside.
         (Some(role), Visibility::Shared | Visibility::Public) | (Some(role @ ProjectRole::Owner), Visibility::Private) => role,
         (None, Visibility::Public) => ProjectRole::Viewer,
+        // An administrator who opened it with a reason looks on for a while.
+        (_, Visibility::Private | Visibility::Shared) if crate::admin::has_open(ctx, conn, id).await? => ProjectRole::Viewer,
         (_, Visibility::Private | Visibility::Shared) => return Err(Error::NotFound("project")),
     };
     if role < needed {
         let (has, needs) = (role_word(role), role_word(needed));
         return Err(Error::Forbidden(format!("Your role in this project is {has}; this needs {needs}. Ask its owner.")));
     }
+    // For the log: by now it is theirs to know of.
+    tracing::Span::current().record("project.id", tracing::field::display(id));
     Ok(role)
 }
 
@@ -48,6 +64,7 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<Project>> {
     let rows = table::list_for(&mut ctx.services().db.read().await?, user.id).await?;
     Ok(rows
         .into_iter()
+        .filter(|row| ctx.grant().is_none_or(|grant| grant.covers(row.id)))
         .map(|row| {
             let role = row.member_role.map_or(ProjectRole::Viewer, |role| role.0);
             row.into_project(role)
@@ -55,11 +72,28 @@ pub async fn list(ctx: &Ctx) -> Result<Vec<Project>> {
         .collect())
 }
 
+/// The caller's projects, or public ones of others that the caller is no member of, last changed first, page by page.
+pub async fn page(ctx: &Ctx, of_others: bool, asked: &PageQuery) -> Result<Page<Project>> {
+    let user = ctx.require_user()?.id;
+    let list = if of_others { "projects/public" } else { "projects" };
+    let limit = page::limit_of(asked, PAGE)?;
+    let after: Option<(i64, ProjectId)> = page::after(asked, list)?;
+    let after = after.map(|(at, id)| table::After { updated_at: Micros(at), id });
+    let rows = table::page(&mut ctx.services().db.read().await?, user, of_others, after, limit + 1).await?;
+    let mut rows = page::cut(rows, limit, list, |row| (row.updated_at.0, row.id));
+    rows.items.retain(|row| ctx.grant().is_none_or(|grant| grant.covers(row.id)));
+    Ok(page::map(rows, |row| {
+        let role = row.member_role.map_or(ProjectRole::Viewer, |role| role.0);
+        row.into_project(role)
+    }))
+}
+
 /// Public projects of others that the caller is no member of.
 pub async fn list_public(ctx: &Ctx) -> Result<Vec<Project>> {
     let user = ctx.require_user()?;
     let rows = table::list_public(&mut ctx.services().db.read().await?, user.id).await?;
-    Ok(rows.into_iter().map(|row| row.into_project(ProjectRole::Viewer)).collect())
+    let reached = rows.into_iter().filter(|row| ctx.grant().is_none_or(|grant| grant.covers(row.id)));
+    Ok(reached.map(|row| row.into_project(ProjectRole::Viewer)).collect())
 }
 
 pub async fn get(ctx: &Ctx, id: ProjectId) -> Result<Project> {
@@ -72,6 +106,7 @@ pub async fn get(ctx: &Ctx, id: ProjectId) -> Result<Project> {
 
 pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
     let user = ctx.require_user()?;
+    ctx.require_all_projects()?;
     let fields: Vec<_> = validate_name(&request.name).into_iter().chain(validate_description(&request.description)).collect();
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
@@ -89,8 +124,13 @@ pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
         importing: false,
     };
     table::insert(&mut tx, &new).await?;
+    audit::record(ctx, &mut tx, AuditAction::ProjectCreated, facts_of(id, new.name).with(json!({ "storage": new.storage_backend })));
     ctx.commit(tx).await?;
     get(ctx, id).await
+}
+
+pub(crate) fn facts_of(id: ProjectId, name: &str) -> Facts {
+    Facts::about("project", id, name).in_project(id)
 }
 
 pub async fn update(ctx: &Ctx, id: ProjectId, request: UpdateProject) -> Result<Project> {
@@ -111,6 +151,8 @@ pub async fn update(ctx: &Ctx, id: ProjectId, request: UpdateProject) -> Result<
     let mut events = vec![EventKind::ProjectChanged {}];
     if let Some(visibility) = request.visibility.filter(|wanted| *wanted != row.visibility.0) {
         store::members::set_visibility(&mut tx, id, visibility).await?;
+        let change = json!({ "from": row.visibility.0, "to": visibility });
+        audit::record(ctx, &mut tx, AuditAction::VisibilityChanged, facts_of(id, name.trim()).with(change));
         // Whoever may not be there any more is found by this.
         events.push(EventKind::MembersChanged {});
         tracing::info!(project.id = %id, by = %user.id, ?visibility, "who may see a project was changed");
@@ -124,39 +166,68 @@ pub async fn update(ctx: &Ctx, id: ProjectId, request: UpdateProject) -> Result<
 pub async fn delete(ctx: &Ctx, id: ProjectId) -> Result<()> {
     let mut tx = ctx.services().db.begin().await?;
     require(ctx, &mut tx, id, ProjectRole::Owner).await?;
+    let user = ctx.require_user()?;
+    let name = table::get(&mut tx, user.id, id).await?.map(|row| row.name).unwrap_or_default();
     table::mark_deleted(&mut tx, id, ctx.now()).await?;
+    audit::record(ctx, &mut tx, AuditAction::ProjectDeleted, facts_of(id, &name));
     store::events::append(&mut tx, Stream::Project(id), ctx.now(), vec![EventKind::MembersChanged {}]).await?;
     ctx.commit(tx).await
 }
 
 /// Gives the first account the sample project, once in the life of an installation.
 pub(crate) async fn lay_out_sample(ctx: &Ctx, user: &User) -> Result<()> {
-    let sample = ctx.services().settings.sample;
-    if sample.is_empty() {
+    let settings = &ctx.services().settings;
+    if !settings.demonstrates || settings.sample.is_empty() {
         return Ok(());
     }
     let backend = storage::choose(ctx, None)?;
-    let blobs = ctx.services().storage.by_name(backend.as_str())?;
-    let mut written = Vec::new();
-    for (path, text) in sample {
-        let stored = blobs.put_bytes(text.as_bytes().to_vec()).await?;
-        written.push(files::Content::file(*path, stored.sha256, stored.size, 0o644));
-    }
-    let id: ProjectId = ctx.new_id();
+    let files = store_sample(ctx, backend.as_str()).await?;
     let mut tx = ctx.services().db.begin().await?;
     if !store::users::mark_seeded(&mut tx, ctx.now()).await? {
         return Ok(());
     }
+    insert_sample(ctx, &mut tx, user, backend.as_str(), &files).await?;
+    ctx.commit(tx).await
+}
+
+/// A project of the caller with the files of the sample, however many they have already. `NotFound` where this server has none.
+pub async fn create_sample(ctx: &Ctx) -> Result<Project> {
+    let user = ctx.require_user()?;
+    ctx.require_all_projects()?;
+    if ctx.services().settings.sample.is_empty() {
+        return Err(Error::NotFound("sample project"));
+    }
+    let backend = storage::choose(ctx, None)?;
+    let files = store_sample(ctx, backend.as_str()).await?;
+    let mut tx = ctx.services().db.begin().await?;
+    let id = insert_sample(ctx, &mut tx, user, backend.as_str(), &files).await?;
+    ctx.commit(tx).await?;
+    get(ctx, id).await
+}
+
+async fn store_sample(ctx: &Ctx, backend: &str) -> Result<Vec<files::Content>> {
+    let blobs = ctx.services().storage.by_name(backend)?;
+    let mut stored = Vec::new();
+    for (path, text) in ctx.services().settings.sample {
+        let blob = blobs.put_bytes(text.as_bytes().to_vec()).await?;
+        stored.push(files::Content::file(*path, blob.sha256, blob.size, 0o644));
+    }
+    Ok(stored)
+}
+
+async fn insert_sample(ctx: &Ctx, tx: &mut store::Tx, user: &User, backend: &str, files: &[files::Content]) -> Result<ProjectId> {
+    let id: ProjectId = ctx.new_id();
     let new = table::NewProject {
         id,
         owner_id: user.id,
         name: "Tally (sample)",
         description: "A small Python project to try things out with. One of its tests fails.",
-        storage_backend: backend.as_str(),
+        storage_backend: backend,
         at: ctx.now(),
         importing: false,
     };
-    table::insert(&mut tx, &new).await?;
-    files::insert_all(ctx, &mut tx, id, &written, Origin::Sample, Some(user.id), ctx.now()).await?;
-    ctx.commit(tx).await
+    table::insert(tx, &new).await?;
+    files::insert_all(ctx, tx, id, files, Origin::Sample, Some(user.id), ctx.now()).await?;
+    audit::record(ctx, tx, AuditAction::ProjectCreated, facts_of(id, new.name).by(user).with(json!({ "from": "sample" })));
+    Ok(id)
 }

@@ -43,6 +43,7 @@ pub async fn propose(ctx: &Ctx, project: ProjectId, request: ProposeText) -> Res
     }
     let mode = old.as_ref().map_or(NEW_MODE, |(_, mode)| *mode);
     let title = format!("From the conversation: {path}");
-    let file = ProposedFile { path, kind: EntryKind::File, old, new: Some((stored.sha256, mode)), new_size: stored.size };
+    let file =
+        ProposedFile { path, kind: EntryKind::File, is_retyped: false, old, new: Some((stored.sha256, mode)), new_size: stored.size };
     changes::create_by_hand(ctx, project, base_revision, (ChangeOrigin::Conversation, title), vec![file]).await
 }

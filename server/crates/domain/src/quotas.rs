@@ -1,16 +1,22 @@
 //! How much projects and people may keep, and how long the past is kept.
 
+use serde_json::json;
 use store::{
     Conn, Tx,
     quotas::{self as table, Surplus},
 };
 use wire::{
     Micros, ProjectId, UserId,
+    audit::AuditAction,
     projects::ProjectRole,
-    quotas::{ProjectQuota, QuotaOverride, StorageSettings, Used, UserQuota},
+    quotas::{HISTORY_TIMES, ProjectQuota, QuotaOverride, StorageSettings, Used, UserQuota},
 };
 
-use crate::{Ctx, Error, Result, projects, settings};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    projects, settings,
+};
 
 /// Versions removed in one transaction, which holds up the project's writers.
 const BATCH: i64 = 200;
@@ -43,7 +49,7 @@ pub async fn check(tx: &mut Tx, project: ProjectId, delta: Delta) -> Result<()> 
     }
     let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
     let own = table::lock_owner(tx, held.owner_id).await?;
-    weigh(tx, &held, own, delta).await
+    weigh(tx, project, &held, own, delta).await
 }
 
 /// As [`check`], for something that begins and is decided later: an upload need not travel that can't be kept.
@@ -53,11 +59,12 @@ pub async fn has_room(conn: &mut Conn, project: ProjectId, delta: Delta) -> Resu
     }
     let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
     let own = table::get_override(conn, held.owner_id).await?;
-    weigh(conn, &held, own, delta).await
+    weigh(conn, project, &held, own, delta).await
 }
 
-async fn weigh(conn: &mut Conn, held: &table::HeldProject, own: QuotaOverride, delta: Delta) -> Result<()> {
-    let limits = settings::storage_in(conn).await?;
+async fn weigh(conn: &mut Conn, project: ProjectId, held: &table::HeldProject, own: QuotaOverride, delta: Delta) -> Result<()> {
+    let everybody = settings::storage_in(conn).await?;
+    let limits = narrowed(everybody, own, table::override_of_project(conn, project).await?);
     let all = table::of_owner(conn, held.owner_id).await?;
     if delta.bytes > 0 {
         if held.bytes + delta.bytes > limits.project_bytes {
@@ -78,6 +85,70 @@ async fn weigh(conn: &mut Conn, held: &table::HeldProject, own: QuotaOverride, d
         }
     }
     Ok(())
+}
+
+/// The limits of everybody with what the owner and the project have of their own.
+fn narrowed(everybody: StorageSettings, owner: QuotaOverride, own: QuotaOverride) -> StorageSettings {
+    StorageSettings {
+        project_bytes: own.bytes.unwrap_or(everybody.project_bytes),
+        project_files: own.files.unwrap_or(everybody.project_files),
+        versions_per_file: own.versions.or(owner.versions).unwrap_or(everybody.versions_per_file),
+        checkpoints: own.checkpoints.or(owner.checkpoints).unwrap_or(everybody.checkpoints),
+        ..everybody
+    }
+}
+
+/// What applies to one project.
+pub(crate) async fn limits_of(conn: &mut Conn, project: ProjectId) -> Result<StorageSettings> {
+    let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    let owner = table::get_override(conn, held.owner_id).await?;
+    let own = table::override_of_project(conn, project).await?;
+    Ok(narrowed(settings::storage_in(conn).await?, owner, own))
+}
+
+/// Books bytes that a change of the project made part of its past, and refuses a change that `brings` new content while the past holds
+/// more than it ever may: what was replaced within the last hour, and what checkpoints need, can't be removed to make room. What only
+/// deletes or moves is never refused. The caller holds the project's lock, and no other project's.
+pub(crate) async fn book_past(tx: &mut Tx, project: ProjectId, replaced: i64, brings: bool) -> Result<()> {
+    if replaced > 0 {
+        table::add_history(tx, project, replaced).await?;
+    }
+    if !brings {
+        return Ok(());
+    }
+    let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
+    let own = table::lock_owner(tx, held.owner_id).await?;
+    let limits = settings::storage_in(tx).await?;
+    let most = limits.project_history_bytes.saturating_mul(HISTORY_TIMES);
+    let all_most = own.bytes.unwrap_or(limits.user_bytes).saturating_mul(HISTORY_TIMES);
+    let is_over = table::of_owner(tx, held.owner_id).await?.history > all_most;
+    if held.history <= most && !is_over {
+        return Ok(());
+    }
+    // The number that is booked is too high where content is kept elsewhere too.
+    let exact = table::history_bytes(tx, project).await?;
+    table::set_history(tx, project, exact).await?;
+    if exact > most {
+        return Err(past_full(format!("Earlier versions and deleted files of a project hold at most {}", size(most))));
+    }
+    if is_over {
+        let mut all = 0;
+        for one in table::projects_of(tx, held.owner_id).await? {
+            all += table::history_bytes(tx, one).await?;
+        }
+        if all > all_most {
+            let whose = format!("Earlier versions and deleted files in all projects of {} together", held.owner_name);
+            return Err(past_full(format!("{whose} hold at most {}", size(all_most))));
+        }
+    }
+    Ok(())
+}
+
+fn past_full(limit: String) -> Error {
+    Error::TooLarge(format!(
+        "{limit}, and this would be more. Nothing was changed; close reviews that are still open, delete checkpoints that are not needed \
+         and try again in two hours, when old versions have been removed, or ask an administrator for more room."
+    ))
 }
 
 fn full(limit: String) -> Error {
@@ -115,16 +186,47 @@ pub(crate) async fn hand_over(tx: &mut Tx, project: ProjectId, to: UserId) -> Re
 pub async fn of_project(ctx: &Ctx, project: ProjectId) -> Result<ProjectQuota> {
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    let limits = settings::storage_in(&mut conn).await?;
-    let held = table::project(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
+    quota_of(ctx, &mut conn, project).await
+}
+
+/// Anybody's project, for administrators.
+pub async fn of_any_project(ctx: &Ctx, project: ProjectId) -> Result<ProjectQuota> {
+    ctx.require_admin()?;
+    let mut conn = ctx.services().db.read().await?;
+    store::admin::projects::get(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
+    quota_of(ctx, &mut conn, project).await
+}
+
+/// Gives a project limits of its own; absent ones are as for its owner's other projects. Being above them already only stops growth.
+pub async fn set_of_project(ctx: &Ctx, project: ProjectId, own: QuotaOverride) -> Result<ProjectQuota> {
+    let admin = ctx.require_admin()?.id;
+    let fields = own.validate();
+    if !fields.is_empty() {
+        return Err(Error::Invalid(fields));
+    }
+    let mut tx = ctx.services().db.begin().await?;
+    let found = store::admin::projects::get(&mut tx, project).await?.ok_or(Error::NotFound("project"))?;
+    table::set_override_of_project(&mut tx, project, own).await?;
+    let facts = Facts::about("project", project, found.name).in_project(project);
+    audit::record(ctx, &mut tx, AuditAction::QuotaChanged, facts.with(json!(own)));
+    ctx.commit(tx).await?;
+    tracing::info!(project.id = %project, by = %admin, ?own, "a project's limits were changed");
+    of_any_project(ctx, project).await
+}
+
+async fn quota_of(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<ProjectQuota> {
+    let everybody = settings::storage_in(conn).await?;
+    let limits = limits_of(conn, project).await?;
+    let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
     Ok(ProjectQuota {
         bytes: Used { used: held.bytes, limit: limits.project_bytes },
         files: Used { used: held.files, limit: limits.project_files },
-        history_bytes: Used { used: table::history_bytes(&mut conn, project).await?, limit: limits.project_history_bytes },
-        checkpoints: Used { used: table::count_checkpoints(&mut conn, project).await?, limit: limits.checkpoints },
+        history_bytes: Used { used: table::history_bytes(conn, project).await?, limit: limits.project_history_bytes },
+        checkpoints: Used { used: table::count_checkpoints(conn, project).await?, limit: limits.checkpoints },
         versions_per_file: limits.versions_per_file,
         retention_days: retention_days(ctx, &limits),
-        owner: of_person(&mut conn, held.owner_id, &limits).await?,
+        owner: of_person(conn, held.owner_id, &everybody).await?,
+        own: table::override_of_project(conn, project).await?,
     })
 }
 
@@ -153,14 +255,15 @@ pub async fn set_of_user(ctx: &Ctx, user: UserId, own: QuotaOverride) -> Result<
         return Err(Error::Invalid(fields));
     }
     let mut tx = ctx.services().db.begin().await?;
-    store::users::by_id(&mut tx, user).await?.ok_or(Error::NotFound("user"))?;
+    let found = store::users::by_id(&mut tx, user).await?.ok_or(Error::NotFound("user"))?.into_user();
     table::set_override(&mut tx, user, own).await?;
+    audit::record(ctx, &mut tx, AuditAction::QuotaChanged, Facts::user(&found).with(json!(own)));
     ctx.commit(tx).await?;
-    tracing::info!(user.id = %user, by = %admin, bytes = ?own.bytes, files = ?own.files, "a person's limits were changed");
+    tracing::info!(user.id = %user, by = %admin, ?own, "a person's limits were changed");
     of_user(ctx, user).await
 }
 
-async fn of_person(conn: &mut Conn, user: UserId, limits: &StorageSettings) -> Result<UserQuota> {
+pub(crate) async fn of_person(conn: &mut Conn, user: UserId, limits: &StorageSettings) -> Result<UserQuota> {
     let all = table::of_owner(conn, user).await?;
     let own = table::get_override(conn, user).await?;
     Ok(UserQuota {
@@ -169,6 +272,12 @@ async fn of_person(conn: &mut Conn, user: UserId, limits: &StorageSettings) -> R
         projects: all.projects,
         own,
     })
+}
+
+/// For how long what was deleted or replaced can be brought back, in seconds.
+pub(crate) async fn retention_s(ctx: &Ctx, conn: &mut Conn) -> Result<i64> {
+    let limits = settings::storage_in(conn).await?;
+    Ok(86_400 * i64::from(retention_days(ctx, &limits)))
 }
 
 fn retention_days(ctx: &Ctx, limits: &StorageSettings) -> u32 {
@@ -211,8 +320,12 @@ struct Kept {
 }
 
 async fn thin_project(system: &Ctx, project: ProjectId, kept: &Kept) -> Result<u64> {
+    let limits = match limits_of(&mut system.services().db.read().await?, project).await {
+        Err(Error::NotFound(_)) => return Ok(0),
+        limits => limits?,
+    };
     crate::checkpoints::let_go(system, project).await?;
-    let mut gone = remove_surplus(system, project, Surplus::BeyondCount(kept.limits.versions_per_file), kept.settled).await?;
+    let mut gone = remove_surplus(system, project, Surplus::BeyondCount(limits.versions_per_file), kept.settled).await?;
     gone += remove_surplus(system, project, Surplus::Age, kept.young).await?;
     for _ in 0..BATCHES {
         let mut conn = system.services().db.read().await?;
@@ -227,7 +340,18 @@ async fn thin_project(system: &Ctx, project: ProjectId, kept: &Kept) -> Result<u
             break;
         }
     }
+    count_past(system, project).await?;
     Ok(gone)
+}
+
+/// Puts what a project's past is taken to hold right.
+async fn count_past(system: &Ctx, project: ProjectId) -> Result<()> {
+    let mut tx = system.services().db.begin().await?;
+    if table::lock_project(&mut tx, project).await? {
+        let held = table::history_bytes(&mut tx, project).await?;
+        table::set_history(&mut tx, project, held).await?;
+    }
+    system.commit(tx).await
 }
 
 async fn remove_surplus(system: &Ctx, project: ProjectId, why: Surplus, replaced: Micros) -> Result<u64> {

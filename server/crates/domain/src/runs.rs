@@ -6,9 +6,11 @@ mod start;
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Signal, runs as table};
 use wire::{
     JobId, Page, ProjectId, RunId, TurnId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     projects::ProjectRole,
     runs::{Exit, ExitKind, Run, RunChange, RunKind, RunState, RunUsage},
@@ -18,15 +20,19 @@ pub use self::{
     output::{OutputChunk, append_output, noted, output_page, output_start, ports_changed, sampled, stored_output},
     start::{start, start_in_turn},
 };
-use crate::{Ctx, Error, Result, jobs, projects};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    jobs, measure, projects,
+};
 
 /// How long a stop waits for the end to be written before it answers with what is known.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the end is looked for in the database: a worker elsewhere need not share this process's bus.
 const STOP_LOOK: Duration = Duration::from_millis(150);
-/// Runs of a page, where the caller names no number, and at most.
+/// Runs of a page, where the caller names no number.
 const PAGE: i64 = 50;
-const PAGE_MAX: i64 = 200;
+const LIST: &str = "runs";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunJob {
@@ -40,21 +46,30 @@ pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Vec<Run>> {
 
 /// The newest first, after `cursor`: what an earlier page named as its next.
 pub async fn page(ctx: &Ctx, project: ProjectId, limit: Option<i64>, cursor: Option<&str>) -> Result<Page<Run>> {
-    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let before = cursor.map(read_cursor).transpose()?;
+    let limit = crate::page::check_limit(limit, PAGE)?;
+    let before = cursor.map(|cursor| crate::page::read_cursor(LIST, cursor)).transpose()?;
+    let before = before.map(|(at, id)| table::Position { created_at: wire::Micros(at), id });
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    let mut rows = table::list(&mut conn, project, before, limit + 1).await?;
-    let has_more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| has_more).map(|row| format!("{}.{}", row.created_at.0, row.id));
-    Ok(Page { items: rows.into_iter().map(table::RunRow::into_run).collect(), next_cursor })
+    let rows = table::list(&mut conn, project, before, limit + 1).await?;
+    let page = crate::page::cut(rows, limit, LIST, |row| (row.created_at.0, row.id));
+    let mut page = crate::page::map(page, table::RunRow::into_run);
+    tell_turns(&mut conn, project, &mut page.items).await?;
+    Ok(page)
 }
 
-fn read_cursor(text: &str) -> Result<table::Position> {
-    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    let (at, id) = parts.ok_or_else(|| Error::BadRequest("This cursor was not made here. Begin without one.".to_owned()))?;
-    Ok(table::Position { created_at: wire::Micros(at), id })
+/// Adds what codegen runs stand for, and what they propose. The newest run comes first.
+async fn tell_turns(conn: &mut store::Conn, project: ProjectId, runs: &mut [Run]) -> Result<()> {
+    let mut of_people = runs.iter().filter(|run| run.is_prompt());
+    let Some(newest) = of_people.next().map(|run| run.created_at) else { return Ok(()) };
+    let oldest = of_people.next_back().map_or(newest, |run| run.created_at);
+    for (id, turn, change_set) in store::codegen::turns_between(conn, project, oldest, newest).await? {
+        if let Some(run) = runs.iter_mut().find(|run| run.id == id) {
+            run.codegen_turn = Some(turn);
+            run.change_set_id = change_set;
+        }
+    }
+    Ok(())
 }
 
 /// One run, with the cases of its tests.
@@ -63,8 +78,9 @@ pub async fn get(ctx: &Ctx, id: RunId) -> Result<Run> {
     if run.tests.is_some() {
         run.tests = table::report(&mut ctx.services().db.read().await?, id).await?;
     }
-    if run.kind == RunKind::Codegen && run.turn_id.is_none() {
+    if run.is_prompt() {
         let turn = store::codegen::turn_of(&mut ctx.services().db.read().await?, id).await?;
+        run.codegen_turn = turn.map(|(turn, _)| turn);
         run.change_set_id = turn.and_then(|(_, change_set)| change_set);
     }
     Ok(run)
@@ -171,8 +187,33 @@ pub async fn begin(ctx: &Ctx, id: RunId, tier: &str) -> Result<Run> {
     let changed = EventKind::RunChanged { run_id: id, state: RunState::Running };
     store::events::append(&mut tx, Stream::Project(row.project_id), ctx.now(), vec![changed]).await?;
     let row = table::get(&mut tx, id).await?.ok_or(Error::NotFound("run"))?;
+    note_start(ctx, &mut tx, &row, tier);
     ctx.commit(tx).await?;
     Ok(row.into_run())
+}
+
+/// Puts a start into the audit log. Not the command: it may hold anything.
+pub(crate) fn note_start(ctx: &Ctx, tx: &mut store::Tx, row: &table::RunRow, tier: &str) {
+    let limits = &row.limits_json.0;
+    let details = json!({
+        "turn": row.turn_id,
+        "tier": tier,
+        "network": row.network.0,
+        "wall_s": limits.wall_s,
+        "memory_bytes": limits.memory_bytes,
+    });
+    audit::record(ctx, tx, AuditAction::RunStarted, facts_of(row).with(details));
+}
+
+/// And an end that a limit made.
+pub(crate) fn note_limit(ctx: &Ctx, tx: &mut store::Tx, row: &table::RunRow, exit: &Exit) {
+    if measure::is_limit(exit.kind) {
+        audit::record(ctx, tx, AuditAction::RunLimited, facts_of(row).with(json!({ "turn": row.turn_id, "limit": exit.kind })));
+    }
+}
+
+fn facts_of(row: &table::RunRow) -> Facts {
+    Facts::about("run", row.id, measure::word(&row.kind.0)).in_project(row.project_id)
 }
 
 /// Ends a run, once: whoever comes second changes nothing.
@@ -203,6 +244,8 @@ async fn end(
     if !table::mark_finished(tx, row.id, state, &exit, &usage, &changes, ctx.now()).await? {
         return Ok(());
     }
+    measure::run_ended(row, &exit, &usage);
+    note_limit(ctx, tx, row, &exit);
     store::events::append(tx, Stream::Run(row.id), ctx.now(), vec![EventKind::RunFinished { state, exit, usage }]).await?;
     let changed = EventKind::RunChanged { run_id: row.id, state };
     store::events::append(tx, Stream::Project(row.project_id), ctx.now(), vec![changed]).await?;

@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use blobs::Storage;
 use store::{Db, LiveBus, Tx};
 use uuid::Uuid;
+pub use wire::settings::Registration;
 use wire::{Micros, admin::Check};
 
 use crate::{
-    Result, context::Toolbox, jobs::JobSignals, mcp::RemoteTools, models::ModelDesk, presence::Presence, previews::PreviewSettings,
-    vault::Vault,
+    Result, context::Toolbox, identities::IdentityDesk, jobs::JobSignals, mail::MailSettings, mcp::RemoteTools, models::ModelDesk,
+    presence::Presence, previews::PreviewSettings, throttle::Throttle, vault::Vault,
 };
 
 /// What the time is. Replaced in tests.
@@ -53,27 +54,27 @@ impl fmt::Debug for Secret {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
-    Open,
-    Closed,
-}
-
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Signs access tokens and derives the successors of refresh tokens.
     pub jwt_secret: Secret,
     pub access_minutes: i64,
     pub refresh_days: i64,
+    /// Unless an administrator chose otherwise.
     pub registration: Registration,
+    /// How the site is reached from outside, without a slash at the end, for links in mail.
+    pub site_url: Option<String>,
+    pub mail: Option<MailSettings>,
     /// The site is reached by TLS: cookies are `Secure` and carry the `__Host-` prefix.
     pub secure_cookies: bool,
     /// Bytes of one file.
     pub file_size_limit: u64,
     /// Earlier versions and deleted files are kept for so long, unless an administrator chose otherwise.
     pub retention_days: u32,
-    /// Files of the sample project, laid out for the first account. Empty: none.
+    /// Path and text of the files of the sample project. Empty: there is none.
     pub sample: &'static [(&'static str, &'static str)],
+    /// The first account finds a sample project, and there is the demonstration model to work on it.
+    pub demonstrates: bool,
     pub previews: PreviewSettings,
     /// Address blocks outside the public internet that runs may reach where a host is allowed, as `10.1.0.0/16`.
     pub egress_open_addresses: Vec<String>,
@@ -84,6 +85,9 @@ pub struct Settings {
 /// One line of the health page.
 #[async_trait]
 pub trait HealthProbe: Send + Sync + 'static {
+    /// What the line is called, also where the check does not come to an end.
+    fn name(&self) -> &'static str;
+
     async fn check(&self) -> Check;
 }
 
@@ -106,9 +110,17 @@ pub struct Services {
     pub toolbox: Arc<dyn Toolbox>,
     /// What only the process that put everything together can look at.
     pub probes: Vec<Arc<dyn HealthProbe>>,
+    /// What the checks of health found lately.
+    pub looked: crate::health::Looked,
     pub signals: JobSignals,
     /// Whom this process serves live events of which projects.
     pub presence: Presence,
+    /// The trees that pages were told lately.
+    pub listings: crate::files::Listings,
+    /// The providers that people can sign in with.
+    pub identities: Arc<IdentityDesk>,
+    /// Who tried to sign in here and failed.
+    pub throttle: Throttle,
 }
 
 impl Services {

@@ -1,6 +1,7 @@
 //! Where the bytes of a project are.
 
 mod clean;
+mod purge;
 mod relocate;
 mod sweep;
 

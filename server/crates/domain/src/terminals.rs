@@ -242,6 +242,9 @@ pub async fn begin(ctx: &Ctx, id: RunId, tier: &str) -> Result<()> {
     }
     store::events::append(&mut tx, Stream::Run(id), ctx.now(), vec![EventKind::RunStarted { tier: tier.to_owned() }]).await?;
     announce(ctx, &mut tx, row.project_id, id, TerminalState::Open).await?;
+    if let Some(run) = runs::get(&mut tx, id).await? {
+        crate::runs::note_start(ctx, &mut tx, &run, tier);
+    }
     ctx.commit(tx).await
 }
 
@@ -256,6 +259,10 @@ async fn end(ctx: &Ctx, tx: &mut store::Tx, id: RunId, state: RunState, exit: Ex
     let Some(row) = table::get(tx, id).await? else { return Ok(()) };
     if !runs::mark_finished(tx, id, state, &exit, &usage, changes, ctx.now()).await? {
         return Ok(());
+    }
+    if let Some(run) = runs::get(tx, id).await? {
+        crate::measure::run_ended(&run, &exit, &usage);
+        crate::runs::note_limit(ctx, tx, &run, &exit);
     }
     store::events::append(tx, Stream::Run(id), ctx.now(), vec![EventKind::RunFinished { state, exit, usage }]).await?;
     announce(ctx, tx, row.project_id, id, TerminalState::Closed).await

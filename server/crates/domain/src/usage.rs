@@ -35,6 +35,7 @@ const BATCH: usize = 400;
 /// What the caller used, in all projects and outside of them.
 pub async fn mine(ctx: &Ctx, query: UsageQuery) -> Result<UsageReport> {
     let user = ctx.require_user()?.id;
+    ctx.require_all_projects()?;
     refuse_others(&query)?;
     let days = read_days(ctx, &query)?;
     let mut conn = ctx.services().db.read().await?;

@@ -1,5 +1,7 @@
 //! What leaves as an archive comes back equal: a real package's source with a history, on the same server and on another.
 
+#[path = "archives/equal.rs"]
+mod equal;
 mod support;
 
 use std::{
@@ -14,6 +16,10 @@ use domain::{
     jobs::{self, JobError, JobKind},
     projects,
     runs::{self, OutputChunk},
+};
+use equal::{
+    a_project_with_everything_comes_back_equal, an_archive_says_no_more_than_its_maker_is_told, archives_of_the_first_version_are_read,
+    every_part_of_a_past_is_checked,
 };
 use serde_json::Value;
 use support::Home;
@@ -38,6 +44,10 @@ on_both!(
     a_stopped_export_leaves_nothing,
     archives_with_a_false_past_are_refused_whole,
     a_repository_of_a_closed_host_is_refused_with_its_name,
+    a_project_with_everything_comes_back_equal,
+    every_part_of_a_past_is_checked,
+    archives_of_the_first_version_are_read,
+    an_archive_says_no_more_than_its_maker_is_told,
 );
 
 /// The source of a package that this product is built from.
@@ -166,9 +176,9 @@ async fn live_a_little(ctx: &Ctx, project: ProjectId) {
     save(ctx, project, "notes/größe.txt", "zwölf\n").await;
     files::create_directory(ctx, project, "empty/inside").await.unwrap();
     checkpoints::create(ctx, project, CreateCheckpoint { name: "Before the move".to_owned() }).await.unwrap();
-    files::move_path(ctx, project, MovePath { from: "src".into(), to: "source".into(), base: None }).await.unwrap();
-    files::delete(ctx, project, "notes", None).await.unwrap();
-    files::restore(ctx, project, RestorePath { path: "README.md".into(), version: Some(1), base: None }).await.unwrap();
+    files::move_path(ctx, project, MovePath { from: "src".into(), to: "source".into(), base: support::AS_IT_IS }).await.unwrap();
+    files::delete(ctx, project, "notes", support::AS_IT_IS).await.unwrap();
+    files::restore(ctx, project, RestorePath { path: "README.md".into(), version: Some(1), base: support::AS_IT_IS }).await.unwrap();
     let body: blobs::Reader = Box::pin(Cursor::new(b"#!/bin/sh\n".to_vec()));
     files::put(ctx, project, "run.sh", files::Precondition::New, body, Some(0o755)).await.unwrap();
     propose(ctx, project).await;
@@ -185,6 +195,7 @@ async fn propose(ctx: &Ctx, project: ProjectId) {
     let file = |path: &str, old: Option<(String, i32)>, new: blobs::Stored| changes::ProposedFile {
         path: path.to_owned(),
         kind: EntryKind::File,
+        is_retyped: false,
         old,
         new: Some((new.sha256, 0o755)),
         new_size: new.size,
@@ -239,7 +250,7 @@ async fn a_real_package_comes_back_with_its_past(home: Home) {
     assert_eq!(checkpoints::list(&bob, there).await.unwrap().items.last().unwrap().created_by.as_ref().unwrap().name, "ada");
     // It is a project like any other.
     save(&bob, there, "README.md", "mine now\n").await;
-    let restored = RestorePath { path: "notes".into(), version: None, base: None };
+    let restored = RestorePath { path: "notes".into(), version: None, base: support::AS_IT_IS };
     files::restore(&bob, there, restored).await.unwrap();
     assert!(files::entry(&bob, there, "notes/größe.txt").await.is_ok());
 }
@@ -295,8 +306,8 @@ async fn links_modes_and_long_paths_come_back(home: Home) {
     zip.add_symlink("bin/up", "../a.txt", options).unwrap();
     zip.add_symlink("out", "/etc/passwd", options).unwrap();
     let project = import(&ada, "links.zip", zip.finish().unwrap().into_inner()).await.unwrap();
-    // Deeper than what an archive may hold by itself.
-    let deep = format!("{}deep.txt", "d/".repeat(70));
+    // As deep as a path may be, which is deeper than what an archive holds below a directory of its own.
+    let deep = format!("{}deep.txt", "d/".repeat(63));
     save(&ada, project, &deep, "deep\n").await;
     save(&ada, project, &format!("long/{}", "n".repeat(250)), "long\n").await;
     let revision = projects::get(&ada, project).await.unwrap().revision;
@@ -305,7 +316,7 @@ async fn links_modes_and_long_paths_come_back(home: Home) {
     let archive = export(&ada, project, true).await;
     let copy = import(&ada, "copy.zip", archive).await.unwrap();
     assert_eq!(tree(&ada, copy, revision).await, whole);
-    files::delete(&ada, project, "d", None).await.unwrap();
+    files::delete(&ada, project, "d", support::AS_IT_IS).await.unwrap();
     let plain = export(&ada, project, false).await;
     let copy = import(&ada, "plain.zip", plain).await.unwrap();
     let mut left = whole;
@@ -374,7 +385,7 @@ async fn archives_with_a_false_past_are_refused_whole(home: Home) {
         (versions, |text| format!("{text}{text}")),
         (versions, |text| text.replace("\"action\":\"added\"", "\"action\":\"conjured\"")),
         (versions, |text| text.replace("\"version\":2", "\"version\":1")),
-        ("cloudxdevai.json", |text| text.replace("\"version\": 1", "\"version\": 2")),
+        ("cloudxdevai.json", |text| text.replace("\"version\": 2", "\"version\": 3")),
         ("history/output/00001.jsonl", |text| text.replace("\"offset\":4", "\"offset\":9")),
         ("history/output/00001.jsonl", |text| text.replace("\"kind\":\"run_started\"", "\"kind\":\"session_ended\"")),
         ("history/messages/00001.jsonl", |text| text.replace("\"seq\":1", "\"seq\":7")),

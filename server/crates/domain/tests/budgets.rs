@@ -34,6 +34,7 @@ on_both!(
     a_month_begins_at_nothing_and_a_total_does_not,
     a_turn_has_a_budget_of_its_own,
     budgets_are_set_by_those_who_may,
+    budgets_are_not_replaced_by_who_has_not_seen_them,
     usage_is_told_by_day_model_person_and_thing,
 );
 
@@ -49,7 +50,7 @@ fn model() -> ResolvedModel {
         context_tokens: 100_000,
         max_output: 8000,
         images: false,
-        prices: Prices { input: 10 * USD, output: 20 * USD, cached: USD },
+        prices: Prices { input: 10 * USD, output: 20 * USD, cached: USD, cache_write: None },
         temperature: 0.2,
         reasoning: None,
         is_demo: false,
@@ -98,6 +99,7 @@ fn refused(reserved: Reserved) -> (BudgetScope, String) {
 fn counted(input: i64, output: i64, cached: i64) -> CallEnd {
     CallEnd {
         usage: Some(TokenUsage { input, output, cached }),
+        cache_written: 0,
         estimate: None,
         first_token_ms: Some(90),
         duration_ms: 400,
@@ -106,7 +108,7 @@ fn counted(input: i64, output: i64, cached: i64) -> CallEnd {
 }
 
 async fn limit(admin: &Ctx, scope: BudgetScope, subject: Option<uuid::Uuid>, usd_micros: Option<i64>) {
-    budgets::set(admin, SetBudget { scope, subject, period: Period::Month, usd_micros, tokens: None }).await.unwrap();
+    budgets::set(admin, SetBudget { scope, subject, period: Period::Month, usd_micros, tokens: None, version: None }).await.unwrap();
 }
 
 async fn budget_of(admin: &Ctx, scope: BudgetScope) -> wire::budgets::Budget {
@@ -119,7 +121,7 @@ async fn spend(ctx: Ctx, at: Place, turn: usize) -> usize {
         let reservation = match reserve(&ctx, at).await {
             Reserved::Granted(reservation) => reservation,
             Reserved::Refused { sentence, .. } => {
-                assert!(sentence.contains("is used up") && sentence.contains("raise it"), "{sentence}");
+                assert!(sentence.contains("does not cover") && sentence.contains("raise it"), "{sentence}");
                 return n;
             }
         };
@@ -183,7 +185,7 @@ async fn a_hundred_turns_at_once_never_overspend_one_budget(home: Home) {
 async fn a_hundred_turns_at_once_never_take_more_tokens_than_there_are(home: Home) {
     let ada = home.person("ada").await;
     let place = places(&ada, &home).await;
-    let limits = BudgetLimits { period: Period::Total, usd_micros: None, tokens: Some(100_000) };
+    let limits = BudgetLimits { period: Period::Total, tokens: Some(100_000), ..BudgetLimits::default() };
     budgets::set_of_project(&ada, place.project.unwrap(), limits).await.unwrap();
     let turns = (0..100).map(|turn| tokio::spawn(spend(ada.clone(), place, turn)));
     let made: Vec<usize> = futures::stream::iter(turns).buffer_unordered(100).map(Result::unwrap).collect().await;
@@ -204,8 +206,8 @@ async fn every_budget_in_the_way_refuses_with_its_own_sentence(home: Home) {
     assert_eq!(scope, BudgetScope::Instance);
     assert_eq!(
         sentence,
-        "This month's budget of the installation is used up: $0.01 of $0.01 is left, and the next answer may cost up to $0.02. An \
-         administrator can raise it."
+        "This month's budget of the installation does not cover the worst case of the next answer: $0.01 of $0.01 is left, and it may cost \
+         up to $0.02. An administrator can raise it. A shorter prompt or a new conversation needs less."
     );
     limit(&ada, BudgetScope::Instance, None, None).await;
 
@@ -225,7 +227,7 @@ async fn every_budget_in_the_way_refuses_with_its_own_sentence(home: Home) {
     let own = BudgetLimits { usd_micros: small, ..BudgetLimits::default() };
     budgets::set_of_project(&ben, project, own).await.unwrap();
     let (scope, sentence) = try_it().await;
-    assert!(scope == BudgetScope::ProjectOwn && sentence.ends_with("An owner of the project can raise it."), "{sentence}");
+    assert!(scope == BudgetScope::ProjectOwn && sentence.contains("An owner of the project can raise it."), "{sentence}");
     budgets::set_of_project(&ben, project, BudgetLimits::default()).await.unwrap();
 
     budgets::set_of_conversation(&ben, conversation, BudgetLimits { tokens: Some(1499), ..own }).await.unwrap();
@@ -248,6 +250,25 @@ async fn what_a_call_cost_is_booked_once(home: Home) {
     assert_eq!(cost, expected);
     assert_eq!(budgets::settle(&ada, first, counted(9, 9, 9)).await.unwrap(), expected, "a second time changes nothing");
 
+    // Of a thousand tokens 400 were written into the cache, at a quarter more.
+    let writing = granted(reserve(&ada, Place::default()).await);
+    let end = CallEnd { cache_written: 400, ..counted(1000, 0, 500) };
+    assert_eq!(budgets::settle(&ada, writing, end).await.unwrap().micros_usd, 1000 + 5000 + 500);
+    let claude = ResolvedModel { kind: ProviderKind::Anthropic, ..model() };
+    let plan = CallPlan {
+        user: ada.user_id().unwrap(),
+        project: None,
+        conversation: None,
+        turn: None,
+        model: &claude,
+        input_tokens: 1000,
+        output_max: 500,
+    };
+    let dearer = granted(budgets::reserve(&ada, plan).await.unwrap());
+    assert_eq!(dearer.micros_usd, 12_500 + 10_000, "all of it may be written");
+    let end = CallEnd { cache_written: 1000, ..counted(1000, 500, 0) };
+    assert_eq!(budgets::settle(&ada, dearer, end).await.unwrap().micros_usd, 22_500);
+
     let estimate = Some(TokenUsage { input: 100, output: 10, cached: 0 });
     let second = granted(reserve(&ada, place).await);
     let end = CallEnd { usage: None, estimate, outcome: CallOutcome::Stopped, ..counted(0, 0, 0) };
@@ -259,7 +280,7 @@ async fn what_a_call_cost_is_booked_once(home: Home) {
     let end = CallEnd { usage: None, ..counted(0, 0, 0) };
     assert_eq!(budgets::settle(&ada, fourth, end).await.unwrap(), Cost { micros_usd: WORST, estimated: true }, "nobody counted");
     let used = budget_of(&ada, BudgetScope::Instance).await.used;
-    assert_eq!((used.spent_micros, used.estimated_micros, used.reserved_micros), (7500 + 1200 + WORST, 1200 + WORST, 0));
+    assert_eq!((used.spent_micros, used.estimated_micros, used.reserved_micros), (7500 + 6500 + 22_500 + 1200 + WORST, 1200 + WORST, 0));
 
     // What is free is written down and never refused.
     limit(&ada, BudgetScope::Instance, None, Some(0)).await;
@@ -294,6 +315,8 @@ async fn turn(ctx: &Ctx, at: Place, usd_micros: Option<i64>) -> Place {
         budget_tokens: None,
         budget_steps: None,
         budget_usd_micros: usd_micros,
+        max_tokens: None,
+        temperature: None,
         at: ctx.now(),
     };
     store::chat::insert_turn(&mut tx, &new).await.unwrap();
@@ -401,7 +424,7 @@ async fn a_turn_has_a_budget_of_its_own(home: Home) {
     budgets::settle(&ada, open, counted(1000, 0, 0)).await.unwrap();
     budgets::settle(&ada, granted(reserve(&ada, at).await), counted(1000, 1, 0)).await.unwrap();
     let (_, sentence) = refused(reserve(&ada, at).await);
-    assert!(sentence.starts_with("The budget of this turn is used up: $0.0099 of $0.03 is left"), "{sentence}");
+    assert!(sentence.contains("budget of this turn does not cover") && sentence.contains(": $0.0099 of $0.03 is left"), "{sentence}");
     let row = chat::get_turn(&ada, at.turn.unwrap()).await.unwrap();
     assert_eq!((row.cost_micros, row.estimated), (20_020, false));
     // A refusal leaves nothing reserved.
@@ -420,7 +443,8 @@ async fn budgets_are_set_by_those_who_may(home: Home) {
     let place = places(&ben, &home).await;
     let (project, conversation) = (place.project.unwrap(), place.conversation.unwrap());
     let one = BudgetLimits { usd_micros: Some(USD), ..BudgetLimits::default() };
-    let all = SetBudget { scope: BudgetScope::Instance, subject: None, period: Period::Month, usd_micros: Some(USD), tokens: None };
+    let (scope, usd_micros) = (BudgetScope::Instance, Some(USD));
+    let all = SetBudget { scope, subject: None, period: Period::Month, usd_micros, tokens: None, version: None };
     assert_eq!(code(&ben, budgets::set(&ben, all.clone()).await).await, ErrorCode::Forbidden);
     assert_eq!(code(&ben, budgets::list(&ben).await).await, ErrorCode::Forbidden);
     assert_eq!(code(&cleo, budgets::set_of_project(&cleo, project, one).await).await, ErrorCode::NotFound);
@@ -456,6 +480,54 @@ async fn budgets_are_set_by_those_who_may(home: Home) {
     };
     assert_eq!(seen(budgets::of_caller(&ben, None, None).await.unwrap()), (1, None, 0));
     assert_eq!(seen(budgets::of_caller(&ada, None, None).await.unwrap()), (1, Some(USD), 10_000));
+}
+
+async fn budgets_are_not_replaced_by_who_has_not_seen_them(home: Home) {
+    let (ada, ben) = (home.person("ada").await, home.person("ben").await);
+    let place = places(&ben, &home).await;
+    let (project, conversation) = (place.project.unwrap(), place.conversation.unwrap());
+    let standing = |outcome: Result<Vec<wire::budgets::Budget>, Error>| match outcome {
+        Err(Error::Conflict { current: Some(now), .. }) => serde_json::from_value::<Option<wire::budgets::Budget>>(now).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let own = |usd_micros, version| BudgetLimits { usd_micros, version, ..BudgetLimits::default() };
+    let of_conversation = |list: Vec<wire::budgets::Budget>| list.into_iter().find(|b| b.scope == BudgetScope::Conversation).unwrap();
+
+    let first = budgets::set_of_project(&ben, project, own(Some(USD), Some(0))).await.unwrap().remove(0);
+    let there = standing(budgets::set_of_project(&ben, project, own(Some(2 * USD), Some(0))).await).unwrap();
+    assert_eq!((there.version, there.usd_micros), (first.version, Some(USD)), "there is one already");
+    let second = budgets::set_of_project(&ben, project, own(Some(2 * USD), Some(first.version))).await.unwrap().remove(0);
+    assert_ne!(second.version, first.version);
+    for late in [own(Some(3 * USD), Some(first.version)), own(None, Some(first.version)), own(None, Some(0))] {
+        assert_eq!(standing(budgets::set_of_project(&ben, project, late).await), Some(second.clone()));
+    }
+    budgets::set_of_project(&ben, project, own(None, Some(second.version))).await.unwrap();
+    assert_eq!(standing(budgets::set_of_project(&ben, project, own(Some(USD), Some(second.version))).await), None, "it is gone");
+    assert!(budgets::set_of_project(&ben, project, own(None, Some(second.version))).await.unwrap().is_empty(), "gone already is as good");
+
+    let one = of_conversation(budgets::set_of_conversation(&ben, conversation, own(Some(USD), None)).await.unwrap());
+    let raise = |usd_micros| {
+        let ben = ben.clone();
+        tokio::spawn(async move { budgets::set_of_conversation(&ben, conversation, own(Some(usd_micros), Some(one.version))).await })
+    };
+    let all = futures::future::join_all((2..10).map(|n| raise(n * USD))).await;
+    let (kept, late): (Vec<_>, Vec<_>) = all.into_iter().map(Result::unwrap).partition(Result::is_ok);
+    assert_eq!(kept.len(), 1, "of all at once one is kept");
+    let kept = of_conversation(kept.into_iter().next().unwrap().unwrap());
+    assert!(late.into_iter().all(|outcome| standing(outcome) == Some(kept.clone())));
+
+    let limit = |usd_micros, version| SetBudget {
+        scope: BudgetScope::UserDefault,
+        subject: None,
+        period: Period::Month,
+        usd_micros,
+        tokens: None,
+        version,
+    };
+    let set = budgets::set(&ada, limit(Some(USD), Some(0))).await.unwrap().remove(0);
+    let refused = budgets::set(&ada, limit(Some(2 * USD), Some(set.version + 1))).await;
+    assert!(matches!(&refused, Err(Error::Conflict { detail, .. }) if detail.contains("by you, elsewhere")), "{refused:?}");
+    assert_eq!(standing(refused), Some(set));
 }
 
 async fn usage_is_told_by_day_model_person_and_thing(home: Home) {

@@ -16,7 +16,8 @@ on_both!(
     what_moved_on_is_a_conflict_and_the_rest_applies,
     two_reviewers_never_decide_twice,
     random_decisions_leave_the_expected_bytes,
-    added_deleted_and_binary_files
+    added_deleted_and_binary_files,
+    links_are_decided_as_a_whole
 );
 
 async fn put(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
@@ -53,7 +54,7 @@ async fn propose(ctx: &Ctx, project: ProjectId, files_: &[(&str, Option<&[u8]>)]
             }
             None => None,
         };
-        proposed.push(changes::ProposedFile { path: (*path).to_owned(), kind: EntryKind::File, old, new, new_size });
+        proposed.push(changes::ProposedFile { path: (*path).to_owned(), kind: EntryKind::File, is_retyped: false, old, new, new_size });
     }
     let revision = domain::projects::get(ctx, project).await.unwrap().revision;
     let set = changes::create(ctx, turn, revision, proposed).await.unwrap().unwrap();
@@ -263,4 +264,50 @@ async fn added_deleted_and_binary_files(home: Home) {
     assert_eq!(bytes(&ctx, project, "empty").await.unwrap(), b"");
     let totals = domain::projects::get(&ctx, project).await.unwrap();
     assert_eq!((totals.file_count, totals.size_bytes), (4, 11 + 13 + 4));
+}
+
+async fn links_are_decided_as_a_whole(home: Home) {
+    let ctx = home.person("ada").await;
+    let project = home.project(&ctx).await.id;
+    put(&ctx, project, "a.txt", "one\n").await;
+    let link = async |path: &str, old: Option<(String, i32)>, to: &str, is_retyped: bool| {
+        let stored = ctx.services().storage.local.put_bytes(to.as_bytes().to_vec()).await.unwrap();
+        let new = Some((stored.sha256, 0o644));
+        changes::ProposedFile { path: path.to_owned(), kind: EntryKind::Symlink, is_retyped, old, new, new_size: stored.size }
+    };
+    let open = async |proposed: Vec<changes::ProposedFile>| {
+        let turn = turn(&ctx, project).await;
+        let revision = domain::projects::get(&ctx, project).await.unwrap().revision;
+        let set = changes::create(&ctx, turn, revision, proposed).await.unwrap().unwrap();
+        chat::finish_turn(&ctx, turn, TurnReason::Done, "").await.unwrap();
+        set
+    };
+    let accept = async |set: &ChangeSet| {
+        let accept = set.files.iter().flat_map(|file| &file.hunks).map(|hunk| hunk.id).collect();
+        changes::decide(&ctx, set.change_set_id, Decide { accept, ..Decide::default() }).await.unwrap()
+    };
+    let kind = async |path: &str| files::entry(&ctx, project, path).await.unwrap().kind;
+
+    let was = files::entry(&ctx, project, "a.txt").await.unwrap();
+    let set =
+        open(vec![link("a.txt", Some((was.checksum, was.mode)), "b.txt", true).await, link("out", None, "/etc/passwd", false).await]).await;
+    let out = set.files.iter().find(|file| file.path == "out").unwrap();
+    assert!(out.link && out.hunks.len() == 1 && out.hunks[0].diff.contains("+/etc/passwd"), "{out:?}");
+    let edits = [(out.hunks[0].id, "elsewhere\n".to_owned())].into();
+    let edited = changes::decide(&ctx, set.change_set_id, Decide { edits, ..Decide::default() }).await;
+    assert!(matches!(edited, Err(Error::Invalid(_))), "{edited:?}");
+    assert_eq!(accept(&set).await.conflicts, []);
+    assert_eq!((kind("a.txt").await, kind("out").await), (EntryKind::Symlink, EntryKind::Symlink));
+    assert_eq!(bytes(&ctx, project, "a.txt").await.unwrap(), b"b.txt");
+
+    // It leads elsewhere; then it is gone.
+    let was = files::entry(&ctx, project, "out").await.unwrap();
+    let set = open(vec![link("out", Some((was.checksum, was.mode)), "a.txt", false).await]).await;
+    assert_eq!(accept(&set).await.conflicts, []);
+    assert_eq!((kind("out").await, bytes(&ctx, project, "out").await.unwrap()), (EntryKind::Symlink, b"a.txt".to_vec()));
+    let was = files::entry(&ctx, project, "out").await.unwrap();
+    let gone = changes::ProposedFile { new: None, new_size: 0, ..link("out", Some((was.checksum, was.mode)), "x", false).await };
+    let set = open(vec![gone]).await;
+    assert_eq!(accept(&set).await.conflicts, []);
+    assert!(bytes(&ctx, project, "out").await.is_none());
 }

@@ -19,6 +19,7 @@ on_both!(
     events_have_no_gap,
     paths_stay_inside,
     a_file_is_not_a_directory,
+    pages_get_the_tree_as_it_is_now,
     random_steps_match_a_model
 );
 
@@ -72,19 +73,20 @@ async fn moves_and_deletions_can_be_undone(home: Home) {
     save(&ctx, project, "src/a.txt", Base::New, "a").await.unwrap();
     save(&ctx, project, "src/deep/b.txt", Base::New, "b").await.unwrap();
     save(&ctx, project, "src2/c.txt", Base::New, "c").await.unwrap();
-    files::move_path(&ctx, project, MovePath { from: "src".into(), to: "lib".into(), base: None }).await.unwrap();
+    files::move_path(&ctx, project, MovePath { from: "src".into(), to: "lib".into(), base: support::AS_IT_IS }).await.unwrap();
     assert_eq!(text(&ctx, project, "lib/deep/b.txt").await, "b");
     assert_eq!(text(&ctx, project, "src2/c.txt").await, "c", "a name that only begins alike stays");
     assert!(matches!(files::entry(&ctx, project, "src/a.txt").await, Err(Error::NotFound(_))));
 
-    let into_itself = files::move_path(&ctx, project, MovePath { from: "lib".into(), to: "lib/x".into(), base: None }).await;
+    let into_itself = files::move_path(&ctx, project, MovePath { from: "lib".into(), to: "lib/x".into(), base: support::AS_IT_IS }).await;
     assert!(matches!(into_itself, Err(Error::Invalid(_))));
-    let taken = files::move_path(&ctx, project, MovePath { from: "lib/a.txt".into(), to: "src2/c.txt".into(), base: None }).await;
+    let taken =
+        files::move_path(&ctx, project, MovePath { from: "lib/a.txt".into(), to: "src2/c.txt".into(), base: support::AS_IT_IS }).await;
     assert!(matches!(taken, Err(Error::Conflict { .. })));
 
-    files::delete(&ctx, project, "lib", None).await.unwrap();
+    files::delete(&ctx, project, "lib", support::AS_IT_IS).await.unwrap();
     assert!(matches!(files::entry(&ctx, project, "lib/a.txt").await, Err(Error::NotFound(_))));
-    files::restore(&ctx, project, RestorePath { path: "lib".into(), version: None, base: None }).await.unwrap();
+    files::restore(&ctx, project, RestorePath { path: "lib".into(), version: None, base: support::AS_IT_IS }).await.unwrap();
     assert_eq!(text(&ctx, project, "lib/a.txt").await, "a");
     assert_eq!(text(&ctx, project, "lib/deep/b.txt").await, "b");
 
@@ -92,6 +94,41 @@ async fn moves_and_deletions_can_be_undone(home: Home) {
     assert!(matches!(stale, Err(Error::PreconditionFailed { .. })));
     let totals = domain::projects::get(&ctx, project).await.unwrap();
     assert_eq!((totals.file_count, totals.size_bytes), (3, 3));
+}
+
+/// Also from the second time on, when the list is kept, and whoever made what is in it is called otherwise by then.
+async fn pages_get_the_tree_as_it_is_now(home: Home) {
+    let ctx = home.person("ada").await;
+    let project = home.project(&ctx).await.id;
+    let many = (0..1200).map(|n| (format!("src/part-{:02}/file-{n:04}.txt", n / 100), format!("{n:064x}"), 1));
+    support::insert_files(&ctx, project, many).await;
+    for path in ["src-b.txt", "src/zones.py", "a/b/c/d.txt"] {
+        save(&ctx, project, path, Base::New, path).await.unwrap();
+        assert_packed(&ctx, project).await;
+        assert_packed(&ctx, project).await;
+    }
+    files::delete(&ctx, project, "src/part-03", support::AS_IT_IS).await.unwrap();
+    assert_packed(&ctx, project).await;
+    let renamed = wire::users::UpdateMe { full_name: Some("Ada Lovelace".to_owned()), ..Default::default() };
+    domain::users::update_me(&ctx, renamed).await.unwrap();
+    assert_packed(&ctx, project).await;
+    let made_by: Vec<_> = files::packed_tree(&ctx, project).await.unwrap().people().iter().map(|user| user.name.clone()).collect();
+    assert_eq!(made_by, ["Ada Lovelace"]);
+
+    let top = files::top(&ctx, project).await.unwrap();
+    assert_eq!(top.items.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(), ["a", "src", "src-b.txt"]);
+    let tree = files::tree(&ctx, project).await.unwrap();
+    assert_eq!((top.revision, top.seq), (tree.revision, tree.seq));
+    let stranger = home.person("mallory").await;
+    assert!(matches!(files::packed_tree(&stranger, project).await, Err(Error::NotFound(_))));
+    assert!(matches!(files::top(&stranger, project).await, Err(Error::NotFound(_))));
+}
+
+async fn assert_packed(ctx: &Ctx, project: ProjectId) {
+    let mut tree = files::tree(ctx, project).await.unwrap();
+    tree.items.iter_mut().for_each(|entry| entry.checksum.clear());
+    assert!(tree.items.is_sorted_by(|a, b| a.path < b.path));
+    assert!(files::packed_tree(ctx, project).await.unwrap().unpack() == tree, "the list differs from the tree");
 }
 
 /// Two readers, one from the start and one who comes late, see each change once and in order, while four people write.
@@ -133,7 +170,7 @@ async fn paths_stay_inside(home: Home) {
     let project = home.project(&ctx).await.id;
     for bad in ["../x", "/etc/passwd", "a/../../x", "a\nb", ".git/config", "a//b", ""] {
         assert!(matches!(save(&ctx, project, bad, Base::New, "x").await, Err(Error::Invalid(_))), "{bad:?}");
-        let moved = files::move_path(&ctx, project, MovePath { from: "a".into(), to: bad.into(), base: None }).await;
+        let moved = files::move_path(&ctx, project, MovePath { from: "a".into(), to: bad.into(), base: support::AS_IT_IS }).await;
         assert!(matches!(moved, Err(Error::Invalid(_))), "{bad:?}");
         assert!(matches!(files::open_text(&ctx, project, bad, None).await, Err(Error::Invalid(_))), "{bad:?}");
     }
@@ -178,7 +215,8 @@ async fn random_steps_match_a_model(home: Home) {
             }
             3 => {
                 let to = format!("moved/{step}.txt");
-                let result = files::move_path(&ctx, project, MovePath { from: path.clone(), to: to.clone(), base: None }).await;
+                let result =
+                    files::move_path(&ctx, project, MovePath { from: path.clone(), to: to.clone(), base: support::AS_IT_IS }).await;
                 match model.remove(&path) {
                     Some(content) => {
                         result.unwrap();
@@ -188,13 +226,15 @@ async fn random_steps_match_a_model(home: Home) {
                 }
             }
             4 => {
-                let result = files::delete(&ctx, project, &path, None).await;
+                let result = files::delete(&ctx, project, &path, support::AS_IT_IS).await;
                 assert_eq!(result.is_ok(), model.remove(&path).is_some());
             }
             _ => {
                 let before = model.get(&path).cloned();
-                if before.is_some() && files::delete(&ctx, project, &path, None).await.is_ok() {
-                    files::restore(&ctx, project, RestorePath { path: path.clone(), version: None, base: None }).await.unwrap();
+                if before.is_some() && files::delete(&ctx, project, &path, support::AS_IT_IS).await.is_ok() {
+                    files::restore(&ctx, project, RestorePath { path: path.clone(), version: None, base: support::AS_IT_IS })
+                        .await
+                        .unwrap();
                 }
             }
         }

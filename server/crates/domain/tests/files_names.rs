@@ -126,9 +126,29 @@ async fn hostile_names_are_refused(home: Home) {
     let project = home.project(&ctx).await.id;
     save(&ctx, project, "a", Base::New, "x").await.unwrap();
     let long = "n".repeat(256);
-    let deep = format!("{}x", "d/".repeat(2048));
-    let hostile =
-        ["a\nb", "a\u{202e}b", "a\u{200f}", "..", "../a", "/etc/passwd", "a\\b", ".git/hooks/x", "x\0y", " a", "a//b", "", &long, &deep];
+    let deep = format!("{}x", "d/".repeat(64));
+    let far = format!("{}x", format!("{}/", "d".repeat(199)).repeat(20));
+    let hostile = [
+        "a\nb",
+        "a\u{202e}b",
+        "a\u{200f}",
+        "..",
+        "../a",
+        "/etc/passwd",
+        "a\\b",
+        ".git/hooks/x",
+        "x\0y",
+        " a",
+        "a//b",
+        "",
+        ".GIT/x",
+        "a\u{61c}",
+        "a\u{2029}",
+        "a\u{200b}",
+        &long,
+        &deep,
+        &far,
+    ];
     for bad in hostile {
         assert!(matches!(save(&ctx, project, bad, Base::New, "x").await, Err(Error::Invalid(_))), "{bad:?}");
         let base = Base::Version(1);
@@ -156,7 +176,7 @@ async fn hostile_names_are_refused(home: Home) {
         assert_eq!((committed.written.len(), committed.refused.len()), (0, 1), "{bad:?}");
     }
     // A directory that moves may not push what lies in it over the limit.
-    let nearly = format!("{}x", "d/".repeat(2000));
+    let nearly = format!("d/{}x", format!("{}/", "e".repeat(199)).repeat(19));
     save(&ctx, project, &nearly, Base::New, "x").await.unwrap();
     let here = revision(&ctx, project).await;
     let to = "m".repeat(200);
@@ -191,7 +211,7 @@ async fn links_are_entries(home: Home) {
     // Saved as text it stays a link.
     save(&ctx, project, "out", Base::Version(1), "elsewhere").await.unwrap();
     assert_eq!(files::entry(&ctx, project, "out").await.unwrap().kind, EntryKind::Symlink);
-    for bad in ["", "two\nlines", &"x".repeat(4097)] {
+    for bad in ["", "two\nlines", &"x".repeat(4001)] {
         assert!(matches!(save(&ctx, project, "out", Base::Version(2), bad).await, Err(Error::Conflict { .. })), "{bad:.20}");
     }
     // A link in place of a file, and a file in place of a link, are changes.

@@ -53,7 +53,8 @@ async fn revision(ctx: &Ctx, project: ProjectId) -> i64 {
 
 async fn change(ctx: &Ctx, project: ProjectId, steps: Vec<FileStep>) -> (i64, Vec<FileStep>) {
     match files::change(ctx, project, ChangeFiles { steps }).await.unwrap() {
-        FilesChanged::Changed { revision, undo } => (revision, undo),
+        FilesChanged::Changed { revision, undo, left_out: 0 } => (revision, undo),
+        FilesChanged::Changed { left_out, .. } => panic!("{left_out} were left out"),
         FilesChanged::Conflict { paths } => panic!("{paths:?}"),
     }
 }

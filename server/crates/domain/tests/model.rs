@@ -272,7 +272,7 @@ impl World {
         let before = self.tree.clone();
         let plan = checkpoints::diff(ctx, self.project, id).await.unwrap();
         assert_eq!(plan.items.is_empty(), wanted == before, "the plan names what differs");
-        let request = RestoreCheckpoint { paths: None, expected_revision: plan.revision };
+        let request = RestoreCheckpoint { paths: None, expected_revision: Some(plan.revision) };
         let done = checkpoints::restore(ctx, self.project, id, request).await;
         if wanted == before {
             assert!(done.is_err(), "there was nothing to restore");
@@ -285,7 +285,7 @@ impl World {
         self.trash = None;
         if undo {
             self.check(ctx).await;
-            let request = RestoreCheckpoint { paths: None, expected_revision: revision };
+            let request = RestoreCheckpoint { paths: None, expected_revision: Some(revision) };
             let undone = checkpoints::restore(ctx, self.project, kept.id, request).await.unwrap();
             assert!(matches!(undone, RestoreOutcome::Restored { .. }));
             self.tree = before;
@@ -310,7 +310,7 @@ impl World {
                 None => wanted.remove(path),
             };
         }
-        let request = RestoreCheckpoint { paths: Some(chosen.into_iter().collect()), expected_revision: plan.revision };
+        let request = RestoreCheckpoint { paths: Some(chosen.into_iter().collect()), expected_revision: Some(plan.revision) };
         match checkpoints::restore(ctx, self.project, id, request).await.unwrap() {
             RestoreOutcome::Restored { .. } => {
                 assert!(is_sound(&wanted), "a restore put something below a file");

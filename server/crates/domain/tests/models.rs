@@ -20,6 +20,7 @@ on_both!(
     peoples_keys_go_before_that_of_everybody,
     models_are_for_those_who_may_use_them,
     the_backup_is_another_model_that_can_be_used,
+    choices_are_not_replaced_by_who_has_not_seen_them,
     only_administrators_and_never_the_agent,
     the_environment_comes_and_goes,
 );
@@ -136,7 +137,7 @@ async fn a_change_of_settings_is_a_new_version(home: Home) {
     };
     let same = models::update_model(&ada, first.id, change(&first, Some(first.current.settings.clone()))).await.unwrap();
     assert_eq!((same.current.id, same.revision), (first.current.id, 2), "the same settings are the same version");
-    let prices = Prices { input: 3_000_000, output: 15_000_000, cached: 300_000 };
+    let prices = Prices { input: 3_000_000, output: 15_000_000, cached: 300_000, cache_write: None };
     let dearer = ModelSettings { prices, temperature: 0.7, ..first.current.settings.clone() };
     let second = models::update_model(&ada, first.id, change(&same, Some(dearer.clone()))).await.unwrap();
     assert_eq!((second.current.number, &second.current.settings), (2, &dearer));
@@ -153,7 +154,7 @@ async fn a_change_of_settings_is_a_new_version(home: Home) {
     assert_eq!((&kept[0].settings, kept[2].id), (&dearer, first.current.id));
     assert_eq!(kept[0].created_by.as_ref().unwrap().name, "ada");
 
-    models::set_choices(&ada, ModelChoices { default: Some("small".to_owned()), backup: None }).await.unwrap();
+    models::set_choices(&ada, ModelChoices { default: Some("small".to_owned()), ..ModelChoices::default() }).await.unwrap();
     let now = models::admin_view(&ada).await.unwrap().models.into_iter().find(|model| model.id == first.id).unwrap();
     let renamed = UpdateModel { revision: now.revision, name: Some("tiny".to_owned()), ..UpdateModel::default() };
     let renamed = models::update_model(&ada, first.id, renamed).await.unwrap();
@@ -246,15 +247,45 @@ async fn the_backup_is_another_model_that_can_be_used(home: Home) {
     assert!(models::backup(&ada, &first).await.unwrap().is_none());
     let house = provider(&ada, "https://models.test:8443/v1", Some("sk"), false).await;
     let spare = model(&ada, &house, "spare").await;
-    let wrong = ModelChoices { default: None, backup: Some("gone".to_owned()) };
+    let wrong = ModelChoices { backup: Some("gone".to_owned()), ..ModelChoices::default() };
     assert_eq!(fields(models::set_choices(&ada, wrong).await.unwrap_err()), ["backup"]);
-    let view = models::set_choices(&ada, ModelChoices { default: None, backup: Some("spare".to_owned()) }).await.unwrap();
+    let view = models::set_choices(&ada, ModelChoices { backup: Some("spare".to_owned()), ..ModelChoices::default() }).await.unwrap();
     assert!(view.models.iter().any(|model| model.name == "spare" && model.is_backup));
     let backup = models::backup(&ada, &first).await.unwrap().unwrap();
     assert_eq!(backup.name, "spare");
     assert!(models::backup(&ada, &backup).await.unwrap().is_none(), "nothing stands in for itself");
     models::update_model(&ada, spare.id, UpdateModel { revision: 1, active: Some(false), ..UpdateModel::default() }).await.unwrap();
     assert!(models::backup(&ada, &first).await.unwrap().is_none());
+}
+
+async fn choices_are_not_replaced_by_who_has_not_seen_them(home: Home) {
+    let ada = home.person("ada").await;
+    let house = provider(&ada, "https://models.test:8443/v1", Some("sk"), false).await;
+    let small = model(&ada, &house, "small").await;
+    let choose = |name: Option<&str>, revision| {
+        let (ada, default) = (ada.clone(), name.map(str::to_owned));
+        async move { models::set_choices(&ada, ModelChoices { default, backup: None, revision }).await.map(|view| view.choices) }
+    };
+    let standing = |outcome: Result<ModelChoices, Error>| match outcome {
+        Err(Error::Conflict { current: Some(now), .. }) => serde_json::from_value::<ModelChoices>(now).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let seen = models::admin_view(&ada).await.unwrap().choices;
+    assert_eq!(seen, ModelChoices { revision: Some(0), ..ModelChoices::default() });
+    let first = choose(Some("small"), seen.revision).await.unwrap();
+    assert_eq!((first.default.as_deref(), first.revision), (Some("small"), Some(1)));
+    assert_eq!(standing(choose(None, seen.revision).await), first);
+
+    // A name that follows its model is a change as well.
+    let renamed = UpdateModel { revision: small.revision, name: Some("tiny".to_owned()), ..UpdateModel::default() };
+    models::update_model(&ada, small.id, renamed).await.unwrap();
+    let second = standing(choose(None, first.revision).await);
+    assert_eq!((second.default.as_deref(), second.revision), (Some("tiny"), Some(2)));
+
+    let all = (0..8).map(|n| tokio::spawn(choose(Some("tiny").filter(|_| n % 2 == 0), second.revision)));
+    let all: Vec<_> = futures::future::join_all(all).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(all.iter().filter(|outcome| outcome.is_ok()).count(), 1, "of all at once one is kept");
+    assert_eq!(choose(None, None).await.unwrap().revision, Some(4), "whatever was there");
 }
 
 async fn only_administrators_and_never_the_agent(home: Home) {
@@ -274,7 +305,8 @@ async fn the_environment_comes_and_goes(mut home: Home) {
     let ada = home.person("ada").await;
     let view = models::admin_view(&ada).await.unwrap();
     let (environment, scripted) = (view.providers[0].id, view.models[0].clone());
-    let priced = ModelSettings { prices: Prices { input: 1, output: 2, cached: 0 }, ..scripted.current.settings.clone() };
+    let priced =
+        ModelSettings { prices: Prices { input: 1, output: 2, cached: 0, cache_write: None }, ..scripted.current.settings.clone() };
     let priced = UpdateModel { revision: scripted.revision, settings: Some(priced), ..UpdateModel::default() };
     models::update_model(&ada, scripted.id, priced).await.unwrap();
     let on_it = CreateModel {

@@ -12,7 +12,7 @@ use support::Home;
 use wire::{
     ErrorCode, Micros, ProjectId,
     checkpoints::CreateCheckpoint,
-    files::{Base, SaveOutcome, SaveText},
+    files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, SaveOutcome, SaveText},
     members::{Invite, TransferProject},
     projects::ProjectRole,
     quotas::{QuotaOverride, StorageSettings},
@@ -21,9 +21,12 @@ use wire::{
 on_both!(
     eight_writers_never_get_above_the_last_bytes,
     eight_projects_of_one_owner_never_get_above_together,
+    the_past_has_an_end_too,
+    a_person_and_a_project_have_limits_of_their_own,
     limits_are_told_before_and_refuse_only_growth,
     a_project_is_handed_over_only_where_it_fits,
     retention_keeps_what_is_needed,
+    a_thinned_folder_comes_back_as_far_as_it_is_kept,
 );
 
 const MIB: i64 = 1 << 20;
@@ -82,7 +85,7 @@ async fn eight_projects_of_one_owner_never_get_above_together(home: Home) {
         writers.push((ben.clone(), home.project(&ben).await.id));
     }
     let id = ben.user_id().unwrap();
-    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB), files: None }).await.unwrap();
+    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB), ..QuotaOverride::default() }).await.unwrap();
     let piece = 47_000;
     let kept = fill(writers.clone(), piece).await;
     let mine = quotas::mine(&ben).await.unwrap();
@@ -90,11 +93,97 @@ async fn eight_projects_of_one_owner_never_get_above_together(home: Home) {
     assert!(mine.bytes.used <= mine.bytes.limit);
     assert_eq!(quotas::of_user(&admin, id).await.unwrap(), mine);
     assert!(quotas::of_user(&ben, id).await.is_err() && quotas::set_of_user(&ben, id, QuotaOverride::default()).await.is_err());
-    // Without a limit of their own there is room again; what is deleted makes room too.
+    // Without a limit of their own there is room again; what is deleted takes its room until it is gone for good.
     quotas::set_of_user(&admin, id, QuotaOverride::default()).await.unwrap();
     save(&ben, writers[0].1, "again.txt", Base::New, &"x".repeat(piece)).await.unwrap();
+    let before = quotas::mine(&ben).await.unwrap();
     domain::projects::delete(&ben, writers[0].1).await.unwrap();
-    assert_eq!(quotas::mine(&ben).await.unwrap().projects, 7);
+    let after = quotas::mine(&ben).await.unwrap();
+    assert_eq!((after.projects, after.bytes, after.files), (7, before.bytes, before.files));
+}
+
+/// What can't be thinned yet is bounded too: saving one file again and again ends in a refusal, in one project or in several.
+async fn the_past_has_an_end_too(home: Home) {
+    let (admin, ben) = (home.person("admin").await, home.person("ben").await);
+    let mut projects = Vec::new();
+    for _ in 0..3 {
+        projects.push(home.project(&ben).await.id);
+    }
+    limit(&admin, StorageSettings { project_history_bytes: MIB, ..StorageSettings::default() }).await;
+    let text = |n: usize| format!("{:08}", n).repeat(25_000);
+    // Answers how often it was saved until it was refused.
+    let loop_in = async |project: ProjectId, from: usize| {
+        let mut base = Base::New;
+        for n in 0..60 {
+            match save(&ben, project, "a.txt", base, &text(from + n)).await {
+                Ok(SaveOutcome::Saved { entry }) => base = Base::Version(entry.version),
+                Ok(SaveOutcome::Conflict { .. }) => panic!("nobody else writes it"),
+                Err(error) => {
+                    let problem = error.into_problem(&ben);
+                    assert!(problem.code == ErrorCode::TooLarge && problem.detail.contains("Earlier versions"), "{}", problem.detail);
+                    return (n, problem.detail);
+                }
+            }
+        }
+        panic!("never refused");
+    };
+    let (kept, detail) = loop_in(projects[0], 0).await;
+    assert!(kept == 11 && detail.contains("of a project hold at most 2 MiB"), "{kept} {detail}");
+    // What only takes away goes on, and what comes back is no new content.
+    let now = files::entry(&ben, projects[0], "a.txt").await.unwrap().version;
+    files::delete(&ben, projects[0], "a.txt", Some(Base::Version(now))).await.unwrap();
+    let back = wire::files::RestorePath { path: "a.txt".into(), version: None, base: Some(Base::New) };
+    files::restore(&ben, projects[0], back).await.unwrap();
+    // The same content again and again holds its bytes once.
+    let mut base = Base::New;
+    for n in 0..30 {
+        match save(&ben, projects[1], "b.txt", base, &text(900 + n % 2)).await.unwrap() {
+            SaveOutcome::Saved { entry } => base = Base::Version(entry.version),
+            SaveOutcome::Conflict { .. } => panic!("nobody else writes it"),
+        }
+    }
+    // All projects together: another one does not get round it.
+    let id = ben.user_id().unwrap();
+    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB + MIB / 2), ..QuotaOverride::default() }).await.unwrap();
+    let (kept, detail) = loop_in(projects[2], 2000).await;
+    assert!(kept < 11 && detail.contains("all projects of ben together"), "{kept} {detail}");
+}
+
+async fn a_person_and_a_project_have_limits_of_their_own(mut home: Home) {
+    let later = Arc::new(Later(AtomicI64::new(0)));
+    Arc::get_mut(&mut home.services).expect("nobody has it yet").clock = later.clone();
+    let (admin, ben) = (home.person("admin").await, home.person("ben").await);
+    let (one, other) = (home.project(&ben).await.id, home.project(&ben).await.id);
+    let id = ben.user_id().unwrap();
+    assert!(quotas::set_of_project(&ben, one, QuotaOverride::default()).await.is_err() && quotas::of_any_project(&ben, one).await.is_err());
+    let own = QuotaOverride { versions: Some(4), checkpoints: Some(11), ..QuotaOverride::default() };
+    quotas::set_of_user(&admin, id, own).await.unwrap();
+    let narrow = QuotaOverride { files: Some(10), versions: Some(2), checkpoints: Some(10), ..QuotaOverride::default() };
+    let quota = quotas::set_of_project(&admin, one, narrow).await.unwrap();
+    assert_eq!((quota.own, quota.files.limit, quota.versions_per_file, quota.checkpoints.limit), (narrow, 10, 2, 10));
+    let quota = quotas::of_project(&ben, other).await.unwrap();
+    assert_eq!((quota.own, quota.versions_per_file, quota.checkpoints.limit), (QuotaOverride::default(), 4, 11));
+    for (project, most) in [(one, 10), (other, 11)] {
+        for n in 0..most {
+            domain::checkpoints::create(&ben, project, CreateCheckpoint { name: format!("C{n}") }).await.unwrap();
+        }
+        let refused = domain::checkpoints::create(&ben, project, CreateCheckpoint { name: "More".into() }).await.err().unwrap();
+        assert_eq!(refused.into_problem(&ben).code, ErrorCode::TooLarge);
+        for n in 0..6 {
+            let base = if n == 0 { Base::New } else { Base::Version(n) };
+            save(&ben, project, "a.txt", base, &format!("text {n}")).await.unwrap();
+        }
+    }
+    later.0.store(7200, Ordering::SeqCst);
+    quotas::thin(&Ctx::system(&home.services)).await.unwrap();
+    for (project, kept) in [(one, 2), (other, 4)] {
+        assert_eq!(files::history(&ben, project, "a.txt", None).await.unwrap().items.len(), kept);
+    }
+    for n in 0..9 {
+        save(&ben, one, &format!("{n}.txt"), Base::New, "x").await.unwrap();
+    }
+    assert!(save(&ben, one, "more.txt", Base::New, "x").await.is_err());
+    save(&ben, other, "more.txt", Base::New, "x").await.unwrap();
 }
 
 async fn limits_are_told_before_and_refuse_only_growth(home: Home) {
@@ -107,7 +196,7 @@ async fn limits_are_told_before_and_refuse_only_growth(home: Home) {
     let refused = save(&ada, project, "new.txt", Base::New, "x").await.err().unwrap().into_problem(&ada);
     assert!(refused.code == ErrorCode::TooLarge && refused.detail.contains("at most 10 files"), "{}", refused.detail);
     save(&ada, project, "0.txt", Base::Version(1), "01234567890123456789").await.unwrap();
-    files::delete(&ada, project, "1.txt", None).await.unwrap();
+    files::delete(&ada, project, "1.txt", support::AS_IT_IS).await.unwrap();
     let quota = quotas::of_project(&ada, project).await.unwrap();
     assert_eq!((quota.files.used, quota.files.limit), (11, 10));
     assert!(quota.files.is_full());
@@ -125,11 +214,11 @@ async fn a_project_is_handed_over_only_where_it_fits(home: Home) {
     }
     members::invite(&admin, project, Invite { who: "ben".into(), role: ProjectRole::Editor }).await.unwrap();
     let id = ben.user_id().unwrap();
-    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB), files: None }).await.unwrap();
+    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB), ..QuotaOverride::default() }).await.unwrap();
     let refused = members::transfer(&admin, project, TransferProject { to: id }).await.err().unwrap().into_problem(&admin);
     assert_eq!(refused.code, ErrorCode::TooLarge);
     assert_eq!(domain::projects::get(&ben, project).await.unwrap().role, ProjectRole::Editor, "nothing was changed");
-    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(2 * MIB), files: None }).await.unwrap();
+    quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(2 * MIB), ..QuotaOverride::default() }).await.unwrap();
     members::transfer(&admin, project, TransferProject { to: id }).await.unwrap();
     assert_eq!(quotas::mine(&ben).await.unwrap().bytes.used, 1_200_000);
     assert_eq!(quotas::mine(&admin).await.unwrap().bytes.used, 0);
@@ -159,7 +248,7 @@ async fn retention_keeps_what_is_needed(mut home: Home) {
         }
     }
     save(&ada, project, "gone.txt", Base::New, "gone").await.unwrap();
-    files::delete(&ada, project, "gone.txt", None).await.unwrap();
+    files::delete(&ada, project, "gone.txt", support::AS_IT_IS).await.unwrap();
     limit(&ada, StorageSettings { versions_per_file: 3, retention_days: Some(30), ..StorageSettings::default() }).await;
     let versions = async || {
         let page = files::history(&ada, project, "a.txt", None).await.unwrap();
@@ -191,4 +280,50 @@ async fn retention_keeps_what_is_needed(mut home: Home) {
     let history = quotas::of_project(&ada, project).await.unwrap().history_bytes;
     assert!(history.used <= history.limit, "{history:?}");
     assert_eq!(versions().await, [6, 2]);
+}
+
+async fn a_thinned_folder_comes_back_as_far_as_it_is_kept(mut home: Home) {
+    let later = Arc::new(Later(AtomicI64::new(0)));
+    Arc::get_mut(&mut home.services).expect("nobody has it yet").clock = later.clone();
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    let system = Ctx::system(&home.services);
+    limit(&ada, StorageSettings { retention_days: Some(30), ..StorageSettings::default() }).await;
+    for path in ["d/kept.txt", "d/deep/kept.txt"] {
+        save(&ada, project, path, Base::New, "kept").await.unwrap();
+    }
+    domain::checkpoints::create(&ada, project, CreateCheckpoint { name: "Needs them".into() }).await.unwrap();
+    for path in ["d/lost.txt", "d/deep/lost.txt", "gone/lost.txt"] {
+        save(&ada, project, path, Base::New, "lost").await.unwrap();
+    }
+    for path in ["d", "gone"] {
+        files::delete(&ada, project, path, support::AS_IT_IS).await.unwrap();
+    }
+    let listed = async || {
+        let items = files::trash(&ada, project).await.unwrap();
+        items.into_iter().map(|item| (item.path, item.kind, item.files, item.lost, item.size)).collect::<Vec<_>>()
+    };
+    let whole = |path: &str, files: i64| (path.to_owned(), EntryKind::Directory, files, 0, 4 * files);
+    assert_eq!(listed().await, [whole("gone", 1), whole("d", 4)]);
+    later.0.store(31 * 86_400, Ordering::SeqCst);
+    assert_eq!(quotas::thin(&system).await.unwrap(), 3);
+    assert_eq!(listed().await, [("d".to_owned(), EntryKind::Directory, 2, 2, 8)], "with what it can't give back");
+
+    let step = |path: &str| ChangeFiles { steps: vec![FileStep::Restore { path: path.to_owned(), version: None, base: Base::New }] };
+    let nothing = files::change(&ada, project, step("gone")).await.unwrap();
+    assert!(matches!(&nothing, FilesChanged::Conflict { paths } if paths[0].reason.contains("not in the trash any more")), "{nothing:?}");
+    let FilesChanged::Changed { undo, left_out, .. } = files::change(&ada, project, step("d")).await.unwrap() else {
+        panic!("nothing is in the way");
+    };
+    assert_eq!(left_out, 2);
+    let there = async || {
+        let items = files::tree(&ada, project).await.unwrap().items;
+        items.into_iter().filter(|entry| entry.kind == EntryKind::File).map(|entry| entry.path).collect::<Vec<_>>()
+    };
+    assert_eq!(there().await, ["d/deep/kept.txt", "d/kept.txt"]);
+    assert_eq!(files::open_text(&ada, project, "d/kept.txt", None).await.unwrap().text.as_deref(), Some("kept"));
+    assert!(listed().await.is_empty(), "what is lost alone is not offered");
+    files::change(&ada, project, ChangeFiles { steps: undo }).await.unwrap();
+    assert!(there().await.is_empty());
+    assert_eq!(listed().await, [whole("d", 2)], "it went without what was lost before");
 }

@@ -5,7 +5,7 @@ mod support;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use domain::{
-    Ctx, Error, live, network,
+    Ctx, Error, chat, live, network,
     runs::{self, OutputChunk},
     settings,
 };
@@ -14,6 +14,7 @@ use std::pin::Pin;
 use support::Home;
 use wire::{
     ProjectId, RunId,
+    chat::{TurnBudget, TurnReason},
     event::{Event, EventKind, OutputChannel, Stream},
     network::{HostRule, UpdateNetwork},
     runs::{Exit, ExitKind, Run, RunKind, RunLimits, RunNetwork, RunState, RunUsage, StartRun},
@@ -24,6 +25,7 @@ on_both! {
     a_reader_is_sent_no_more_than_it_can_use,
     a_run_that_has_ended_takes_no_more_output,
     a_stop_between_claim_and_start_is_seen,
+    codegen_is_refused_by_field_and_named_with_its_turn,
     late_readers_get_the_last_of_a_long_output,
     limits_are_the_administrators,
     networks_are_given_by_the_allow_list,
@@ -74,6 +76,8 @@ async fn wrong_requests_change_nothing(home: Home) {
         ("timeout_s", StartRun { timeout_s: Some(601), ..ok.clone() }),
         ("network", StartRun { network: Some(RunNetwork::AllowList), ..ok.clone() }),
         ("only", StartRun { only: vec!["a".to_owned()], ..ok.clone() }),
+        ("temperature", StartRun { temperature: Some(1.0), ..ok.clone() }),
+        ("budget", StartRun { budget: Some(TurnBudget::default()), ..ok.clone() }),
     ] {
         assert_eq!(refused(start(request).await), [field]);
     }
@@ -161,7 +165,8 @@ async fn runs_come_in_pages(home: Home) {
         }
     }
     assert_eq!(seen, started);
-    assert!(matches!(runs::page(&ada, project, None, Some("x")).await, Err(Error::BadRequest(_))));
+    assert!(matches!(runs::page(&ada, project, None, Some("x")).await, Err(Error::Invalid(_))));
+    assert!(matches!(runs::page(&ada, project, Some(201), None).await, Err(Error::Invalid(_))));
     assert!(matches!(runs::delete(&ada, started[0]).await, Err(Error::Conflict { .. })));
     runs::cancel(&ada, started[0]).await.unwrap();
     runs::delete(&ada, started[0]).await.unwrap();
@@ -326,4 +331,41 @@ async fn a_run_that_has_ended_takes_no_more_output(home: Home) {
     assert!(runs::noted(&ada, run, "late".to_owned()).await.is_err());
     let seen = Seen::default().rest(follow(&ada, run, 0).await).await;
     assert!(seen.sent == 3 && matches!(seen.others.last(), Some(EventKind::RunFinished { .. })));
+}
+
+async fn codegen_is_refused_by_field_and_named_with_its_turn(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    let ok = StartRun::prompt("Write it");
+    let limited = |budget| StartRun { budget: Some(budget), ..ok.clone() };
+    for (field, request) in [
+        ("command", StartRun::prompt(" ")),
+        ("command", StartRun::prompt("x".repeat(100_001))),
+        ("temperature", StartRun { temperature: Some(2.1), ..ok.clone() }),
+        ("temperature", StartRun { temperature: Some(-0.1), ..ok.clone() }),
+        ("max_tokens", StartRun { max_tokens: Some(0), ..ok.clone() }),
+        ("max_tokens", StartRun { max_tokens: Some(1_000_000_000), ..ok.clone() }),
+        ("model", StartRun { model: Some("nobody".to_owned()), ..ok.clone() }),
+        ("budget.steps", limited(TurnBudget { steps: Some(0), ..TurnBudget::default() })),
+        ("budget.usd_micros", limited(TurnBudget { usd_micros: Some(-1), ..TurnBudget::default() })),
+        ("cwd", StartRun { cwd: Some("src".to_owned()), ..ok.clone() }),
+    ] {
+        assert_eq!(refused(runs::start(&ada, project, request).await), [field]);
+    }
+    assert_eq!(count(&ada, project).await, 0);
+    runs::start(&ada, project, StartRun::command("true")).await.unwrap();
+    let budget = TurnBudget { steps: Some(2), ..TurnBudget::default() };
+    // As many characters as a prompt may have, which is more than a command's bytes.
+    let asked = StartRun { max_tokens: Some(64), temperature: Some(0.5), budget: Some(budget), ..StartRun::prompt("x".repeat(100_000)) };
+    let run = runs::start(&ada, project, asked).await.unwrap();
+    let turn = run.codegen_turn.expect("the turn behind it");
+    let listed = runs::list(&ada, project).await.unwrap();
+    assert_eq!(listed.iter().map(|run| run.codegen_turn).collect::<Vec<_>>(), [Some(turn), None]);
+    let agent = ada.as_agent(turn);
+    let work = chat::take_up_turn(&agent, turn).await.unwrap().unwrap();
+    assert_eq!((work.budget, work.max_tokens, work.temperature), (budget, Some(64), Some(0.5)));
+    chat::begin_codegen_run(&agent, turn).await.unwrap();
+    chat::finish_turn(&agent, turn, TurnReason::Limit, "At its limit.").await.unwrap();
+    let ended = runs::get(&ada, run.id).await.unwrap();
+    assert_eq!((ended.state, ended.exit.unwrap().sentence.as_str()), (RunState::Failed, "At its limit."));
 }

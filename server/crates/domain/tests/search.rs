@@ -68,7 +68,7 @@ async fn finds_lines_in_the_order_of_paths(home: Home) {
     put(&ctx, project, "src/b.rs", "one\r\nTwo words\r\nthree\r\n").await;
     put(&ctx, project, "a.txt", "two\n\ntwofold").await;
     put(&ctx, project, "gone.txt", "two\n").await;
-    files::delete(&ctx, project, "gone.txt", None).await.unwrap();
+    files::delete(&ctx, project, "gone.txt", support::AS_IT_IS).await.unwrap();
     put_bytes(&ctx, project, "z.bin", b"two\0two".to_vec()).await;
     let utf16: Vec<u8> = "\u{feff}ein two\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     put_bytes(&ctx, project, "wide.txt", utf16).await;

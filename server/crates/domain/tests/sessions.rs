@@ -18,7 +18,7 @@ use wire::{
     ConversationId, Micros, ProjectId, TurnId,
     chat::{
         ConversationQuery, CreateConversation, ForkConversation, Message, MessageBody, Queued, RewindConversation, RewindOutcome,
-        StartTurn, TokenUsage, ToolCall, ToolFacts, TurnReason, TurnState, UndoRewind, UndoneRewind, UpdateQueued, Window,
+        StartTurn, TokenUsage, ToolCall, ToolFacts, TurnBudget, TurnReason, TurnState, UndoRewind, UndoneRewind, UpdateQueued, Window,
     },
     checkpoints::RestoreEffect,
 };
@@ -86,6 +86,7 @@ impl World {
 
 on_both! {
     what_waits_begins_when_the_turn_ends_by_itself,
+    what_waits_is_not_changed_by_who_has_not_seen_it,
     what_waits_is_held_after_another_end_and_says_why,
     an_interrupt_stops_the_turn_and_goes_first,
     prompts_queued_while_the_turn_ends_are_never_forgotten,
@@ -100,6 +101,7 @@ on_both! {
     conversations_are_found_renamed_removed_and_brought_back,
     removed_conversations_go_for_good_after_a_week,
     a_conversation_is_exported_whole,
+    a_message_keeps_the_limits_of_its_own,
 }
 
 fn ask(prompt: &str) -> StartTurn {
@@ -118,18 +120,41 @@ async fn what_waits_begins_when_the_turn_ends_by_itself(home: Home) {
     let world = World::new(home).await;
     let first = world.start("one").await;
     let (second, third) = (world.queue("two").await, world.queue("three").await);
-    let changed = chat::update_queued(&world.ada, third, UpdateQueued { prompt: "3".into() }).await.unwrap();
+    let changed = chat::update_queued(&world.ada, third, UpdateQueued { prompt: "3".into(), version: None }).await.unwrap();
     assert_eq!(changed.request.prompt, "3");
     world.answer(first, "did one").await;
     let now = world.active().await;
     let view = world.view().await;
     assert_eq!(view.queue.iter().map(|prompt| prompt.id).collect::<Vec<_>>(), [third]);
     assert_eq!(view.conversation.last_prompt.as_deref(), Some("two"));
-    assert!(matches!(chat::remove_queued(&world.ada, second).await, Err(Error::NotFound(_))), "it has begun");
+    assert!(matches!(chat::remove_queued(&world.ada, second, None).await, Err(Error::NotFound(_))), "it has begun");
     world.answer(now, "did two").await;
     world.answer(world.active().await, "did three").await;
     assert_eq!(world.sent().await, ["one", "did one", "two", "did two", "3", "did three"]);
     assert!(world.view().await.conversation.active_turn.is_none());
+}
+
+async fn what_waits_is_not_changed_by_who_has_not_seen_it(home: Home) {
+    let world = World::new(home).await;
+    world.start("one").await;
+    let waiting = world.queue("two").await;
+    let seen = world.view().await.queue[0].version;
+    let update = |prompt: &str, version| chat::update_queued(&world.ada, waiting, UpdateQueued { prompt: prompt.into(), version });
+    let first = update("2", Some(seen)).await.unwrap();
+    assert!(first.version > seen);
+    for outcome in [update("zwei", Some(seen)).await.map(drop), chat::remove_queued(&world.ada, waiting, Some(seen)).await] {
+        let Err(Error::Conflict { current: Some(now), .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((now["request"]["prompt"].as_str(), now["version"].as_i64()), (Some("2"), Some(first.version)));
+    }
+    assert_eq!(world.view().await.queue, std::slice::from_ref(&first), "nothing was overwritten");
+    // Two at once: one of them is told.
+    let (here, there) = tokio::join!(update("here", Some(first.version)), update("there", Some(first.version)));
+    let (kept, refused) = if let Ok(kept) = here { (kept, there) } else { (there.unwrap(), here) };
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert_eq!(world.view().await.queue, std::slice::from_ref(&kept));
+    let told = update("whatever it was", None).await.unwrap();
+    chat::remove_queued(&world.ada, waiting, Some(told.version)).await.unwrap();
+    assert!(world.view().await.queue.is_empty());
 }
 
 async fn what_waits_is_held_after_another_end_and_says_why(home: Home) {
@@ -179,7 +204,7 @@ async fn a_prompt_that_can_not_begin_any_more_waits_with_a_sentence(home: Home) 
     let first = world.start("one").await;
     let request = StartTurn { attachments: vec!["a.txt".into()], ..ask("with a file") };
     chat::enqueue(&world.ada, world.conversation, request).await.unwrap();
-    files::delete(&world.ada, world.project, "a.txt", None).await.unwrap();
+    files::delete(&world.ada, world.project, "a.txt", support::AS_IT_IS).await.unwrap();
     chat::finish_turn(&world.ada.as_agent(first), first, TurnReason::Done, "").await.unwrap();
     let view = world.view().await;
     assert!(view.queue_waits.unwrap().starts_with("The next message could not begin: "));
@@ -235,7 +260,6 @@ async fn files_and_conversation_go_back_and_return_as_one_step(home: Home) {
         [("kept.txt", RestoreEffect::GoesBack), ("new.txt", RestoreEffect::ToTrash)]
     );
     let both = |revision| RewindConversation { turn_id: turn, chat: true, files: true, expected_revision: revision, paths: None };
-    assert!(matches!(chat::rewind(&world.ada, world.conversation, both(None)).await, Err(Error::Invalid(_))));
 
     // What changes after the preview stands in the way, and then nothing happens at all.
     world.write("kept.txt", "three").await;
@@ -255,6 +279,15 @@ async fn files_and_conversation_go_back_and_return_as_one_step(home: Home) {
     assert!(matches!(undone, UndoneRewind::Undone { .. }));
     assert_eq!((world.text("kept.txt").await.as_deref(), world.text("new.txt").await.as_deref()), (Some("three"), Some("new")));
     assert_eq!(world.sent().await.len(), 2);
+
+    // Without a revision the files are taken as they are, and come back the same way.
+    world.write("kept.txt", "four").await;
+    let request: RewindConversation = serde_json::from_value(serde_json::json!({ "turn_id": turn, "files": true })).unwrap();
+    let done = chat::rewind(&world.ada, world.conversation, request).await.unwrap();
+    let RewindOutcome::Rewound { rewind, .. } = done else { panic!("{done:?}") };
+    assert_eq!((world.text("kept.txt").await.as_deref(), world.sent().await.len()), (Some("one"), 2));
+    chat::undo_rewind(&world.ada, rewind.id, UndoRewind::default()).await.unwrap();
+    assert_eq!(world.text("kept.txt").await.as_deref(), Some("four"));
 }
 
 async fn an_undo_never_takes_what_was_changed_since(home: Home) {
@@ -480,4 +513,39 @@ async fn a_conversation_is_exported_whole(home: Home) {
     assert_eq!((read["turns"].as_array().unwrap().len(), read["rewinds"].as_array().unwrap().len()), (2, 1));
     let back: Vec<Message> = serde_json::from_value(read["messages"].clone()).unwrap();
     assert_eq!(back, chat::messages(&world.ada, world.conversation).await.unwrap());
+}
+
+async fn a_message_keeps_the_limits_of_its_own(home: Home) {
+    let world = World::new(home).await;
+    let first = world.start("one").await;
+    assert_eq!(chat::get_turn(&world.ada, first).await.unwrap().budget, None);
+    let budget = Some(TurnBudget { usd_micros: Some(250_000), steps: Some(3), tokens: None });
+    let limited = StartTurn { budget, max_tokens: Some(200), temperature: Some(1.25), ..ask("two") };
+    let Queued::Waiting { prompt } = chat::enqueue(&world.ada, world.conversation, limited).await.unwrap() else { panic!("it began") };
+    assert_eq!(prompt.request.budget, budget);
+    assert_eq!(world.view().await.queue[0].request.budget, budget);
+    world.answer(first, "did one").await;
+    let second = world.active().await;
+    assert_eq!(chat::get_turn(&world.ada, second).await.unwrap().budget, budget);
+    let work = chat::take_up_turn(&world.ada.as_agent(second), second).await.unwrap().unwrap();
+    assert_eq!((Some(work.budget), work.max_tokens, work.temperature), (budget, Some(200), Some(1.25)));
+    chat::finish_turn(&world.ada.as_agent(second), second, TurnReason::Limit, "").await.unwrap();
+
+    let wrong = |budget| StartTurn { budget: Some(budget), ..ask("three") };
+    let none = TurnBudget::default();
+    for (field, request) in [
+        ("budget.steps", wrong(TurnBudget { steps: Some(0), ..none })),
+        ("budget.steps", wrong(TurnBudget { steps: Some(501), ..none })),
+        ("budget.tokens", wrong(TurnBudget { tokens: Some(0), ..none })),
+        ("budget.usd_micros", wrong(TurnBudget { usd_micros: Some(-1), ..none })),
+        ("temperature", StartTurn { temperature: Some(2.1), ..ask("three") }),
+        ("max_tokens", StartTurn { max_tokens: Some(0), ..ask("three") }),
+        ("max_tokens", StartTurn { max_tokens: Some(1_000_000_000), ..ask("three") }),
+    ] {
+        match chat::enqueue(&world.ada, world.conversation, request).await {
+            Err(Error::Invalid(fields)) => assert_eq!(fields.iter().map(|known| known.field.as_str()).collect::<Vec<_>>(), [field]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(world.view().await.conversation.active_turn.is_none(), "nothing began");
 }

@@ -9,11 +9,15 @@ use futures::StreamExt;
 use support::Home;
 use wire::{
     ErrorCode, ProjectId,
+    admin::UpdateUser,
+    auth::{Login, Register},
     event::{EventKind, Stream},
     files::{Base, SaveText},
+    links::InviteUser,
     members::{ChangeMember, Invite, Invited, TransferProject},
     projects::{ProjectRole, UpdateProject, Visibility},
     runs::StartRun,
+    users::UserRole,
 };
 
 on_both!(
@@ -23,6 +27,7 @@ on_both!(
     a_private_project_is_for_its_owners,
     a_public_project_is_read_by_everybody_signed_in,
     streams_end_with_the_access,
+    the_administrators_stream_ends_with_the_role,
     people_are_present_while_they_follow,
 );
 
@@ -103,7 +108,15 @@ async fn invitations_by_name_by_address_and_for_later(home: Home) {
     let project = home.project(&owner).await.id;
     assert!(matches!(invite(&owner, project, " Ben ", ProjectRole::Editor).await, Invited::Joined { .. }));
     assert_eq!(projects::get(&ben, project).await.unwrap().visibility, Visibility::Shared, "inviting opens a private project to members");
-    assert!(matches!(invite(&owner, project, "CLEO@example.org", ProjectRole::Viewer).await, Invited::Joined { .. }));
+    let Invited::Pending { invitation } = invite(&owner, project, "CLEO@example.org", ProjectRole::Viewer).await else { panic!() };
+    assert_eq!(invitation.account.map(|account| account.username).as_deref(), Some("cleo"));
+    assert_eq!(
+        code(&cleo, projects::get(&cleo, project).await.map(drop)),
+        Some(ErrorCode::NotFound),
+        "who typed an address is let in first"
+    );
+    members::change(&owner, project, id(&cleo), ChangeMember { role: ProjectRole::Viewer }).await.unwrap();
+    assert!(members::list(&owner, project).await.unwrap().invitations.is_empty(), "letting in settles the invitation");
     assert_eq!(projects::get(&cleo, project).await.unwrap().role, ProjectRole::Viewer);
     assert_eq!(projects::list(&cleo).await.unwrap().len(), 1);
 
@@ -121,7 +134,27 @@ async fn invitations_by_name_by_address_and_for_later(home: Home) {
     assert_eq!(code(&owner, members::withdraw(&owner, project, eve.id).await), Some(ErrorCode::NotFound));
 
     let dora = home.person("dora").await;
+    assert!(projects::list(&dora).await.unwrap().is_empty(), "an address that was only typed opens nothing");
+    let waiting = members::list(&owner, project).await.unwrap().invitations;
+    assert_eq!(waiting[0].account.as_ref().map(|account| account.user.id), Some(id(&dora)));
+    members::change(&owner, project, id(&dora), ChangeMember { role: waiting[0].role }).await.unwrap();
     assert_eq!(projects::get(&dora, project).await.unwrap().role, ProjectRole::Reviewer);
+
+    invite(&owner, project, "fay@example.org", ProjectRole::Editor).await;
+    let link =
+        domain::links::invite(&owner, InviteUser { email: Some("fay@example.org".into()), role: UserRole::User, days: 7 }).await.unwrap();
+    let secret = link.url_path.split_once('=').unwrap().1.to_owned();
+    let sign_up = Register {
+        email: "Fay@example.org".into(),
+        username: "fay".into(),
+        full_name: None,
+        password: "a very long password".into(),
+        invite: Some(secret),
+    };
+    let fay = domain::accounts::register(&home.nobody(), sign_up).await.unwrap();
+    let members = members::list(&owner, project).await.unwrap();
+    let joined = members.items.iter().find(|member| member.user.id == fay.id).map(|member| member.role);
+    assert_eq!(joined, Some(ProjectRole::Editor), "a link that was made for the address proves it");
     assert!(projects::list(&home.person("eve").await).await.unwrap().is_empty(), "what was withdrawn is gone");
     assert!(members::list(&owner, project).await.unwrap().invitations.is_empty());
 }
@@ -217,6 +250,27 @@ async fn streams_end_with_the_access(home: Home) {
         last
     });
     assert_eq!(last.await.expect("the stream went on"), Some(EventKind::AccessEnded {}));
+}
+
+async fn the_administrators_stream_ends_with_the_role(home: Home) {
+    let (ada, ben) = (home.person("ada").await, home.person("ben").await);
+    let role = |role| domain::admin::update_user(&ada, id(&ben), UpdateUser { role: Some(role), ..UpdateUser::default() });
+    role(UserRole::Admin).await.unwrap();
+    let login = Login { username: "ben".into(), password: "correct horse".into(), otp: None };
+    let tokens = domain::auth::login(&home.nobody(), login).await.unwrap();
+    let ben = domain::auth::authenticate_bearer(&home.nobody(), &tokens.access_token).await.unwrap();
+    let mut open = Box::pin(live::follow(&ben, vec![(Stream::Admin, 0), (Stream::User(id(&ben)), 0)]).await.unwrap());
+    role(UserRole::User).await.unwrap();
+    let ended = async {
+        loop {
+            let event = open.next().await.expect("the person's own stream stays open").unwrap();
+            if event.kind == (EventKind::AccessEnded {}) {
+                return event.stream;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(8), ended).await.expect("the stream went on"), Stream::Admin);
+    assert!(matches!(live::follow(&ben, vec![(Stream::Job(uuid::Uuid::now_v7().into()), 0)]).await.err(), Some(Error::NotFound(_))));
 }
 
 async fn people_are_present_while_they_follow(home: Home) {

@@ -1,28 +1,31 @@
 //! Where bytes are: what moves, what is swept, and what never goes.
 
+#[path = "../../blobs/tests/support/s3_server.rs"]
+mod s3_server;
 mod support;
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use blobs::{Backend, Blobs};
+use blobs::{Backend, Blobs, Storage};
 use domain::{
-    Ctx, Error,
+    Clock, Ctx, Error, SystemClock,
     files::{self, Precondition},
     jobs::JobError,
     storage::{self, MoveJob, Swept},
 };
+use s3_server::S3Server;
 use store::{files as rows, projects};
 use support::Home;
 use tokio::sync::{RwLock, watch};
 use tokio_util::sync::CancellationToken;
 use wire::{
-    ProjectId, UserId,
+    Micros, ProjectId, UserId,
     files::{EntryKind, FileAction, Origin},
     storage::MoveStorage,
 };
@@ -33,7 +36,45 @@ on_both!(
     a_project_moves_while_people_write,
     a_move_that_ends_early_changes_nothing,
     cleaning_is_queued_once_an_hour,
+    a_deleted_project_goes_for_good_after_its_time,
 );
+
+/// The same against servers that speak S3. Both storages are buckets without a cache, so that nothing is read from anywhere else.
+mod on_s3 {
+    use super::*;
+
+    struct Buckets {
+        home: Home,
+        _servers: [S3Server; 2],
+        _caches: tempfile::TempDir,
+    }
+
+    async fn buckets() -> Buckets {
+        let caches = tempfile::tempdir().unwrap();
+        let servers = [S3Server::start().await, S3Server::start().await];
+        let here = servers[0].blobs(caches.path().join("here"), 0).await;
+        let there = servers[1].blobs(caches.path().join("there"), 0).await;
+        let storage = Storage { local: Arc::new(here), s3: Some(Arc::new(there)), default: Backend::Local };
+        Buckets { home: Home::with_storage(storage).await, _servers: servers, _caches: caches }
+    }
+
+    macro_rules! on_buckets {
+        ($($name:ident),+ $(,)?) => {$(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Buckets { home, _servers, _caches } = buckets().await;
+                super::$name(home).await;
+            }
+        )+};
+    }
+
+    on_buckets!(
+        writers_and_a_sweep_lose_nothing,
+        a_blob_that_is_being_removed_can_not_be_named,
+        a_project_moves_while_people_write,
+        a_move_that_ends_early_changes_nothing,
+    );
+}
 
 async fn sweep(home: &Home, backend: Backend, grace: Duration) -> Swept {
     let (progress, _) = watch::channel((0, 0));
@@ -321,4 +362,96 @@ async fn cleaning_is_queued_once_an_hour(home: Home) {
     let ada = home.person("ada").await;
     let (progress, _) = watch::channel((0, 0));
     assert!(matches!(storage::clean(&ada, progress, CancellationToken::new()).await, Err(Error::Forbidden(_))));
+}
+
+/// The time, and what is added to it.
+struct Later(AtomicI64);
+
+impl Clock for Later {
+    fn now(&self) -> Micros {
+        SystemClock.now().plus_seconds(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// What tables hold of a project, by their names; each of these has rows while it is there.
+async fn rows_of(home: &Home, project: ProjectId) -> Vec<(&'static str, i64)> {
+    let mut conn = home.services.db.read().await.unwrap();
+    let mut found = Vec::new();
+    for (table, rows) in [
+        ("projects", "SELECT COUNT(*) FROM projects WHERE id = $1"),
+        ("files", "SELECT COUNT(*) FROM file_versions WHERE project_id = $1"),
+        ("members", "SELECT COUNT(*) FROM project_members WHERE project_id = $1"),
+        ("checkpoints", "SELECT COUNT(*) FROM checkpoints WHERE project_id = $1"),
+        ("conversations", "SELECT COUNT(*) FROM conversations WHERE project_id = $1"),
+        ("limits", "SELECT COUNT(*) FROM project_quotas WHERE project_id = $1"),
+    ] {
+        let count: i64 = match &mut conn {
+            store::Conn::Sqlite(handle) => sqlx::query_scalar(rows).bind(project).fetch_one(handle.get()).await.unwrap(),
+            store::Conn::Postgres(handle) => sqlx::query_scalar(rows).bind(project).fetch_one(handle.get()).await.unwrap(),
+        };
+        found.push((table, count));
+    }
+    let events: i64 = store::events::last_seq(&mut conn, wire::event::Stream::Project(project)).await.unwrap();
+    found.push(("events", events));
+    found
+}
+
+async fn a_deleted_project_goes_for_good_after_its_time(mut home: Home) {
+    const DAY: i64 = 86_400;
+    let later = Arc::new(Later(AtomicI64::new(0)));
+    Arc::get_mut(&mut home.services).expect("nobody has it yet").clock = later.clone();
+    let system = Ctx::system(&home.services);
+    let clean = async |stop: CancellationToken| {
+        let (progress, _) = watch::channel((0, 0));
+        storage::clean(&system, progress, stop).await.unwrap();
+    };
+    let (admin, ada) = (home.person("admin").await, home.person("ada").await);
+    let (gone, kept) = (home.project(&ada).await.id, home.project(&ada).await.id);
+    for n in 0..30 {
+        save(&ada, gone, &format!("{n}.txt"), &format!("only here {n}")).await.unwrap();
+    }
+    save(&ada, gone, "0.txt", "later").await.unwrap();
+    for project in [gone, kept] {
+        save(&ada, project, "shared.txt", "in both").await.unwrap();
+    }
+    domain::checkpoints::create(&ada, gone, wire::checkpoints::CreateCheckpoint { name: "Kept".into() }).await.unwrap();
+    domain::chat::create_conversation(&ada, gone, wire::chat::CreateConversation::default()).await.unwrap();
+    let own = wire::quotas::QuotaOverride { files: Some(1000), ..Default::default() };
+    domain::quotas::set_of_project(&admin, gone, own).await.unwrap();
+    let used = domain::quotas::mine(&ada).await.unwrap();
+    domain::projects::delete(&ada, gone).await.unwrap();
+    assert_eq!(domain::quotas::mine(&ada).await.unwrap().bytes, used.bytes, "it takes its room while it can be restored");
+
+    let listed = async || {
+        let query = wire::admin::ProjectQuery { deleted: Some(true), ..Default::default() };
+        domain::admin::list_projects(&admin, query).await.unwrap().items
+    };
+    let shown = listed().await;
+    assert_eq!(shown[0].restorable_until, shown[0].deleted_at.map(|at| at.plus_seconds(90 * DAY)));
+    later.0.store(89 * DAY, Ordering::SeqCst);
+    clean(CancellationToken::new()).await;
+    domain::admin::restore_project(&admin, gone).await.unwrap();
+    assert_eq!(text_of(&ada, gone, "1.txt").await.as_deref(), Some("only here 1"), "restored as it was");
+    domain::projects::delete(&ada, gone).await.unwrap();
+
+    later.0.store(181 * DAY, Ordering::SeqCst);
+
+    // Begun and not ended: it can't come back, and the next cleanup goes on.
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    clean(stopped).await;
+    assert!(rows_of(&home, gone).await.iter().all(|(_, count)| *count > 0));
+    assert!(listed().await.is_empty());
+    assert!(matches!(domain::admin::restore_project(&admin, gone).await, Err(Error::NotFound(_))));
+    clean(CancellationToken::new()).await;
+    assert_eq!(rows_of(&home, gone).await.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), []);
+    let left = domain::quotas::mine(&ada).await.unwrap();
+    assert_eq!((left.projects, left.files.used, left.bytes.used), (1, 1, "in both".len() as i64));
+    let about = wire::audit::AuditQuery { project: Some(gone), ..Default::default() };
+    let told = domain::audit::list(&admin, about).await.unwrap().items;
+    assert_eq!(told.iter().filter(|entry| entry.action == wire::audit::AuditAction::ProjectPurged).count(), 1, "{told:?}");
+    assert!(told.iter().any(|entry| entry.action == wire::audit::AuditAction::ProjectCreated), "the log keeps what it has");
+    // Its bytes go by the ordinary sweep; what another project names stays.
+    assert_eq!(sweep_clean(&home, Backend::Local).await.removed, 31);
+    assert_eq!(text_of(&ada, kept, "shared.txt").await.as_deref(), Some("in both"));
 }

@@ -1,16 +1,22 @@
 //! Who may set which budget, and who sees them.
 
+use serde_json::json;
 use store::budgets::{self as table, NewBudget, Subjects};
 use uuid::Uuid;
 use wire::{
     ConversationId, FieldError, ProjectId,
+    audit::AuditAction,
     budgets::{Budget, BudgetLimits, BudgetScope, BudgetUse, BudgetWatch, Period, SetBudget},
     event::Stream,
     projects::ProjectRole,
 };
 
 use super::{month_of, subjects};
-use crate::{Ctx, Error, Result, projects};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    measure, projects,
+};
 
 /// All that administrators set, with what was used of them.
 pub async fn list(ctx: &Ctx) -> Result<Vec<Budget>> {
@@ -39,8 +45,7 @@ pub async fn set(ctx: &Ctx, request: SetBudget) -> Result<Vec<Budget>> {
         BudgetScope::Project => drop(store::quotas::project(&mut tx, subject.into()).await?.ok_or(Error::NotFound("project"))?),
         _ => {}
     }
-    put(ctx, &mut tx, by, &request, subject).await?;
-    ctx.commit(tx).await?;
+    put(ctx, tx, by, &request, subject).await?;
     tracing::info!(%by, scope = ?request.scope, %subject, usd_micros = ?request.usd_micros, tokens = ?request.tokens, "a budget was changed");
     list(ctx).await
 }
@@ -50,10 +55,42 @@ fn check(request: &SetBudget) -> Result<()> {
     if fields.is_empty() { Ok(()) } else { Err(Error::Invalid(fields)) }
 }
 
-async fn put(ctx: &Ctx, tx: &mut store::Tx, by: wire::UserId, request: &SetBudget, subject: Uuid) -> Result<()> {
+/// Sets or takes away one limit and commits. Where it is not what the request is based on, nothing is written.
+async fn put(ctx: &Ctx, mut tx: store::Tx, by: wire::UserId, request: &SetBudget, subject: Uuid) -> Result<()> {
+    if write(ctx, &mut tx, by, request, subject).await? {
+        return ctx.commit(tx).await;
+    }
+    drop(tx);
+    let mut conn = ctx.services().db.read().await?;
+    let now = table::one(&mut conn, request.scope, subject, request.period, &month_of(ctx.now())).await?;
+    let who = match &now {
+        None => "It was taken away meanwhile.".to_owned(),
+        Some(Budget { updated_by: Some(user), .. }) if Some(user.id) == ctx.user_id() => "Changed meanwhile by you, elsewhere.".to_owned(),
+        Some(Budget { updated_by: Some(user), .. }) => format!("Changed meanwhile by {}.", user.name),
+        Some(_) => "Changed meanwhile by somebody who has no account any more.".to_owned(),
+    };
+    let detail = format!("{who} Nothing was saved, and your entries are kept; look at them again.");
+    Err(Error::Conflict { detail, current: Some(json!(now)) })
+}
+
+/// False, and nothing but the transaction's own notes is written, where the limit is not what the request is based on.
+async fn write(ctx: &Ctx, tx: &mut store::Tx, by: wire::UserId, request: &SetBudget, subject: Uuid) -> Result<bool> {
+    let details = json!({ "period": request.period, "usd_micros": request.usd_micros, "tokens": request.tokens });
+    let facts = Facts::about("budget", subject, measure::word(&request.scope)).with(details);
+    let project = match request.scope {
+        BudgetScope::Project | BudgetScope::ProjectOwn => Some(subject.into()),
+        BudgetScope::Conversation => store::chat::conversation(tx, subject.into()).await?.map(|row| row.project_id),
+        _ => None,
+    };
+    let facts = match project {
+        Some(project) => facts.in_project(project),
+        None => facts,
+    };
+    audit::record(ctx, tx, AuditAction::BudgetChanged, facts);
     if request.usd_micros.is_none() && request.tokens.is_none() {
-        table::remove(tx, request.scope, subject, request.period).await?;
-        return Ok(());
+        let removed = table::remove(tx, request.scope, subject, request.period, request.version).await?;
+        // What is gone already is as good as taken away.
+        return Ok(removed || table::one(tx, request.scope, subject, request.period, &month_of(ctx.now())).await?.is_none());
     }
     let new = NewBudget {
         id: ctx.new_id(),
@@ -65,8 +102,13 @@ async fn put(ctx: &Ctx, tx: &mut store::Tx, by: wire::UserId, request: &SetBudge
         at: ctx.now(),
         by,
     };
-    table::put(tx, &new).await?;
-    Ok(())
+    match request.version {
+        None => {
+            table::put(tx, &new).await?;
+            Ok(true)
+        }
+        Some(base) => Ok(table::put_over(tx, &new, base).await?.is_some()),
+    }
 }
 
 fn people_only(ctx: &Ctx) -> Result<wire::UserId> {
@@ -112,8 +154,7 @@ pub async fn set_of_project(ctx: &Ctx, project: ProjectId, limits: BudgetLimits)
             return Err(Error::Invalid(fields));
         }
     }
-    put(ctx, &mut tx, by, &request, project.0).await?;
-    ctx.commit(tx).await?;
+    put(ctx, tx, by, &request, project.0).await?;
     of_project(ctx, project).await
 }
 
@@ -124,13 +165,13 @@ pub async fn set_of_conversation(ctx: &Ctx, conversation: ConversationId, limits
     check(&request)?;
     let mut tx = ctx.services().db.begin().await?;
     let project = project_of(ctx, &mut tx, conversation, ProjectRole::Editor).await?;
-    put(ctx, &mut tx, by, &request, conversation.0).await?;
-    ctx.commit(tx).await?;
+    put(ctx, tx, by, &request, conversation.0).await?;
     of_caller(ctx, Some(project), Some(conversation)).await
 }
 
 fn request(scope: BudgetScope, limits: BudgetLimits) -> SetBudget {
-    SetBudget { scope, subject: None, period: limits.period, usd_micros: limits.usd_micros, tokens: limits.tokens }
+    let BudgetLimits { period, usd_micros, tokens, version } = limits;
+    SetBudget { scope, subject: None, period, usd_micros, tokens, version }
 }
 
 async fn project_of(ctx: &Ctx, conn: &mut store::Conn, id: ConversationId, needed: ProjectRole) -> Result<ProjectId> {

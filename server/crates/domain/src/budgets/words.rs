@@ -3,6 +3,9 @@
 use store::{budgets::BudgetRow, ledger::TurnUse};
 use wire::budgets::{BudgetScope, BudgetUse, Period, format_usd};
 
+const DOES_NOT_COVER: &str = "does not cover the worst case of the next answer";
+const NEEDS_LESS: &str = "A shorter prompt or a new conversation needs less.";
+
 /// Why a call does not fit, or `None` where it does. `used` holds the call's own reservation already.
 pub fn does_not_fit(budget: &BudgetRow, used: &BudgetUse, micros: i64, tokens: i64) -> Option<String> {
     let which = which(budget.scope.0, budget.period.0);
@@ -31,12 +34,15 @@ pub fn turn_is_full(used: &TurnUse, micros: i64, tokens: i64) -> Option<String> 
 
 fn money_does_not_fit(which: &str, limit: i64, taken: i64, needed: i64, scope: BudgetScope) -> String {
     let (left, limit, needed) = (format_usd((limit - taken).max(0)), format_usd(limit), format_usd(needed));
-    format!("{which} is used up: {left} of {limit} is left, and the next answer may cost up to {needed}. {}", scope.who_raises())
+    format!("{which} {DOES_NOT_COVER}: {left} of {limit} is left, and it may cost up to {needed}. {} {NEEDS_LESS}", scope.who_raises())
 }
 
 fn tokens_do_not_fit(which: &str, limit: i64, taken: i64, needed: i64, scope: BudgetScope) -> String {
     let (left, limit, needed) = (grouped((limit - taken).max(0)), grouped(limit), grouped(needed));
-    format!("{which} is used up: {left} of {limit} tokens are left, and the next answer may take up to {needed}. {}", scope.who_raises())
+    format!(
+        "{which} {DOES_NOT_COVER}: {left} of {limit} tokens are left, and it may take up to {needed}. {} {NEEDS_LESS}",
+        scope.who_raises()
+    )
 }
 
 /// That so much of a budget is used.
@@ -92,8 +98,8 @@ mod tests {
         let used = BudgetUse { spent_micros: 4_980_000, reserved_micros: 50_000, ..BudgetUse::default() };
         assert_eq!(
             does_not_fit(&of_project, &used, 50_000, 1000).unwrap(),
-            "This month's budget of this project is used up: $0.02 of $5.00 is left, and the next answer may cost up to $0.05. An owner of \
-             the project can raise it."
+            "This month's budget of this project does not cover the worst case of the next answer: $0.02 of $5.00 is left, and it may cost up \
+             to $0.05. An owner of the project can raise it. A shorter prompt or a new conversation needs less."
         );
         let exact = BudgetUse { spent_micros: 4_950_000, ..used };
         assert_eq!(does_not_fit(&of_project, &exact, 50_000, 1000), None);

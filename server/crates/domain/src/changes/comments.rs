@@ -68,6 +68,10 @@ pub async fn send_comments(ctx: &Ctx, id: ChangeSetId) -> Result<TurnStarted> {
     let Some(turn) = set.turn_id else {
         return Err(Error::invalid("change_set", "This was not proposed by the agent, so there is nobody to send comments to."));
     };
+    if store::codegen::run_of(&mut tx, turn).await?.is_some() {
+        let text = "A codegen run proposed this, which has no conversation to go on in. Ask for the change in a conversation instead.";
+        return Err(Error::invalid("change_set", text));
+    }
     let turn = store::chat::turn(&mut tx, turn).await?.ok_or(Error::NotFound("turn"))?;
     // Claimed first, so that of two people who send at once only one does.
     if table::claim_comments(&mut tx, id, at).await? == 0 {
@@ -196,6 +200,7 @@ mod tests {
             origin: ChangeOrigin::Agent,
             title: String::new(),
             created_by: None,
+            run_id: None,
             state: ChangeSetState::Open,
             base_revision: 1,
             created_at: Micros(0),
@@ -204,6 +209,7 @@ mod tests {
                 old_path: None,
                 action: ChangeAction::Modify,
                 binary: false,
+                link: false,
                 added_lines: 1,
                 removed_lines: 1,
                 old_mode: None,

@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::json;
 use store::changes as table;
 use wire::{
     ChangeSetId, HunkId,
+    audit::AuditAction,
     changes::{ChangeOrigin, ChangeSetState, Decide, Decided, HunkDecision, HunkState},
     chat::MessageBody,
     files::Origin,
@@ -14,7 +16,12 @@ use super::{
     plan::{self, Choice, Outcome, Plan, Verdict},
     require,
 };
-use crate::{Ctx, Error, Result, chat, files::WriteBatch};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    chat,
+    files::WriteBatch,
+};
 
 /// How often a decision is worked out again because somebody else wrote meanwhile.
 const TRIES: usize = 8;
@@ -95,6 +102,17 @@ pub async fn decide(ctx: &Ctx, id: ChangeSetId, request: Decide) -> Result<Decid
             let body = MessageBody::Decision { change_set_id: id, hunks: decisions };
             chat::insert_message(ctx, &mut batch.tx, turn.conversation_id, Some(turn.id), &body, Vec::new()).await?;
         }
+        let count = |state| worked.verdicts.iter().filter(|verdict| verdict.state == state).count();
+        let counts = json!({
+            "turn": worked.set.turn_id,
+            "accepted": count(HunkState::Accepted),
+            "edited": count(HunkState::Edited),
+            "rejected": count(HunkState::Rejected),
+            "conflicts": count(HunkState::Conflict),
+            "files": worked.plans.len(),
+        });
+        let facts = Facts::about("change_set", id, worked.set.title.clone()).in_project(worked.set.project_id).with(counts);
+        audit::record(ctx, &mut batch.tx, AuditAction::ChangesDecided, facts);
         batch.commit().await?;
         let conflicts =
             worked.verdicts.iter().filter(|verdict| verdict.state == HunkState::Conflict).map(|verdict| verdict.hunk.id).collect();

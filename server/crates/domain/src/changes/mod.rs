@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use blobs::{BlobError, Blobs};
 use store::{Conn, changes as table};
 use wire::{
-    ChangeSetId, HunkId, ProjectId, TurnId,
+    ChangeSetId, HunkId, Micros, Page, PageQuery, ProjectId, TurnId,
     changes::{ChangeAction, ChangeOrigin, ChangeSet, ChangeSetState, ChangedFile, FileSides, Hunk, HunkState, OpenChangeSet},
     event::{EventKind, Stream},
     files::EntryKind,
@@ -24,18 +24,24 @@ use wire::{
 pub use comments::{comment, remove_comment, send_comments};
 pub use decide::decide;
 
-use crate::{Ctx, Error, Result, files, projects, storage};
+use crate::{Ctx, Error, Result, files, page, projects, storage};
 
 /// Larger files are judged as a whole.
 pub(crate) const TEXT_MAX: u64 = 2 * 1024 * 1024;
 /// Open change sets that are listed.
 const OPEN_LISTED: i64 = 200;
+/// The same, of a page.
+const OPEN_PAGE: i64 = 50;
+const OPEN: &str = "change-sets";
 
 /// A file as the agent's branch left it. `old` and `new` are checksum and mode; the bytes are stored already.
 #[derive(Debug, Clone)]
 pub struct ProposedFile {
     pub path: String,
+    /// A link is decided as a whole: its content is where it leads.
     pub kind: EntryKind,
+    /// What it stands in place of is of another kind.
+    pub is_retyped: bool,
     pub old: Option<(String, i32)>,
     pub new: Option<(String, i32)>,
     /// Bytes of the new content, 0 for a deletion.
@@ -159,12 +165,17 @@ async fn draft(
         _ => return Ok(None),
     };
     let texts = match action {
+        _ if file.is_retyped => None,
         ChangeAction::Mode => None,
         _ => both_texts(blobs, &file).await?,
     };
     let mut hunks = Vec::new();
     let mut is_binary = false;
     match (&texts, action) {
+        (Some((old, new)), ChangeAction::Add | ChangeAction::Modify) if file.kind == EntryKind::Symlink => {
+            let diff = text::diff_hunks(old, new).into_iter().map(|draft| draft.diff).collect::<String>();
+            hunks.push(whole(ctx, diff, text::lines(old).len() as i32, text::lines(new).len() as i32));
+        }
         (Some((old, new)), ChangeAction::Add | ChangeAction::Modify) if !(old.is_empty() && new.is_empty()) => {
             let mode_changes = action == ChangeAction::Modify && file.old.as_ref().map(|o| o.1) != file.new.as_ref().map(|n| n.1);
             if mode_changes {
@@ -284,7 +295,17 @@ pub async fn get(ctx: &Ctx, id: ChangeSetId) -> Result<ChangeSet> {
 pub async fn open(ctx: &Ctx, project: ProjectId) -> Result<Vec<OpenChangeSet>> {
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    Ok(table::open_sets(&mut conn, project, OPEN_LISTED).await?)
+    Ok(table::open_sets(&mut conn, project, None, OPEN_LISTED).await?)
+}
+
+/// The same in pages.
+pub async fn open_page(ctx: &Ctx, project: ProjectId, asked: &PageQuery) -> Result<Page<OpenChangeSet>> {
+    let limit = page::limit_of(asked, OPEN_PAGE)?;
+    let after: Option<(i64, ChangeSetId)> = page::after(asked, OPEN)?;
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let rows = table::open_sets(&mut conn, project, after.map(|(at, id)| (Micros(at), id)), limit + 1).await?;
+    Ok(page::cut(rows, limit, OPEN, |set| (set.created_at.0, set.change_set_id)))
 }
 
 /// One file of a change set as it was and as it is proposed, whole.
@@ -324,6 +345,7 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
             old_path: file.old_path,
             action: file.action.0,
             binary: file.is_binary,
+            link: file.kind.0 == EntryKind::Symlink,
             added_lines: file.added_lines as i32,
             removed_lines: file.removed_lines as i32,
             old_mode: file.old_mode.map(|mode| mode as i32),
@@ -335,12 +357,17 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
         None => None,
     };
     let comments = table::comments(conn, set.id).await?.into_iter().map(table::CommentRow::into_comment).collect();
+    let run_id = match set.turn_id {
+        Some(turn) => store::codegen::run_of(conn, turn).await?,
+        None => None,
+    };
     Ok(ChangeSet {
         change_set_id: set.id,
         turn_id: set.turn_id,
         origin: set.origin.0,
         title: set.title,
         created_by,
+        run_id,
         state: set.state.0,
         base_revision: set.base_revision,
         created_at: set.created_at,

@@ -7,7 +7,7 @@ use store::{changes as table, files::FileRow};
 use wire::{
     HunkId, ProjectId,
     changes::{ChangeAction, HunkState},
-    files::FileAction,
+    files::{EntryKind, FileAction},
 };
 
 use super::{blob_text, text};
@@ -68,7 +68,7 @@ struct Taken<'a> {
 
 impl Taken<'_> {
     fn is_whole(&self, file: &table::ChangeFileRow) -> bool {
-        self.hunk.diff.is_empty() || file.action.0 == ChangeAction::Delete
+        is_whole(file, self.hunk)
     }
 }
 
@@ -129,7 +129,7 @@ pub async fn plan_file(
 
 /// `None` where the hunk is rejected, else the text in place of what was proposed, if that is another one.
 fn resolve(file: &table::ChangeFileRow, hunk: &table::HunkRow, choice: &Choice) -> Result<Option<Option<String>>> {
-    let is_whole = hunk.diff.is_empty() || file.action.0 == ChangeAction::Delete;
+    let is_whole = is_whole(file, hunk);
     let refuse = |field: &'static str| Err(Error::invalid(field, format!("{} can only be accepted or rejected as a whole.", file.path)));
     match choice {
         Choice::Accept => Ok(Some(None)),
@@ -327,6 +327,10 @@ fn take_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow, current: Optio
         mode: file.new_mode.unwrap_or(0o644) as i32,
     };
     Some(write(content, changed_or_added(current)))
+}
+
+fn is_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow) -> bool {
+    hunk.diff.is_empty() || file.action.0 == ChangeAction::Delete || file.kind.0 == EntryKind::Symlink
 }
 
 /// What an earlier decision put into the file.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use blobs::Blobs;
+use wire::files::EntryKind;
 
 use super::{ProposedFile, blob_text, text};
 use crate::Result;
@@ -97,7 +98,8 @@ async fn pair_alike(blobs: &dyn Blobs, proposed: &[ProposedFile], gone: &[usize]
     for to in came {
         for from in gone {
             let (Some(old), Some(new)) = (texts.get(from), texts.get(to)) else { continue };
-            if proposed[*from].kind != proposed[*to].kind {
+            // A link that leads elsewhere is another link.
+            if [*from, *to].iter().any(|at| proposed[*at].kind != EntryKind::File) {
                 continue;
             }
             let score = likeness(old, new);
@@ -138,13 +140,11 @@ pub fn likeness(old: &str, new: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use wire::files::EntryKind;
-
     use super::*;
 
     fn file(path: &str, old: Option<&str>, new: Option<&str>) -> ProposedFile {
         let side = |text: Option<&str>| text.map(|checksum| (checksum.to_owned(), 0o644));
-        ProposedFile { path: path.into(), kind: EntryKind::File, old: side(old), new: side(new), new_size: 5 }
+        ProposedFile { path: path.into(), kind: EntryKind::File, is_retyped: false, old: side(old), new: side(new), new_size: 5 }
     }
 
     #[test]

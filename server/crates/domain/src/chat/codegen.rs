@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use store::{Tx, chat as table, codegen as links};
 use wire::{
     ConversationId, FieldError, ProjectId, RunId, TurnId,
-    chat::{MessageBody, Mode, StartTurn, TurnReason},
+    chat::{MessageBody, TurnReason},
     event::{EventKind, OutputChannel, Stream},
     projects::ProjectRole,
     runs::{Exit, ExitKind, Run, RunNetwork, RunState, RunUsage, StartRun},
@@ -30,8 +30,8 @@ pub async fn start(ctx: &Ctx, project: ProjectId, request: StartRun) -> Result<R
     if ctx.agent_turn().is_some() {
         return Err(Error::Forbidden("Only people begin turns of the agent.".to_owned()));
     }
-    let turn = StartTurn { prompt: request.command.clone(), mode: Mode::Auto, ..StartTurn::default() };
-    let fields = check(&request, &turn);
+    let turn = request.to_turn();
+    let fields = check(&request);
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
@@ -70,15 +70,11 @@ pub async fn start(ctx: &Ctx, project: ProjectId, request: StartRun) -> Result<R
     runs::get(ctx, run_id).await
 }
 
-fn check(request: &StartRun, turn: &StartTurn) -> Vec<FieldError> {
-    let mut fields: Vec<FieldError> = turn
-        .validate()
-        .into_iter()
-        .map(|field| if field.field == "prompt" { FieldError { field: "command".to_owned(), ..field } } else { field })
-        .collect();
+fn check(request: &StartRun) -> Vec<FieldError> {
+    let mut fields = request.validate_prompt();
     let mut refuse = |is_given: bool, name: &str| {
         if is_given {
-            fields.push(FieldError::new(name, "A codegen run has only a prompt, as its command."));
+            fields.push(FieldError::new(name, "A codegen run has no such thing: its command is a prompt."));
         }
     };
     refuse(request.cwd.is_some(), "cwd");

@@ -50,7 +50,6 @@ pub async fn fork(ctx: &Ctx, id: ConversationId, request: ForkConversation) -> R
             let is_cut = chosen.turn_id == Some(turn) && table::last_message_of(&mut tx, id, turn).await? > Some(upto);
             let copy = copy_turn(ctx, found, new_id, is_cut);
             copies::insert_turn(&mut tx, row.project_id, &copy.0, copy.1).await?;
-            table::set_copied_from(&mut tx, copy.0.id, copy.2).await?;
             turns.insert(turn, copy.0.id);
         }
     }
@@ -98,7 +97,7 @@ fn fork_title(title: &str) -> String {
 }
 
 /// The copy costs nothing and changes nothing: what it used and proposed stays with the turn that it is a copy of.
-fn copy_turn(ctx: &Ctx, row: table::TurnRow, into: ConversationId, is_cut: bool) -> (copies::TurnLine, wire::UserId, TurnId) {
+fn copy_turn(ctx: &Ctx, row: table::TurnRow, into: ConversationId, is_cut: bool) -> (copies::TurnLine, wire::UserId) {
     let cut = is_cut.then(|| "The fork begins within this turn; the rest of it is in the conversation that it was forked from.".to_owned());
     let reason = if is_cut { Some(store::Word(TurnReason::Stopped)) } else { row.reason.or(Some(store::Word(TurnReason::Stopped))) };
     let line = copies::TurnLine {
@@ -115,11 +114,18 @@ fn copy_turn(ctx: &Ctx, row: table::TurnRow, into: ConversationId, is_cut: bool)
         usage_input: 0,
         usage_output: 0,
         usage_cached: 0,
+        budget_usd_micros: None,
+        max_tokens: None,
+        temperature: None,
+        cost_micros: 0,
+        cost_estimated: false,
+        copied_from: Some(row.copied_from.unwrap_or(row.id)),
+        choice: None,
         change_set_id: None,
         created_at: row.created_at,
         started_at: row.started_at,
         finished_at: row.finished_at.or(Some(ctx.now())),
         by: By::default(),
     };
-    (line, row.user_id, row.copied_from.unwrap_or(row.id))
+    (line, row.user_id)
 }

@@ -25,12 +25,13 @@ use crate::{Ctx, Error, Result, projects};
 pub use codegen::{begin_run as begin_codegen_run, start as start_codegen};
 pub use export::{ConversationExport, ExportFormat, export};
 pub use fork::fork;
-pub(crate) use purge::purge_removed;
+pub(crate) use purge::{forget_stream, purge_removed, purge_with_project};
+pub(crate) use queue::{HELD_FROM_ARCHIVE, QUEUE_MAX};
 pub use queue::{enqueue, remove_queued, send_queued_now, update_queued};
 pub use rewind::{preview_rewind, rewind, undo_rewind};
 pub use sessions::{
-    create_conversation, delete_conversation, get_conversation, list_conversations, messages, removed_conversations, rename_conversation,
-    restore_conversation, search_conversations, view,
+    create_conversation, delete_conversation, get_conversation, list_conversations, messages, messages_page, removed_conversations,
+    removed_page, rename_conversation, restore_conversation, search_conversations, view,
 };
 pub use transcript::{
     ApprovalState, TurnWork, add_usage, append_message, ask_approval, decide_approval, emit, sent_messages, take_up_turn,

@@ -43,6 +43,29 @@ pub(crate) async fn purge_removed(ctx: &Ctx, stop: &CancellationToken) -> Result
 /// `false` when it was stopped on the way.
 async fn purge(ctx: &Ctx, id: ConversationId, project: ProjectId, before: Micros, stop: &CancellationToken) -> Result<bool> {
     release_pictures(ctx, id, project).await?;
+    if !take_apart(ctx, id, project, stop).await? {
+        return Ok(false);
+    }
+    let mut tx = ctx.services().db.begin().await?;
+    let gone = table::delete_conversation(&mut tx, id, before).await?;
+    ctx.commit(tx).await?;
+    Ok(gone)
+}
+
+/// One of a project that goes as a whole.
+pub(crate) async fn purge_with_project(ctx: &Ctx, id: ConversationId, project: ProjectId, stop: &CancellationToken) -> Result<bool> {
+    if !take_apart(ctx, id, project, stop).await? {
+        return Ok(false);
+    }
+    let mut tx = ctx.services().db.begin().await?;
+    store::chat::mark_conversation_deleted(&mut tx, id, ctx.now()).await?;
+    table::delete_conversation(&mut tx, id, ctx.now().plus_seconds(1)).await?;
+    ctx.commit(tx).await?;
+    Ok(true)
+}
+
+/// Takes away all but the conversation's own row. `false` when it was stopped on the way.
+async fn take_apart(ctx: &Ctx, id: ConversationId, project: ProjectId, stop: &CancellationToken) -> Result<bool> {
     loop {
         let turns = table::turns(&mut ctx.services().db.read().await?, id, TURNS).await?;
         if turns.is_empty() {
@@ -65,13 +88,9 @@ async fn purge(ctx: &Ctx, id: ConversationId, project: ProjectId, before: Micros
         let gone = table::delete_messages(&mut tx, id, BATCH).await?;
         ctx.commit(tx).await?;
         if gone < BATCH as u64 {
-            break;
+            return Ok(true);
         }
     }
-    let mut tx = ctx.services().db.begin().await?;
-    let gone = table::delete_conversation(&mut tx, id, before).await?;
-    ctx.commit(tx).await?;
-    Ok(gone)
 }
 
 /// Pictures that only this conversation shows become ones that no message uses: these are forgotten, and their bytes swept, as others.
@@ -85,7 +104,7 @@ async fn release_pictures(ctx: &Ctx, id: ConversationId, project: ProjectId) -> 
     Ok(())
 }
 
-async fn forget_stream(ctx: &Ctx, stream: Stream) -> Result<()> {
+pub(crate) async fn forget_stream(ctx: &Ctx, stream: Stream) -> Result<()> {
     loop {
         let mut tx = ctx.services().db.begin().await?;
         let gone = events::forget(&mut tx, stream, BATCH).await?;

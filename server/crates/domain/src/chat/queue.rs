@@ -1,5 +1,6 @@
 //! Prompts that were written while the agent worked. They begin one after the other as long as turns end by themselves; after any
-//! other end they wait for a person, except for one that was sent at once, for which the turn was stopped.
+//! other end they wait for a person, except for one that was sent at once, for which the turn was stopped. What came with an archive waits
+//! for a person in any case.
 
 use store::{Tx, chat as table, prompts};
 use wire::{
@@ -16,7 +17,9 @@ use super::{
 use crate::{Ctx, Error, Result};
 
 /// Prompts that wait in one conversation.
-const QUEUE_MAX: usize = 20;
+pub(crate) const QUEUE_MAX: usize = 20;
+
+pub(crate) const HELD_FROM_ARCHIVE: &str = "This message came with the archive of the project. Send it when you want it answered.";
 
 /// Hands a prompt to the agent, or, while it is at work here, to the queue.
 pub async fn enqueue(ctx: &Ctx, id: ConversationId, request: StartTurn) -> Result<Queued> {
@@ -57,10 +60,20 @@ async fn lock_prompt(ctx: &Ctx, tx: &mut Tx, id: QueuedPromptId) -> Result<(prom
     Ok((prompt, row))
 }
 
+/// What waits must be what the caller has seen, where they say which that is.
+fn check_version(prompt: &prompts::PromptRow, base: Option<i64>) -> Result<()> {
+    if base.is_none_or(|base| base == prompt.version) {
+        return Ok(());
+    }
+    let detail = "This message was changed elsewhere meanwhile. Nothing was overwritten; look at it again.".to_owned();
+    Err(Error::Conflict { detail, current: serde_json::to_value(prompt.clone().into_prompt()).ok() })
+}
+
 /// Writes a prompt that waits anew.
 pub async fn update_queued(ctx: &Ctx, id: QueuedPromptId, request: UpdateQueued) -> Result<QueuedPrompt> {
     let mut tx = ctx.services().db.begin().await?;
     let (prompt, _) = lock_prompt(ctx, &mut tx, id).await?;
+    check_version(&prompt, request.version)?;
     let changed = StartTurn { prompt: request.prompt, ..prompt.request.0 };
     let fields = changed.validate();
     if !fields.is_empty() {
@@ -73,10 +86,11 @@ pub async fn update_queued(ctx: &Ctx, id: QueuedPromptId, request: UpdateQueued)
     Ok(prompt)
 }
 
-/// Takes a prompt out of the queue.
-pub async fn remove_queued(ctx: &Ctx, id: QueuedPromptId) -> Result<()> {
+/// Takes a prompt out of the queue; with `base` only that version of it.
+pub async fn remove_queued(ctx: &Ctx, id: QueuedPromptId, base: Option<i64>) -> Result<()> {
     let mut tx = ctx.services().db.begin().await?;
     let (prompt, _) = lock_prompt(ctx, &mut tx, id).await?;
+    check_version(&prompt, base)?;
     prompts::delete(&mut tx, id).await?;
     if prompts::list(&mut tx, prompt.conversation_id).await?.is_empty() {
         table::set_queue_waits(&mut tx, prompt.conversation_id, None).await?;
@@ -148,6 +162,9 @@ pub(super) async fn look_ahead(ctx: &Ctx, id: ConversationId, project: ProjectId
     let mut conn = ctx.services().db.read().await?;
     let Some(prompt) = prompts::list(&mut conn, id).await?.into_iter().next() else { return Ok(Next::Nothing) };
     drop(conn);
+    if prompt.held {
+        return Ok(Next::Held { reason: HELD_FROM_ARCHIVE.to_owned(), urgent: prompt.urgent });
+    }
     if reason != TurnReason::Done && !(reason == TurnReason::Stopped && prompt.urgent) {
         return Ok(Next::Held { reason: held_after(reason).to_owned(), urgent: prompt.urgent });
     }

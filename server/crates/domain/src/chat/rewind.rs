@@ -79,14 +79,12 @@ async fn rewind_files(ctx: &Ctx, id: ConversationId, request: RewindConversation
     let stretch = stretch_from(&mut conn, &found, request.turn_id).await?;
     let checkpoint = checkpoint_of(&mut conn, &found, &stretch.turn).await?.ok_or_else(|| Error::conflict(CHECKPOINT_GONE))?;
     drop(conn);
-    let expected_revision =
-        request.expected_revision.ok_or_else(|| Error::invalid("expected_revision", "Look at the preview first and name its revision."))?;
     // The project's row before the conversation's, as decisions take them.
     let mut batch = WriteBatch::begin(ctx, found.project_id, ProjectRole::Editor, Origin::Restore).await?;
     let row = lock_conversation(ctx, &mut batch.tx, id, ProjectRole::Editor).await?;
     let stretch = check(&mut batch.tx, &row, &request).await?;
     let rewind_id = announce_rewind(ctx, &mut batch.tx, &row, &stretch, &request).await?;
-    let restore = RestoreCheckpoint { paths: request.paths.clone(), expected_revision };
+    let restore = RestoreCheckpoint { paths: request.paths.clone(), expected_revision: request.expected_revision };
     match checkpoints::restore_in(ctx, &mut batch, found.project_id, checkpoint, restore, None).await? {
         Written::Conflict(paths) => Ok(RewindOutcome::Conflict { paths }),
         Written::Nothing { left } if request.chat => {
@@ -187,7 +185,7 @@ pub async fn undo_rewind(ctx: &Ctx, id: RewindId, request: UndoRewind) -> Result
     let project =
         conversation(ctx, &mut conn, found.conversation_id, ProjectRole::Editor).await.map_err(super::hide_as("rewind"))?.project_id;
     drop(conn);
-    let expected_revision = request.expected_revision.or(found.revision).unwrap_or_default();
+    let expected_revision = Some(request.expected_revision.or(found.revision).unwrap_or_default());
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, Origin::Restore).await?;
     let row = lock_for_undo(ctx, &mut batch.tx, &found).await?;
     finish_undo(ctx, &mut batch.tx, &row, id, by).await?;

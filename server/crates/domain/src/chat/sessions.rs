@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use store::{chat as table, events, prompts, rewinds};
 use wire::{
-    ConversationId, Micros, Page, ProjectId, TurnId,
+    ConversationId, Micros, Page, PageQuery, ProjectId, TurnId,
     chat::{
         Conversation, ConversationQuery, ConversationView, CreateConversation, FoundConversation, LiveFrom, Message, MessageBody,
         RemovedConversation, TurnState, UpdateConversation, WINDOW_DEFAULT, WINDOW_MAX, Window,
@@ -14,11 +14,13 @@ use wire::{
 };
 
 use super::{announce, conversation, lock_conversation};
-use crate::{Ctx, Error, Result, projects};
+use crate::{Ctx, Error, Result, page, projects};
 
 /// Conversations of one page.
 const PAGE: i64 = 50;
-const PAGE_MAX: i64 = 200;
+const LIST: &str = "conversations";
+const MESSAGES: &str = "messages";
+const REMOVED: &str = "conversations/removed";
 const SEARCH_MAX_CHARS: usize = 200;
 /// Characters before and behind the words that were searched for.
 const EXCERPT_AROUND: usize = 60;
@@ -33,7 +35,7 @@ const STRAY_TURNS: usize = 20;
 
 /// The conversations of a project, last used first.
 pub async fn list_conversations(ctx: &Ctx, project: ProjectId) -> Result<Vec<Conversation>> {
-    let query = ConversationQuery { limit: Some(PAGE_MAX), ..ConversationQuery::default() };
+    let query = ConversationQuery { limit: Some(page::MOST), ..ConversationQuery::default() };
     let page = search_conversations(ctx, project, query).await?;
     Ok(page.items.into_iter().map(|found| found.conversation).collect())
 }
@@ -44,14 +46,15 @@ pub async fn search_conversations(ctx: &Ctx, project: ProjectId, query: Conversa
     if words.as_ref().is_some_and(|words| words.chars().count() > SEARCH_MAX_CHARS) {
         return Err(Error::invalid("search", "Search for at most 200 characters."));
     }
-    let after = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let after = query.cursor.as_deref().map(|cursor| page::read_cursor(LIST, cursor)).transpose()?;
+    let after = after.map(|(at, id)| table::After { updated_at: Micros(at), id });
+    let limit = page::check_limit(query.limit, PAGE)?;
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
     let mut rows = table::conversations(&mut conn, project, words.as_deref(), after, limit + 1).await?;
     let more = rows.len() as i64 > limit;
     rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|last| format!("{}.{}", last.updated_at.0, last.id));
+    let next_cursor = rows.last().filter(|_| more).map(|last| page::write_cursor(LIST, &(last.updated_at.0, last.id)));
     let mut items = Vec::new();
     for row in rows {
         let excerpt = match &words {
@@ -67,20 +70,24 @@ pub async fn search_conversations(ctx: &Ctx, project: ProjectId, query: Conversa
 
 /// What was removed from a project and can be brought back, the last first, for those who may do that.
 pub async fn removed_conversations(ctx: &Ctx, project: ProjectId) -> Result<Page<RemovedConversation>> {
+    removed_page(ctx, project, &PageQuery { limit: Some(page::MOST), cursor: None }).await
+}
+
+/// The same, page by page.
+pub async fn removed_page(ctx: &Ctx, project: ProjectId, asked: &PageQuery) -> Result<Page<RemovedConversation>> {
+    let limit = page::limit_of(asked, PAGE)?;
+    let after: Option<(i64, ConversationId)> = page::after(asked, REMOVED)?;
+    let after = after.map(|(at, id)| table::After { updated_at: Micros(at), id });
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Editor).await?;
-    let rows = table::removed_conversations(&mut conn, project, ctx.now().plus_seconds(-KEPT_DELETED), PAGE_MAX).await?;
+    let since = ctx.now().plus_seconds(-KEPT_DELETED);
+    let rows = table::removed_conversations(&mut conn, project, since, after, limit + 1).await?;
+    let rows = page::cut(rows, limit, REMOVED, |row| (row.deleted_at.map_or(0, |at| at.0), row.id));
     let shown = |row: table::ConversationRow| {
         let removed_at = row.deleted_at?;
         Some(RemovedConversation { conversation: row.into_conversation(), removed_at, until: removed_at.plus_seconds(KEPT_DELETED) })
     };
-    Ok(Page { items: rows.into_iter().filter_map(shown).collect(), next_cursor: None })
-}
-
-fn read_cursor(cursor: &str) -> Result<table::After> {
-    let parts = cursor.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    let (at, id) = parts.ok_or_else(|| Error::BadRequest("The cursor is not one of this list; read it from its beginning.".to_owned()))?;
-    Ok(table::After { updated_at: Micros(at), id })
+    Ok(Page { items: rows.items.into_iter().filter_map(shown).collect(), next_cursor: rows.next_cursor })
 }
 
 /// The words with what stands around them, on one line. `words` are in lower case.
@@ -199,6 +206,20 @@ pub async fn view(ctx: &Ctx, id: ConversationId, window: Window) -> Result<Conve
         events,
         live,
     })
+}
+
+/// The messages of a conversation, each page in their order, the latest ones on the first.
+pub async fn messages_page(ctx: &Ctx, id: ConversationId, asked: &PageQuery) -> Result<Page<Message>> {
+    let limit = page::limit_of(asked, WINDOW_DEFAULT)?;
+    let before: Option<i64> = page::after(asked, MESSAGES)?;
+    let mut conn = ctx.services().db.read().await?;
+    conversation(ctx, &mut conn, id, ProjectRole::Viewer).await?;
+    let mut placed = table::messages_before(&mut conn, id, before.unwrap_or(i64::MAX), limit).await?;
+    cut_to_bytes(&mut placed);
+    placed.reverse();
+    let oldest = placed.first().map(|oldest| oldest.message.seq).filter(|seq| *seq > 1);
+    let next_cursor = oldest.map(|seq| page::write_cursor(MESSAGES, &seq));
+    Ok(Page { items: placed.into_iter().map(|placed| placed.message).collect(), next_cursor })
 }
 
 /// Messages before a number in order, and where older ones begin. A turn is not cut in two unless it alone is larger than a window may be.

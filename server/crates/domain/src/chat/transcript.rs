@@ -1,15 +1,21 @@
 //! What the driver of a turn reads and writes: the transcript, the turn's events, and questions to people.
 
+use serde_json::json;
 use store::{Tx, chat as table, rewinds};
 use wire::{
     ConversationId, TurnId,
-    chat::{Approval, DecideApproval, Message, MessageBody, TokenUsage, ToolCall, Turn, TurnBudget, TurnState},
+    audit::AuditAction,
+    chat::{Approval, DecideApproval, Message, MessageBody, TokenUsage, ToolCall, ToolFacts, Turn, TurnBudget, TurnState},
     event::{EventKind, Stream},
     projects::ProjectRole,
 };
 
 use super::{TurnJob, codegen, conversation, insert_message, tell, turn_row};
-use crate::{Ctx, Error, Result, jobs, permissions, projects};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+    jobs, permissions, projects,
+};
 
 /// An approval that was asked for, with its answer if there is one.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +38,10 @@ pub struct TurnWork {
     /// Calls whose execution had begun.
     pub started_calls: Vec<String>,
     pub budget: TurnBudget,
+    /// Tokens that its message allows each answer.
+    pub max_tokens: Option<i64>,
+    /// What its message asks for in place of the model's own.
+    pub temperature: Option<f32>,
     pub stop_requested: bool,
 }
 
@@ -68,11 +78,9 @@ pub async fn take_up_turn(ctx: &Ctx, id: TurnId) -> Result<Option<TurnWork>> {
             .collect(),
         resumed,
         started_calls,
-        budget: TurnBudget {
-            tokens: row.budget_tokens,
-            steps: row.budget_steps.map(|steps| steps as u32),
-            usd_micros: row.budget_usd_micros,
-        },
+        budget: row.budget(),
+        max_tokens: row.max_tokens,
+        temperature: row.temperature(),
         stop_requested: row.stop_requested,
         turn: row.into_turn(),
     }))
@@ -115,8 +123,44 @@ pub async fn append_message(ctx: &Ctx, id: TurnId, body: MessageBody) -> Result<
     if matches!(body, MessageBody::Assistant { .. }) {
         store::ledger::attach_message(&mut tx, id, message.id).await?;
     }
+    if let MessageBody::Tool { call_id, name, ok, facts, .. } = &body {
+        note_call(ctx, &mut tx, &row, &Called { call_id, name, ok: *ok, facts }).await?;
+    }
     ctx.commit(tx).await?;
     Ok(message)
+}
+
+struct Called<'a> {
+    call_id: &'a str,
+    name: &'a str,
+    ok: bool,
+    facts: &'a ToolFacts,
+}
+
+/// Puts a call that has ended into the audit log: who asked for the turn, which model for the call, who allowed it, what it changed and
+/// what the answer cost that it was part of.
+async fn note_call(ctx: &Ctx, tx: &mut Tx, row: &table::TurnRow, called: &Called<'_>) -> Result<()> {
+    let answer = store::ledger::last_answer(tx, row.id).await?;
+    let decided = table::decider(tx, row.id, called.call_id).await?;
+    let by = |wanted| decided.as_ref().filter(|(decision, ..)| *decision == wanted).map(|(_, id, name)| json!({ "id": id, "name": name }));
+    let details = json!({
+        "turn": row.id,
+        "asked_by": row.user_id,
+        "mode": row.mode.0,
+        "model": answer.as_ref().map_or(row.model.as_str(), |(model, _)| model.as_str()),
+        "answer_cost_micro_usd": answer.as_ref().map(|(_, micros)| micros),
+        "ok": called.ok,
+        "approved_by": by(Approval::Approve),
+        "rejected_by": by(Approval::Reject),
+        "bytes_changed": called.facts.bytes_changed.unwrap_or(0),
+        "took_ms": called.facts.took_ms,
+        "run": called.facts.run_id,
+    });
+    // Models make names up.
+    let name: String = called.name.chars().take(100).collect();
+    let facts = Facts::about("tool", called.call_id, name).in_project(row.project_id).with(details);
+    audit::record(ctx, tx, AuditAction::ToolCalled, if called.ok { facts } else { facts.refused_if(called.facts.declined) });
+    Ok(())
 }
 
 /// Adds to what people watch.
@@ -184,6 +228,9 @@ pub async fn decide_approval(ctx: &Ctx, id: TurnId, call_id: &str, request: Deci
         let event = EventKind::ApprovalAnswered { call_id: call_id.to_owned(), decision: request.decision, by };
         store::events::append(&mut tx, Stream::Turn(id), ctx.now(), vec![event]).await?;
     }
+    let decision = json!({ "turn": id, "decision": request.decision, "remembered": request.remember.is_some() });
+    let facts = Facts::about("tool", call_id, asked.name.clone()).in_project(row.project_id).with(decision);
+    audit::record(ctx, &mut tx, AuditAction::ApprovalDecided, facts);
     let others_wait = approvals.iter().any(|approval| approval.call_id != call_id && approval.decision.is_none());
     if !others_wait && row.state.0 == TurnState::Waiting {
         resume(ctx, &mut tx, &row).await?;

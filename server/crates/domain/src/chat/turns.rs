@@ -18,7 +18,7 @@ use super::{
     queue::{self, Next},
     tell, transcript, turn_row,
 };
-use crate::{Ctx, Error, Result, checkpoints, context, jobs, models};
+use crate::{Ctx, Error, Result, checkpoints, context, generate, jobs, models};
 
 /// How long a stop waits for the turn's end before it answers with what is known.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -48,9 +48,10 @@ impl Prepared {
 
 /// Reads what goes along with a prompt. Outside of any transaction, since it reads files.
 pub(super) async fn prepare(ctx: &Ctx, project: ProjectId, request: &StartTurn) -> Result<Prepared> {
-    let model = models::choose(ctx, request.model.as_deref()).await?;
+    let model = models::resolve(ctx, request.model.as_deref()).await?;
+    generate::check_length(&model, request.max_tokens)?;
     let attachments = context::collect(ctx, project, request).await?;
-    Ok(Prepared { model, body: MessageBody::User { text: request.prompt.clone(), attachments }, run: None })
+    Ok(Prepared { model: model.name, body: MessageBody::User { text: request.prompt.clone(), attachments }, run: None })
 }
 
 /// Hands a prompt to the agent: the message, the turn and its job become true together.
@@ -111,6 +112,8 @@ pub(super) async fn begin(
         budget_tokens: budget.tokens,
         budget_steps: budget.steps.map(i64::from),
         budget_usd_micros: budget.usd_micros,
+        max_tokens: request.max_tokens,
+        temperature: request.temperature,
         at: ctx.now(),
     };
     match table::insert_turn(tx, &new).await {

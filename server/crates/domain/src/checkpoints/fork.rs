@@ -1,17 +1,21 @@
+use serde_json::json;
 use store::{checkpoints as table, projects::NewProject};
 use wire::{
     ProjectId,
+    audit::AuditAction,
     checkpoints::{CheckpointKind, ForkProject, NAME_MAX_CHARS},
     projects::{Project, ProjectRole, validate_name},
 };
 
 use super::Point;
-use crate::{Ctx, Error, Result, projects, quotas, storage};
+use crate::{Ctx, Error, Result, audit, projects, quotas, storage};
 
 /// A new project of the caller with the files of this one, as they are or as they were at a checkpoint. Rows are copied, bytes are
 /// shared: it costs no storage until the two differ.
 pub async fn fork(ctx: &Ctx, project: ProjectId, request: ForkProject) -> Result<Project> {
     let owner = ctx.require_user()?.id;
+    // What comes of it is none of the projects that a token for some of them names.
+    ctx.require_all_projects()?;
     if let Some(field) = validate_name(&request.name) {
         return Err(Error::Invalid(vec![field]));
     }
@@ -45,9 +49,12 @@ pub async fn fork(ctx: &Ctx, project: ProjectId, request: ForkProject) -> Result
     let to_revision = store::projects::next_revision(&mut tx, id, at).await?.ok_or(Error::NotFound("project"))?.revision;
     table::copy_tree(&mut tx, &table::Fork { from: project, revision, to: id, to_revision, at, by: owner }).await?;
     store::projects::add_totals(&mut tx, id, totals.0, totals.1).await?;
+    store::projects::count_languages(&mut tx, id).await?;
     let origin: String = origin.chars().take(NAME_MAX_CHARS).collect();
     let point = Point { kind: CheckpointKind::Named, name: Some(&origin), revision: to_revision, turn: None, totals };
     super::insert(ctx, &mut tx, id, &point).await?;
+    let facts = projects::facts_of(id, new.name).with(json!({ "storage": new.storage_backend, "forked_from": project }));
+    audit::record(ctx, &mut tx, AuditAction::ProjectCreated, facts);
     ctx.commit(tx).await?;
     projects::get(ctx, id).await
 }

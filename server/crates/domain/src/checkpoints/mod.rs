@@ -7,7 +7,7 @@ mod restore;
 
 use store::{Conn, Tx, checkpoints as table};
 use wire::{
-    CheckpointId, ProjectId, TurnId,
+    CheckpointId, PageQuery, ProjectId, TurnId,
     checkpoints::{
         Checkpoint, CheckpointBounds, CheckpointKind, CreateCheckpoint, EXCLUDED_DIRECTORIES, Exclusion, Timeline, UpdateCheckpoint,
         validate_name,
@@ -21,11 +21,13 @@ pub use plan::diff;
 pub use restore::restore;
 pub(crate) use restore::{Written, restore_in};
 
-use crate::{Ctx, Error, Result, projects, settings, storage};
+use crate::{Ctx, Error, Result, projects, quotas, storage};
 
 /// `.gitignore` files that are read for the list of what is left out, and bytes of each.
 const IGNORE_FILES_MAX: usize = 20;
 const IGNORE_BYTES_MAX: i64 = 64 * 1024;
+/// Checkpoints of a page, where the caller names no number.
+const PAGE: i64 = 100;
 /// Checkpoints without a name that are kept, even where more would be allowed.
 const AUTOMATIC_MAX: i64 = 50;
 
@@ -40,7 +42,16 @@ pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Timeline> {
     let held_bytes = table::held_bytes(&mut conn, project).await?;
     let bounds = bounds(ctx, &mut conn, project).await?;
     let excluded = exclusions(ctx, &mut conn, project).await?;
-    Ok(Timeline { revision, changed, items, bounds, held_bytes, excluded })
+    Ok(Timeline { revision, changed, items, next_cursor: None, bounds, held_bytes, excluded })
+}
+
+/// The same with a page of the checkpoints. There are never more than a project keeps.
+pub async fn page(ctx: &Ctx, project: ProjectId, asked: &PageQuery) -> Result<Timeline> {
+    crate::page::limit_of(asked, PAGE)?;
+    let mut timeline = list(ctx, project).await?;
+    let items = std::mem::take(&mut timeline.items);
+    let page = crate::page::cut_short(items, asked, PAGE, "checkpoints", |item| (item.created_at.0, item.id))?;
+    Ok(Timeline { items: page.items, next_cursor: page.next_cursor, ..timeline })
 }
 
 /// What the scan of a checkout leaves out: the built-in list, and what the project's own `.gitignore` files say.
@@ -92,7 +103,7 @@ pub async fn create(ctx: &Ctx, project: ProjectId, request: CreateCheckpoint) ->
 
 /// Automatic ones make room for those with a name; at the limit these have to be deleted by hand.
 async fn check_room(tx: &mut Tx, project: ProjectId) -> Result<()> {
-    let limit = settings::storage_in(tx).await?.checkpoints;
+    let limit = quotas::limits_of(tx, project).await?.checkpoints;
     if table::count_named(tx, project).await? >= limit {
         return Err(Error::TooLarge(format!(
             "A project keeps at most {limit} checkpoints with a name. Nothing was changed; delete one that is not needed any more."
@@ -149,7 +160,7 @@ pub(crate) async fn record(
 /// How much of the past is kept: the administrator's choice. With those that have a name there are never more checkpoints than that allows,
 /// but for the newest automatic one.
 async fn bounds(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<CheckpointBounds> {
-    let settings = settings::storage_in(conn).await?;
+    let settings = quotas::limits_of(conn, project).await?;
     let days = settings.retention_days.unwrap_or(ctx.services().settings.retention_days);
     let room = settings.checkpoints - table::count_named(conn, project).await?;
     Ok(CheckpointBounds { count: room.clamp(1, AUTOMATIC_MAX), days: i64::from(days), bytes: settings.project_history_bytes })

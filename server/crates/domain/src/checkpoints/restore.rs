@@ -62,7 +62,7 @@ pub(crate) async fn restore_in(
     planned.retain(|planned| only.is_none_or(|only| only.contains(&planned.file.path)));
     let (chosen, left) = choose(planned, request.paths);
     let mut conflicts = Vec::new();
-    for planned in chosen.iter().filter(|planned| planned.revision > request.expected_revision) {
+    for planned in chosen.iter().filter(|planned| request.expected_revision.is_some_and(|expected| planned.revision > expected)) {
         let reason = format!("{} after this plan was made.", who_changed(planned));
         conflicts.push(conflict(batch, &planned.file.path, reason).await?);
     }

@@ -14,7 +14,7 @@ use super::text::one_line;
 use crate::{Ctx, Error, Result, projects, storage};
 
 /// Bytes of all pictures of a project.
-const PROJECT_MAX: i64 = 256 * 1024 * 1024;
+pub(crate) const PROJECT_MAX: i64 = 256 * 1024 * 1024;
 /// What no message used is forgotten after so long.
 const UNUSED_S: i64 = 24 * 3600;
 

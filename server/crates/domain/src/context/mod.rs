@@ -13,7 +13,7 @@ mod summary;
 pub mod text;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use store::{Tx, context as table};
@@ -21,13 +21,14 @@ use wire::{
     Micros, ProjectId, TurnId,
     chat::{Attachment, Message, MessageBody, Mode, StartTurn, Turn},
     context::{ContextView, IMAGE_TOKENS, Part, PreviewContext, estimate_tokens},
+    permissions::ToolTraits,
     projects::ProjectRole,
 };
 
 pub use collect::collect;
 pub use compaction::{ANSWER_MAX, Plan, Room, WINDOW_DEFAULT, kept_facts, material};
 pub use ground::{Ground, INSTRUCTIONS, InstructionsText};
-pub(crate) use images::forget_unused;
+pub(crate) use images::{PROJECT_MAX as PICTURES_MAX, forget_unused};
 pub use images::{open_image, upload_image};
 pub use parts::{Assembled, Entry, RESULT_MAX, Role, ToolList, ToolText};
 pub use review::{REVIEW_NOTE, describe_review};
@@ -43,6 +44,9 @@ use crate::{Ctx, Error, Result, chat, models, projects};
 pub trait Toolbox: Send + Sync + 'static {
     /// What a model is told of the tools in this mode, in the order in which they are sent.
     async fn tools(&self, ctx: &Ctx, project: ProjectId, mode: Mode) -> Result<ToolList>;
+
+    /// What is known of the tools of servers, by their names; nothing of those that were not asked yet.
+    async fn foreign_traits(&self, ctx: &Ctx, project: ProjectId) -> Result<HashMap<String, ToolTraits>>;
 }
 
 /// For processes and tests without an agent.
@@ -52,6 +56,10 @@ pub struct NoTools;
 impl Toolbox for NoTools {
     async fn tools(&self, _: &Ctx, _: ProjectId, _: Mode) -> Result<ToolList> {
         Ok(ToolList::default())
+    }
+
+    async fn foreign_traits(&self, _: &Ctx, _: ProjectId) -> Result<HashMap<String, ToolTraits>> {
+        Ok(HashMap::new())
     }
 }
 

@@ -1,4 +1,4 @@
-//! A directory as a zip archive that is made while it is sent: nothing of it is stored.
+//! Archives that are made while they are sent, of a directory or of a project: nothing of them is stored.
 
 use std::io;
 
@@ -16,12 +16,14 @@ use wire::{
 use super::{
     format::plain_name,
     pack::{self, Packer},
+    past,
 };
 use crate::{Ctx, Error, Result, files, projects, storage};
 
 /// The longest target of a link.
 const LINK_MAX: u64 = 4095;
 
+/// An archive that is made while it is read.
 pub struct FolderArchive {
     /// `src.zip`
     pub filename: String,
@@ -36,11 +38,30 @@ pub async fn open_folder(ctx: &Ctx, project: ProjectId, path: &str) -> Result<Fo
         "" => plain_name(&projects::get(ctx, project).await?.name),
         name => name.to_owned(),
     };
+    let (ctx, prefix, root) = (ctx.clone(), path.len() + usize::from(!path.is_empty()), name.clone());
+    let bytes = send_while_made(move |packer| async move { write(&ctx, project, packer, entries, prefix, &root).await });
+    Ok(FolderArchive { filename: format!("{name}.zip"), bytes })
+}
+
+/// A project, with its past or without: the archive that [`super::start`] has a job make. Whoever may read the project may.
+pub async fn open_project(ctx: &Ctx, project: ProjectId, history: bool) -> Result<FolderArchive> {
+    let found = projects::get(ctx, project).await?;
+    let filename = super::filename(&found, history, ctx);
+    let ctx = ctx.clone();
+    let bytes = send_while_made(move |packer| async move { past::write(&ctx, project, history, packer).await });
+    Ok(FolderArchive { filename, bytes })
+}
+
+/// What `write` packs, read while it goes on. Whoever stops reading stops it.
+fn send_while_made<F>(write: impl FnOnce(Packer) -> F) -> Reader
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
     let (packer, archive, packed) = pack::begin_stream();
     let (done, outcome) = oneshot::channel();
-    let (ctx, prefix, root) = (ctx.clone(), path.len() + usize::from(!path.is_empty()), name.clone());
+    let written = write(packer);
     tokio::spawn(async move {
-        let (written, packed) = tokio::join!(write(&ctx, project, packer, entries, prefix, &root), packed);
+        let (written, packed) = tokio::join!(written, packed);
         // Nobody hears it when the download was given up.
         let _ = done.send(written.and(packed));
     });
@@ -51,8 +72,7 @@ pub async fn open_folder(ctx: &Ctx, project: ProjectId, path: &str) -> Result<Fo
             Err(gone) => Err(io::Error::other(gone)),
         }
     });
-    let bytes = Box::pin(StreamReader::new(ReaderStream::new(archive).chain(end).boxed()));
-    Ok(FolderArchive { filename: format!("{name}.zip"), bytes })
+    Box::pin(StreamReader::new(ReaderStream::new(archive).chain(end).boxed()))
 }
 
 async fn write(ctx: &Ctx, project: ProjectId, mut packer: Packer, entries: Vec<Entry>, prefix: usize, root: &str) -> Result<()> {

@@ -1,31 +1,49 @@
-//! The archive of a project with its past, version 1: a zip file whose first entry is `cloudxdevai.json`.
+//! The archive of a project with its past, version 2: a zip file whose first entry is `cloudxdevai.json`.
 //!
 //! | entry | what |
 //! |---|---|
 //! | `cloudxdevai.json` | [`Header`]: which format this is, and the project's own facts |
 //! | `files/<path>` | the files as they are at the header's revision, with their modes; symbolic links as such |
-//! | `history/blobs/<sha256>` | content that a version or a change needs and that no file above has; also that of paths too long for `files/` |
+//! | `history/blobs/<sha256>` | content that a version, a change or a message needs and that no file above has; also that of paths too long for `files/` |
 //! | `history/versions/00001.jsonl` … | every version of every path (`VersionLine`), those of one path in order and together |
 //! | `history/checkpoints/…` | kept revisions (`CheckpointLine`) |
 //! | `history/conversations/…`, `turns/…`, `messages/…` | the talk with the agent (`ConversationLine`, `TurnLine`, `MessageLine`) |
-//! | `history/change_sets/…`, `change_files/…`, `change_hunks/…` | what was proposed and decided (`ChangeSetLine`, `ChangeFileLine`, `HunkLine`) |
-//! | `history/runs/…`, `output/…`, `reports/…` | runs that have ended, what they printed, what their tests found (`RunLine`, `OutputLine`, `ReportLine`) |
+//! | `history/approvals/…`, `rewinds/…`, `undone/…` | questions about calls, what was taken back, summaries that were (`ApprovalLine`, `RewindLine`, `UndoneLine`) |
+//! | `history/queued/…`, `pictures/…` | messages that wait to be sent, pictures of messages (`QueuedLine`, `PictureLine`) |
+//! | `history/change_sets/…`, `change_files/…`, `change_hunks/…`, `comments/…` | what was proposed, decided and said about it (`ChangeSetLine`, `ChangeFileLine`, `HunkLine`, `CommentLine`) |
+//! | `history/runs/…`, `output/…`, `reports/…`, `codegen/…`, `egress/…` | runs that have ended, what they printed, what their tests found, which turn they stand for, which hosts they asked for (`RunLine`, `OutputLine`, `ReportLine`, `CodegenLine`, `EgressLine`) |
+//! | `history/rules/…`, `settings/…`, `budgets/…` | rules for the agent, test command and open hosts, limits of cost (`RuleLine`, `SettingsLine`, `BudgetLine`) |
+//! | `history/calls/…` | what model calls used and cost (`CallLine`) |
 //!
 //! A `.jsonl` part holds one JSON object a line; the lines are the structs of `store::archive`, whose fields are only added to, never
 //! renamed. Parts of a kind are read in the order of their numbers. Ids are those of the server that wrote the archive and get new
-//! ones where it is read. People are named by their account's name and by how they are shown. Not in it: members, secrets, the values of
-//! a run's variables, terminals, pictures in messages, rewinds, waiting messages, the ledger, rules of permissions, and what was going on
-//! when it was made.
+//! ones where it is read. People are named by their account's name and by how they are shown.
 //!
-//! A reader refuses a `version` above its own and ignores entries and fields that it does not know. A zip file without the first entry is an
-//! ordinary archive of files.
+//! What is read becomes an equal project, but for what must not act by itself where somebody else's archive is read:
+//!
+//! - Rules that *allow* the agent something, and hosts that runs may reach, are kept as waiting: they are listed and hold nothing until
+//!   somebody makes them anew. Rules that ask or deny hold at once.
+//! - Messages that wait to be sent belong to whoever imports, and begin only when a person sends them, not when a turn ends.
+//! - Calls in the ledger count in what the project, its conversations and turns cost, and in no budget and no sum of a person or of the
+//!   server. Budgets of the project and its conversations hold; what is used of them is counted from nothing.
+//! - A turn at work when the archive was made has ended there. Whoever has no account by the name stays as text; conversations and turns
+//!   of theirs are the importer's.
+//!
+//! Not in it: members, secrets, the values of a run's variables, terminals, runs and model calls that had not ended, pictures of drafts, the
+//! events that open pages follow, and what administrators set. Conversations that were removed and can still be brought back are in it,
+//! as removed, and so is the trash of files. Whoever may only look is told neither of removed conversations nor of costs, so
+//! an archive of theirs has neither these nor budgets and calls.
+//!
+//! A reader refuses a `version` above its own and ignores entries and fields that it does not know. Version 1 had only versions, checkpoints,
+//! conversations, turns, messages, change sets, and runs with output and reports; it is read as an archive without the rest. A zip file
+//! without the first entry is an ordinary archive of files.
 
 use serde::{Deserialize, Serialize};
 use wire::Micros;
 
 pub const HEADER: &str = "cloudxdevai.json";
 pub const FORMAT: &str = "cloudxdevai-project";
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 pub const FILES: &str = "files/";
 pub const BLOBS: &str = "history/blobs/";
 /// The header is small; a larger entry of its name is something else.
@@ -65,7 +83,22 @@ pub enum Part {
     Runs,
     Output,
     Reports,
+    Approvals,
+    Rewinds,
+    Undone,
+    Queued,
+    Pictures,
+    Comments,
+    Codegen,
+    Egress,
+    Rules,
+    Settings,
+    Budgets,
+    Calls,
 }
+
+/// Where the lines of all parts are.
+pub const HISTORY: &str = "history/";
 
 impl Part {
     pub fn folder(self) -> &'static str {
@@ -81,6 +114,18 @@ impl Part {
             Self::Runs => "history/runs/",
             Self::Output => "history/output/",
             Self::Reports => "history/reports/",
+            Self::Approvals => "history/approvals/",
+            Self::Rewinds => "history/rewinds/",
+            Self::Undone => "history/undone/",
+            Self::Queued => "history/queued/",
+            Self::Pictures => "history/pictures/",
+            Self::Comments => "history/comments/",
+            Self::Codegen => "history/codegen/",
+            Self::Egress => "history/egress/",
+            Self::Rules => "history/rules/",
+            Self::Settings => "history/settings/",
+            Self::Budgets => "history/budgets/",
+            Self::Calls => "history/calls/",
         }
     }
 

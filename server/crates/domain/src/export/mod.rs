@@ -1,12 +1,14 @@
 //! A project as a zip archive: its files alone, or with everything that happened to them. A job makes it, and whoever asked for it can
 //! download it for a day.
 
+mod around;
 mod folder;
 pub(crate) mod format;
 mod pack;
 mod past;
+mod talk;
 
-pub use folder::{FolderArchive, open_folder};
+pub use folder::{FolderArchive, open_folder, open_project};
 
 use std::ops::Range;
 
@@ -154,7 +156,7 @@ async fn make(ctx: &Ctx, job: &ExportJob, progress: watch::Sender<(u64, u64)>) -
     let expired = ctx.now();
     let blobs = storage::open(ctx, job.project_id).await?;
     let (packer, stored) = pack::begin(blobs, progress);
-    let (written, stored) = tokio::join!(past::write(ctx, job, packer), stored);
+    let (written, stored) = tokio::join!(past::write(ctx, job.project_id, job.history, packer), stored);
     // The writer only sees that the other end is gone; why, storage knows.
     let stored = match (written, stored) {
         (Err(Error::Internal(_)), Err(error)) | (Ok(()), Err(error)) | (Err(error), _) => return Err(error),

@@ -8,31 +8,38 @@ use store::{
     archive as table,
     files::{self, FileRow},
 };
-use wire::{ConversationId, Micros, RunId, event::Stream, files::EntryKind, limits, projects::Project};
+use wire::{
+    Micros, ProjectId, RunId, TurnId,
+    event::Stream,
+    files::EntryKind,
+    limits,
+    projects::{Project, ProjectRole},
+};
 
 use super::{
-    ExportJob,
     format::{BLOBS, FILES, FORMAT, HEADER, Header, Part, ProjectFacts, VERSION, plain_name},
     pack::Packer,
 };
 use crate::{Ctx, Error, Result, projects, storage};
 
 /// Rows read at a time.
-const PAGE: i64 = 500;
+pub(super) const PAGE: i64 = 500;
 /// Bytes of one part, so that none comes near what a file of an archive may have.
 const PART_BYTES: usize = 4 * 1024 * 1024;
 /// The longest target of a link.
 const LINK_MAX: u64 = 4095;
 
 /// Writes the project into the archive.
-pub async fn write(ctx: &Ctx, job: &ExportJob, mut packer: Packer) -> Result<()> {
-    let project = projects::get(ctx, job.project_id).await?;
+pub async fn write(ctx: &Ctx, project: ProjectId, history: bool, mut packer: Packer) -> Result<()> {
+    let project = projects::get(ctx, project).await?;
     let blobs = storage::open(ctx, project.id).await?;
     let mut conn = ctx.services().db.read().await?;
     let tree = files::at_revision(&mut conn, project.id, project.revision).await?;
+    // An archive says no more than its maker is told.
+    let edits = projects::require(ctx, &mut conn, project.id, ProjectRole::Editor).await.is_ok();
     drop(conn);
-    let writer = Past { ctx, project: &project, blobs, at: ctx.now() };
-    if job.history {
+    let writer = Past { ctx, project: &project, blobs, at: ctx.now(), edits };
+    if history {
         writer.with_history(&mut packer, &tree).await?;
     } else {
         packer.expect(bytes_of(&tree));
@@ -45,11 +52,13 @@ fn bytes_of(tree: &[FileRow]) -> u64 {
     tree.iter().map(|row| row.size.max(0) as u64).sum()
 }
 
-struct Past<'a> {
-    ctx: &'a Ctx,
-    project: &'a Project,
-    blobs: Arc<dyn Blobs>,
-    at: Micros,
+pub(super) struct Past<'a> {
+    pub ctx: &'a Ctx,
+    pub project: &'a Project,
+    pub blobs: Arc<dyn Blobs>,
+    pub at: Micros,
+    /// Whoever asked for it may edit the project, and so see what was removed and what was paid.
+    pub edits: bool,
 }
 
 impl Past<'_> {
@@ -59,7 +68,7 @@ impl Past<'_> {
         for row in tree {
             let name = format!("{prefix}{}", row.path);
             // Such a path could not be read again from here; its version has it, and its content goes with the old ones.
-            if prefix == FILES && (name.len() > limits::PATH_MAX || name.matches('/').count() >= limits::ARCHIVE_DEPTH_MAX) {
+            if prefix == FILES && (name.len() > limits::PATH_MAX || name.matches('/').count() >= limits::PATH_DEPTH_MAX) {
                 continue;
             }
             let checksum = row.checksum.clone().unwrap_or_default();
@@ -97,17 +106,18 @@ impl Past<'_> {
             },
         };
         packer.bytes(HEADER.to_owned(), self.at, serde_json::to_vec_pretty(&header).map_err(Error::internal)?).await?;
-        let held = self.tree(packer, FILES, tree).await?;
-        self.old_content(packer, &held).await?;
+        let mut held = self.tree(packer, FILES, tree).await?;
+        self.old_content(packer, &mut held).await?;
         self.versions(packer).await?;
-        self.talk(packer).await?;
-        self.change_sets(packer).await?;
-        self.runs(packer).await
+        let turns = self.talk(packer, held).await?;
+        self.change_sets(packer, &turns).await?;
+        self.runs(packer, &turns).await?;
+        self.around(packer).await
     }
 
     async fn page_of_blobs(&self, after: &str) -> Result<Vec<table::BlobLine>> {
         let mut conn = self.ctx.services().db.read().await?;
-        Ok(table::blobs(&mut conn, self.project.id, self.project.revision, after, PAGE).await?)
+        Ok(table::blobs(&mut conn, self.project.id, self.project.revision, self.edits, after, PAGE).await?)
     }
 
     async fn bytes_of_past(&self, here: &HashSet<&str>) -> Result<u64> {
@@ -120,7 +130,7 @@ impl Past<'_> {
         }
     }
 
-    async fn old_content(&self, packer: &mut Packer, held: &HashSet<String>) -> Result<()> {
+    async fn old_content(&self, packer: &mut Packer, held: &mut HashSet<String>) -> Result<()> {
         let mut after = String::new();
         loop {
             let page = self.page_of_blobs(&after).await?;
@@ -130,6 +140,7 @@ impl Past<'_> {
                 let content = self.blobs.open(&blob.checksum).await?;
                 packer.file(format!("{BLOBS}{}", blob.checksum), false, self.at, content).await?;
             }
+            held.extend(page.into_iter().map(|blob| blob.checksum));
         }
     }
 
@@ -153,42 +164,12 @@ impl Past<'_> {
         self.part(packer, Part::Checkpoints, &checkpoints).await
     }
 
-    async fn talk(&self, packer: &mut Packer) -> Result<()> {
+    async fn change_sets(&self, packer: &mut Packer, turns: &HashSet<TurnId>) -> Result<()> {
         let mut conn = self.ctx.services().db.read().await?;
-        let conversations = table::conversations(&mut conn, self.project.id).await?;
+        let mut sets = table::change_sets(&mut conn, self.project.id).await?;
         drop(conn);
-        self.part(packer, Part::Conversations, &conversations).await?;
-        let mut turns = Rows::new(self, Part::Turns);
-        for conversation in &conversations {
-            let mut conn = self.ctx.services().db.read().await?;
-            let lines = table::turns(&mut conn, conversation.id).await?;
-            drop(conn);
-            turns.all(packer, &lines).await?;
-        }
-        turns.finish(packer).await?;
-        let mut messages = Rows::new(self, Part::Messages);
-        for conversation in &conversations {
-            self.messages(packer, &mut messages, conversation.id).await?;
-        }
-        messages.finish(packer).await
-    }
-
-    async fn messages(&self, packer: &mut Packer, rows: &mut Rows, conversation: ConversationId) -> Result<()> {
-        let mut after = 0;
-        loop {
-            let mut conn = self.ctx.services().db.read().await?;
-            let page = table::messages(&mut conn, conversation, after, PAGE / 10).await?;
-            drop(conn);
-            let Some(last) = page.last() else { return Ok(()) };
-            after = last.seq;
-            rows.all(packer, &page).await?;
-        }
-    }
-
-    async fn change_sets(&self, packer: &mut Packer) -> Result<()> {
-        let mut conn = self.ctx.services().db.read().await?;
-        let sets = table::change_sets(&mut conn, self.project.id).await?;
-        drop(conn);
+        // Those of turns that are left out, or that came up since the turns were read.
+        sets.retain(|set| set.turn_id.is_none_or(|turn| turns.contains(&turn)));
         self.part(packer, Part::ChangeSets, &sets).await?;
         let mut files = Rows::new(self, Part::ChangeFiles);
         for set in &sets {
@@ -205,10 +186,18 @@ impl Past<'_> {
             drop(conn);
             hunks.all(packer, &lines).await?;
         }
-        hunks.finish(packer).await
+        hunks.finish(packer).await?;
+        let mut comments = Rows::new(self, Part::Comments);
+        for set in &sets {
+            let mut conn = self.ctx.services().db.read().await?;
+            let lines = table::comments(&mut conn, set.id).await?;
+            drop(conn);
+            comments.all(packer, &lines).await?;
+        }
+        comments.finish(packer).await
     }
 
-    async fn runs(&self, packer: &mut Packer) -> Result<()> {
+    async fn runs(&self, packer: &mut Packer, turns: &HashSet<TurnId>) -> Result<()> {
         let mut rows = Rows::new(self, Part::Runs);
         let mut known = Vec::new();
         loop {
@@ -228,9 +217,15 @@ impl Past<'_> {
         }
         output.finish(packer).await?;
         let mut conn = self.ctx.services().db.read().await?;
-        let reports = table::reports(&mut conn, self.project.id).await?;
+        let runs: HashSet<RunId> = known.iter().map(|(_, run)| *run).collect();
+        let mut reports = table::reports(&mut conn, self.project.id).await?;
+        // One may have ended since the runs were read.
+        reports.retain(|line| runs.contains(&line.run_id));
+        let mut codegen = table::codegen(&mut conn, self.project.id).await?;
+        codegen.retain(|line| runs.contains(&line.run_id) && turns.contains(&line.turn_id));
         drop(conn);
-        self.part(packer, Part::Reports, &reports).await
+        self.part(packer, Part::Reports, &reports).await?;
+        self.part(packer, Part::Codegen, &codegen).await
     }
 
     async fn output(&self, packer: &mut Packer, rows: &mut Rows, run: RunId) -> Result<()> {
@@ -246,7 +241,7 @@ impl Past<'_> {
         }
     }
 
-    async fn part<T: Serialize>(&self, packer: &mut Packer, part: Part, lines: &[T]) -> Result<()> {
+    pub(super) async fn part<T: Serialize>(&self, packer: &mut Packer, part: Part, lines: &[T]) -> Result<()> {
         let mut rows = Rows::new(self, part);
         rows.all(packer, lines).await?;
         rows.finish(packer).await
@@ -254,7 +249,7 @@ impl Past<'_> {
 }
 
 /// Lines of one kind, cut into parts.
-struct Rows {
+pub(super) struct Rows {
     part: Part,
     at: Micros,
     number: u32,
@@ -262,11 +257,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(past: &Past<'_>, part: Part) -> Self {
+    pub fn new(past: &Past<'_>, part: Part) -> Self {
         Self { part, at: past.at, number: 0, buffer: Vec::new() }
     }
 
-    async fn all<T: Serialize>(&mut self, packer: &mut Packer, lines: &[T]) -> Result<()> {
+    pub async fn all<T: Serialize>(&mut self, packer: &mut Packer, lines: &[T]) -> Result<()> {
         for line in lines {
             serde_json::to_writer(&mut self.buffer, line).map_err(Error::internal)?;
             self.buffer.push(b'\n');
@@ -282,7 +277,7 @@ impl Rows {
         packer.bytes(self.part.entry(self.number), self.at, std::mem::take(&mut self.buffer)).await
     }
 
-    async fn finish(mut self, packer: &mut Packer) -> Result<()> {
+    pub async fn finish(mut self, packer: &mut Packer) -> Result<()> {
         if self.buffer.is_empty() { Ok(()) } else { self.flush(packer).await }
     }
 }

@@ -3,12 +3,12 @@
 use blobs::{BlobError, Reader, Stored};
 use wire::{
     ProjectId,
-    files::{Base, BatchOutcome, FileAction, check_path},
+    files::{Base, BatchOutcome, EntryKind, FileAction, check_path},
     projects::ProjectRole,
 };
 
 use super::{
-    put::{Precondition, check, origin_of},
+    put::{Precondition, check, check_target, origin_of},
     write::{Content, WriteBatch},
 };
 use crate::{Ctx, Error, Result, projects, storage};
@@ -58,7 +58,7 @@ pub async fn save_batch(ctx: &Ctx, project: ProjectId, files: Vec<BatchFile>) ->
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin_of(ctx)).await?;
     let mut outcomes = Vec::with_capacity(files.len());
     for file in files {
-        outcomes.push(save_one(&mut batch, file).await?);
+        outcomes.push(save_one(ctx, &mut batch, project, file).await?);
     }
     if !batch.is_empty() {
         batch.commit().await?;
@@ -66,7 +66,7 @@ pub async fn save_batch(ctx: &Ctx, project: ProjectId, files: Vec<BatchFile>) ->
     Ok(outcomes)
 }
 
-async fn save_one(batch: &mut WriteBatch<'_>, file: BatchFile) -> Result<BatchOutcome> {
+async fn save_one(ctx: &Ctx, batch: &mut WriteBatch<'_>, project: ProjectId, file: BatchFile) -> Result<BatchOutcome> {
     let BatchFile { path, base, bytes } = file;
     let stored = match (check_path(&path), bytes) {
         (Err(reason), _) => return Ok(BatchOutcome::Refused { path, reason: reason.to_owned() }),
@@ -79,7 +79,14 @@ async fn save_one(batch: &mut WriteBatch<'_>, file: BatchFile) -> Result<BatchOu
         return Ok(BatchOutcome::Conflict { path, current: existing.cloned().map(|row| row.into_entry()) });
     }
     let action = if existing.is_some() { FileAction::Modified } else { FileAction::Added };
-    let content = Content::file(path.clone(), stored.sha256, stored.size, existing.map_or(0o644, |row| row.mode as i32));
+    let mut content = Content::file(path.clone(), stored.sha256, stored.size, existing.map_or(0o644, |row| row.mode as i32));
+    if existing.is_some_and(|row| row.kind.0 == EntryKind::Symlink) {
+        match check_target(ctx, batch, project, &content).await {
+            Ok(()) => content.kind = EntryKind::Symlink,
+            Err(Error::Conflict { detail, .. }) => return Ok(BatchOutcome::Refused { path, reason: detail }),
+            Err(other) => return Err(other),
+        }
+    }
     match batch.write(before.as_ref(), &content, action, None).await {
         Ok(entry) => Ok(BatchOutcome::Saved { entry }),
         Err(Error::Conflict { detail, .. }) => Ok(BatchOutcome::Refused { path, reason: detail }),

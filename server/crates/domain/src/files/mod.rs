@@ -3,6 +3,7 @@
 mod bulk;
 mod editorconfig;
 mod encoding;
+mod listing;
 mod names;
 mod put;
 mod read;
@@ -13,10 +14,11 @@ mod write;
 
 pub use bulk::{BATCH_MAX, BatchFile, Received, receive, require_writer, save_batch};
 pub(crate) use encoding::encode;
+pub use listing::{Listings, packed_tree, top};
 pub use names::NameBook;
 pub use put::{Precondition, Put, create_directory, put, save_text};
 pub(crate) use read::text_of;
-pub use read::{Located, entry, history, locate, open_text, trash, tree, tree_below};
+pub use read::{Located, entry, history, history_page, locate, open_text, trash, trash_page, tree, tree_below};
 pub use steps::{change, copy_path, delete, move_path, restore};
 pub use sync::{
     Committed, Maker, Manifest, ManifestDelta, ManifestEntry, WorkChange, changes_since, commit_changes, manifest, manifest_at,

@@ -112,7 +112,7 @@ pub(super) async fn store_as(
 }
 
 /// A symbolic link stays one: what is written to it is where it leads.
-async fn check_target(ctx: &Ctx, batch: &mut WriteBatch<'_>, project: ProjectId, content: &Content) -> Result<()> {
+pub(super) async fn check_target(ctx: &Ctx, batch: &mut WriteBatch<'_>, project: ProjectId, content: &Content) -> Result<()> {
     let path = &content.path;
     let refused = || {
         let rule = format!("one line of at most {} bytes", limits::PATH_MAX);

@@ -3,7 +3,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 use blobs::{Blobs, Reader};
 use store::{Conn, files as table};
 use wire::{
-    Page, ProjectId,
+    Page, PageQuery, ProjectId,
     event::Stream,
     files::{Entry, EntryKind, FileVersion, OpenedFile, TrashItem, Tree},
     limits,
@@ -11,10 +11,13 @@ use wire::{
 };
 
 use super::{editorconfig, encoding::decode, require_path};
-use crate::{Ctx, Error, Result, projects, storage};
+use crate::{Ctx, Error, Result, page, projects, storage};
 
 /// Versions on one page.
 const HISTORY_PAGE: i64 = 100;
+const TRASH_PAGE: i64 = 100;
+const HISTORY: &str = "history";
+const TRASH: &str = "trash";
 const TRASH_LISTED: i64 = 1000;
 
 /// Every entry, sorted by path, directories that only exist because of what lies in them included.
@@ -33,7 +36,7 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
     // The numbers are read first: a list that is newer than them only means that an event comes twice.
     let seq = store::events::last_seq(&mut conn, Stream::Project(project)).await?;
     let revision = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let mut items = table::entries(&mut conn, project, below).await?;
+    let mut items = entries_at(&mut conn, project, below).await?;
     if let Some(path) = below
         && items.is_empty()
     {
@@ -41,15 +44,35 @@ pub async fn tree_below(ctx: &Ctx, project: ProjectId, below: Option<&str>, dept
     }
     drop(conn);
     let prefix = below.map_or(0, |path| path.len() + 1);
-    let implied = implied_directories(&items, prefix);
-    if !implied.is_empty() {
-        items.extend(implied);
-        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    }
     if let Some(depth) = depth {
         items.retain(|entry| entry.path[prefix..].matches('/').count() < depth as usize);
     }
     Ok(Tree { revision, seq, items })
+}
+
+/// What exists now, or strictly below a directory, sorted by path, with the directories that only exist because of what lies in them.
+pub(super) async fn entries_at(conn: &mut Conn, project: ProjectId, below: Option<&str>) -> Result<Vec<Entry>> {
+    let items = table::entries(conn, project, below).await?;
+    let mut implied = implied_directories(&items, below.map_or(0, |path| path.len() + 1));
+    implied.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(merge(items, implied))
+}
+
+/// Two lists that are sorted by path as one. The second is the short one.
+fn merge(items: Vec<Entry>, few: Vec<Entry>) -> Vec<Entry> {
+    if few.is_empty() {
+        return items;
+    }
+    let mut merged = Vec::with_capacity(items.len() + few.len());
+    let mut few = few.into_iter().peekable();
+    for item in items {
+        while let Some(first) = few.next_if(|first| first.path < item.path) {
+            merged.push(first);
+        }
+        merged.push(item);
+    }
+    merged.extend(few);
+    merged
 }
 
 /// Directories that only exist because of what lies in them, of entries that are sorted by path and begin with `prefix` bytes.
@@ -70,7 +93,7 @@ fn implied_directories(entries: &[Entry], prefix: usize) -> Vec<Entry> {
     implied
 }
 
-fn implied_directory(path: &str, at: wire::Micros) -> Entry {
+pub(super) fn implied_directory(path: &str, at: wire::Micros) -> Entry {
     Entry {
         path: path.to_owned(),
         kind: EntryKind::Directory,
@@ -110,8 +133,11 @@ impl Located {
         Ok(self.blobs.open(&self.entry.checksum).await?)
     }
 
-    /// Part of the bytes; `range` must lie within the size.
+    /// Part of the bytes, which only the whole of them can be checked by; `range` must lie within the size.
     pub async fn open_range(&self, range: Range<u64>) -> Result<Reader> {
+        if range == (0..self.entry.size as u64) {
+            return self.open().await;
+        }
         Ok(self.blobs.open_range(&self.entry.checksum, range).await?)
     }
 }
@@ -154,19 +180,43 @@ pub async fn history(ctx: &Ctx, project: ProjectId, path: &str, before: Option<i
     require_path(path)?;
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    let mut rows = table::history(&mut conn, project, path, before.unwrap_or(i64::MAX), HISTORY_PAGE + 1).await?;
-    if rows.is_empty() && before.is_none() {
-        return Err(Error::NotFound("file"));
-    }
+    let mut rows = versions_before(&mut conn, project, path, before, HISTORY_PAGE).await?;
     let is_last = rows.len() as i64 <= HISTORY_PAGE;
     rows.truncate(HISTORY_PAGE as usize);
     let next_cursor = rows.last().filter(|_| !is_last).map(|row| row.version.to_string());
     Ok(Page { items: rows.into_iter().map(table::FileRow::into_version).collect(), next_cursor })
 }
 
+/// The same in pages of the caller's size.
+pub async fn history_page(ctx: &Ctx, project: ProjectId, path: &str, asked: &PageQuery) -> Result<Page<FileVersion>> {
+    require_path(path)?;
+    let (limit, before) = (page::limit_of(asked, HISTORY_PAGE)?, page::after(asked, HISTORY)?);
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let rows = versions_before(&mut conn, project, path, before, limit).await?;
+    Ok(page::map(page::cut(rows, limit, HISTORY, |row| row.version), table::FileRow::into_version))
+}
+
+/// One more than `limit`, where there are as many.
+async fn versions_before(conn: &mut Conn, project: ProjectId, path: &str, before: Option<i64>, limit: i64) -> Result<Vec<table::FileRow>> {
+    let rows = table::history(conn, project, path, before.unwrap_or(i64::MAX), limit + 1).await?;
+    if rows.is_empty() && before.is_none() { Err(Error::NotFound("file")) } else { Ok(rows) }
+}
+
 /// What was deleted and can be restored, last deleted first: the newest 1000.
 pub async fn trash(ctx: &Ctx, project: ProjectId) -> Result<Vec<TrashItem>> {
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    Ok(table::trash(&mut conn, project, TRASH_LISTED).await?)
+    Ok(table::trash(&mut conn, project, None, TRASH_LISTED).await?)
+}
+
+/// The same page by page, without an end.
+pub async fn trash_page(ctx: &Ctx, project: ProjectId, asked: &PageQuery) -> Result<Page<TrashItem>> {
+    let limit = page::limit_of(asked, TRASH_PAGE)?;
+    let after: Option<(i64, String)> = page::after(asked, TRASH)?;
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let after = after.as_ref().map(|(revision, path)| (*revision, path.as_str()));
+    let items = table::trash(&mut conn, project, after, limit + 1).await?;
+    Ok(page::cut(items, limit, TRASH, |item| (item.revision, item.path.clone())))
 }

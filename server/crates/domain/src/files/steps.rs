@@ -50,6 +50,19 @@ impl From<store::Error> for Refusal {
 
 type Step<T> = Result<T, Refusal>;
 
+/// What a step did: the steps that take it back, the last one first.
+struct Done {
+    back: Vec<FileStep>,
+    /// Files that could not be brought back with the others.
+    left_out: i64,
+}
+
+impl From<FileStep> for Done {
+    fn from(back: FileStep) -> Self {
+        Self { back: vec![back], left_out: 0 }
+    }
+}
+
 fn obstacle(path: &str, reason: impl Into<String>, current: Option<Entry>, why: Why) -> Obstacle {
     Obstacle { conflict: PathConflict { path: path.to_owned(), reason: reason.into(), current }, why }
 }
@@ -72,10 +85,13 @@ async fn change_or_name(ctx: &Ctx, project: ProjectId, steps: Vec<FileStep>) -> 
     }
     steps.iter().try_for_each(check_step)?;
     let mut batch = WriteBatch::begin(ctx, project, ProjectRole::Editor, origin_of(ctx)).await?;
-    let (mut undo, mut obstacles) = (Vec::new(), Vec::new());
+    let (mut undo, mut obstacles, mut left_out) = (Vec::new(), Vec::new(), 0);
     for step in &steps {
         match apply(ctx, &mut batch, project, step).await {
-            Ok(back) => undo.extend(back),
+            Ok(done) => {
+                undo.extend(done.back);
+                left_out += done.left_out;
+            }
             Err(Refusal::Conflict(found)) => obstacles.extend(found),
             Err(Refusal::Other(error)) => return Err(error),
         }
@@ -86,7 +102,7 @@ async fn change_or_name(ctx: &Ctx, project: ProjectId, steps: Vec<FileStep>) -> 
     undo.reverse();
     // Dropping an empty batch gives the revision back.
     let revision = if batch.is_empty() { batch.revision() - 1 } else { batch.commit().await? };
-    Ok(Ok(FilesChanged::Changed { revision, undo }))
+    Ok(Ok(FilesChanged::Changed { revision, undo, left_out }))
 }
 
 fn check_step(step: &FileStep) -> Result<()> {
@@ -103,18 +119,18 @@ fn check_step(step: &FileStep) -> Result<()> {
     }
 }
 
-/// Answers the steps that take this one back, the last one first.
-async fn apply(ctx: &Ctx, batch: &mut WriteBatch<'_>, project: ProjectId, step: &FileStep) -> Step<Vec<FileStep>> {
+async fn apply(ctx: &Ctx, batch: &mut WriteBatch<'_>, project: ProjectId, step: &FileStep) -> Step<Done> {
     batch.set_origin(if matches!(step, FileStep::Restore { .. }) { Origin::Restore } else { origin_of(ctx) });
-    match step {
-        FileStep::Move { from, to, base } if from != to => Ok(vec![put_elsewhere(batch, project, from, to, *base, true).await?]),
-        FileStep::Move { .. } => Ok(Vec::new()),
-        FileStep::Copy { from, to, base } => Ok(vec![put_elsewhere(batch, project, from, to, *base, false).await?]),
-        FileStep::Delete { path, base } => Ok(vec![delete_path(batch, project, path, *base).await?]),
-        FileStep::Restore { path, version: None, base } => restore_deleted(batch, project, path, *base).await,
-        FileStep::Restore { path, version: Some(version), base } => Ok(vec![restore_version(batch, project, path, *version, *base).await?]),
-        FileStep::CreateDirectory { path } => Ok(vec![make_directory(batch, path).await?]),
-    }
+    let back = match step {
+        FileStep::Move { from, to, base } if from != to => put_elsewhere(batch, project, from, to, *base, true).await?,
+        FileStep::Move { .. } => return Ok(Done { back: Vec::new(), left_out: 0 }),
+        FileStep::Copy { from, to, base } => put_elsewhere(batch, project, from, to, *base, false).await?,
+        FileStep::Delete { path, base } => delete_path(batch, project, path, *base).await?,
+        FileStep::Restore { path, version: None, base } => return restore_deleted(batch, project, path, *base).await,
+        FileStep::Restore { path, version: Some(version), base } => restore_version(batch, project, path, *version, *base).await?,
+        FileStep::CreateDirectory { path } => make_directory(batch, path).await?,
+    };
+    Ok(back.into())
 }
 
 /// What is at a path and below it, if that is what the step is based on.
@@ -228,11 +244,12 @@ async fn delete_path(batch: &mut WriteBatch<'_>, project: ProjectId, path: &str,
     Ok(FileStep::Restore { path: path.to_owned(), version: None, base: Base::New })
 }
 
-/// Brings back what was deleted at a path, with all that went in the same step. It never overwrites: what exists stays.
-async fn restore_deleted(batch: &mut WriteBatch<'_>, project: ProjectId, path: &str, base: Base) -> Step<Vec<FileStep>> {
+/// Brings back what was deleted at a path, with all that went in the same step and is kept still. It never overwrites: what exists stays.
+async fn restore_deleted(batch: &mut WriteBatch<'_>, project: ProjectId, path: &str, base: Base) -> Step<Done> {
+    let nothing_left = || conflict(path, format!("{path} is not in the trash any more."), None, Why::Missing);
     let deleted = table::deleted_with(&mut batch.tx, project, path).await?;
     if deleted.is_empty() {
-        return Err(conflict(path, format!("{path} is not in the trash any more."), None, Why::Missing));
+        return Err(nothing_left());
     }
     let is_empty = batch.existing(path).await?.is_empty();
     match base {
@@ -243,20 +260,29 @@ async fn restore_deleted(batch: &mut WriteBatch<'_>, project: ProjectId, path: &
         }
     }
     let mut entries = Vec::with_capacity(deleted.len());
+    let mut left_out = 0;
     for row in &deleted {
         let wanted = table::at_version(&mut batch.tx, project, &row.path, row.version - 1).await?.filter(|row| !row.is_deleted());
-        let wanted = wanted.ok_or(Error::NotFound("version"))?;
+        // Retention takes old versions one by one, and may have taken those of some files only.
+        let Some(wanted) = wanted else {
+            left_out += i64::from(row.kind.0 != EntryKind::Directory);
+            continue;
+        };
         entries.push(write(batch, &Content::of_row(&wanted, row.path.clone()), FileAction::Restored, None).await?);
     }
+    if entries.is_empty() {
+        return Err(nothing_left());
+    }
     if is_empty {
-        return Ok(vec![FileStep::Delete { path: path.to_owned(), base: base_after(batch, path, &entries) }]);
+        let back = vec![FileStep::Delete { path: path.to_owned(), base: base_after(batch, path, &entries) }];
+        return Ok(Done { back, left_out });
     }
     let revision = batch.revision();
     let back = |entry: Entry| {
         let base = if entry.kind == EntryKind::Directory { Base::Revision(revision) } else { Base::Version(entry.version) };
         FileStep::Delete { path: entry.path, base }
     };
-    Ok(entries.into_iter().map(back).collect())
+    Ok(Done { back: entries.into_iter().map(back).collect(), left_out })
 }
 
 /// That version of a file again, as a new one.
@@ -291,12 +317,14 @@ async fn make_directory(batch: &mut WriteBatch<'_>, path: &str) -> Step<FileStep
     Ok(FileStep::Delete { path: path.to_owned(), base: Base::Revision(batch.revision()) })
 }
 
-/// One step whose conflicts are refusals. Without a base it is based on the project as it is when the request comes in.
+/// One step whose conflicts are refusals. It says what it is based on, as every write does.
 async fn change_one(ctx: &Ctx, project: ProjectId, base: Option<Base>, step: impl FnOnce(Base) -> FileStep) -> Result<FilesChanged> {
-    let base = match base {
-        Some(base) => base,
-        None => Base::Revision(current_revision(ctx, project).await?),
-    };
+    let base = base.ok_or_else(|| {
+        Error::PreconditionRequired(
+            "Name what this is based on: the version of a file, or the revision of the project for a directory, so that nobody's work is lost."
+                .to_owned(),
+        )
+    })?;
     match change_or_name(ctx, project, vec![step(base)]).await? {
         Ok(changed) => Ok(changed),
         Err(obstacles) => Err(refusal_of(&obstacles)),
@@ -330,10 +358,15 @@ pub async fn move_path(ctx: &Ctx, project: ProjectId, request: MovePath) -> Resu
     change_one(ctx, project, base, |base| FileStep::Move { from, to, base }).await
 }
 
-/// Copies a file, or a directory with all that lies below it, as one revision.
+/// Copies a file, or a directory with all that lies below it, as one revision. It takes nothing away, so without a base it is based on what
+/// is there when the request comes in.
 pub async fn copy_path(ctx: &Ctx, project: ProjectId, request: MovePath) -> Result<FilesChanged> {
     let MovePath { from, to, base } = request;
-    change_one(ctx, project, base, |base| FileStep::Copy { from, to, base }).await
+    let base = match base {
+        Some(base) => base,
+        None => Base::Revision(current_revision(ctx, project).await?),
+    };
+    change_one(ctx, project, Some(base), |base| FileStep::Copy { from, to, base }).await
 }
 
 /// Moves a file, or a directory with all that lies below it, to the trash.

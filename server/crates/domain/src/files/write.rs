@@ -6,6 +6,7 @@ use wire::{
     Micros, ProjectId, UserId,
     event::{EventKind, Stream},
     files::{Entry, EntryKind, FileAction, Origin},
+    languages,
     projects::ProjectRole,
 };
 
@@ -54,6 +55,11 @@ pub(crate) struct WriteBatch<'a> {
     at: Micros,
     files: i64,
     bytes: i64,
+    spoken: Spoken,
+    /// Bytes that were current before it.
+    replaced: i64,
+    /// Whether it has content that was not in the project.
+    brings: bool,
     events: Vec<EventKind>,
     /// Deleted on their own, to be told as whole directories where one went with all of them.
     deleted: Vec<String>,
@@ -81,6 +87,9 @@ impl<'a> WriteBatch<'a> {
             at: ctx.now(),
             files: 0,
             bytes: 0,
+            spoken: Spoken::default(),
+            replaced: 0,
+            brings: false,
             events: Vec::new(),
             deleted: Vec::new(),
             open_directories: HashSet::new(),
@@ -140,6 +149,12 @@ impl<'a> WriteBatch<'a> {
         let (old_files, old_bytes) = existing.map_or((0, 0), weight);
         self.files += i64::from(content.kind != EntryKind::Directory) - old_files;
         self.bytes += content.size as i64 - old_bytes;
+        if let Some(row) = existing {
+            self.spoken.add(&row.path, row.kind.0, -row.size);
+        }
+        self.spoken.add(&content.path, content.kind, content.size as i64);
+        self.replaced += old_bytes;
+        self.brings |= content.size > 0 && moved_from.is_none() && action != FileAction::Restored;
         self.insert(before, content, action, moved_from, None).await
     }
 
@@ -163,6 +178,8 @@ impl<'a> WriteBatch<'a> {
         let (files, bytes) = weight(before);
         self.files -= files;
         self.bytes -= bytes;
+        self.spoken.add(&before.path, before.kind.0, -before.size);
+        self.replaced += bytes;
         // Another spelling of a directory may be free now.
         self.open_directories.clear();
         let content = Content { checksum: String::new(), size: 0, ..Content::of_row(before, before.path.clone()) };
@@ -237,6 +254,10 @@ impl<'a> WriteBatch<'a> {
         for (files, bytes) in rows.iter().map(weight) {
             self.files -= files;
             self.bytes -= bytes;
+            self.replaced += bytes;
+        }
+        for row in rows {
+            self.spoken.add(&row.path, row.kind.0, -row.size);
         }
         self.is_whole = true;
         let step = self.step();
@@ -248,11 +269,16 @@ impl<'a> WriteBatch<'a> {
         let step = self.step();
         self.is_whole = true;
         if is_move {
+            self.replaced += rows.iter().map(|row| row.size).sum::<i64>();
             files_bulk::delete_whole(&mut self.tx, &step, from, None).await?;
         } else {
             for (files, bytes) in rows.iter().map(weight) {
                 self.files += files;
                 self.bytes += bytes;
+            }
+            // What lies in a directory keeps its names, and so its languages.
+            for row in rows {
+                self.spoken.add(&row.path, row.kind.0, row.size);
             }
         }
         // What lies in it is in no other's way: it keeps its names, and nothing else is there.
@@ -313,6 +339,8 @@ impl<'a> WriteBatch<'a> {
         let delta = quotas::Delta { files: self.files, bytes: self.bytes };
         quotas::check(&mut self.tx, self.project, delta).await?;
         store::projects::add_totals(&mut self.tx, self.project, self.files, self.bytes).await?;
+        self.spoken.book(&mut self.tx, self.project, self.totals.languages.0).await?;
+        quotas::book_past(&mut self.tx, self.project, self.replaced, self.brings).await?;
         let events = if self.is_whole || self.events.len() > LISTED_CHANGES {
             vec![EventKind::TreeChanged { revision: self.totals.revision, by: self.ctx.user_ref() }]
         } else {
@@ -321,6 +349,27 @@ impl<'a> WriteBatch<'a> {
         store::events::append(&mut self.tx, Stream::Project(self.project), self.ctx.now(), events).await?;
         self.ctx.commit(self.tx).await?;
         Ok(self.totals.revision)
+    }
+}
+
+/// Bytes by language that came and went in one step.
+#[derive(Debug, Default)]
+struct Spoken(BTreeMap<&'static str, i64>);
+
+impl Spoken {
+    fn add(&mut self, path: &str, kind: EntryKind, bytes: i64) {
+        if let Some(language) = languages::language_of(path).filter(|_| kind == EntryKind::File) {
+            *self.0.entry(language).or_default() += bytes;
+        }
+    }
+
+    /// Adds them to what the project had; the caller holds its lock since that was read.
+    async fn book(&self, tx: &mut Tx, project: ProjectId, mut all: languages::Languages) -> Result<()> {
+        if self.0.values().any(|bytes| *bytes != 0) {
+            languages::add(&mut all, &self.0);
+            store::projects::set_languages(tx, project, &all).await?;
+        }
+        Ok(())
     }
 }
 
@@ -340,6 +389,7 @@ pub(crate) async fn insert_all(
     at: Micros,
 ) -> Result<()> {
     let totals = store::projects::next_revision(tx, project, at).await?.ok_or(Error::NotFound("project"))?;
+    let mut spoken = Spoken::default();
     storage::keep(ctx, tx, project, &entries.iter().map(|entry| entry.checksum.as_str()).collect::<Vec<_>>()).await?;
     for entry in entries {
         let new = table::NewVersion {
@@ -361,10 +411,11 @@ pub(crate) async fn insert_all(
             deleted_as: None,
         };
         table::insert_version(tx, &new).await?;
+        spoken.add(&entry.path, entry.kind, new.size);
     }
     let files = entries.iter().filter(|entry| entry.kind != EntryKind::Directory).count();
     let bytes: u64 = entries.iter().map(|entry| entry.size).sum();
     quotas::check(tx, project, quotas::Delta { files: files as i64, bytes: bytes as i64 }).await?;
     store::projects::add_totals(tx, project, files as i64, bytes as i64).await?;
-    Ok(())
+    spoken.book(tx, project, totals.languages.0).await
 }

@@ -1,16 +1,19 @@
-//! A project from somewhere else: an archive, with or without its past, or a git repository. All or nothing: the project is seen by
-//! nobody until it is filled.
+//! A project from somewhere else: an archive, with or without its past, files that come batch by batch, or a git repository. All or
+//! nothing: the project is seen by nobody until it is filled.
 
 mod git;
 mod past;
+pub mod staged;
 mod unpack;
 
 use blobs::Stored;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wire::{
     ProjectId,
+    audit::AuditAction,
     files::{EntryKind, Origin},
     projects::{ImportStarted, validate_name},
 };
@@ -19,7 +22,7 @@ pub use git::{GitJob, git_rules, start_git};
 pub use unpack::{Contents, UnpackError, UnpackLimits, Unpacked, unpack};
 
 use crate::{
-    Ctx, Error, Result,
+    Ctx, Error, Result, audit,
     files::{Content, insert_all},
     jobs::{self, JobError, JobKind},
     quotas, storage,
@@ -28,6 +31,15 @@ use crate::{
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportJob {
     pub project_id: ProjectId,
+    /// `None`: the files have come one by one; see [`staged`].
+    #[serde(flatten)]
+    pub archive: Option<UploadedArchive>,
+}
+
+/// An archive in the storage of the project that it is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UploadedArchive {
+    /// SHA-256 of its bytes.
     pub archive: String,
     pub size: u64,
     pub filename: String,
@@ -49,11 +61,12 @@ pub async fn start_import(ctx: &Ctx, upload: Upload) -> Result<ImportStarted> {
     let Upload { name, filename, storage_backend, archive } = upload;
     let name = if name.trim().is_empty() { name_from(&filename) } else { name };
     let project_id: ProjectId = ctx.new_id();
-    let job = ImportJob { project_id, archive: archive.sha256, size: archive.size, filename };
     let mut tx = ctx.services().db.begin().await?;
     insert_project(ctx, &mut tx, project_id, &name, storage_backend.as_deref()).await?;
-    storage::keep(ctx, &mut tx, project_id, &[&job.archive]).await?;
-    store::exports::insert_import(&mut tx, project_id, &job.archive).await?;
+    storage::keep(ctx, &mut tx, project_id, &[&archive.sha256]).await?;
+    store::exports::insert_import(&mut tx, project_id, &archive.sha256).await?;
+    let archive = UploadedArchive { archive: archive.sha256, size: archive.size, filename };
+    let job = ImportJob { project_id, archive: Some(archive) };
     let job_id = jobs::enqueue(ctx, &mut tx, JobKind::Import, Some(project_id), &job).await?;
     ctx.commit(tx).await?;
     Ok(ImportStarted { project_id, job_id })
@@ -62,6 +75,7 @@ pub async fn start_import(ctx: &Ctx, upload: Upload) -> Result<ImportStarted> {
 /// A project of the caller that nobody sees yet.
 async fn insert_project(ctx: &Ctx, tx: &mut store::Tx, id: ProjectId, name: &str, storage_backend: Option<&str>) -> Result<()> {
     let owner_id = ctx.require_user()?.id;
+    ctx.require_all_projects()?;
     if let Some(field) = validate_name(name) {
         return Err(Error::Invalid(vec![field]));
     }
@@ -86,8 +100,13 @@ pub async fn run_import(
     progress: watch::Sender<(u64, u64)>,
     cancelled: CancellationToken,
 ) -> Result<(), JobError> {
-    let packed = Packed { sha256: &job.archive, size: job.size, filename: &job.filename, strip: true, origin: Origin::Import };
-    let outcome = fill(ctx, job.project_id, &packed, progress, cancelled).await;
+    let outcome = match &job.archive {
+        Some(UploadedArchive { archive, size, filename }) => {
+            let packed = Packed { sha256: archive, size: *size, filename, strip: true, origin: Origin::Import };
+            fill(ctx, job.project_id, &packed, progress, cancelled).await
+        }
+        None => staged::fill(ctx, job.project_id, progress, cancelled).await,
+    };
     end(ctx, job.project_id, outcome).await
 }
 
@@ -112,7 +131,7 @@ pub async fn fill(
 ) -> Result<(), JobError> {
     let blobs = storage::open(ctx, project).await.map_err(JobError::from)?;
     let limits = UnpackLimits { strip: packed.strip, file_bytes: ctx.services().settings.file_size_limit, ..UnpackLimits::default() };
-    let unpacked = unpack(blobs.clone(), packed.sha256, packed.size, packed.filename, limits, progress, cancelled.clone()).await;
+    let unpacked = unpack(blobs.clone(), packed.sha256, packed.size, packed.filename, limits, progress.clone(), cancelled.clone()).await;
     let contents = match unpacked {
         Ok(contents) if !cancelled.is_cancelled() => contents,
         Ok(_) | Err(UnpackError::Cancelled) => return Err(JobError::Cancelled),
@@ -123,12 +142,28 @@ pub async fn fill(
     // A repository is files, whatever it holds.
     let header = if packed.origin == Origin::Import { past::find(&*blobs, &contents).await? } else { None };
     match header {
-        Some(header) => past::fill(ctx, project, blobs, header, contents, cancelled).await,
-        None => fill_plain(ctx, project, contents.files, packed.origin).await.map_err(JobError::from),
+        Some(header) => past::fill(ctx, project, blobs, header, contents, progress, cancelled).await,
+        None => fill_plain(ctx, project, contents.files, packed.origin, &cancelled).await,
     }
 }
 
-async fn fill_plain(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>, origin: Origin) -> Result<()> {
+/// All files in one transaction, which a cancellation undoes.
+async fn fill_plain(
+    ctx: &Ctx,
+    project: ProjectId,
+    files: Vec<Unpacked>,
+    origin: Origin,
+    cancelled: &CancellationToken,
+) -> Result<(), JobError> {
+    let tx = tokio::select! {
+        inserted = insert_plain(ctx, project, files, origin) => inserted.map_err(JobError::from)?,
+        () = cancelled.cancelled() => return Err(JobError::Cancelled),
+    };
+    // Not within the select: what is dropped while it commits may have come to be.
+    finish(ctx, tx, project).await.map_err(JobError::from)
+}
+
+async fn insert_plain(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>, origin: Origin) -> Result<store::Tx> {
     let entries: Vec<Content> = files
         .into_iter()
         .map(|file| Content { kind: file.kind, ..Content::file(file.path, file.checksum, file.size, file.mode) })
@@ -138,13 +173,18 @@ async fn fill_plain(ctx: &Ctx, project: ProjectId, files: Vec<Unpacked>, origin:
     let mut tx = ctx.services().db.begin().await?;
     quotas::check(&mut tx, project, quotas::Delta { files, bytes }).await?;
     insert_all(ctx, &mut tx, project, &entries, origin, ctx.user_id(), ctx.now()).await?;
-    finish(ctx, tx, project).await
+    Ok(tx)
 }
 
 /// The project is complete: from here on it is seen.
 async fn finish(ctx: &Ctx, mut tx: store::Tx, project: ProjectId) -> Result<()> {
     store::exports::delete_import(&mut tx, project).await?;
+    store::imports::clear(&mut tx, project).await?;
     store::projects::finish_import(&mut tx, project, ctx.now()).await?;
+    let owner = ctx.require_user()?.id;
+    let name = store::projects::get(&mut tx, owner, project).await?.map(|row| row.name).unwrap_or_default();
+    let facts = crate::projects::facts_of(project, &name).with(json!({ "from": "import" }));
+    audit::record(ctx, &mut tx, AuditAction::ProjectCreated, facts);
     ctx.commit(tx).await
 }
 

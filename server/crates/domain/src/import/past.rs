@@ -1,15 +1,18 @@
 //! Fills a project from an archive with its past. The archive is as hostile as any other: every line is checked before it becomes a row,
 //! content is known by its bytes and not by its name, and what is wrong in one place refuses the whole.
 
+mod around;
 mod people;
 mod read;
 mod rows;
+mod talk;
 
 use std::{collections::HashMap, sync::Arc};
 
 use blobs::Blobs;
 use sha2::{Digest, Sha256};
 use store::archive as table;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{ProjectId, projects::validate_description};
@@ -18,7 +21,7 @@ use self::{people::People, read::Lines, rows::Rows};
 use super::{Contents, finish};
 use crate::{
     Ctx, Error,
-    export::format::{FORMAT, HEADER, HEADER_MAX, Header, Part, VERSION},
+    export::format::{FORMAT, HEADER, HEADER_MAX, HISTORY, Header, Part, VERSION},
     jobs::JobError,
     quotas, storage,
 };
@@ -63,6 +66,7 @@ pub async fn fill(
     blobs: Arc<dyn Blobs>,
     header: Header,
     contents: Contents,
+    progress: watch::Sender<(u64, u64)>,
     cancelled: CancellationToken,
 ) -> Result<(), JobError> {
     let mut tx = ctx.services().db.begin().await.map_err(store_error)?;
@@ -71,6 +75,9 @@ pub async fn fill(
     if validate_description(&header.project.description).is_some() || !(0..=i64::MAX / 2).contains(&header.project.revision) {
         return Err(damaged("its header holds values that no project has"));
     }
+    // What is read now is not packed: its bytes come to those of the archive.
+    let rows: u64 = contents.files.iter().filter(|file| file.path.starts_with(HISTORY)).map(|file| file.size).sum();
+    progress.send_modify(|(_, total)| *total += rows);
     let filling = Filling {
         ctx,
         project,
@@ -78,13 +85,16 @@ pub async fn fill(
         revision: header.project.revision,
         content: contents.files.iter().map(|file| (file.checksum.clone(), file.size)).collect(),
         contents: &contents,
+        progress,
         cancelled,
     };
     let mut rows = Rows::new(&filling, People::default());
+    rows.pictures().await?;
     rows.talk().await?;
     rows.change_sets().await?;
     rows.runs().await?;
     rows.checkpoints().await?;
+    rows.around().await?;
     let tree = rows.versions().await?;
     let (files, bytes) = tree.check()?;
     let mut tx = ctx.services().db.begin().await.map_err(store_error)?;
@@ -92,6 +102,9 @@ pub async fn fill(
     quotas::check(&mut tx, project, delta).await.map_err(JobError::from)?;
     let past = table::Past { description: &header.project.description, revision: filling.revision, file_count: files, size_bytes: bytes };
     table::set_past(&mut tx, project, &past).await.map_err(store_error)?;
+    store::projects::count_languages(&mut tx, project).await.map_err(store_error)?;
+    let old = store::quotas::history_bytes(&mut tx, project).await.map_err(store_error)?;
+    quotas::book_past(&mut tx, project, old, true).await.map_err(JobError::from)?;
     finish(ctx, tx, project).await.map_err(JobError::from)
 }
 
@@ -105,6 +118,7 @@ struct Filling<'a> {
     /// Sizes by checksum, of bytes that were seen.
     content: HashMap<String, u64>,
     contents: &'a Contents,
+    progress: watch::Sender<(u64, u64)>,
     cancelled: CancellationToken,
 }
 
@@ -123,8 +137,14 @@ impl Filling<'_> {
     fn lines<T>(&self, part: Part) -> Lines<'_, T> {
         let folder = part.folder();
         // Sorted by path already, which the numbers follow.
-        let parts = self.contents.files.iter().filter(|file| file.path.starts_with(folder)).map(|file| file.checksum.as_str()).collect();
-        Lines::new(&*self.blobs, parts)
+        let parts = self
+            .contents
+            .files
+            .iter()
+            .filter(|file| file.path.starts_with(folder))
+            .map(|file| (file.checksum.as_str(), file.size))
+            .collect();
+        Lines::new(&*self.blobs, parts, &self.progress)
     }
 
     /// Content that a row may name, with the size it says.
@@ -146,7 +166,10 @@ impl Filling<'_> {
     }
 
     async fn commit(&self, tx: store::Tx) -> Result<(), JobError> {
-        self.ctx.commit(tx).await.map_err(JobError::from)
+        self.ctx.commit(tx).await.map_err(JobError::from)?;
+        // A sign of life: there may be many of these in one part.
+        self.progress.send_modify(|_| {});
+        Ok(())
     }
 
     async fn keep(&self, tx: &mut store::Tx, checksums: &[&str]) -> Result<(), JobError> {

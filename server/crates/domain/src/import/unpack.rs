@@ -20,6 +20,7 @@ use tokio_util::{io::SyncIoBridge, sync::CancellationToken};
 use wire::{files::EntryKind, limits};
 
 use keep::Keeper;
+pub(super) use keep::{NAMES_MAX, SMALLER, megabytes};
 
 const ACCEPTED: &str = "upload a .zip, .tar.gz or .tgz file";
 const CHUNK: usize = 64 * 1024;
@@ -70,6 +71,8 @@ impl UnpackLimits {
             bytes: self.bytes.saturating_mul(2),
             file_bytes: self.file_bytes.max(PART_MAX),
             depth: self.depth + 4,
+            // The most that deflate can do: what was exported here comes back, however much it repeats itself. The sizes still hold.
+            ratio: self.ratio.max(1100),
             ..self
         }
     }
@@ -81,7 +84,7 @@ impl Default for UnpackLimits {
             files: limits::PROJECT_FILES_MAX as u64,
             bytes: limits::PROJECT_BYTES_MAX as u64,
             file_bytes: limits::FILE_MAX,
-            depth: limits::ARCHIVE_DEPTH_MAX,
+            depth: limits::PATH_DEPTH_MAX,
             ratio: limits::ARCHIVE_RATIO_MAX,
             strip: true,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
 use store::{
     Tx, Word,
     models::{self as table, CurrentModel, ModelRow, NewVersion, ProviderRow, VersionRow},
@@ -9,14 +10,19 @@ use store::{
 use uuid::Uuid;
 use wire::{
     ModelId, ModelVersionId, ProviderId, UserId,
+    audit::AuditAction,
     models::{CreateModel, ManagedModel, ModelAdmin, ModelChoices, ModelMetrics, ModelSettings, ModelVersion, ProviderKind, UpdateModel},
 };
 
 use super::{
     CHOICES, choices, metrics,
     providers::{STALE, announce, check_name, into_provider},
+    saved_choices,
 };
-use crate::{Ctx, Error, Result};
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Facts},
+};
 
 type Measured = HashMap<ModelVersionId, ModelMetrics>;
 
@@ -38,7 +44,7 @@ pub async fn admin_view(ctx: &Ctx) -> Result<ModelAdmin> {
     });
     let models = models.collect();
     let providers = providers.into_iter().map(|row| into_provider(ctx, row)).collect();
-    Ok(ModelAdmin { providers, models, choices, hosts: desk.hosts.describe() })
+    Ok(ModelAdmin { providers, models, choices, hosts: desk.hosts.describe(), next_cursor: None })
 }
 
 fn into_managed(row: CurrentModel, provider: String, measured: &Measured) -> ManagedModel {
@@ -147,6 +153,7 @@ pub async fn create_model(ctx: &Ctx, request: CreateModel) -> Result<ManagedMode
         removed_at: None,
     };
     insert(ctx, &mut tx, &row, &provider, &settings).await.map_err(name_taken)?;
+    note(ctx, &mut tx, &row, "added");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(model.id = %row.id, name = row.name, by = %admin, "a model was added");
@@ -190,25 +197,45 @@ pub async fn update_model(ctx: &Ctx, id: ModelId, request: UpdateModel) -> Resul
     if row.name != old.name {
         rename_choices(ctx, &mut tx, &old.name, &row.name).await?;
     }
+    note(ctx, &mut tx, &row, "changed");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(model.id = %id, name = row.name, version = row.version, active = row.active, by = %admin, "a model was changed");
     read(ctx, id).await
 }
 
-async fn rename_choices(ctx: &Ctx, tx: &mut Tx, from: &str, to: &str) -> Result<()> {
-    let mut chosen = choices(tx).await?;
-    for choice in [&mut chosen.default, &mut chosen.backup] {
-        if choice.as_deref() == Some(from) {
-            *choice = Some(to.to_owned());
-        }
-    }
-    save_choices(ctx, tx, &chosen).await
+fn note(ctx: &Ctx, tx: &mut Tx, row: &ModelRow, what: &str) {
+    let details = json!({ "what": what, "version": row.version, "active": row.active, "audience": row.audience.0 });
+    audit::record(ctx, tx, AuditAction::ModelChanged, Facts::about("model", row.id, row.name.clone()).with(details));
 }
 
-async fn save_choices(ctx: &Ctx, tx: &mut Tx, chosen: &ModelChoices) -> Result<()> {
-    let text = serde_json::to_string(chosen).map_err(Error::internal)?;
-    Ok(store::settings::put(tx, CHOICES, &text, ctx.now(), ctx.user_id()).await?)
+async fn rename_choices(ctx: &Ctx, tx: &mut Tx, from: &str, to: &str) -> Result<()> {
+    let before = choices(tx).await?;
+    if ![&before.default, &before.backup].into_iter().any(|choice| choice.as_deref() == Some(from)) {
+        return Ok(());
+    }
+    let renamed = |choice: &Option<String>| choice.as_deref().map(|name| if name == from { to.to_owned() } else { name.to_owned() });
+    let change =
+        |before: &ModelChoices| ModelChoices { default: renamed(&before.default), backup: renamed(&before.backup), revision: None };
+    save_choices(ctx, tx, None, change).await
+}
+
+/// Saves what `change` makes of the choices; with `base` only as long as they have that revision.
+async fn save_choices(ctx: &Ctx, tx: &mut Tx, base: Option<i64>, change: impl Fn(&ModelChoices) -> ModelChoices) -> Result<()> {
+    loop {
+        let (before, saved) = saved_choices(tx).await?;
+        let revision = before.revision.unwrap_or_default();
+        if base.is_some_and(|base| base != revision) {
+            let detail = "The chosen models were changed elsewhere meanwhile. Nothing was saved; look at them and choose again.".to_owned();
+            return Err(Error::Conflict { detail, current: Some(json!(before)) });
+        }
+        let after = ModelChoices { revision: Some(revision + 1), ..change(&before) };
+        let text = serde_json::to_string(&after).map_err(Error::internal)?;
+        // Where somebody else was there first, their choices are looked at in turn.
+        if store::settings::replace(tx, CHOICES, saved.as_deref(), &text, ctx.now(), ctx.user_id()).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// Nobody can pick it any more. Conversations that used it stay, and so does what was measured and billed.
@@ -224,13 +251,15 @@ pub async fn remove_model(ctx: &Ctx, id: ModelId) -> Result<()> {
     if !table::update_model(&mut tx, &row).await? {
         return Err(Error::conflict(STALE));
     }
+    note(ctx, &mut tx, &row, "removed");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(model.id = %id, name = row.name, by = %admin, "a model was removed");
     Ok(())
 }
 
-/// Chooses which model answers when nobody picks one, and which when another fails. Absent: as the environment says.
+/// Chooses which model answers when nobody picks one, and which when another fails. Absent: as the environment says. With a revision
+/// only as long as the choices have that one; else a conflict with what they are.
 pub async fn set_choices(ctx: &Ctx, chosen: ModelChoices) -> Result<ModelAdmin> {
     let admin = ctx.require_admin()?.id;
     let mut tx = ctx.services().db.begin().await?;
@@ -242,7 +271,9 @@ pub async fn set_choices(ctx: &Ctx, chosen: ModelChoices) -> Result<ModelAdmin> 
             return Err(Error::invalid(field, "There is no model of this name."));
         }
     }
-    save_choices(ctx, &mut tx, &chosen).await?;
+    save_choices(ctx, &mut tx, chosen.revision, |_| chosen.clone()).await?;
+    let details = json!({ "default": chosen.default, "backup": chosen.backup });
+    audit::record(ctx, &mut tx, AuditAction::SettingsChanged, Facts::about("settings", CHOICES, "models").with(details));
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(default = ?chosen.default, backup = ?chosen.backup, by = %admin, "the chosen models were changed");

@@ -1,14 +1,20 @@
 //! People's own keys, for providers where an administrator allows it.
 
-use store::models as table;
+use serde_json::json;
+use store::{Tx, models as table};
 use wire::{
     ProviderId, UserId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     models::{KeyState, OwnKey, SetOwnKey},
 };
 
 use super::providers::{check_key, key_state};
-use crate::{Ctx, Error, Result, Secret, vault};
+use crate::{
+    Ctx, Error, Result, Secret,
+    audit::{self, Facts},
+    vault,
+};
 
 /// What a person's key is sealed for.
 pub(super) fn bound_to(user: UserId, provider: ProviderId, host: &str) -> String {
@@ -58,6 +64,7 @@ pub async fn set_own_key(ctx: &Ctx, provider: ProviderId, request: SetOwnKey) ->
     }
     let secret = Secret(key.as_bytes().to_vec());
     let sealed = ctx.services().vault.seal(&*ctx.services().ids, &secret, &bound_to(user, provider, &found.host));
+    note(ctx, &mut tx, &found, "set");
     let row = table::UserKeyRow {
         user_id: user,
         provider_id: provider,
@@ -77,9 +84,17 @@ pub async fn remove_own_key(ctx: &Ctx, provider: ProviderId) -> Result<Vec<OwnKe
     let user = require_person(ctx)?;
     let mut tx = ctx.services().db.begin().await?;
     if table::delete_user_key(&mut tx, user, provider).await? {
+        if let Some(found) = table::provider(&mut tx, provider).await? {
+            note(ctx, &mut tx, &found, "removed");
+        }
         store::events::append(&mut tx, Stream::User(user), ctx.now(), vec![EventKind::OwnKeysChanged {}]).await?;
         ctx.commit(tx).await?;
         tracing::info!(user.id = %user, provider.id = %provider, "a person's model key was removed");
     }
     own_keys(ctx).await
+}
+
+fn note(ctx: &Ctx, tx: &mut Tx, provider: &table::ProviderRow, what: &str) {
+    let facts = Facts::about("model_provider", provider.id, provider.name.clone());
+    audit::record(ctx, tx, AuditAction::ModelKeyChanged, facts.with(json!({ "what": what, "whose": "their own", "host": provider.host })));
 }

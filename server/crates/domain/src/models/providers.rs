@@ -1,5 +1,6 @@
 //! Providers that administrators add, and the keys of the installation.
 
+use serde_json::json;
 use store::{
     Tx, Word,
     models::{self as table, ProviderRow},
@@ -7,12 +8,17 @@ use store::{
 use uuid::Uuid;
 use wire::{
     FieldError, ProviderId,
+    audit::AuditAction,
     event::{EventKind, Stream},
     models::{CreateProvider, KEY_MAX, KeyState, NAME_MAX, Provider, ProviderKind, ProviderTest, UpdateProvider},
 };
 
 use super::{ProviderAddress, catalogue, hosts, trusted};
-use crate::{Ctx, Error, Result, Secret, vault, vault::VaultError};
+use crate::{
+    Ctx, Error, Result, Secret,
+    audit::{self, Facts},
+    vault::{self, VaultError},
+};
 
 pub(super) const STALE: &str = "Somebody else changed this meanwhile. Nothing was changed; look at it again.";
 
@@ -127,6 +133,16 @@ pub(super) async fn announce(ctx: &Ctx, tx: &mut Tx) -> Result<()> {
     Ok(store::events::append(tx, Stream::Admin, ctx.now(), vec![EventKind::ModelsChanged {}]).await?)
 }
 
+fn note(ctx: &Ctx, tx: &mut Tx, row: &ProviderRow, what: &str) {
+    let details = json!({ "what": what, "host": row.host, "active": row.active, "own_keys": row.own_keys });
+    audit::record(ctx, tx, AuditAction::ModelProviderChanged, Facts::about("model_provider", row.id, row.name.clone()).with(details));
+}
+
+fn note_key(ctx: &Ctx, tx: &mut Tx, row: &ProviderRow, what: &str) {
+    let facts = Facts::about("model_provider", row.id, row.name.clone());
+    audit::record(ctx, tx, AuditAction::ModelKeyChanged, facts.with(json!({ "what": what, "whose": "everybody's", "host": row.host })));
+}
+
 /// Adds a provider. Its address is checked against what the operator allows, and its key is sealed for that host.
 pub async fn create_provider(ctx: &Ctx, request: CreateProvider) -> Result<Provider> {
     let admin = ctx.require_admin()?.id;
@@ -156,6 +172,10 @@ pub async fn create_provider(ctx: &Ctx, request: CreateProvider) -> Result<Provi
     }
     let mut tx = ctx.services().db.begin().await?;
     table::insert_provider(&mut tx, &row).await?;
+    note(ctx, &mut tx, &row, "added");
+    if row.key_sealed.is_some() {
+        note_key(ctx, &mut tx, &row, "set");
+    }
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(provider.id = %row.id, host = row.host, by = %admin, "a model provider was added");
@@ -187,6 +207,10 @@ pub async fn update_provider(ctx: &Ctx, id: ProviderId, request: UpdateProvider)
     }
     if row.kind != old.kind || row.base_url != old.base_url {
         catalogue::renew_versions(ctx, &mut tx, &row, admin).await?;
+    }
+    note(ctx, &mut tx, &row, "changed");
+    if row.key_sealed != old.key_sealed {
+        note_key(ctx, &mut tx, &row, if row.key_sealed.is_some() { "set" } else { "removed" });
     }
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
@@ -234,6 +258,7 @@ pub async fn remove_provider(ctx: &Ctx, id: ProviderId) -> Result<()> {
         return Err(Error::Forbidden(detail.to_owned()));
     }
     table::remove_provider(&mut tx, id, ctx.now()).await?;
+    note(ctx, &mut tx, &row, "removed");
     announce(ctx, &mut tx).await?;
     ctx.commit(tx).await?;
     tracing::info!(provider.id = %id, by = %admin, "a model provider was removed");

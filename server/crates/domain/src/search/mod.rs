@@ -46,7 +46,13 @@ const PAGE_MAX: i64 = 2048;
 /// Pages of one search that are worked on at once.
 const AT_ONCE: usize = 4;
 /// Pages that all searches of this process work on at once, so that they do not take the threads from everything else.
-static THREADS: Semaphore = Semaphore::const_new(4);
+static THREADS: Semaphore = Semaphore::const_new(THREADS_MAX);
+const THREADS_MAX: usize = 4;
+
+/// Pages that searches of this process look into at the moment.
+pub fn at_work() -> usize {
+    THREADS_MAX - THREADS.available_permits()
+}
 
 /// Told to the threads of a search when nobody waits for it any more, or its time is up.
 #[derive(Clone)]

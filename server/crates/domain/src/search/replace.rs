@@ -68,6 +68,7 @@ pub async fn replace(ctx: &Ctx, project: ProjectId, request: Replace) -> Result<
             proposed.push(ProposedFile {
                 path: row.path,
                 kind: EntryKind::File,
+                is_retyped: false,
                 old: Some((row.checksum, mode)),
                 new: Some((stored.sha256, mode)),
                 new_size: stored.size,

@@ -5,9 +5,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::sweep::{GRACE, sweep};
+use super::{
+    purge,
+    sweep::{GRACE, sweep},
+};
 use crate::{
-    Ctx, Error, Result, chat, context, export,
+    Ctx, Error, Result, chat, context, export, idempotency, import,
     jobs::{self, JobKind},
     quotas,
 };
@@ -42,6 +45,12 @@ pub async fn clean(ctx: &Ctx, progress: watch::Sender<(u64, u64)>, stop: Cancell
     };
     note("old cleanups", forget_old(ctx).await);
     note("uploads", forget_uploads(ctx).await);
+    let given_up = import::staged::forget_expired(ctx).await;
+    note("imports", given_up.map(|gone| tracing::info!(gone, "imports that nobody went on with were given up")));
+    note("answers kept for repeated requests", idempotency::sweep(ctx).await);
+    // What goes here leaves content that nothing names, which is looked for at the end.
+    let emptied = alive(&progress, purge::purge_projects(ctx, &stop)).await;
+    note("deleted projects", emptied.map(|gone| tracing::info!(gone, "deleted projects went for good")));
     // Before the pictures: what goes here leaves some that no message uses.
     let purged = alive(&progress, chat::purge_removed(ctx, &stop)).await;
     note("removed conversations", purged.map(|gone| tracing::info!(gone, "removed conversations went for good")));

@@ -74,7 +74,7 @@ async fn propose(ctx: &Ctx, project: ProjectId, cases: &[Case]) -> (TurnId, Chan
             });
         }
         let (new, old) = (stored.pop().unwrap(), stored.pop().unwrap());
-        proposed.push(changes::ProposedFile { path, kind: EntryKind::File, old, new, new_size });
+        proposed.push(changes::ProposedFile { path, kind: EntryKind::File, is_retyped: false, old, new, new_size });
     }
     let revision = domain::projects::get(ctx, project).await.unwrap().revision;
     let set = changes::create(ctx, turn, revision, proposed).await.unwrap().unwrap();

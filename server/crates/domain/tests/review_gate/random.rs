@@ -14,6 +14,9 @@ use crate::{Case, found, propose, put, support::Home, told_about};
 
 /// Change sets per database.
 const ROUNDS: usize = 120;
+const SEED: u64 = 0x2545_f491_4f6c_dd1d;
+/// Decided hunks that fewer would not show enough with.
+const HUNKS_LEAST: usize = 3 * ROUNDS;
 
 /// A small generator, so that a failure can be had again from its round.
 struct Dice(u64);
@@ -227,8 +230,9 @@ pub async fn random_decisions_of_two_people(home: Home) {
     let project = home.project(&ada).await.id;
     members::invite(&ada, project, Invite { who: "ben".to_owned(), role: ProjectRole::Editor }).await.unwrap();
     let people = [(ada.clone(), ada.user_id().unwrap()), (ben.clone(), ben.user_id().unwrap())];
-    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut dice = Dice(SEED);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut sets, mut by_person) = (0, [0; 2]);
     for round in 0..ROUNDS {
         let cases: Vec<Case> = (0..2 + dice.below(4))
             .map(|n| case(&mut dice, round, n))
@@ -237,6 +241,7 @@ pub async fn random_decisions_of_two_people(home: Home) {
         if cases.is_empty() {
             continue;
         }
+        sets += 1;
         for case in &cases {
             if let Some((bytes, _)) = &case.old {
                 put(&ada, project, case.old_path.as_ref().unwrap_or(&case.path), bytes).await;
@@ -284,6 +289,7 @@ pub async fn random_decisions_of_two_people(home: Home) {
             };
             for hunk in &file.hunks {
                 let meant = won(hunk);
+                by_person[usize::from(hunk.decided_by.as_ref().unwrap().id == people[1].1)] += 1;
                 let (state, verdict) = match (&meant, result_of(hunk, &meant)) {
                     (Meant::Accept, _) => (HunkState::Accepted, "accepted as proposed"),
                     (Meant::Lines(lines), _) if *lines == hunk.changed_lines() && !lines.is_empty() => {
@@ -325,6 +331,10 @@ pub async fn random_decisions_of_two_people(home: Home) {
     ] {
         assert!(counts.contains_key(wanted), "{wanted} was tried: {counts:?}");
     }
+    let hunks: usize = counts.values().sum();
+    assert!(sets * 10 >= ROUNDS * 9 && hunks >= HUNKS_LEAST, "{sets} change sets with {hunks} hunks of {ROUNDS} rounds");
+    assert!(by_person.iter().all(|decided| *decided >= hunks / 10), "both decided: {by_person:?}");
+    eprintln!("seed {SEED:#x}: {sets} change sets, {hunks} hunks by two people {by_person:?}: {counts:?}");
 }
 
 fn is_about(part: &str, file: &ChangedFile, hunk: &Hunk, verdict: &str) -> bool {

@@ -19,6 +19,13 @@ use wire::{
     projects::{CreateProject, Project},
 };
 
+/// The base of a step that takes what is there, whatever it is.
+#[allow(dead_code, reason = "not every test takes steps")]
+pub const AS_IT_IS: Option<wire::files::Base> = Some(wire::files::Base::Revision(i64::MAX));
+
+/// What somebody may have a copy of.
+pub const SAMPLE: &[(&str, &str)] = &[("README.md", "# Sample\n"), ("count.py", "def test_count():\n    assert 1 == 2\n")];
+
 pub struct Home {
     pub services: Arc<Services>,
     _dir: Option<tempfile::TempDir>,
@@ -26,9 +33,7 @@ pub struct Home {
 
 impl Home {
     pub async fn sqlite() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("test.db").display());
-        Self::on(Db::connect(&url, 4).await.unwrap(), in_memory(), Some(dir)).await
+        Self::with_storage(in_memory()).await
     }
 
     /// The database and the folder `blobs` in `dir`, so that both can be measured.
@@ -37,6 +42,13 @@ impl Home {
         let db = Db::connect(&format!("sqlite:{}", dir.join("bench.db").display()), 4).await.unwrap();
         let blobs = LocalBlobs::open(dir.join("blobs")).await.unwrap();
         Self::on(db, Storage::only_local(Arc::new(blobs)), None).await
+    }
+
+    /// SQLite, with blobs of the caller's choice.
+    pub async fn with_storage(storage: Storage) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("test.db").display());
+        Self::on(Db::connect(&url, 4).await.unwrap(), storage, Some(dir)).await
     }
 
     /// `None`, said out loud, where no PostgreSQL is given.
@@ -66,10 +78,13 @@ impl Home {
                 access_minutes: 15,
                 refresh_days: 7,
                 registration: Registration::Open,
+                site_url: None,
+                mail: None,
                 secure_cookies: false,
                 file_size_limit: 1 << 20,
                 retention_days: 90,
-                sample: &[],
+                sample: SAMPLE,
+                demonstrates: false,
                 previews: domain::previews::PreviewSettings::default(),
                 egress_open_addresses: Vec::new(),
                 no_network: None,
@@ -79,8 +94,12 @@ impl Home {
             vault: Vault::new(&Secret(b"a seal for tests only".to_vec())),
             toolbox: Arc::new(domain::context::NoTools),
             probes: Vec::new(),
+            looked: domain::health::Looked::default(),
+            identities: domain::identities::no_identities(),
             signals: JobSignals::default(),
             presence: domain::presence::Presence::default(),
+            listings: domain::files::Listings::default(),
+            throttle: domain::throttle::Throttle::default(),
         };
         let services = Arc::new(services);
         domain::models::adopt_environment(&Ctx::system(&services)).await.unwrap();
@@ -99,9 +118,10 @@ impl Home {
             username: name.to_owned(),
             password: "correct horse".to_owned(),
             full_name: None,
+            invite: None,
         };
-        domain::auth::register(&nobody, register).await.unwrap();
-        let login = Login { username: name.to_owned(), password: "correct horse".to_owned() };
+        domain::accounts::register(&nobody, register).await.unwrap();
+        let login = Login { username: name.to_owned(), password: "correct horse".to_owned(), otp: None };
         let tokens = domain::auth::login(&nobody, login).await.unwrap();
         domain::auth::authenticate_bearer(&nobody, &tokens.access_token).await.unwrap()
     }

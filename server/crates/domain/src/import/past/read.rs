@@ -2,7 +2,10 @@ use std::{collections::VecDeque, marker::PhantomData};
 
 use blobs::{Blobs, Reader};
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    sync::watch,
+};
 
 use super::{BATCH, damaged};
 use crate::{Error, export::format::LINE_MAX, jobs::JobError};
@@ -13,15 +16,16 @@ const HELD: usize = 8 * 1024 * 1024;
 /// The lines of one kind, batch by batch.
 pub struct Lines<'a, T> {
     blobs: &'a dyn Blobs,
-    parts: VecDeque<&'a str>,
+    parts: VecDeque<(&'a str, u64)>,
+    progress: &'a watch::Sender<(u64, u64)>,
     open: Option<BufReader<Reader>>,
     kind: PhantomData<T>,
 }
 
 impl<'a, T> Lines<'a, T> {
-    /// `parts` are the checksums of the parts, in order.
-    pub fn new(blobs: &'a dyn Blobs, parts: VecDeque<&'a str>) -> Self {
-        Self { blobs, parts, open: None, kind: PhantomData }
+    /// `parts` are the checksums of the parts and their sizes, in order. What is opened counts as done.
+    pub fn new(blobs: &'a dyn Blobs, parts: VecDeque<(&'a str, u64)>, progress: &'a watch::Sender<(u64, u64)>) -> Self {
+        Self { blobs, parts, progress, open: None, kind: PhantomData }
     }
 }
 
@@ -42,7 +46,8 @@ impl<T: DeserializeOwned> Lines<'_, T> {
             let reader = match &mut self.open {
                 Some(reader) => reader,
                 None => {
-                    let Some(part) = self.parts.pop_front() else { return Ok(None) };
+                    let Some((part, size)) = self.parts.pop_front() else { return Ok(None) };
+                    self.progress.send_modify(|(done, _)| *done += size);
                     let content = self.blobs.open(part).await.map_err(|error| JobError::from(Error::from(error)))?;
                     self.open.insert(BufReader::new(content))
                 }

@@ -2,16 +2,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use store::{
-    Doc, Tx, Word,
-    archive::{
-        self as table, ChangeFileLine, CheckpointLine, ConversationLine, HunkLine, MessageLine, OutputLine, RunLine, TurnLine, VersionLine,
-    },
+    Tx,
+    archive::{self as table, ChangeFileLine, CheckpointLine, CommentLine, HunkLine, OutputLine, RunLine, VersionLine},
 };
 use uuid::Uuid;
 use wire::{
-    ConversationId, Micros, RunId, TurnId, UserId,
-    changes::ChangeOrigin,
-    chat::{MessageBody, TurnReason},
+    ConversationId, HunkId, Micros, RunId, TurnId, UserId,
+    changes::{ChangeOrigin, REMARK_MAX_CHARS},
     event::EventKind,
     files::{EntryKind, FileAction, check_path},
     runs::{RunKind, RunState},
@@ -24,117 +21,63 @@ use crate::{
     jobs::JobError,
 };
 
-const STILL_GOING_ON: &str = "It was still going on when the project was exported.";
 /// Rows of one kind that a project can't outgrow in years; an archive with more is made up.
 const ROWS_MAX: usize = 2_000_000;
 
 /// What has been inserted so far, by the ids that it has here.
 pub struct Rows<'a> {
-    filling: &'a Filling<'a>,
-    people: People,
+    pub(super) filling: &'a Filling<'a>,
+    pub(super) people: People,
     /// Who imports: rows that need an account, and whose own is not here, are this one's.
-    importer: UserId,
-    conversations: HashSet<ConversationId>,
-    turns: HashSet<TurnId>,
+    pub(super) importer: UserId,
+    /// With the number of their last message.
+    pub(super) conversations: HashMap<ConversationId, i64>,
+    /// With the conversation that each is of.
+    pub(super) turns: HashMap<TurnId, ConversationId>,
+    /// Checksums.
+    pub(super) pictures: HashSet<String>,
     sets: HashSet<Uuid>,
-    runs: HashMap<RunId, Progress>,
+    /// With the set that each is of.
+    hunks: HashMap<HunkId, Uuid>,
+    pub(super) runs: HashMap<RunId, Progress>,
 }
 
 /// How far a run's events are.
 #[derive(Default, Clone, Copy)]
-struct Progress {
+pub(super) struct Progress {
     next_seq: i64,
     offset: i64,
     ended: bool,
+    pub kind: Option<RunKind>,
 }
 
 impl<'a> Rows<'a> {
     pub fn new(filling: &'a Filling<'a>, people: People) -> Self {
         let importer = filling.ctx.user_id().unwrap_or(UserId(Uuid::nil()));
-        Self { filling, people, importer, conversations: HashSet::new(), turns: HashSet::new(), sets: HashSet::new(), runs: HashMap::new() }
+        Self {
+            filling,
+            people,
+            importer,
+            conversations: HashMap::new(),
+            turns: HashMap::new(),
+            pictures: HashSet::new(),
+            sets: HashSet::new(),
+            hunks: HashMap::new(),
+            runs: HashMap::new(),
+        }
     }
 
-    fn id<T: From<Uuid>>(&self, old: Uuid) -> T {
+    pub(super) fn id<T: From<Uuid>>(&self, old: Uuid) -> T {
         self.filling.id(old).into()
     }
 
-    fn turn(&self, old: Option<TurnId>) -> Option<TurnId> {
-        old.map(|old| self.id(old.0)).filter(|turn| self.turns.contains(turn))
+    pub(super) fn turn(&self, old: Option<TurnId>) -> Option<TurnId> {
+        old.map(|old| self.id(old.0)).filter(|turn| self.turns.contains_key(turn))
     }
 
-    /// Conversations, their turns and messages.
-    pub async fn talk(&mut self) -> Result<(), JobError> {
-        let project = self.filling.project;
-        let mut lines = self.filling.lines::<ConversationLine>(Part::Conversations);
-        while let Some(batch) = lines.next().await? {
-            let mut tx = self.filling.begin().await?;
-            for mut line in batch {
-                line.id = self.id(line.id.0);
-                line.last_message = 0;
-                let user = self.people.find(&mut tx, &line.by).await?.id.unwrap_or(self.importer);
-                table::insert_conversation(&mut tx, project, &line, user).await.map_err(store_error)?;
-                self.conversations.insert(line.id);
-            }
-            self.filling.commit(tx).await?;
-            check_count(self.conversations.len())?;
-        }
-        self.turn_lines().await?;
-        self.messages().await
-    }
-
-    async fn turn_lines(&mut self) -> Result<(), JobError> {
-        let project = self.filling.project;
-        let mut lines = self.filling.lines::<TurnLine>(Part::Turns);
-        while let Some(batch) = lines.next().await? {
-            let mut tx = self.filling.begin().await?;
-            for mut line in batch {
-                line.id = self.id(line.id.0);
-                line.conversation_id = self.id(line.conversation_id.0);
-                if !self.conversations.contains(&line.conversation_id) {
-                    return Err(damaged("a turn is of no conversation"));
-                }
-                // Where its change set is not in the archive, nothing is found under the id, as for one that was deleted.
-                line.change_set_id = line.change_set_id.map(|set| self.id(set.0));
-                if line.reason.is_none() {
-                    line.reason = Some(Word(TurnReason::Lost));
-                    line.detail = Some(STILL_GOING_ON.to_owned());
-                    line.finished_at = line.finished_at.or(Some(line.created_at));
-                }
-                let user = self.people.find(&mut tx, &line.by).await?.id.unwrap_or(self.importer);
-                table::insert_turn(&mut tx, project, &line, user).await.map_err(store_error)?;
-                self.turns.insert(line.id);
-            }
-            self.filling.commit(tx).await?;
-            check_count(self.turns.len())?;
-        }
-        Ok(())
-    }
-
-    async fn messages(&mut self) -> Result<(), JobError> {
-        let mut last: HashMap<ConversationId, i64> = HashMap::new();
-        let mut lines = self.filling.lines::<MessageLine>(Part::Messages);
-        while let Some(batch) = lines.next().await? {
-            let mut tx = self.filling.begin().await?;
-            for mut line in batch {
-                line.id = self.id(line.id.0);
-                line.conversation_id = self.id(line.conversation_id.0);
-                line.turn_id = self.turn(line.turn_id);
-                let before = last.entry(line.conversation_id).or_default();
-                if !self.conversations.contains(&line.conversation_id) || line.seq != *before + 1 {
-                    return Err(damaged("a message is out of its order"));
-                }
-                *before = line.seq;
-                if let Doc(MessageBody::Decision { change_set_id, .. }) = &mut line.body {
-                    *change_set_id = self.filling.id(change_set_id.0).into();
-                }
-                table::insert_message(&mut tx, &line).await.map_err(store_error)?;
-            }
-            for (conversation, seq) in &last {
-                table::set_last_message(&mut tx, *conversation, *seq).await.map_err(store_error)?;
-            }
-            self.filling.commit(tx).await?;
-        }
-        Ok(())
+    /// A turn that a line can't be without.
+    pub(super) fn known_turn(&self, old: TurnId) -> Result<TurnId, JobError> {
+        self.turn(Some(old)).ok_or_else(|| damaged("it speaks of a turn that is not in it"))
     }
 
     /// What was proposed, and what people decided about it.
@@ -158,7 +101,8 @@ impl<'a> Rows<'a> {
             check_count(self.sets.len())?;
         }
         self.change_files().await?;
-        self.hunks().await
+        self.hunks().await?;
+        self.comments().await
     }
 
     async fn change_files(&mut self) -> Result<(), JobError> {
@@ -204,6 +148,34 @@ impl<'a> Rows<'a> {
                 }
                 let by = self.people.find(&mut tx, &line.by).await?.or_made_up(self.filling, &line.by);
                 table::insert_hunk(&mut tx, &line, &by).await.map_err(store_error)?;
+                self.hunks.insert(line.id, line.change_set_id.0);
+            }
+            self.filling.commit(tx).await?;
+            check_count(self.hunks.len())?;
+        }
+        Ok(())
+    }
+
+    /// What people said about hunks.
+    async fn comments(&mut self) -> Result<(), JobError> {
+        let mut count = 0;
+        let mut lines = self.filling.lines::<CommentLine>(Part::Comments);
+        while let Some(batch) = lines.next().await? {
+            let mut tx = self.filling.begin().await?;
+            count += batch.len();
+            check_count(count)?;
+            for mut line in batch {
+                line.id = self.id(line.id.0);
+                line.hunk_id = self.id(line.hunk_id.0);
+                line.change_set_id = self.id(line.change_set_id.0);
+                if self.hunks.get(&line.hunk_id) != Some(&line.change_set_id.0) {
+                    return Err(damaged("a comment is about no part of a change"));
+                }
+                if line.text.trim().is_empty() || line.text.chars().count() > REMARK_MAX_CHARS {
+                    return Err(damaged("a comment in it is empty or too long"));
+                }
+                let by = self.people.find(&mut tx, &line.by).await?.or_made_up(self.filling, &line.by);
+                table::insert_comment(&mut tx, &line, &by).await.map_err(store_error)?;
             }
             self.filling.commit(tx).await?;
         }
@@ -225,13 +197,14 @@ impl<'a> Rows<'a> {
                 let by = self.people.find(&mut tx, &line.by).await?;
                 let user = by.id.unwrap_or(self.importer);
                 table::insert_run(&mut tx, project, &line, user, by.author.as_deref()).await.map_err(store_error)?;
-                self.runs.insert(line.id, Progress { next_seq: 1, ..Progress::default() });
+                self.runs.insert(line.id, Progress { next_seq: 1, kind: Some(line.kind), ..Progress::default() });
             }
             self.filling.commit(tx).await?;
             check_count(self.runs.len())?;
         }
         self.output().await?;
-        self.reports().await
+        self.reports().await?;
+        self.codegen().await
     }
 
     async fn output(&mut self) -> Result<(), JobError> {
@@ -350,12 +323,12 @@ impl<'a> Rows<'a> {
         Ok(line)
     }
 
-    fn check_revision(&self, revision: i64) -> Result<(), JobError> {
+    pub(super) fn check_revision(&self, revision: i64) -> Result<(), JobError> {
         if (0..=self.filling.revision).contains(&revision) { Ok(()) } else { Err(damaged("a revision in it is newer than itself")) }
     }
 }
 
-fn check_count(rows: usize) -> Result<(), JobError> {
+pub(super) fn check_count(rows: usize) -> Result<(), JobError> {
     if rows > ROWS_MAX { Err(damaged("it holds more than a project can")) } else { Ok(()) }
 }
 
@@ -437,7 +410,7 @@ impl Tree {
 }
 
 /// A name without an account is told from others by an id that nobody has.
-trait OrMadeUp {
+pub(super) trait OrMadeUp {
     fn or_made_up(self, filling: &Filling<'_>, by: &table::By) -> Self;
 }
 

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::{io::StreamReader, sync::CancellationToken};
-use wire::files::{EntryKind, check_path};
+use wire::files::{EntryKind, check_path, is_git};
 
 use super::{CHUNK, Contents, UnpackError, UnpackLimits, Unpacked, damaged, quoted, refuse};
 use crate::{export::format::HEADER, files::NameBook};
@@ -26,10 +26,11 @@ const QUEUE: usize = 4;
 /// Unpacked bytes that are fine whatever the archive's size is.
 const FREE_BYTES: u64 = 10_000_000;
 /// All names of an archive together, since they are held in memory.
-const NAMES_MAX: usize = 64 * 1024 * 1024;
+pub(in crate::import) const NAMES_MAX: usize = 64 * 1024 * 1024;
 /// The longest target that a link can have on the systems that projects run on.
 const LINK_MAX: u64 = 4095;
-const SMALLER: &str = "leave out what can be fetched or built again, such as installed packages, and import it once more";
+pub(in crate::import) const SMALLER: &str =
+    "leave out what can be fetched or built again, such as installed packages, and import it once more";
 const REPACK: &str = "make the archive again without it and import it once more";
 
 /// What an archive says an entry is.
@@ -171,10 +172,10 @@ impl Keeper {
         if self.entries == 1 && path == HEADER && kind == Kind::File {
             self.limits = self.limits.for_history();
         }
-        let is_git = self.check(name, path)?;
+        let in_git = self.check(name, path)?;
         self.note_top(path, kind);
         match kind {
-            _ if is_git => Ok(Place::Skip),
+            _ if in_git => Ok(Place::Skip),
             Kind::Unwanted(what) => Err(refuse(format!("The archive holds {what}, {}, which a project can't have.", quoted(name)), REPACK)),
             Kind::Directory => self.place_directory(path),
             Kind::File => self.place_file(path).map(Place::Keep),
@@ -188,9 +189,9 @@ impl Keeper {
         if self.name_bytes > NAMES_MAX {
             return Err(refuse("The names in the archive are together longer than 64 MiB.", SMALLER));
         }
-        let is_git = path.split('/').any(|part| part == ".git");
-        let checked = if is_git {
-            check_path(&path.split('/').map(|part| if part == ".git" { "git" } else { part }).collect::<Vec<_>>().join("/"))
+        let in_git = path.split('/').any(is_git);
+        let checked = if in_git {
+            check_path(&path.split('/').map(|part| if is_git(part) { "git" } else { part }).collect::<Vec<_>>().join("/"))
         } else {
             check_path(path)
         };
@@ -203,16 +204,16 @@ impl Keeper {
         if path.split('/').count() > self.limits.depth {
             return Err(refuse(format!("The path {} is nested deeper than {} directories.", quoted(name), self.limits.depth), REPACK));
         }
-        Ok(is_git)
+        Ok(in_git)
     }
 
     fn note_top(&mut self, path: &str, kind: Kind) {
         let (first, is_top_directory) = match path.split_once('/') {
             Some((first, _)) => (first, true),
-            None => (path, kind == Kind::Directory && path != ".git"),
+            None => (path, kind == Kind::Directory && !is_git(path)),
         };
         self.top = match std::mem::replace(&mut self.top, Top::Several) {
-            Top::Unseen if is_top_directory && first != ".git" => Top::One(first.to_owned()),
+            Top::Unseen if is_top_directory && !is_git(first) => Top::One(first.to_owned()),
             Top::One(name) if is_top_directory && name == first => Top::One(name),
             _ => Top::Several,
         };
@@ -424,6 +425,6 @@ fn twice(path: &str) -> UnpackError {
     refuse(format!("The archive holds {} twice, or as a file and as a directory.", quoted(path)), REPACK)
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(in crate::import) fn megabytes(bytes: u64) -> String {
     if bytes >= 1024 * 1024 { format!("{} MiB", bytes / (1024 * 1024)) } else { format!("{bytes} bytes") }
 }
