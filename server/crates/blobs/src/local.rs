@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio::{
     fs::{self, File},
     io::{AsyncReadExt, AsyncSeekExt},
@@ -15,6 +16,9 @@ use crate::{
     BlobError, Blobs, Hold, Listed, Listing, Reader, Stored, Verified, check_name,
     spool::{self, Spooled},
 };
+
+/// Bytes of a blob that are compared when the same bytes are stored again.
+const HASHED_MAX: u64 = 8 << 20;
 
 /// Blobs below one directory: `ab/cd/abcd…`, with a spool directory beside them on the same file system.
 pub struct LocalBlobs {
@@ -35,6 +39,21 @@ impl LocalBlobs {
         self.root.join(&sha256[..2]).join(&sha256[2..4]).join(sha256)
     }
 
+    /// Whether a blob is there and undamaged. Large ones are only measured: reading them again would double what storing costs.
+    async fn is_whole(&self, stored: &Stored) -> io::Result<bool> {
+        let path = self.path_of(&stored.sha256);
+        let size = match fs::metadata(&path).await {
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if size != stored.size {
+            return Ok(false);
+        }
+        // What can't be read is no better than what is not there.
+        Ok(size > HASHED_MAX || fs::read(&path).await.is_ok_and(|bytes| hex::encode(Sha256::digest(bytes)) == stored.sha256))
+    }
+
     async fn file(&self, sha256: &str) -> Result<File, BlobError> {
         check_name(sha256)?;
         match File::open(self.path_of(sha256)).await {
@@ -50,7 +69,7 @@ impl Blobs for LocalBlobs {
     async fn put(&self, body: Reader, limit: u64) -> Result<Stored, BlobError> {
         let Spooled { file, path, stored } = spool::receive(&self.spool, body, limit).await?;
         let target = self.path_of(&stored.sha256);
-        if fs::try_exists(&target).await? {
+        if self.is_whole(&stored).await? {
             return Ok(stored);
         }
         // The bytes must be on the disk before a row names them.
@@ -79,9 +98,9 @@ impl Blobs for LocalBlobs {
     }
 
     async fn check(&self) -> Result<(), BlobError> {
-        let probe = tempfile::Builder::new().prefix("check-").tempfile_in(&self.spool)?;
-        probe.close()?;
-        Ok(())
+        let spool = self.spool.clone();
+        let written = tokio::task::spawn_blocking(move || tempfile::Builder::new().prefix("check-").tempfile_in(spool)?.close());
+        Ok(written.await.map_err(io::Error::other)??)
     }
 
     async fn list(&self) -> Result<Listing, BlobError> {

@@ -78,8 +78,12 @@ async fn local_notices_damage() {
     let blobs = LocalBlobs::open(dir.path()).await.unwrap();
     let stored = blobs.put_bytes(b"whole".to_vec()).await.unwrap();
     let path = dir.path().join(&stored.sha256[..2]).join(&stored.sha256[2..4]).join(&stored.sha256);
-    std::fs::write(path, b"wrong").unwrap();
-    assert!(matches!(blobs.read_all(&stored.sha256, 100).await, Err(BlobError::Corrupt(_))));
+    for damaged in [&b"wrong"[..], b"who", b""] {
+        std::fs::write(&path, damaged).unwrap();
+        assert!(matches!(blobs.read_all(&stored.sha256, 100).await, Err(BlobError::Corrupt(_))));
+        assert_eq!(blobs.put_bytes(b"whole".to_vec()).await.unwrap(), stored);
+        assert_eq!(blobs.read_all(&stored.sha256, 100).await.unwrap(), b"whole", "storing the same bytes mends them");
+    }
 }
 
 #[tokio::test]

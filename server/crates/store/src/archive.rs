@@ -1,14 +1,20 @@
 //! A project's rows as they stand in an archive with history, and back. Each struct is one line of such an archive: its fields are the
 //! format, so they are only ever added to. Ids are those of the server that wrote it; whoever reads it gives new ones.
 
+mod around;
 mod chat;
 mod files;
 mod runs;
+mod talk;
 
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use wire::UserId;
 
+pub use around::{
+    BudgetLine, CallLine, CodegenLine, EgressLine, RuleLine, SettingsLine, budgets, calls, codegen, egress, insert_budget, insert_call,
+    insert_egress, insert_rule, put_settings, rules, settings,
+};
 pub use chat::{
     ChangeFileLine, ChangeSetLine, ConversationLine, HunkLine, MessageLine, TurnLine, change_files, change_sets, conversations, hunks,
     insert_change_file, insert_change_set, insert_conversation, insert_hunk, insert_message, insert_turn, messages, set_last_message,
@@ -16,6 +22,10 @@ pub use chat::{
 };
 pub use files::{BlobLine, CheckpointLine, Past, VersionLine, blobs, checkpoints, insert_checkpoint, insert_version, set_past, versions};
 pub use runs::{OutputLine, ReportLine, RunLine, clear, insert_events, insert_report, insert_run, reports, runs};
+pub use talk::{
+    ApprovalLine, CommentLine, PictureLine, QueuedLine, RewindLine, UndoneLine, approvals, comments, hold_queue, insert_approval,
+    insert_comment, insert_picture, insert_queued, insert_rewind, insert_undone, pictures, queued, rewinds, undone,
+};
 
 /// Who did something, in words that mean the same on another server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, FromRow, Serialize, Deserialize)]

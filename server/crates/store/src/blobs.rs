@@ -40,6 +40,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("chat_images f", "f.checksum", "f.project_id"),
     ("exports f", "f.checksum", "f.project_id"),
     ("imports f", "f.checksum", "f.project_id"),
+    ("staged_files f", "f.checksum", "f.project_id"),
     ("upload_pieces f JOIN uploads s ON s.id = f.upload_id", "f.checksum", "s.project_id"),
 ];
 

@@ -143,24 +143,54 @@ pub struct NewBudget {
 }
 
 /// Sets a limit in place of the one before, if there is one; what was told about that one is forgotten. Answers its id.
+///
+/// The version of a new one is its time in microseconds, so that one which was taken away and set again is not taken for the first.
 pub async fn put(c: &mut Conn, new: &NewBudget) -> Result<BudgetId> {
     Ok(on!(c, c => {
         let id: BudgetId = sqlx::query_scalar(
-            "INSERT INTO budgets (id, scope, subject, period, usd_micros, tokens, updated_at, updated_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (scope, subject, period) DO UPDATE SET usd_micros = $5, tokens = $6, updated_at = $7, updated_by = $8 RETURNING id",
+            "INSERT INTO budgets AS b (id, scope, subject, period, usd_micros, tokens, updated_at, updated_by, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (scope, subject, period) DO UPDATE
+             SET usd_micros = $5, tokens = $6, updated_at = $7, updated_by = $8, version = b.version + 1 RETURNING id",
         )
         .bind(new.id).bind(Word(new.scope)).bind(new.subject).bind(Word(new.period)).bind(new.usd_micros).bind(new.tokens)
-        .bind(new.at).bind(new.by).fetch_one(&mut *c).await?;
+        .bind(new.at).bind(new.by).bind(new.at.0.max(1)).fetch_one(&mut *c).await?;
         sqlx::query("DELETE FROM budget_notices WHERE budget_id = $1").bind(id).execute(c).await?;
         id
     }))
 }
 
-/// False when there was none.
-pub async fn remove(c: &mut Conn, scope: BudgetScope, subject: Uuid, period: Period) -> Result<bool> {
+/// As [`put`], as long as the limit still has this version, or there is none where `base` is 0. `None`, and nothing is written, where
+/// somebody else was there first.
+pub async fn put_over(c: &mut Conn, new: &NewBudget, base: i64) -> Result<Option<BudgetId>> {
     Ok(on!(c, c => {
-        sqlx::query("DELETE FROM budgets WHERE scope = $1 AND subject = $2 AND period = $3")
-            .bind(Word(scope)).bind(subject).bind(Word(period)).execute(c).await?.rows_affected()
+        let written: Option<BudgetId> = if base == 0 {
+            sqlx::query_scalar(
+                "INSERT INTO budgets (id, scope, subject, period, usd_micros, tokens, updated_at, updated_by, version)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (scope, subject, period) DO NOTHING RETURNING id",
+            )
+            .bind(new.id).bind(Word(new.scope)).bind(new.subject).bind(Word(new.period)).bind(new.usd_micros).bind(new.tokens)
+            .bind(new.at).bind(new.by).bind(new.at.0.max(1)).fetch_optional(&mut *c).await?
+        } else {
+            sqlx::query_scalar(
+                "UPDATE budgets SET usd_micros = $4, tokens = $5, updated_at = $6, updated_by = $7, version = version + 1
+                 WHERE scope = $1 AND subject = $2 AND period = $3 AND version = $8 RETURNING id",
+            )
+            .bind(Word(new.scope)).bind(new.subject).bind(Word(new.period)).bind(new.usd_micros).bind(new.tokens)
+            .bind(new.at).bind(new.by).bind(base).fetch_optional(&mut *c).await?
+        };
+        if let Some(id) = written {
+            sqlx::query("DELETE FROM budget_notices WHERE budget_id = $1").bind(id).execute(c).await?;
+        }
+        written
+    }))
+}
+
+/// With `base` only that version of it. False when there was none.
+pub async fn remove(c: &mut Conn, scope: BudgetScope, subject: Uuid, period: Period, base: Option<i64>) -> Result<bool> {
+    Ok(on!(c, c => {
+        sqlx::query("DELETE FROM budgets WHERE scope = $1 AND subject = $2 AND period = $3 AND version = COALESCE($4, version)")
+            .bind(Word(scope)).bind(subject).bind(Word(period)).bind(base).execute(c).await?.rows_affected()
     }) == 1)
 }
 
@@ -183,6 +213,7 @@ struct ListedRow {
     period: Word<Period>,
     usd_micros: Option<i64>,
     tokens: Option<i64>,
+    version: i64,
     updated_at: Micros,
     updated_by: Option<UserId>,
     updated_by_name: Option<String>,
@@ -234,6 +265,7 @@ impl ListedRow {
             tokens: self.tokens,
             percent: spent_percent(self.usd_micros, self.tokens, &used),
             used,
+            version: self.version,
             updated_at: self.updated_at,
             updated_by: self.updated_by.zip(self.updated_by_name).map(|(id, name)| UserRef { id, name }),
         }
@@ -244,7 +276,7 @@ impl ListedRow {
 macro_rules! list {
     ($filter:literal) => {
         concat!(
-            "SELECT b.id, b.scope, b.subject, b.period, b.usd_micros, b.tokens, b.updated_at, b.updated_by,
+            "SELECT b.id, b.scope, b.subject, b.period, b.usd_micros, b.tokens, b.version, b.updated_at, b.updated_by,
                     COALESCE(NULLIF(w.full_name, ''), w.username) AS updated_by_name,
                     COALESCE(u.username, p.name, v.title) AS subject_name,
                     k.month, k.month_micros, k.month_estimated, k.month_tokens, k.total_micros, k.total_estimated, k.total_tokens,
@@ -261,6 +293,15 @@ macro_rules! list {
             " ORDER BY b.scope, subject_name, b.period LIMIT 1000"
         )
     };
+}
+
+/// The limit of one scope, subject and period, with what was used of it.
+pub async fn one(c: &mut Conn, scope: BudgetScope, subject: Uuid, period: Period, month: &str) -> Result<Option<Budget>> {
+    let row: Option<ListedRow> = on!(c, c => {
+        sqlx::query_as(list!("b.scope = $1 AND b.subject = $2 AND b.period = $3"))
+            .bind(Word(scope)).bind(subject).bind(Word(period)).fetch_optional(c).await?
+    });
+    Ok(row.map(|row| row.into_budget(month)))
 }
 
 /// All that administrators set, with what was used of them in `month` (`2026-11`) or ever.

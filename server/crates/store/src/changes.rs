@@ -182,15 +182,17 @@ struct OpenRow {
 }
 
 /// The open change sets of a project, newest first, at most `limit`.
-pub async fn open_sets(c: &mut Conn, project: ProjectId, limit: i64) -> Result<Vec<OpenChangeSet>> {
+pub async fn open_sets(c: &mut Conn, project: ProjectId, after: Option<(Micros, ChangeSetId)>, limit: i64) -> Result<Vec<OpenChangeSet>> {
+    let (at, id) = after.unwrap_or((Micros(i64::MAX), ChangeSetId(uuid::Uuid::max())));
     let rows: Vec<OpenRow> = on!(c, c => {
         sqlx::query_as(
             "SELECT s.id, s.turn_id, s.origin, s.title, s.created_at,
                     (SELECT COUNT(*) FROM change_files f WHERE f.change_set_id = s.id) AS files,
                     (SELECT COUNT(*) FROM change_hunks h WHERE h.change_set_id = s.id AND h.state IN ('open', 'conflict')) AS open_hunks
-             FROM change_sets s WHERE s.project_id = $1 AND s.state = 'open' ORDER BY s.created_at DESC, s.id DESC LIMIT $2",
+             FROM change_sets s WHERE s.project_id = $1 AND s.state = 'open'
+               AND (s.created_at < $3 OR (s.created_at = $3 AND s.id < $4)) ORDER BY s.created_at DESC, s.id DESC LIMIT $2",
         )
-        .bind(project).bind(limit).fetch_all(c).await?
+        .bind(project).bind(limit).bind(at).bind(id).fetch_all(c).await?
     });
     let shown = |row: OpenRow| OpenChangeSet {
         change_set_id: row.id,
@@ -230,7 +232,8 @@ impl CommentRow {
     }
 }
 
-const COMMENT: &str = "SELECT c.id, c.change_set_id, c.hunk_id, c.text, c.created_by, c.created_at, c.sent_at, u.username, u.full_name
+const COMMENT: &str = "SELECT c.id, c.change_set_id, c.hunk_id, c.text, c.created_by, c.created_at, c.sent_at, u.username,
+                              COALESCE(c.author, u.full_name) AS full_name
                        FROM review_comments c LEFT JOIN users u ON u.id = c.created_by";
 
 pub async fn insert_comment(

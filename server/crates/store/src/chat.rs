@@ -1,7 +1,7 @@
 use sqlx::FromRow;
 use wire::{
     ChangeSetId, CheckpointId, ConversationId, JobId, MessageId, Micros, ProjectId, TurnId, UserId,
-    chat::{Approval, Conversation, ConversationParent, Message, MessageBody, Mode, TokenUsage, Turn, TurnReason, TurnState},
+    chat::{Approval, Conversation, ConversationParent, Message, MessageBody, Mode, TokenUsage, Turn, TurnBudget, TurnReason, TurnState},
     event::{EventKind, Stream},
 };
 
@@ -46,12 +46,16 @@ impl ConversationRow {
 
 macro_rules! select_conversation {
     ($filter:literal) => {
+        select_conversation!("", $filter)
+    };
+    ($more:literal, $filter:literal) => {
         concat!(
             "SELECT c.id, c.project_id, c.user_id, c.title, c.last_message, c.created_at, c.updated_at,
                     c.parent_id, c.parent_seq, c.last_prompt, c.queue_waits, c.deleted_at,
                     (SELECT p.title FROM conversations p WHERE p.id = c.parent_id AND p.deleted_at IS NULL) AS parent_title,
-                    (SELECT t.id FROM turns t WHERE t.conversation_id = c.id AND t.state <> 'finished') AS active_turn
-             FROM conversations c WHERE ",
+                    (SELECT t.id FROM turns t WHERE t.conversation_id = c.id AND t.state <> 'finished') AS active_turn",
+            $more,
+            " FROM conversations c WHERE ",
             $filter
         )
     };
@@ -96,30 +100,76 @@ pub async fn conversations(
     after: Option<After>,
     limit: i64,
 ) -> Result<Vec<ConversationRow>> {
-    let pattern = words.map(|words| format!("%{}%", escape_like(words)));
+    let Some(words) = words else { return page_of(c, project, after, limit).await };
+    let (mut found, mut after) = (Vec::new(), after);
+    loop {
+        let page = searched(c, project, words, after).await?;
+        after = page.last().map(|row| After { updated_at: row.conversation.updated_at, id: row.conversation.id });
+        let is_last = page.len() < SEARCHED;
+        let fits = |row: &Searched| row.was_said || row.conversation.title.to_lowercase().contains(words);
+        found.extend(page.into_iter().filter(fits).map(|row| row.conversation).take(usize::try_from(limit).unwrap_or(0) - found.len()));
+        if is_last || found.len() as i64 >= limit {
+            return Ok(found);
+        }
+    }
+}
+
+/// Conversations that are looked at in one go.
+const SEARCHED: usize = 500;
+
+#[derive(FromRow)]
+struct Searched {
+    #[sqlx(flatten)]
+    conversation: ConversationRow,
+    was_said: bool,
+}
+
+/// Titles are compared by the caller: SQLite knows lower case of ASCII alone.
+async fn searched(c: &mut Conn, project: ProjectId, words: &str, after: Option<After>) -> Result<Vec<Searched>> {
+    let pattern = format!("%{}%", escape_like(words));
+    let (at, id) = after.map_or((Micros(i64::MAX), ConversationId(uuid::Uuid::max())), |after| (after.updated_at, after.id));
+    Ok(on!(c, c => {
+        sqlx::query_as(select_conversation!(
+            ", EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.words LIKE $4 ESCAPE '\\') AS was_said",
+            "c.project_id = $1 AND c.deleted_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM codegen_runs g JOIN turns t ON t.id = g.turn_id WHERE t.conversation_id = c.id)
+             AND (c.updated_at < $2 OR (c.updated_at = $2 AND c.id < $3))
+             ORDER BY c.updated_at DESC, c.id DESC LIMIT $5"
+        ))
+        .bind(project).bind(at).bind(id).bind(pattern).bind(SEARCHED as i64).fetch_all(c).await?
+    }))
+}
+
+async fn page_of(c: &mut Conn, project: ProjectId, after: Option<After>, limit: i64) -> Result<Vec<ConversationRow>> {
     let (at, id) = after.map_or((Micros(i64::MAX), ConversationId(uuid::Uuid::max())), |after| (after.updated_at, after.id));
     Ok(on!(c, c => {
         sqlx::query_as(select_conversation!(
             "c.project_id = $1 AND c.deleted_at IS NULL
              AND NOT EXISTS (SELECT 1 FROM codegen_runs g JOIN turns t ON t.id = g.turn_id WHERE t.conversation_id = c.id)
              AND (c.updated_at < $2 OR (c.updated_at = $2 AND c.id < $3))
-             AND ($4 IS NULL OR lower(c.title) LIKE $4 ESCAPE '\\'
-                  OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.words LIKE $4 ESCAPE '\\'))
-             ORDER BY c.updated_at DESC, c.id DESC LIMIT $5"
+             ORDER BY c.updated_at DESC, c.id DESC LIMIT $4"
         ))
-        .bind(project).bind(at).bind(id).bind(pattern).bind(limit).fetch_all(c).await?
+        .bind(project).bind(at).bind(id).bind(limit).fetch_all(c).await?
     }))
 }
 
-/// Those of a project that were deleted at `since` or after it, the last one first, at most `limit`.
-pub async fn removed_conversations(c: &mut Conn, project: ProjectId, since: Micros, limit: i64) -> Result<Vec<ConversationRow>> {
+/// Those of a project that were deleted at `since` or after it, the last one first, at most `limit`. `after` holds the time of deletion.
+pub async fn removed_conversations(
+    c: &mut Conn,
+    project: ProjectId,
+    since: Micros,
+    after: Option<After>,
+    limit: i64,
+) -> Result<Vec<ConversationRow>> {
+    let (at, id) = after.map_or((Micros(i64::MAX), ConversationId(uuid::Uuid::max())), |after| (after.updated_at, after.id));
     Ok(on!(c, c => {
         sqlx::query_as(select_conversation!(
             "c.project_id = $1 AND c.deleted_at >= $2
              AND NOT EXISTS (SELECT 1 FROM codegen_runs g JOIN turns t ON t.id = g.turn_id WHERE t.conversation_id = c.id)
-             ORDER BY c.deleted_at DESC, c.id DESC LIMIT $3"
+             AND (c.deleted_at < $3 OR (c.deleted_at = $3 AND c.id < $4))
+             ORDER BY c.deleted_at DESC, c.id DESC LIMIT $5"
         ))
-        .bind(project).bind(since).bind(limit).fetch_all(c).await?
+        .bind(project).bind(since).bind(at).bind(id).bind(limit).fetch_all(c).await?
     }))
 }
 
@@ -307,6 +357,10 @@ pub struct TurnRow {
     pub budget_tokens: Option<i64>,
     pub budget_steps: Option<i64>,
     pub budget_usd_micros: Option<i64>,
+    /// Of each answer.
+    pub max_tokens: Option<i64>,
+    /// In thousandths.
+    pub temperature: Option<i64>,
     pub usage_input: i64,
     pub usage_output: i64,
     pub usage_cached: i64,
@@ -322,7 +376,19 @@ pub struct TurnRow {
 }
 
 impl TurnRow {
+    /// The limits that its message set.
+    pub fn budget(&self) -> TurnBudget {
+        let steps = self.budget_steps.and_then(|steps| u32::try_from(steps).ok());
+        TurnBudget { tokens: self.budget_tokens, steps, usd_micros: self.budget_usd_micros }
+    }
+
+    /// 0 to 2, where its message asked for one.
+    pub fn temperature(&self) -> Option<f32> {
+        self.temperature.map(|thousandths| thousandths as f32 / 1000.0)
+    }
+
     pub fn into_turn(self) -> Turn {
+        let budget = self.budget().some();
         Turn {
             id: self.id,
             conversation_id: self.conversation_id,
@@ -336,6 +402,7 @@ impl TurnRow {
             usage: TokenUsage { input: self.usage_input, output: self.usage_output, cached: self.usage_cached },
             cost_micros: self.cost_micros,
             estimated: self.cost_estimated,
+            budget,
             change_set_id: self.change_set_id,
             created_at: self.created_at,
             finished_at: self.finished_at,
@@ -356,20 +423,24 @@ pub struct NewTurn<'a> {
     pub budget_tokens: Option<i64>,
     pub budget_steps: Option<i64>,
     pub budget_usd_micros: Option<i64>,
+    pub max_tokens: Option<i64>,
+    pub temperature: Option<f32>,
     pub at: Micros,
 }
 
 /// `Taken` when the conversation has an unfinished turn.
 pub async fn insert_turn(c: &mut Conn, turn: &NewTurn<'_>) -> Result<()> {
+    let temperature = turn.temperature.map(|value| (f64::from(value) * 1000.0).round() as i64);
     on!(c, c => {
         sqlx::query(
             "INSERT INTO turns (id, conversation_id, project_id, user_id, job_id, prompt, mode, model, state, base_revision, budget_tokens,
-                                budget_steps, usage_input, usage_output, usage_cached, stop_requested, created_at, budget_usd_micros)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, $11, 0, 0, 0, $12, $13, $14)",
+                                budget_steps, usage_input, usage_output, usage_cached, stop_requested, created_at, budget_usd_micros,
+                                max_tokens, temperature)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'queued', $9, $10, $11, 0, 0, 0, $12, $13, $14, $15, $16)",
         )
         .bind(turn.id).bind(turn.conversation_id).bind(turn.project_id).bind(turn.user_id).bind(turn.job_id).bind(turn.prompt)
         .bind(Word(turn.mode)).bind(turn.model).bind(turn.base_revision).bind(turn.budget_tokens).bind(turn.budget_steps).bind(false).bind(turn.at)
-        .bind(turn.budget_usd_micros)
+        .bind(turn.budget_usd_micros).bind(turn.max_tokens).bind(temperature)
         .execute(c).await?;
     });
     Ok(())
@@ -524,4 +595,16 @@ pub async fn answer_approval(
         )
         .bind(turn).bind(call_id).bind(Word(decision)).bind(reason).bind(by).bind(at).execute(c).await?.rows_affected()
     }) == 1)
+}
+
+/// Who answered a question about a call, and how; `None` while nobody has, or where nobody was asked.
+pub async fn decider(c: &mut Conn, turn: TurnId, call_id: &str) -> Result<Option<(Approval, UserId, String)>> {
+    let row: Option<(Word<Approval>, UserId, String)> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT a.decision, u.id, u.username FROM approvals a JOIN users u ON u.id = a.decided_by
+             WHERE a.turn_id = $1 AND a.call_id = $2 AND a.decision IS NOT NULL",
+        )
+        .bind(turn).bind(call_id).fetch_optional(c).await?
+    });
+    Ok(row.map(|(decision, user, name)| (decision.0, user, name)))
 }

@@ -1,4 +1,4 @@
-use wire::{ChangeSetId, RunId, TurnId};
+use wire::{ChangeSetId, Micros, ProjectId, RunId, TurnId};
 
 use crate::{Conn, Result, db::on};
 
@@ -17,5 +17,21 @@ pub async fn turn_of(c: &mut Conn, run: RunId) -> Result<Option<(TurnId, Option<
     Ok(on!(c, c => {
         sqlx::query_as("SELECT t.id, t.change_set_id FROM codegen_runs g JOIN turns t ON t.id = g.turn_id WHERE g.run_id = $1")
             .bind(run).fetch_optional(c).await?
+    }))
+}
+
+/// The same for all runs of a project that were asked for within these times.
+pub async fn turns_between(
+    c: &mut Conn,
+    project: ProjectId,
+    from: Micros,
+    upto: Micros,
+) -> Result<Vec<(RunId, TurnId, Option<ChangeSetId>)>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT g.run_id, t.id, t.change_set_id FROM codegen_runs g JOIN runs r ON r.id = g.run_id JOIN turns t ON t.id = g.turn_id
+             WHERE r.project_id = $1 AND r.created_at >= $2 AND r.created_at <= $3",
+        )
+        .bind(project).bind(from).bind(upto).fetch_all(c).await?
     }))
 }

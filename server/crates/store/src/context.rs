@@ -67,10 +67,15 @@ pub async fn use_image(c: &mut Conn, project: ProjectId, checksum: &str, at: Mic
     Ok(())
 }
 
-/// Forgets pictures that were uploaded before then and never sent; answers how many.
+/// Forgets pictures that were uploaded before then, were never sent and are of no message that waits; answers how many.
 pub async fn forget_unused_images(c: &mut Conn, before: Micros) -> Result<u64> {
     Ok(on!(c, c => {
-        sqlx::query("DELETE FROM chat_images WHERE used_at IS NULL AND created_at < $1").bind(before).execute(c).await?.rows_affected()
+        sqlx::query(
+            "DELETE FROM chat_images WHERE used_at IS NULL AND created_at < $1
+             AND NOT EXISTS (SELECT 1 FROM queued_prompts q JOIN conversations v ON v.id = q.conversation_id
+                             WHERE v.project_id = chat_images.project_id AND q.request LIKE '%' || chat_images.checksum || '%')",
+        )
+        .bind(before).execute(c).await?.rows_affected()
     }))
 }
 

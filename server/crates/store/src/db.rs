@@ -2,18 +2,54 @@ use std::{
     ops::{Deref, DerefMut},
     path::Path,
     str::FromStr,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    ConnectOptions, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::Migrator,
     pool::PoolConnection,
-    postgres::{PgConnection, PgPoolOptions},
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use wire::event::Event;
 
 use crate::Result;
+
+/// What takes longer is logged, unless another limit is given.
+const SLOW_STATEMENT: Duration = Duration::from_millis(200);
+
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/sqlite");
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../../../migrations/postgres");
+
+/// Steps of the schema by number and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migrations {
+    pub applied: Vec<(i64, String)>,
+    /// This program has them, and the database does not.
+    pub pending: Vec<(i64, String)>,
+    /// The database has them from a newer program.
+    pub unknown: Vec<(i64, String)>,
+}
+
+/// Connections of one pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolUse {
+    /// `read`, `write`, or `all` where one pool does both.
+    pub name: &'static str,
+    pub used: u32,
+    pub idle: u32,
+    pub most: u32,
+}
+
+/// Measures how long somebody waits for a connection, whether they get one or not.
+struct Waited(Instant);
+
+impl Drop for Waited {
+    fn drop(&mut self) {
+        metrics::histogram!("cloudxdevai_db_wait_seconds").record(self.0.elapsed());
+    }
+}
 
 /// The database: two native pools rather than sqlx's `Any`, which lacks uuid and bool.
 #[derive(Clone)]
@@ -60,15 +96,32 @@ impl PgHandle {
     }
 }
 
+/// Measures one piece of work on a connection, from its first statement to the last row read.
+pub(crate) struct Timed(Instant);
+
+impl Timed {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        metrics::histogram!("cloudxdevai_db_query_seconds").record(self.0.elapsed());
+    }
+}
+
 /// Expands a body once per kind of connection, so that each query is written once.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
             $crate::Conn::Sqlite(handle) => {
+                let _timed = $crate::db::Timed::start();
                 let $c = handle.get();
                 $body
             }
             $crate::Conn::Postgres(handle) => {
+                let _timed = $crate::db::Timed::start();
                 let $c = handle.get();
                 $body
             }
@@ -82,6 +135,8 @@ pub struct Tx {
     conn: Conn,
     pub(crate) events: Vec<Event>,
     pub(crate) wakes_workers: bool,
+    /// Written by the commit.
+    pub(crate) audit: Vec<crate::audit::NewEntry>,
 }
 
 impl Deref for Tx {
@@ -111,7 +166,11 @@ impl Tx {
         self.wakes_workers = true;
     }
 
-    pub async fn commit(self) -> Result<Committed> {
+    pub async fn commit(mut self) -> Result<Committed> {
+        let entries = std::mem::take(&mut self.audit);
+        if !entries.is_empty() {
+            crate::audit::chain(&mut self.conn, entries).await?;
+        }
         match self.conn {
             Conn::Sqlite(SqliteHandle::Tx(tx)) => tx.commit().await?,
             Conn::Postgres(PgHandle::Tx(tx)) => tx.commit().await?,
@@ -124,23 +183,31 @@ impl Tx {
 impl Db {
     /// Opens `sqlite:` (a file, made if missing) or `postgresql:` addresses and brings the schema up to date.
     pub async fn connect(url: &str, pool_size: u32) -> Result<Self> {
-        let db = if url.starts_with("postgres") { Self::postgres(url, pool_size).await? } else { Self::sqlite(url, pool_size).await? };
+        let db = Self::open(url, pool_size, SLOW_STATEMENT).await?;
         db.migrate().await?;
         Ok(db)
     }
 
-    async fn postgres(url: &str, pool_size: u32) -> Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(pool_size.max(2)).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
+    /// As [`Db::connect`], but leaves the schema alone. Statements that take longer than `slow` are logged, without their values.
+    pub async fn open(url: &str, pool_size: u32, slow: Duration) -> Result<Self> {
+        if url.starts_with("postgres") { Self::postgres(url, pool_size, slow).await } else { Self::sqlite(url, pool_size, slow).await }
+    }
+
+    async fn postgres(url: &str, pool_size: u32, slow: Duration) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)?.log_slow_statements(log::LevelFilter::Warn, slow);
+        let pool = PgPoolOptions::new().max_connections(pool_size.max(2)).acquire_timeout(Duration::from_secs(10));
+        let pool = pool.connect_with(options).await?;
         Ok(Self::Postgres(pool))
     }
 
-    async fn sqlite(url: &str, pool_size: u32) -> Result<Self> {
+    async fn sqlite(url: &str, pool_size: u32, slow: Duration) -> Result<Self> {
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(5))
-            .foreign_keys(true);
+            .foreign_keys(true)
+            .log_slow_statements(log::LevelFilter::Warn, slow);
         if let Some(parent) = options.get_filename().parent().filter(|p| *p != Path::new("")) {
             std::fs::create_dir_all(parent).map_err(sqlx::Error::Io)?;
         }
@@ -154,16 +221,72 @@ impl Db {
         Ok(Self::Sqlite { read, write })
     }
 
-    async fn migrate(&self) -> Result<()> {
+    /// Brings the schema to this version's.
+    pub async fn migrate(&self) -> Result<()> {
         match self {
-            Self::Sqlite { write, .. } => sqlx::migrate!("../../../migrations/sqlite").run(write).await?,
-            Self::Postgres(pool) => sqlx::migrate!("../../../migrations/postgres").run(pool).await?,
+            Self::Sqlite { write, .. } => SQLITE_MIGRATIONS.run(write).await?,
+            Self::Postgres(pool) => POSTGRES_MIGRATIONS.run(pool).await?,
         }
         Ok(())
     }
 
+    /// How far a schema is that nothing was ever done to. `None` where the address is of a database that is there, or may be.
+    pub fn missing(url: &str) -> Result<Option<Migrations>> {
+        if url.starts_with("postgres") {
+            return Ok(None);
+        }
+        let options = SqliteConnectOptions::from_str(url)?;
+        let file = options.get_filename();
+        if file.exists() || file == Path::new(":memory:") || url.contains("mode=memory") {
+            return Ok(None);
+        }
+        let pending = SQLITE_MIGRATIONS.iter().map(|one| (one.version, one.description.to_string())).collect();
+        Ok(Some(Migrations { applied: Vec::new(), pending, unknown: Vec::new() }))
+    }
+
+    /// How far the schema is. Changes nothing.
+    pub async fn migrations(&self) -> Result<Migrations> {
+        let known = match self {
+            Self::Sqlite { .. } => &SQLITE_MIGRATIONS,
+            Self::Postgres(_) => &POSTGRES_MIGRATIONS,
+        };
+        let known: Vec<(i64, String)> = known.iter().map(|one| (one.version, one.description.to_string())).collect();
+        let mut conn = self.read().await?;
+        let rows: Result<Vec<(i64, String)>, sqlx::Error> = on!(&mut conn, c => {
+            sqlx::query_as("SELECT version, description FROM _sqlx_migrations WHERE success = $1 ORDER BY version").bind(true).fetch_all(c).await
+        });
+        let applied = match rows {
+            Ok(rows) => rows,
+            // A database that nothing was ever written to has no such table.
+            Err(sqlx::Error::Database(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let is_applied = |version| applied.iter().any(|(done, _)| *done == version);
+        Ok(Migrations {
+            pending: known.iter().filter(|(version, _)| !is_applied(*version)).cloned().collect(),
+            unknown: applied.iter().filter(|(version, _)| !known.iter().any(|(own, _)| own == version)).cloned().collect(),
+            applied,
+        })
+    }
+
+    /// Connections of each pool.
+    pub fn pools(&self) -> Vec<PoolUse> {
+        let of = |name, open: u32, idle: usize, most: u32| {
+            let idle = u32::try_from(idle).unwrap_or(open).min(open);
+            PoolUse { name, used: open - idle, idle, most }
+        };
+        match self {
+            Self::Sqlite { read, write } => vec![
+                of("read", read.size(), read.num_idle(), read.options().get_max_connections()),
+                of("write", write.size(), write.num_idle(), write.options().get_max_connections()),
+            ],
+            Self::Postgres(pool) => vec![of("all", pool.size(), pool.num_idle(), pool.options().get_max_connections())],
+        }
+    }
+
     /// A connection for reading.
     pub async fn read(&self) -> Result<Conn> {
+        let _waited = Waited(Instant::now());
         Ok(match self {
             Self::Sqlite { read, .. } => Conn::Sqlite(SqliteHandle::Pooled(read.acquire().await?)),
             Self::Postgres(pool) => Conn::Postgres(PgHandle::Pooled(pool.acquire().await?)),
@@ -172,11 +295,12 @@ impl Db {
 
     /// A transaction for writing. On SQLite it takes the write lock at once: a deferred upgrade would fail instead of waiting.
     pub async fn begin(&self) -> Result<Tx> {
+        let _waited = Waited(Instant::now());
         let conn = match self {
             Self::Sqlite { write, .. } => Conn::Sqlite(SqliteHandle::Tx(write.begin_with("BEGIN IMMEDIATE").await?)),
             Self::Postgres(pool) => Conn::Postgres(PgHandle::Tx(pool.begin().await?)),
         };
-        Ok(Tx { conn, events: Vec::new(), wakes_workers: false })
+        Ok(Tx { conn, events: Vec::new(), wakes_workers: false, audit: Vec::new() })
     }
 
     /// Whether the database answers.

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, hash_map};
+use std::collections::{HashMap, HashSet};
 
 use sqlx::FromRow;
 use unicode_normalization::UnicodeNormalization;
@@ -141,17 +141,50 @@ pub async fn current(c: &mut Conn, project: ProjectId) -> Result<Vec<FileRow>> {
     }))
 }
 
-#[derive(Debug, FromRow)]
-struct TreeRow {
-    path: String,
-    version: i64,
-    kind: String,
-    size: i64,
-    content_type: String,
-    checksum: Option<String>,
-    mode: i64,
-    created_at: Micros,
-    created_by: Option<UserId>,
+/// Path, version, kind, size, content type, checksum, mode, time and maker. By place: looking columns up by name shows with many rows.
+type TreeRow = (String, i64, String, i64, String, Option<String>, i64, Micros, Option<UserId>);
+
+macro_rules! tree_row {
+    ($filter:literal) => {
+        concat!(
+            "SELECT path, version, kind, size, content_type, checksum, mode, created_at, created_by FROM file_versions
+             WHERE project_id = $1 AND superseded IS NULL AND action <> 'deleted' AND ",
+            $filter
+        )
+    };
+}
+
+fn into_entry(row: TreeRow, people: &HashMap<UserId, UserRef>) -> Entry {
+    let (path, version, kind, size, content_type, checksum, mode, created_at, created_by) = row;
+    Entry {
+        path,
+        kind: match kind.as_str() {
+            "directory" => EntryKind::Directory,
+            "symlink" => EntryKind::Symlink,
+            _ => EntryKind::File,
+        },
+        size,
+        content_type,
+        checksum: checksum.unwrap_or_default(),
+        version,
+        mode: mode as i32,
+        updated_at: created_at,
+        updated_by: created_by.and_then(|id| people.get(&id).cloned()),
+    }
+}
+
+/// How those are called now who are asked for; who is gone is left out.
+pub async fn people(c: &mut Conn, ids: HashSet<UserId>) -> Result<HashMap<UserId, UserRef>> {
+    let mut people = HashMap::new();
+    for id in ids {
+        let user = crate::users::by_id(c, id).await?;
+        people.extend(user.and_then(|user| user_ref(Some(id), Some(user.username), user.full_name)).map(|user| (id, user)));
+    }
+    Ok(people)
+}
+
+fn makers(rows: &[TreeRow]) -> HashSet<UserId> {
+    rows.iter().filter_map(|row| row.8).collect()
 }
 
 /// What exists now, or strictly below a directory, sorted by path: as [`current`] and [`current_below`], made for many rows.
@@ -159,36 +192,33 @@ pub async fn entries(c: &mut Conn, project: ProjectId, below: Option<&str>) -> R
     // '0' is the character after '/'; no path sorts before "" or after U+10FFFF.
     let (lower, upper) = below.map_or((String::new(), "\u{10ffff}".to_owned()), |path| (format!("{path}/"), format!("{path}0")));
     let rows: Vec<TreeRow> = on!(&mut *c, c => {
-        sqlx::query_as(
-            "SELECT path, version, kind, size, content_type, checksum, mode, created_at, created_by FROM file_versions
-             WHERE project_id = $1 AND superseded IS NULL AND action <> 'deleted' AND path > $2 AND path < $3 ORDER BY path",
-        )
-        .bind(project).bind(&lower).bind(&upper).fetch_all(c).await?
+        sqlx::query_as(tree_row!("path > $2 AND path < $3 ORDER BY path")).bind(project).bind(&lower).bind(&upper).fetch_all(c).await?
     });
     // Few people make many files, and a join would repeat their names in every row.
-    let mut people: HashMap<UserId, Option<UserRef>> = HashMap::new();
-    for id in rows.iter().filter_map(|row| row.created_by) {
-        if let hash_map::Entry::Vacant(place) = people.entry(id) {
-            let user = crate::users::by_id(c, id).await?;
-            place.insert(user.and_then(|user| user_ref(Some(id), Some(user.username), user.full_name)));
-        }
+    let people = people(c, makers(&rows)).await?;
+    Ok(rows.into_iter().map(|row| into_entry(row, &people)).collect())
+}
+
+/// What lies at the top, directories that only exist because of what lies in them as the first entry below them; in no order. Steps from
+/// name to name by the index, whatever lies between them. `None` beyond `most` steps.
+pub async fn top_entries(c: &mut Conn, project: ProjectId, most: usize) -> Result<Option<Vec<Entry>>> {
+    let mut rows: Vec<TreeRow> = Vec::new();
+    let mut after = String::new();
+    for _ in 0..=most {
+        let row: Option<TreeRow> = on!(&mut *c, c => {
+            sqlx::query_as(tree_row!("path > $2 ORDER BY path LIMIT 1")).bind(project).bind(&after).fetch_optional(c).await?
+        });
+        let Some(row) = row else {
+            let people = people(c, makers(&rows)).await?;
+            return Ok(Some(rows.into_iter().map(|row| into_entry(row, &people)).collect()));
+        };
+        after = match row.0.split_once('/') {
+            Some((directory, _)) => format!("{directory}/\u{10ffff}"),
+            None => row.0.clone(),
+        };
+        rows.push(row);
     }
-    let entry = |row: TreeRow| Entry {
-        path: row.path,
-        kind: match row.kind.as_str() {
-            "directory" => EntryKind::Directory,
-            "symlink" => EntryKind::Symlink,
-            _ => EntryKind::File,
-        },
-        size: row.size,
-        content_type: row.content_type,
-        checksum: row.checksum.unwrap_or_default(),
-        version: row.version,
-        mode: row.mode as i32,
-        updated_at: row.created_at,
-        updated_by: row.created_by.and_then(|id| people.get(&id).cloned().flatten()),
-    };
-    Ok(rows.into_iter().map(entry).collect())
+    Ok(None)
 }
 
 /// What exists now strictly below a directory, sorted by path. `upper` is the first path that sorts after all of them.
@@ -269,6 +299,7 @@ struct TrashRow {
     deleted_at: Micros,
     files: i64,
     size: i64,
+    lost: i64,
     own_kind: Option<Word<EntryKind>>,
     created_by: Option<UserId>,
     username: Option<String>,
@@ -282,6 +313,7 @@ impl TrashRow {
             kind: self.own_kind.map_or(EntryKind::Directory, |kind| kind.0),
             files: self.files,
             size: self.size,
+            lost: self.lost,
             revision: self.revision,
             deleted_at: self.deleted_at,
             deleted_by: user_ref(self.created_by, self.username, self.full_name),
@@ -289,22 +321,26 @@ impl TrashRow {
     }
 }
 
-/// What was deleted and can be restored, step by step, last deleted first.
-pub async fn trash(c: &mut Conn, project: ProjectId, limit: i64) -> Result<Vec<TrashItem>> {
+/// What was deleted and can be restored, at least in part, step by step, last deleted first: those after `after`, which names revision and path.
+pub async fn trash(c: &mut Conn, project: ProjectId, after: Option<(i64, &str)>, limit: i64) -> Result<Vec<TrashItem>> {
+    let (revision, path) = after.unwrap_or((i64::MAX, ""));
     let rows: Vec<TrashRow> = on!(c, c => {
         sqlx::query_as(
             "SELECT t.deleted_as AS path, t.revision, MAX(t.created_at) AS deleted_at,
                     SUM(CASE WHEN p.kind <> 'directory' THEN 1 ELSE 0 END) AS files, CAST(SUM(p.size) AS BIGINT) AS size,
+                    SUM(CASE WHEN p.path IS NULL AND t.kind <> 'directory' THEN 1 ELSE 0 END) AS lost,
                     MAX(CASE WHEN t.path = t.deleted_as THEN p.kind END) AS own_kind, t.created_by, u.username,
                     COALESCE(t.author, u.full_name) AS full_name
              FROM file_versions t
-             JOIN file_versions p ON p.project_id = t.project_id AND p.path = t.path AND p.version = t.version - 1
+             LEFT JOIN file_versions p ON p.project_id = t.project_id AND p.path = t.path AND p.version = t.version - 1
              LEFT JOIN users u ON u.id = t.created_by
              WHERE t.project_id = $1 AND t.superseded IS NULL AND t.deleted_as IS NOT NULL
+               AND (t.revision < $3 OR (t.revision = $3 AND t.deleted_as > $4))
              GROUP BY t.deleted_as, t.revision, t.created_by, t.author, u.username, u.full_name
+             HAVING COUNT(p.path) > 0
              ORDER BY t.revision DESC, t.deleted_as LIMIT $2",
         )
-        .bind(project).bind(limit).fetch_all(c).await?
+        .bind(project).bind(limit).bind(revision).bind(path).fetch_all(c).await?
     });
     Ok(rows.into_iter().map(TrashRow::into_item).collect())
 }

@@ -26,6 +26,8 @@ pub struct JobRow {
     pub progress_done: i64,
     pub progress_total: i64,
     pub error: Option<String>,
+    /// Not before.
+    pub run_at: Micros,
     pub created_at: Micros,
     pub started_at: Option<Micros>,
     pub finished_at: Option<Micros>,
@@ -164,12 +166,13 @@ pub async fn is_due(c: &mut Conn, lane: &str, now: Micros) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Renews a lease. `None` when it was lost; otherwise whether somebody asked to cancel.
+/// Renews a lease. `None` when it was lost; otherwise whether to stop: somebody asked to, or whoever it is for is not active any more.
 pub async fn renew(c: &mut Conn, id: JobId, fence: i64, lease_until: Micros, progress: Option<Progress>) -> Result<Option<bool>> {
     Ok(on!(c, c => {
         sqlx::query_scalar(
             "UPDATE jobs SET lease_until = $3, progress_done = COALESCE($4, progress_done), progress_total = COALESCE($5, progress_total)
-             WHERE id = $1 AND fence = $2 AND state = 'running' RETURNING cancel_requested",
+             WHERE id = $1 AND fence = $2 AND state = 'running'
+             RETURNING (cancel_requested OR EXISTS (SELECT 1 FROM users u WHERE u.id = jobs.user_id AND u.state <> 'active'))",
         )
         .bind(id).bind(fence).bind(lease_until).bind(progress.map(|p| p.done)).bind(progress.map(|p| p.total)).fetch_optional(c).await?
     }))
@@ -346,4 +349,13 @@ pub async fn summary(c: &mut Conn, now: Micros) -> Result<QueueSummary> {
         )
         .bind(now).fetch_one(c).await?
     }))
+}
+
+/// How many jobs of each kind wait, run or were given up.
+pub async fn by_kind(c: &mut Conn) -> Result<Vec<(String, JobState, i64)>> {
+    let rows: Vec<(String, Word<JobState>, i64)> = on!(c, c => {
+        sqlx::query_as("SELECT kind, state, COUNT(*) FROM jobs WHERE state IN ('queued', 'running', 'dead') GROUP BY kind, state ORDER BY kind, state")
+            .fetch_all(c).await?
+    });
+    Ok(rows.into_iter().map(|(kind, state, count)| (kind, state.0, count)).collect())
 }

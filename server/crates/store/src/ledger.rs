@@ -30,12 +30,13 @@ pub async fn insert(c: &mut Conn, call: &Call<'_>) -> Result<()> {
     on!(c, c => {
         sqlx::query(
             "INSERT INTO ledger (id, user_id, project_id, conversation_id, turn_id, model_version_id, model, price_input, price_output,
-                                 price_cached, reserved_input, reserved_output, reserved_micros, estimated, outcome, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'open', $15)",
+                                 price_cached, reserved_input, reserved_output, reserved_micros, estimated, outcome, started_at,
+                                 price_cache_write)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'open', $15, $16)",
         )
         .bind(call.id).bind(call.user).bind(call.project).bind(call.conversation).bind(call.turn).bind(call.version).bind(call.model)
         .bind(call.prices.input).bind(call.prices.output).bind(call.prices.cached).bind(call.input).bind(call.output).bind(call.micros)
-        .bind(false).bind(call.at).execute(c).await?;
+        .bind(false).bind(call.at).bind(call.prices.cache_write).execute(c).await?;
     });
     Ok(())
 }
@@ -48,9 +49,11 @@ pub struct CallRow {
     pub project_id: Option<ProjectId>,
     pub conversation_id: Option<ConversationId>,
     pub turn_id: Option<TurnId>,
+    pub model: String,
     pub price_input: i64,
     pub price_output: i64,
     pub price_cached: i64,
+    pub price_cache_write: Option<i64>,
     pub reserved_input: i64,
     pub reserved_output: i64,
     pub reserved_micros: i64,
@@ -65,7 +68,7 @@ pub struct CallRow {
 
 impl CallRow {
     pub fn prices(&self) -> Prices {
-        Prices { input: self.price_input, output: self.price_output, cached: self.price_cached }
+        Prices { input: self.price_input, output: self.price_output, cached: self.price_cached, cache_write: self.price_cache_write }
     }
 
     pub fn is_open(&self) -> bool {
@@ -91,6 +94,7 @@ pub struct Ended<'a> {
     pub input: i64,
     pub output: i64,
     pub cached: i64,
+    pub cache_write: i64,
     pub micros: i64,
     pub estimated: bool,
     pub first_token_ms: Option<i64>,
@@ -105,11 +109,12 @@ pub async fn close(c: &mut Conn, id: ReservationId, end: &Ended<'_>) -> Result<(
     on!(c, c => {
         sqlx::query(
             "UPDATE ledger SET input = $2, output = $3, cached = $4, cost_micros = $5, estimated = $6, first_token_ms = $7, duration_ms = $8,
-                               outcome = $9, code = $10, ended_at = $11
+                               outcome = $9, code = $10, ended_at = $11, cache_write = $12
              WHERE id = $1 AND outcome = 'open'",
         )
         .bind(id).bind(end.input).bind(end.output).bind(end.cached).bind(end.micros).bind(end.estimated).bind(end.first_token_ms)
-        .bind(end.duration_ms).bind(end.outcome).bind(end.code).bind(end.at).execute(c).await?;
+        .bind(end.duration_ms).bind(end.outcome).bind(end.code).bind(end.at).bind(end.cache_write)
+        .execute(c).await?;
     });
     Ok(())
 }
@@ -139,6 +144,16 @@ pub async fn calls_of_turn(c: &mut Conn, turn: TurnId) -> Result<Vec<TurnCall>> 
              FROM ledger WHERE turn_id = $1 ORDER BY started_at, id LIMIT $2",
         )
         .bind(turn).bind(ROWS_MAX).fetch_all(c).await?
+    }))
+}
+
+/// Model and cost of the answer that the turn's transcript got last.
+pub async fn last_answer(c: &mut Conn, turn: TurnId) -> Result<Option<(String, i64)>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT model, cost_micros FROM ledger WHERE turn_id = $1 AND message_id IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1",
+        )
+        .bind(turn).fetch_optional(c).await?
     }))
 }
 
@@ -193,7 +208,7 @@ pub async fn outside_turns(c: &mut Conn, user: UserId, recent: Micros, open_sinc
             "SELECT CAST(COALESCE(SUM(CASE WHEN started_at >= $2 THEN 1 ELSE 0 END), 0) AS BIGINT) AS recent,
                     CAST(COALESCE(SUM(CASE WHEN outcome = 'open' THEN 1 ELSE 0 END), 0) AS BIGINT) AS open,
                     MIN(CASE WHEN started_at >= $2 THEN started_at END) AS oldest
-             FROM ledger WHERE user_id = $1 AND started_at >= $3 AND turn_id IS NULL",
+             FROM ledger WHERE user_id = $1 AND started_at >= $3 AND turn_id IS NULL AND NOT imported",
         )
         .bind(user).bind(recent).bind(open_since).fetch_one(c).await?
     }))
@@ -243,7 +258,7 @@ pub async fn metrics(c: &mut Conn, since: Micros) -> Result<Vec<(ModelVersionId,
             "SELECT model_version_id, COUNT(*) AS calls,
                     CAST(SUM(CASE outcome WHEN 'ok' THEN 1 ELSE 0 END) AS BIGINT) AS ended_well,
                     CAST(SUM(CASE outcome WHEN 'failed' THEN 1 ELSE 0 END) AS BIGINT) AS failed
-             FROM ledger WHERE started_at >= $1 AND outcome <> 'open' GROUP BY model_version_id",
+             FROM ledger WHERE started_at >= $1 AND outcome <> 'open' AND NOT imported GROUP BY model_version_id",
         )
         .bind(since).fetch_all(c).await?
     });
@@ -252,7 +267,7 @@ pub async fn metrics(c: &mut Conn, since: Micros) -> Result<Vec<(ModelVersionId,
             "SELECT model_version_id, outcome, first_token_ms, duration_ms, output FROM (
                 SELECT model_version_id, outcome, first_token_ms, duration_ms, output,
                        ROW_NUMBER() OVER (PARTITION BY model_version_id ORDER BY started_at DESC) AS place
-                FROM ledger WHERE started_at >= $1 AND outcome IN ('ok', 'stopped') AND first_token_ms IS NOT NULL
+                FROM ledger WHERE started_at >= $1 AND outcome IN ('ok', 'stopped') AND first_token_ms IS NOT NULL AND NOT imported
              ) AS newest WHERE place <= $2",
         )
         .bind(since).bind(MEASURED).fetch_all(c).await?
@@ -262,7 +277,7 @@ pub async fn metrics(c: &mut Conn, since: Micros) -> Result<Vec<(ModelVersionId,
             "SELECT l.model_version_id, COUNT(*) AS decided,
                     CAST(SUM(CASE WHEN h.state IN ('accepted', 'edited') THEN 1 ELSE 0 END) AS BIGINT) AS accepted
              FROM change_hunks h JOIN change_sets s ON s.id = h.change_set_id
-             JOIN (SELECT DISTINCT turn_id, model_version_id FROM ledger WHERE started_at >= $1 AND turn_id IS NOT NULL) l ON l.turn_id = s.turn_id
+             JOIN (SELECT DISTINCT turn_id, model_version_id FROM ledger WHERE started_at >= $1 AND turn_id IS NOT NULL AND NOT imported) l ON l.turn_id = s.turn_id
              WHERE h.state IN ('accepted', 'edited', 'rejected') GROUP BY l.model_version_id",
         )
         .bind(since).fetch_all(c).await?

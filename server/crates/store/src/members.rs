@@ -1,7 +1,7 @@
 use sqlx::FromRow;
 use wire::{
     InvitationId, Micros, ProjectId, UserId,
-    members::{Invitation, Member},
+    members::{Invitation, InvitedAccount, Member},
     projects::{ProjectRole, Visibility},
     users::UserRef,
 };
@@ -56,6 +56,33 @@ pub async fn get(c: &mut Conn, project: ProjectId, user: UserId) -> Result<Optio
     Ok(row.map(MemberRow::into_member))
 }
 
+/// A project that somebody is in, as they leave it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Membership {
+    pub project_id: ProjectId,
+    pub name: String,
+    pub role: Word<ProjectRole>,
+    pub holds_quota: bool,
+    pub since: Micros,
+    /// Other members.
+    pub others: i64,
+    pub other_owners: i64,
+}
+
+/// Every project that somebody is in, also where they may not enter at the moment.
+pub async fn of_user(c: &mut Conn, user: UserId) -> Result<Vec<Membership>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT p.id AS project_id, p.name, m.role, p.owner_id = $1 AS holds_quota, m.created_at AS since,
+                    (SELECT COUNT(*) FROM project_members o WHERE o.project_id = p.id AND o.user_id <> $1) AS others,
+                    (SELECT COUNT(*) FROM project_members o WHERE o.project_id = p.id AND o.user_id <> $1 AND o.role = 'owner') AS other_owners
+             FROM project_members m JOIN projects p ON p.id = m.project_id
+             WHERE m.user_id = $1 AND p.deleted_at IS NULL ORDER BY p.id",
+        )
+        .bind(user).fetch_all(c).await?
+    }))
+}
+
 /// Makes somebody a member, or gives a member another role.
 pub async fn put(c: &mut Conn, project: ProjectId, user: UserId, role: ProjectRole, at: Micros) -> Result<()> {
     on!(c, c => {
@@ -97,14 +124,19 @@ struct InvitationRow {
     username: Option<String>,
     full_name: Option<String>,
     created_at: Micros,
+    account_id: Option<UserId>,
+    account_username: Option<String>,
+    account_full_name: Option<String>,
 }
 
 /// Invitations that wait, the newest first.
 pub async fn invitations(c: &mut Conn, project: ProjectId) -> Result<Vec<Invitation>> {
     let rows: Vec<InvitationRow> = on!(c, c => {
         sqlx::query_as(
-            "SELECT i.id, i.email, i.role, i.invited_by, u.username, u.full_name, i.created_at
-             FROM invitations i LEFT JOIN users u ON u.id = i.invited_by WHERE i.project_id = $1 ORDER BY i.created_at DESC, i.id DESC",
+            "SELECT i.id, i.email, i.role, i.invited_by, u.username, u.full_name, i.created_at,
+                    a.id AS account_id, a.username AS account_username, a.full_name AS account_full_name
+             FROM invitations i LEFT JOIN users u ON u.id = i.invited_by
+                                LEFT JOIN users a ON a.email_key = i.email_key AND a.state = 'active' WHERE i.project_id = $1 ORDER BY i.created_at DESC, i.id DESC",
         )
         .bind(project).fetch_all(c).await?
     });
@@ -114,6 +146,10 @@ pub async fn invitations(c: &mut Conn, project: ProjectId) -> Result<Vec<Invitat
         role: row.role.0,
         invited_by: user_ref(row.invited_by, row.username, row.full_name),
         created_at: row.created_at,
+        account: row.account_username.and_then(|username| {
+            let user = user_ref(row.account_id, Some(username.clone()), row.account_full_name)?;
+            Some(InvitedAccount { user, username })
+        }),
     };
     Ok(rows.into_iter().map(invitation).collect())
 }
@@ -147,6 +183,20 @@ pub async fn withdraw(c: &mut Conn, project: ProjectId, id: InvitationId) -> Res
     Ok(on!(c, c => {
         sqlx::query("DELETE FROM invitations WHERE project_id = $1 AND id = $2").bind(project).bind(id).execute(c).await?.rows_affected()
     }) == 1)
+}
+
+/// Takes out the invitation to a project that waits for the address of an account, now that it is a member.
+pub async fn settle(c: &mut Conn, project: ProjectId, user: UserId) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("DELETE FROM invitations WHERE project_id = $1 AND email_key = (SELECT email_key FROM users WHERE id = $2)")
+            .bind(project).bind(user).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// The projects that somebody with an address is invited to.
+pub async fn waiting_for(c: &mut Conn, email_key: &str) -> Result<Vec<ProjectId>> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT project_id FROM invitations WHERE email_key = $1").bind(email_key).fetch_all(c).await?))
 }
 
 /// Takes out what waits for an address: the projects and the roles in them.

@@ -138,6 +138,7 @@ pub struct VersionRow {
     pub price_input: i64,
     pub price_output: i64,
     pub price_cached: i64,
+    pub price_cache_write: Option<i64>,
     /// In thousandths.
     pub temperature: i64,
     pub reasoning: Option<String>,
@@ -154,7 +155,12 @@ impl VersionRow {
             context_tokens: self.context_tokens,
             max_output: self.max_output,
             images: self.images,
-            prices: Prices { input: self.price_input, output: self.price_output, cached: self.price_cached },
+            prices: Prices {
+                input: self.price_input,
+                output: self.price_output,
+                cached: self.price_cached,
+                cache_write: self.price_cache_write,
+            },
             temperature: self.temperature as f32 / 1000.0,
             reasoning: self.reasoning.clone(),
         }
@@ -177,7 +183,7 @@ pub struct CurrentModel {
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.model_id, v.number, v.kind, v.host, v.remote_name, v.context_tokens, v.max_output, v.images, v.price_input,
-         v.price_output, v.price_cached, v.temperature, v.reasoning, v.created_at AS version_created_at, v.created_by AS version_created_by,
+         v.price_output, v.price_cached, v.price_cache_write, v.temperature, v.reasoning, v.created_at AS version_created_at, v.created_by AS version_created_by,
          u.username, u.full_name"
     };
 }
@@ -257,12 +263,12 @@ pub async fn insert_version(c: &mut Conn, new: &NewVersion<'_>) -> Result<()> {
     on!(c, c => {
         sqlx::query(
             "INSERT INTO model_versions (id, model_id, number, kind, host, remote_name, context_tokens, max_output, images, price_input,
-                                         price_output, price_cached, temperature, reasoning, created_at, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                                         price_output, price_cached, temperature, reasoning, created_at, created_by, price_cache_write)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind(new.id).bind(new.model_id).bind(new.number).bind(Word(new.kind)).bind(new.host).bind(remote_name).bind(context_tokens)
         .bind(max_output).bind(images).bind(prices.input).bind(prices.output).bind(prices.cached).bind(temperature).bind(reasoning)
-        .bind(new.at).bind(new.by).execute(c).await?;
+        .bind(new.at).bind(new.by).bind(prices.cache_write).execute(c).await?;
     });
     Ok(())
 }

@@ -15,13 +15,23 @@ pub async fn rules(c: &mut Conn, project: ProjectId) -> Result<Vec<HostRule>> {
     Ok(found.map(|rules| rules.0).unwrap_or_default())
 }
 
+/// What came with an archive and is closed until the project's owner allows it.
+pub async fn waiting(c: &mut Conn, project: ProjectId) -> Result<Vec<HostRule>> {
+    let found: Option<Doc<Vec<HostRule>>> = on!(c, c => {
+        sqlx::query_scalar("SELECT egress_waits_json FROM project_run_settings WHERE project_id = $1").bind(project).fetch_optional(c).await?
+    });
+    Ok(found.map(|rules| rules.0).unwrap_or_default())
+}
+
+/// Sets what is allowed; of what waits, that no longer does.
 pub async fn set_rules(c: &mut Conn, project: ProjectId, rules: &[HostRule]) -> Result<()> {
+    let waiting: Vec<HostRule> = waiting(c, project).await?.into_iter().filter(|rule| !rules.contains(rule)).collect();
     on!(c, c => {
         sqlx::query(
-            "INSERT INTO project_run_settings (project_id, egress_json) VALUES ($1, $2)
-             ON CONFLICT (project_id) DO UPDATE SET egress_json = $2",
+            "INSERT INTO project_run_settings (project_id, egress_json, egress_waits_json) VALUES ($1, $2, $3)
+             ON CONFLICT (project_id) DO UPDATE SET egress_json = $2, egress_waits_json = $3",
         )
-        .bind(project).bind(Doc(rules)).execute(c).await?;
+        .bind(project).bind(Doc(rules)).bind(Doc(waiting)).execute(c).await?;
     });
     Ok(())
 }

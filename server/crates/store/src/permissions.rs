@@ -23,13 +23,23 @@ struct RuleRow {
 
 /// The project's rules, the newest first.
 pub async fn rules(c: &mut Conn, project: ProjectId) -> Result<Vec<PermissionRule>> {
+    rules_where(c, project, false).await
+}
+
+/// Rules that came with an archive and hold nothing until somebody makes them, the newest first.
+pub async fn waiting(c: &mut Conn, project: ProjectId) -> Result<Vec<PermissionRule>> {
+    rules_where(c, project, true).await
+}
+
+async fn rules_where(c: &mut Conn, project: ProjectId, waits: bool) -> Result<Vec<PermissionRule>> {
     let rows: Vec<RuleRow> = on!(c, c => {
         sqlx::query_as(
-            "SELECT r.id, r.project_id, r.effect, r.tool, r.command_pattern, r.path_pattern, r.created_by, r.created_at, u.username, u.full_name
+            "SELECT r.id, r.project_id, r.effect, r.tool, r.command_pattern, r.path_pattern, r.created_by, r.created_at, u.username,
+                    COALESCE(r.author, u.full_name) AS full_name
              FROM permission_rules r LEFT JOIN users u ON u.id = r.created_by
-             WHERE r.project_id = $1 ORDER BY r.created_at DESC, r.id DESC",
+             WHERE r.project_id = $1 AND r.waits = $2 ORDER BY r.created_at DESC, r.id DESC",
         )
-        .bind(project).fetch_all(c).await?
+        .bind(project).bind(waits).fetch_all(c).await?
     });
     let rule = |row: RuleRow| PermissionRule {
         id: row.id,
@@ -38,7 +48,8 @@ pub async fn rules(c: &mut Conn, project: ProjectId) -> Result<Vec<PermissionRul
         tool: row.tool,
         command_pattern: row.command_pattern,
         path_pattern: row.path_pattern,
-        created_by: user_ref(row.created_by, row.username, row.full_name),
+        // Who has no account here is known by name alone.
+        created_by: user_ref(row.created_by.or(row.full_name.as_ref().map(|_| UserId(uuid::Uuid::nil()))), row.username, row.full_name),
         created_at: row.created_at,
     };
     Ok(rows.into_iter().map(rule).collect())

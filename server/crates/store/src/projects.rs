@@ -1,11 +1,18 @@
+use std::collections::BTreeMap;
+
 use sqlx::FromRow;
 use wire::{
     Micros, ProjectId, UserId,
-    projects::{Project, ProjectRole, Visibility},
+    files::Origin,
+    languages::{self, Languages},
+    projects::{LastChange, Project, ProjectRole, Visibility},
     users::UserRef,
 };
 
-use crate::{Conn, Result, Word, db::on, users::user_ref};
+use crate::{Conn, Doc, Result, Word, db::on, users::user_ref};
+
+/// Whoever changed files last is no more told once something else was changed this much later.
+const SAME_CHANGE_S: i64 = 5;
 
 #[derive(Debug, Clone, FromRow)]
 pub struct ProjectRow {
@@ -26,10 +33,23 @@ pub struct ProjectRow {
     pub member_role: Option<Word<ProjectRole>>,
     pub active_runs: i64,
     pub pending_reviews: i64,
+    pub languages: Doc<Languages>,
+    /// Of the last revision: when, by what means and by whom files were changed.
+    pub last_at: Option<Micros>,
+    pub last_origin: Option<Word<Origin>>,
+    pub last_by: Option<UserId>,
+    pub last_name: Option<String>,
 }
 
 impl ProjectRow {
+    fn last_change(&self) -> Option<LastChange> {
+        let origin = self.last_origin.as_ref()?.0;
+        let is_last = self.last_at? >= self.updated_at.plus_seconds(-SAME_CHANGE_S);
+        is_last.then(|| LastChange { origin, by: user_ref(self.last_by, self.last_name.clone(), None) })
+    }
+
     pub fn into_project(self, role: ProjectRole) -> Project {
+        let last_change = self.last_change();
         let owner = user_ref(Some(self.owner_id), Some(self.owner_username), self.owner_full_name);
         Project {
             id: self.id,
@@ -44,6 +64,8 @@ impl ProjectRow {
             size_bytes: self.size_bytes,
             active_runs: self.active_runs,
             pending_reviews: self.pending_reviews,
+            languages: self.languages.0,
+            last_change,
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
@@ -82,7 +104,14 @@ macro_rules! select {
     ($filter:literal) => {
         concat!(
             "SELECT p.id, p.owner_id, o.username AS owner_username, o.full_name AS owner_full_name, p.name, p.description, p.visibility,
-                    p.storage_backend, p.revision, p.file_count, p.size_bytes, p.created_at, p.updated_at, m.role AS member_role,
+                    p.storage_backend, p.revision, p.file_count, p.size_bytes, p.created_at, p.updated_at, p.languages,
+                    m.role AS member_role,
+                    (SELECT f.created_at FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_at,
+                    (SELECT f.origin FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_origin,
+                    (SELECT f.created_by FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_by,
+                    (SELECT COALESCE(f.author, NULLIF(u.full_name, ''), u.username) FROM file_versions f
+                     LEFT JOIN users u ON u.id = f.created_by
+                     WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_name,
                     (SELECT COUNT(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('queued', 'running')) AS active_runs,
                     (SELECT COUNT(*) FROM change_sets s WHERE s.project_id = p.id AND s.state = 'open') AS pending_reviews
              FROM projects p JOIN users o ON o.id = p.owner_id
@@ -96,6 +125,32 @@ macro_rules! select {
 /// One project as `user` sees it; says nothing about whether the user may.
 pub async fn get(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<ProjectRow>> {
     Ok(on!(c, c => sqlx::query_as(select!("p.id = $2")).bind(user).bind(id).fetch_optional(c).await?))
+}
+
+/// Where a page of projects ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    pub updated_at: Micros,
+    pub id: ProjectId,
+}
+
+/// As [`list_for`], or as [`list_public`], in pages: those after `after`, at most `limit`.
+pub async fn page(c: &mut Conn, user: UserId, of_others: bool, after: Option<After>, limit: i64) -> Result<Vec<ProjectRow>> {
+    let (at, id) = after.map_or((Micros(i64::MAX), ProjectId(uuid::Uuid::max())), |after| (after.updated_at, after.id));
+    Ok(on!(c, c => {
+        let query = if of_others {
+            sqlx::query_as(select!(
+                "m.user_id IS NULL AND p.visibility = 'public' AND (p.updated_at < $2 OR (p.updated_at = $2 AND p.id < $3))
+                 ORDER BY p.updated_at DESC, p.id DESC LIMIT $4"
+            ))
+        } else {
+            sqlx::query_as(select!(
+                "m.user_id = $1 AND (p.visibility <> 'private' OR m.role = 'owner')
+                 AND (p.updated_at < $2 OR (p.updated_at = $2 AND p.id < $3)) ORDER BY p.updated_at DESC, p.id DESC LIMIT $4"
+            ))
+        };
+        query.bind(user).bind(at).bind(id).bind(limit).fetch_all(c).await?
+    }))
 }
 
 /// Projects that the user is a member of and may enter, last changed first.
@@ -162,11 +217,12 @@ pub async fn finish_import(c: &mut Conn, id: ProjectId, at: Micros) -> Result<()
     Ok(())
 }
 
-#[derive(Debug, Clone, Copy, FromRow)]
+#[derive(Debug, Clone, FromRow)]
 pub struct Totals {
     pub revision: i64,
     pub file_count: i64,
     pub size_bytes: i64,
+    pub languages: Doc<Languages>,
 }
 
 /// Takes the project's next revision and, with it, the row lock that orders all writers. `None` when it is gone.
@@ -174,7 +230,7 @@ pub async fn next_revision(c: &mut Conn, id: ProjectId, at: Micros) -> Result<Op
     Ok(on!(c, c => {
         sqlx::query_as(
             "UPDATE projects SET revision = revision + 1, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL
-             RETURNING revision, file_count, size_bytes",
+             RETURNING revision, file_count, size_bytes, languages",
         )
         .bind(id).bind(at).fetch_optional(c).await?
     }))
@@ -186,6 +242,31 @@ pub async fn add_totals(c: &mut Conn, id: ProjectId, files: i64, bytes: i64) -> 
             .bind(id).bind(files).bind(bytes).execute(c).await?;
     });
     Ok(())
+}
+
+/// Bytes by language; the caller holds the project's lock.
+pub async fn set_languages(c: &mut Conn, id: ProjectId, languages: &Languages) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE projects SET languages = $2 WHERE id = $1").bind(id).bind(Doc(languages)).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Counts them from the files as they are now, for where these came all at once.
+pub async fn count_languages(c: &mut Conn, id: ProjectId) -> Result<()> {
+    let files: Vec<(String, i64)> = on!(&mut *c, c => {
+        sqlx::query_as(
+            "SELECT path, size FROM file_versions WHERE project_id = $1 AND superseded IS NULL AND action <> 'deleted' AND kind = 'file'",
+        )
+        .bind(id).fetch_all(c).await?
+    });
+    let mut sums: BTreeMap<&'static str, i64> = BTreeMap::new();
+    for (language, size) in files.iter().filter_map(|(path, size)| Some((languages::language_of(path)?, *size))) {
+        *sums.entry(language).or_default() += size;
+    }
+    let mut counted = Languages::new();
+    languages::add(&mut counted, &sums);
+    set_languages(c, id, &counted).await
 }
 
 pub async fn revision(c: &mut Conn, id: ProjectId) -> Result<Option<i64>> {

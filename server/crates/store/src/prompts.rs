@@ -16,6 +16,8 @@ pub struct PromptRow {
     pub request: Doc<StartTurn>,
     /// Begins however the turn before it ends.
     pub urgent: bool,
+    /// It came with an archive and never begins by itself.
+    pub held: bool,
     /// Counts its changes.
     pub version: i64,
     pub created_at: Micros,
@@ -31,6 +33,7 @@ impl PromptRow {
             conversation_id: self.conversation_id,
             request: self.request.0,
             by: by.unwrap_or_else(|| wire::users::UserRef { id: self.user_id, name: String::new() }),
+            version: self.version,
             created_at: self.created_at,
         }
     }
@@ -39,17 +42,17 @@ impl PromptRow {
 macro_rules! select {
     ($filter:literal) => {
         concat!(
-            "SELECT q.id, q.conversation_id, q.user_id, q.request, q.urgent, q.version, q.created_at, u.username, u.full_name
+            "SELECT q.id, q.conversation_id, q.user_id, q.request, q.urgent, q.held, q.version, q.created_at, u.username, u.full_name
              FROM queued_prompts q JOIN users u ON u.id = q.user_id WHERE ",
             $filter
         )
     };
 }
 
-/// The next one first: an urgent one, then the oldest.
+/// The next one first: an urgent one, then the oldest; those that are held come last.
 pub async fn list(c: &mut Conn, conversation: ConversationId) -> Result<Vec<PromptRow>> {
     Ok(on!(c, c => {
-        sqlx::query_as(select!("q.conversation_id = $1 ORDER BY q.urgent DESC, q.created_at, q.id LIMIT 100")).bind(conversation).fetch_all(c).await?
+        sqlx::query_as(select!("q.conversation_id = $1 ORDER BY q.urgent DESC, q.held, q.created_at, q.id LIMIT 100")).bind(conversation).fetch_all(c).await?
     }))
 }
 
@@ -81,12 +84,13 @@ pub async fn update(c: &mut Conn, id: QueuedPromptId, request: &StartTurn) -> Re
     }) == 1)
 }
 
-/// Puts it before all others, to begin however the turn ends. `false` when it is gone.
+/// Puts it before all others, to begin however the turn ends, also one that was held. `false` when it is gone.
 pub async fn make_urgent(c: &mut Conn, id: QueuedPromptId, conversation: ConversationId) -> Result<bool> {
     Ok(on!(c, c => {
         sqlx::query("UPDATE queued_prompts SET urgent = $2 WHERE conversation_id = $1 AND urgent = $3")
             .bind(conversation).bind(false).bind(true).execute(&mut *c).await?;
-        sqlx::query("UPDATE queued_prompts SET urgent = $2, version = version + 1 WHERE id = $1").bind(id).bind(true).execute(c).await?.rows_affected()
+        sqlx::query("UPDATE queued_prompts SET urgent = $2, held = $3, version = version + 1 WHERE id = $1")
+            .bind(id).bind(true).bind(false).execute(c).await?.rows_affected()
     }) == 1)
 }
 

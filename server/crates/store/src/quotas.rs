@@ -9,6 +9,8 @@ pub struct Totals {
     pub projects: i64,
     pub files: i64,
     pub bytes: i64,
+    /// At least what earlier versions and deleted files hold.
+    pub history: i64,
 }
 
 #[derive(Debug, Clone, FromRow)]
@@ -17,13 +19,16 @@ pub struct HeldProject {
     pub owner_name: String,
     pub files: i64,
     pub bytes: i64,
+    /// At least what earlier versions and deleted files hold.
+    pub history: i64,
 }
 
 /// What a project counts, and towards whose limits.
 pub async fn project(c: &mut Conn, id: ProjectId) -> Result<Option<HeldProject>> {
     Ok(on!(c, c => {
         sqlx::query_as(
-            "SELECT p.owner_id, u.username AS owner_name, p.file_count AS files, p.size_bytes AS bytes
+            "SELECT p.owner_id, u.username AS owner_name, p.file_count AS files, p.size_bytes AS bytes,
+                    p.history_bytes AS history
              FROM projects p JOIN users u ON u.id = p.owner_id WHERE p.id = $1",
         )
         .bind(id).fetch_optional(c).await?
@@ -33,41 +38,80 @@ pub async fn project(c: &mut Conn, id: ProjectId) -> Result<Option<HeldProject>>
 /// Makes everybody else who wants to enlarge one of the owner's projects wait until the transaction ends; answers the owner's own
 /// limits. Taken after locks of projects, never before one.
 pub async fn lock_owner(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
-    let (bytes, files) = on!(c, c => {
+    let own: Own = on!(c, c => {
         sqlx::query_as(
-            "INSERT INTO user_quotas (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET user_id = $1 RETURNING bytes, files",
+            "INSERT INTO user_quotas (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET user_id = $1
+             RETURNING bytes, files, versions, checkpoints",
         )
         .bind(user).fetch_one(c).await?
     });
-    Ok(QuotaOverride { bytes, files })
+    Ok(own.into())
 }
 
-/// What all projects of an owner count together. Deleted ones do not count.
+/// Limits of somebody's or something's own.
+#[derive(FromRow)]
+struct Own {
+    bytes: Option<i64>,
+    files: Option<i64>,
+    versions: Option<i64>,
+    checkpoints: Option<i64>,
+}
+
+impl From<Own> for QuotaOverride {
+    fn from(Own { bytes, files, versions, checkpoints }: Own) -> Self {
+        Self { bytes, files, versions, checkpoints }
+    }
+}
+
+/// What all projects of an owner count together. Deleted ones take room until they are gone for good; they are not told as projects, nor are
+/// those that are being imported.
 pub async fn of_owner(c: &mut Conn, user: UserId) -> Result<Totals> {
     Ok(on!(c, c => {
         sqlx::query_as(
-            "SELECT COUNT(*) AS projects, CAST(COALESCE(SUM(file_count), 0) AS BIGINT) AS files,
-                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes
-             FROM projects WHERE owner_id = $1 AND deleted_at IS NULL",
+            "SELECT COUNT(CASE WHEN deleted_at IS NULL AND NOT importing THEN 1 END) AS projects,
+                    CAST(COALESCE(SUM(file_count), 0) AS BIGINT) AS files,
+                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes,
+                    CAST(COALESCE(SUM(history_bytes), 0) AS BIGINT) AS history
+             FROM projects WHERE owner_id = $1",
         )
         .bind(user).fetch_one(c).await?
     }))
 }
 
 pub async fn get_override(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
-    let found: Option<(Option<i64>, Option<i64>)> = on!(c, c => {
-        sqlx::query_as("SELECT bytes, files FROM user_quotas WHERE user_id = $1").bind(user).fetch_optional(c).await?
+    let found: Option<Own> = on!(c, c => {
+        sqlx::query_as("SELECT bytes, files, versions, checkpoints FROM user_quotas WHERE user_id = $1").bind(user).fetch_optional(c).await?
     });
-    Ok(found.map(|(bytes, files)| QuotaOverride { bytes, files }).unwrap_or_default())
+    Ok(found.map(QuotaOverride::from).unwrap_or_default())
+}
+
+/// A project's own limits.
+pub async fn override_of_project(c: &mut Conn, project: ProjectId) -> Result<QuotaOverride> {
+    let found: Option<Own> = on!(c, c => {
+        sqlx::query_as("SELECT bytes, files, versions, checkpoints FROM project_quotas WHERE project_id = $1")
+            .bind(project).fetch_optional(c).await?
+    });
+    Ok(found.map(QuotaOverride::from).unwrap_or_default())
+}
+
+pub async fn set_override_of_project(c: &mut Conn, project: ProjectId, own: QuotaOverride) -> Result<()> {
+    on!(c, c => {
+        sqlx::query(
+            "INSERT INTO project_quotas (project_id, bytes, files, versions, checkpoints) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (project_id) DO UPDATE SET bytes = $2, files = $3, versions = $4, checkpoints = $5",
+        )
+        .bind(project).bind(own.bytes).bind(own.files).bind(own.versions).bind(own.checkpoints).execute(c).await?;
+    });
+    Ok(())
 }
 
 pub async fn set_override(c: &mut Conn, user: UserId, own: QuotaOverride) -> Result<()> {
     on!(c, c => {
         sqlx::query(
-            "INSERT INTO user_quotas (user_id, bytes, files) VALUES ($1, $2, $3)
-             ON CONFLICT (user_id) DO UPDATE SET bytes = $2, files = $3",
+            "INSERT INTO user_quotas (user_id, bytes, files, versions, checkpoints) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (user_id) DO UPDATE SET bytes = $2, files = $3, versions = $4, checkpoints = $5",
         )
-        .bind(user).bind(own.bytes).bind(own.files).execute(c).await?;
+        .bind(user).bind(own.bytes).bind(own.files).bind(own.versions).bind(own.checkpoints).execute(c).await?;
     });
     Ok(())
 }
@@ -85,6 +129,27 @@ pub async fn history_bytes(c: &mut Conn, project: ProjectId) -> Result<i64> {
         )
         .bind(project).fetch_one(c).await?
     }))
+}
+
+/// Adds to what a project's past is taken to hold.
+pub async fn add_history(c: &mut Conn, project: ProjectId, bytes: i64) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE projects SET history_bytes = history_bytes + $2 WHERE id = $1").bind(project).bind(bytes).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Sets what a project's past is taken to hold to what was counted. The caller holds the project's lock since before it counted.
+pub async fn set_history(c: &mut Conn, project: ProjectId, bytes: i64) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("UPDATE projects SET history_bytes = $2 WHERE id = $1").bind(project).bind(bytes).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// All of an owner's, deleted ones included.
+pub async fn projects_of(c: &mut Conn, owner: UserId) -> Result<Vec<ProjectId>> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT id FROM projects WHERE owner_id = $1").bind(owner).fetch_all(c).await?))
 }
 
 pub async fn count_checkpoints(c: &mut Conn, project: ProjectId) -> Result<i64> {
@@ -187,4 +252,15 @@ pub async fn remove(c: &mut Conn, project: ProjectId, versions: &[OldVersion]) -
         });
     }
     Ok(gone)
+}
+
+/// Bytes of the files that projects show now, by where they are kept.
+pub async fn bytes_by_backend(c: &mut Conn) -> Result<Vec<(String, i64)>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT storage_backend, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM projects WHERE deleted_at IS NULL
+             GROUP BY storage_backend ORDER BY storage_backend",
+        )
+        .fetch_all(c).await?
+    }))
 }

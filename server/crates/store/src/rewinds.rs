@@ -65,7 +65,8 @@ macro_rules! select {
     ($filter:literal) => {
         concat!(
             "SELECT r.id, r.conversation_id, r.turn_id, r.from_seq, r.upto_seq, r.chat, r.files, r.checkpoint_id, r.revision, r.created_by,
-                    r.created_at, r.undone_at, u.username, u.full_name
+                    r.created_at, r.undone_at, u.username,
+                    COALESCE(r.author, u.full_name) AS full_name
              FROM rewinds r JOIN users u ON u.id = r.created_by WHERE ",
             $filter
         )

@@ -74,6 +74,7 @@ impl RunRow {
             changes: self.changes_json.0,
             turn_id: self.turn_id,
             change_set_id: None,
+            codegen_turn: None,
             started_by: started_by.unwrap_or(UserRef { id: self.user_id, name: String::new() }),
             created_at: self.created_at,
             started_at: self.started_at,

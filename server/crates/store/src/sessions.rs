@@ -18,8 +18,28 @@ pub struct SessionRow {
 pub struct LiveSession {
     pub session_id: SessionId,
     pub session_seen_at: Micros,
+    /// The user has an authenticator app or a passkey.
+    pub has_factor: bool,
+    /// The saved settings of accounts, as in [`crate::settings::get`].
+    pub accounts: Option<String>,
     #[sqlx(flatten)]
     pub user: UserRow,
+}
+
+/// What every request asks first, in one query.
+macro_rules! live {
+    ($known_by:literal) => {
+        concat!(
+            "SELECT s.id AS session_id, s.last_seen_at AS session_seen_at, u.*,
+                    (EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
+                     OR EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = u.id)) AS has_factor,
+                    (SELECT value FROM settings WHERE name = 'accounts') AS accounts
+             FROM sessions s JOIN users u ON u.id = s.user_id
+             WHERE ",
+            $known_by,
+            " = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.state = 'active'"
+        )
+    };
 }
 
 pub struct NewSession<'a> {
@@ -48,25 +68,68 @@ pub async fn insert(c: &mut Conn, session: &NewSession<'_>) -> Result<()> {
 /// The session of a cookie, if it may still be used and its user too.
 pub async fn live_by_cookie(c: &mut Conn, cookie_hash: &str, now: Micros) -> Result<Option<LiveSession>> {
     Ok(on!(c, c => {
-        sqlx::query_as(
-            "SELECT s.id AS session_id, s.last_seen_at AS session_seen_at, u.*
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.cookie_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.state = 'active'",
-        )
-        .bind(cookie_hash).bind(now).fetch_optional(c).await?
+        sqlx::query_as(live!("s.cookie_hash")).bind(cookie_hash).bind(now).fetch_optional(c).await?
     }))
 }
 
 /// As [`live_by_cookie`], by the id that an access token carries.
 pub async fn live_by_id(c: &mut Conn, id: SessionId, now: Micros) -> Result<Option<LiveSession>> {
     Ok(on!(c, c => {
-        sqlx::query_as(
-            "SELECT s.id AS session_id, s.last_seen_at AS session_seen_at, u.*
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.state = 'active'",
-        )
-        .bind(id).bind(now).fetch_optional(c).await?
+        sqlx::query_as(live!("s.id")).bind(id).bind(now).fetch_optional(c).await?
     }))
+}
+
+/// One that may still be used, for its owner to see.
+#[derive(Debug, Clone, FromRow)]
+pub struct ListedSession {
+    pub id: SessionId,
+    pub cookie_hash: Option<String>,
+    pub address: Option<String>,
+    pub user_agent: Option<String>,
+    pub created_at: Micros,
+    pub last_seen_at: Micros,
+    pub expires_at: Micros,
+}
+
+/// What a person may still use, seen last first.
+pub async fn list(c: &mut Conn, user: UserId, now: Micros) -> Result<Vec<ListedSession>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT id, cookie_hash, address, user_agent, created_at, last_seen_at, expires_at FROM sessions
+             WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY last_seen_at DESC, id DESC LIMIT 500",
+        )
+        .bind(user).bind(now).fetch_all(c).await?
+    }))
+}
+
+/// The address from which the session began, when this call ended it; none where the person has no such session.
+pub async fn revoke_of(c: &mut Conn, user: UserId, id: SessionId, at: Micros) -> Result<Option<Option<String>>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar("UPDATE sessions SET revoked_at = $3 WHERE id = $2 AND user_id = $1 AND revoked_at IS NULL AND expires_at > $3 RETURNING address")
+            .bind(user).bind(id).bind(at).fetch_optional(c).await?
+    }))
+}
+
+/// Ends all sessions of a person but one, with every sign-in that has only begun. Answers how many.
+pub async fn revoke_others(c: &mut Conn, user: UserId, kept: Option<SessionId>, at: Micros) -> Result<u64> {
+    drop_begun(c, user, kept).await?;
+    Ok(on!(c, c => {
+        sqlx::query("UPDATE sessions SET revoked_at = $3 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL AND expires_at > $3")
+            .bind(user).bind(kept.map_or(uuid::Uuid::nil(), |id| id.0)).bind(at).execute(c).await?.rows_affected()
+    }))
+}
+
+/// Sessions that nobody can use any more, with their tokens.
+pub async fn forget(c: &mut Conn, user: UserId, before: Micros) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND (expires_at < $2 OR revoked_at < $2)").bind(user).bind(before).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// When a session began.
+pub async fn began_at(c: &mut Conn, id: SessionId) -> Result<Option<Micros>> {
+    Ok(on!(c, c => sqlx::query_scalar("SELECT created_at FROM sessions WHERE id = $1").bind(id).fetch_optional(c).await?))
 }
 
 pub async fn touch(c: &mut Conn, id: SessionId, at: Micros, expires_at: Micros) -> Result<()> {
@@ -84,7 +147,25 @@ pub async fn revoke(c: &mut Conn, id: SessionId, at: Micros) -> Result<()> {
     Ok(())
 }
 
+/// Lets all of a person end by themselves at `at`.
+pub async fn end_all(c: &mut Conn, user: UserId, at: Micros) -> Result<()> {
+    on!(c, c => { sqlx::query("UPDATE sessions SET expires_at = $2 WHERE user_id = $1").bind(user).bind(at).execute(c).await?; });
+    Ok(())
+}
+
+/// What a person has begun and could still end: second steps, keys to add, identities to link.
+async fn drop_begun(c: &mut Conn, user: UserId, kept: Option<SessionId>) -> Result<()> {
+    on!(c, c => {
+        sqlx::query("DELETE FROM challenges WHERE user_id = $1").bind(user).execute(&mut *c).await?;
+        sqlx::query("DELETE FROM identity_flows WHERE session_id IN (SELECT id FROM sessions WHERE user_id = $1 AND id <> $2)")
+            .bind(user).bind(kept.map_or(uuid::Uuid::nil(), |id| id.0)).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Ends all sessions of a person, with every sign-in that has only begun.
 pub async fn revoke_all(c: &mut Conn, user: UserId, at: Micros) -> Result<()> {
+    drop_begun(c, user, None).await?;
     on!(c, c => {
         sqlx::query("UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL").bind(user).bind(at).execute(c).await?;
     });

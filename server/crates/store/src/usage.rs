@@ -1,4 +1,5 @@
-//! The ledger added up: by day, model, person, project, conversation, turn and answer. Days that are over are kept as sums.
+//! The ledger added up: by day, model, person, project, conversation, turn and answer. Days that are over are kept as sums. Calls that came
+//! with an archive count in what their project and conversations cost, and nowhere else.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -91,10 +92,11 @@ macro_rules! daily_sums {
     };
 }
 
-/// Calls that ended, from `$1` up to, not with, `$2` (times), of `$3`.
+/// Calls that ended, from `$1` up to, not with, `$2` (times), of `$3`. No day is summed up for those that came with an archive: of a project
+/// they are read from `whole`, which is where the report begins.
 macro_rules! from_ledger {
-    ($c:expr, $of:expr, $from:expr, $until:expr, $key:literal, $join:literal, $group:literal) => {{
-        let (from, until) = (Micros($from), Micros($until));
+    ($c:expr, $of:expr, $whole:expr, $from:expr, $until:expr, $key:literal, $join:literal, $group:literal) => {{
+        let (whole, from, until) = (Micros($whole), Micros($from), Micros($until));
         macro_rules! text {
             ($filter:literal) => {
                 concat!(
@@ -104,9 +106,12 @@ macro_rules! from_ledger {
             };
         }
         on!($c, c => match $of {
-            Of::All => sqlx::query_as(text!("l.started_at IS NOT NULL")).bind(from).bind(until).fetch_all(c).await?,
-            Of::User(id) => sqlx::query_as(text!("l.user_id = $3")).bind(from).bind(until).bind(id).fetch_all(c).await?,
-            Of::Project(id) => sqlx::query_as(text!("l.project_id = $3")).bind(from).bind(until).bind(id).fetch_all(c).await?,
+            Of::All => sqlx::query_as(text!("NOT l.imported")).bind(from).bind(until).fetch_all(c).await?,
+            Of::User(id) => sqlx::query_as(text!("l.user_id = $3 AND NOT l.imported")).bind(from).bind(until).bind(id).fetch_all(c).await?,
+            Of::Project(id) => {
+                sqlx::query_as(text!("l.project_id = $3 AND (l.imported OR l.started_at >= $4)")).bind(whole).bind(until).bind(id).bind(from)
+                    .fetch_all(c).await?
+            }
             Of::Conversation(id) => sqlx::query_as(text!("l.conversation_id = $3")).bind(from).bind(until).bind(id).fetch_all(c).await?,
         })
     }};
@@ -156,6 +161,7 @@ pub async fn by_day(c: &mut Conn, of: Of, days: Days) -> Result<Vec<DaySums>> {
     let more: Vec<DaySums> = from_ledger!(
         c,
         of,
+        days.from * DAY,
         new.from * DAY,
         new.until * DAY,
         "l.started_at / 86400000000 AS day, ",
@@ -170,7 +176,7 @@ pub async fn by_day(c: &mut Conn, of: Of, days: Days) -> Result<Vec<DaySums>> {
 pub async fn by_model(c: &mut Conn, of: Of, days: Days) -> Result<Vec<ModelSums>> {
     let (old, new) = days.split(of, summed_until(c).await?);
     let mut rows: Vec<ModelSums> = from_daily!(c, of, old.from, old.until, "d.model, ", "", "GROUP BY d.model");
-    let more: Vec<ModelSums> = from_ledger!(c, of, new.from * DAY, new.until * DAY, "l.model, ", "", "GROUP BY l.model");
+    let more: Vec<ModelSums> = from_ledger!(c, of, days.from * DAY, new.from * DAY, new.until * DAY, "l.model, ", "", "GROUP BY l.model");
     rows.extend(more);
     Ok(rows)
 }
@@ -204,11 +210,12 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
             let more: Vec<Row> = from_ledger!(
                 c,
                 of,
+                whole.0,
                 from,
                 until,
-                "l.user_id AS key, u.username AS label, CAST(NULL AS UUID) AS project_id, ",
+                "l.user_id AS key, COALESCE(u.username, l.author) AS label, CAST(NULL AS UUID) AS project_id, ",
                 "LEFT JOIN users u ON u.id = l.user_id",
-                "GROUP BY l.user_id, u.username"
+                "GROUP BY l.user_id, COALESCE(u.username, l.author)"
             );
             rows.extend(more);
             rows
@@ -226,6 +233,7 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
             let more: Vec<Row> = from_ledger!(
                 c,
                 of,
+                whole.0,
                 from,
                 until,
                 "l.project_id AS key, p.name AS label, l.project_id, ",
@@ -239,6 +247,7 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
             c,
             of,
             whole.0,
+            whole.0,
             whole.1,
             "l.conversation_id AS key, v.title AS label, l.project_id, ",
             "LEFT JOIN conversations v ON v.id = l.conversation_id",
@@ -248,6 +257,7 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
             c,
             of,
             whole.0,
+            whole.0,
             whole.1,
             "l.turn_id AS key, substr(t.prompt, 1, 80) AS label, l.project_id, ",
             "LEFT JOIN turns t ON t.id = l.turn_id",
@@ -256,6 +266,7 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
         Thing::Message => from_ledger!(
             c,
             of,
+            whole.0,
             whole.0,
             whole.1,
             "l.message_id AS key, l.model AS label, l.project_id, ",
@@ -274,7 +285,7 @@ pub async fn by_thing(c: &mut Conn, of: Of, days: Days, thing: Thing) -> Result<
 pub async fn roll_up_next(c: &mut Conn, today: i64) -> Result<bool> {
     let until = summed_until(c).await?;
     let first: Option<i64> = on!(c, c => {
-        sqlx::query_scalar("SELECT MIN(started_at) / 86400000000 FROM ledger WHERE started_at >= $1").bind(Micros(until * DAY)).fetch_one(c).await?
+        sqlx::query_scalar("SELECT MIN(started_at) / 86400000000 FROM ledger WHERE started_at >= $1 AND NOT imported").bind(Micros(until * DAY)).fetch_one(c).await?
     });
     let day = first.unwrap_or(today).min(today);
     if day >= today {
@@ -296,7 +307,7 @@ pub async fn roll_up_next(c: &mut Conn, today: i64) -> Result<bool> {
         sqlx::query(concat!(
             "INSERT INTO usage_daily (day, user_id, project_id, model, calls, failed, input, output, cached, billed_micros, estimated_micros)
              SELECT CAST($3 AS BIGINT), l.user_id, COALESCE(l.project_id, $4), l.model, ", sums!(),
-            " FROM ledger l WHERE l.started_at >= $1 AND l.started_at < $2 GROUP BY l.user_id, COALESCE(l.project_id, $4), l.model"
+            " FROM ledger l WHERE l.started_at >= $1 AND l.started_at < $2 AND NOT l.imported GROUP BY l.user_id, COALESCE(l.project_id, $4), l.model"
         ))
         .bind(from).bind(to).bind(day).bind(Uuid::nil()).execute(c).await?;
     });

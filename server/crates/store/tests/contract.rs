@@ -2,6 +2,12 @@
 //!
 //! PostgreSQL is reached at TEST_DATABASE_URL, as a user who may create databases; each test makes one and drops it.
 
+#[path = "contract/accounts.rs"]
+mod accounts;
+#[path = "contract/admin.rs"]
+mod admin;
+#[path = "contract/audit.rs"]
+mod audit;
 #[path = "contract/blobs.rs"]
 mod blobs;
 #[path = "contract/budgets.rs"]
@@ -12,10 +18,18 @@ mod chat;
 mod checkpoints;
 #[path = "contract/context.rs"]
 mod context;
+#[path = "contract/dashboard.rs"]
+mod dashboard;
 #[path = "contract/exports.rs"]
 mod exports;
 #[path = "contract/files.rs"]
 mod files;
+#[path = "contract/idempotency.rs"]
+mod idempotency;
+#[path = "contract/identities.rs"]
+mod identities;
+#[path = "contract/imports.rs"]
+mod imports;
 #[path = "contract/jobs.rs"]
 mod jobs;
 #[path = "contract/log.rs"]
@@ -32,6 +46,8 @@ mod network;
 mod people;
 #[path = "contract/permissions.rs"]
 mod permissions;
+#[path = "contract/preferences.rs"]
+mod preferences;
 #[path = "contract/projects.rs"]
 mod projects;
 #[path = "contract/quotas.rs"]
@@ -42,12 +58,16 @@ mod review;
 mod runs;
 #[path = "contract/search.rs"]
 mod search;
+#[path = "contract/second_factor.rs"]
+mod second_factor;
 #[path = "contract/sessions.rs"]
 mod sessions;
 #[path = "contract/settings.rs"]
 mod settings;
 #[path = "contract/terminals.rs"]
 mod terminals;
+#[path = "contract/tokens.rs"]
+mod tokens;
 #[path = "contract/uploads.rs"]
 mod uploads;
 #[path = "contract/world.rs"]
@@ -71,6 +91,15 @@ macro_rules! on_both {
 }
 
 on_both! {
+    admin::accounts_are_sorted_filtered_and_turned_both_ways,
+    admin::administrators_open_projects_for_a_while,
+    admin::an_installation_is_told_in_numbers,
+    admin::jobs_are_found_by_everything_that_is_known_of_them,
+    admin::projects_are_listed_from_outside_deleted_and_restored,
+    accounts::a_deleted_account_leaves_a_row_without_a_person,
+    accounts::links_work_once_until_their_end,
+    accounts::names_and_hashes_change_only_where_they_may,
+    accounts::sessions_are_listed_and_ended_by_their_owner,
     checkpoints::a_tree_is_copied_with_its_names,
     checkpoints::checkpoints_are_listed_named_and_bounded,
     checkpoints::checkpoints_know_what_changed_since_and_what_they_hold,
@@ -80,6 +109,7 @@ on_both! {
     budgets::a_call_is_closed_once_and_counts_in_its_turn,
     budgets::calls_outside_of_turns_are_counted_by_person,
     budgets::budgets_are_set_in_place_and_told_of_once,
+    budgets::budgets_are_put_over_the_version_that_is_named,
     budgets::counters_hold_reservations_until_they_are_booked,
     budgets::reservations_of_one_counter_wait_for_each_other,
     budgets::sums_are_the_same_before_and_after_rolling_up,
@@ -93,6 +123,10 @@ on_both! {
     context::a_summary_is_taken_back_once,
     context::older_counts_weigh_less,
     context::pictures_that_nobody_sent_are_forgotten,
+    dashboard::languages_and_the_last_change_are_kept_with_the_project,
+    dashboard::recent_conversations_are_ones_own_as_long_as_they_can_be_read,
+    dashboard::reviews_and_imports_are_told_with_how_far_they_are,
+    dashboard::what_goes_on_is_told_to_members,
     exports::a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished,
     exports::an_archive_that_is_being_imported_is_named,
     exports::exports_belong_to_who_asked_until_they_expire,
@@ -107,10 +141,16 @@ on_both! {
     sessions::turns_remember_calls_costs_and_what_they_are_copies_of,
     files::deletions_can_be_gathered,
     files::entries_are_the_current_rows,
+    files::the_top_is_found_by_few_steps,
     files::listings_are_ordered_by_bytes,
     files::names_are_found_by_any_spelling,
     files::no_concurrent_save_is_lost,
     files::versions_remember_every_tree,
+    idempotency::a_key_is_held_by_one_attempt_at_a_time,
+    idempotency::an_attempt_at_work_goes_on_holding_its_key,
+    idempotency::the_oldest_answers_make_room_for_newer_ones,
+    identities::a_sign_in_is_taken_up_once_by_its_browser,
+    identities::an_identity_belongs_to_one_account,
     jobs::a_lost_lease_can_no_longer_write,
     jobs::a_user_has_at_most_the_agreed_number_running,
     jobs::a_worker_asks_for_all_its_cancels_at_once,
@@ -119,6 +159,7 @@ on_both! {
     jobs::cancelling_and_dead_letters,
     jobs::each_job_is_claimed_once,
     jobs::expired_leases_are_found,
+    jobs::jobs_are_counted_by_kind_and_state,
     jobs::lanes_do_not_wait_for_each_other,
     jobs::many_jobs_of_one_user_do_not_starve_another,
     jobs::one_of_many_reapers_gets_a_lost_job,
@@ -145,9 +186,14 @@ on_both! {
     people::refresh_tokens_are_spent_once,
     people::sessions_live_until_revoked_or_expired,
     people::users_are_found_and_changed,
+    audit::many_writers_make_one_chain,
+    audit::the_audit_log_is_one_chain,
+    preferences::preferences_are_replaced_by_who_saw_them,
+    tokens::tokens_live_until_revoked_ended_or_their_owner_is_disabled,
     permissions::past_turns_are_the_last_of_the_project,
     permissions::rules_are_added_listed_and_revoked_by_project,
     projects::imports_are_invisible_until_finished,
+    projects::pages_of_projects_follow_each_other,
     projects::projects_are_seen_by_members,
     quotas::an_owner_counts_all_projects_together,
     quotas::what_something_needs_is_no_surplus,
@@ -161,7 +207,15 @@ on_both! {
     runs::a_run_starts_and_ends_once,
     runs::runs_are_listed_newest_first,
     search::files_are_paged_as_they_are_now,
+    second_factor::a_code_is_used_by_one,
+    second_factor::a_session_says_whether_its_user_has_a_factor,
+    second_factor::an_app_is_pending_until_it_is_confirmed,
+    second_factor::challenges_come_back_once,
+    second_factor::passkeys_belong_to_one_user,
+    second_factor::tries_at_one_moment_count_one_by_one,
     settings::the_last_choice_under_a_name_counts,
     terminals::terminals_are_listed_until_a_while_after_their_end,
     uploads::pieces_follow_each_other,
+    imports::an_import_holds_its_files_until_it_ends,
+    imports::an_import_is_given_up_only_while_it_waits,
 }

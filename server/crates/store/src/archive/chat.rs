@@ -4,6 +4,7 @@ use wire::{
     ChangeSetId, ConversationId, HunkId, MessageId, Micros, ProjectId, TurnId, UserId,
     changes::{ChangeAction, ChangeOrigin, ChangeSetState, HunkState},
     chat::{MessageBody, Mode, TurnReason},
+    context::ContextChoice,
     files::EntryKind,
 };
 
@@ -17,29 +18,45 @@ pub struct ConversationLine {
     pub last_message: i64,
     pub created_at: Micros,
     pub updated_at: Micros,
+    /// Where it was forked from; that one may be gone.
+    #[serde(default)]
+    pub parent_id: Option<ConversationId>,
+    #[serde(default)]
+    pub parent_seq: Option<i64>,
+    #[serde(default)]
+    pub last_prompt: Option<String>,
+    /// Why its queue does not go on by itself.
+    #[serde(default)]
+    pub queue_waits: Option<String>,
+    /// Removed then, and not gone yet.
+    #[serde(default)]
+    pub deleted_at: Option<Micros>,
     #[sqlx(flatten)]
     pub by: By,
 }
 
-/// The oldest first, without deleted ones.
-pub async fn conversations(c: &mut Conn, project: ProjectId) -> Result<Vec<ConversationLine>> {
+/// The oldest first, with `removed` also those that were removed.
+pub async fn conversations(c: &mut Conn, project: ProjectId, removed: bool) -> Result<Vec<ConversationLine>> {
     Ok(on!(c, c => {
         sqlx::query_as(
-            "SELECT c.id, c.title, c.last_message, c.created_at, c.updated_at, u.username, COALESCE(u.full_name, u.username) AS author
-             FROM conversations c JOIN users u ON u.id = c.user_id WHERE c.project_id = $1 AND c.deleted_at IS NULL
+            "SELECT c.id, c.title, c.last_message, c.created_at, c.updated_at, c.parent_id, c.parent_seq, c.last_prompt, c.queue_waits,
+                    c.deleted_at, u.username, COALESCE(u.full_name, u.username) AS author
+             FROM conversations c JOIN users u ON u.id = c.user_id WHERE c.project_id = $1 AND (c.deleted_at IS NULL OR $2)
              ORDER BY c.created_at, c.id",
         )
-        .bind(project).fetch_all(c).await?
+        .bind(project).bind(removed).fetch_all(c).await?
     }))
 }
 
 pub async fn insert_conversation(c: &mut Conn, project: ProjectId, line: &ConversationLine, user: UserId) -> Result<()> {
     on!(c, c => {
         sqlx::query(
-            "INSERT INTO conversations (id, project_id, user_id, title, last_message, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO conversations (id, project_id, user_id, title, last_message, created_at, updated_at, parent_id, parent_seq,
+                                        last_prompt, queue_waits, deleted_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(line.id).bind(project).bind(user).bind(&line.title).bind(line.last_message).bind(line.created_at).bind(line.updated_at)
+        .bind(line.parent_id).bind(line.parent_seq).bind(&line.last_prompt).bind(&line.queue_waits).bind(line.deleted_at)
         .execute(c).await?;
     });
     Ok(())
@@ -61,6 +78,24 @@ pub struct TurnLine {
     pub usage_input: i64,
     pub usage_output: i64,
     pub usage_cached: i64,
+    #[serde(default)]
+    pub budget_usd_micros: Option<i64>,
+    #[serde(default)]
+    pub max_tokens: Option<i64>,
+    /// In thousandths.
+    #[serde(default)]
+    pub temperature: Option<i64>,
+    /// What its model calls cost, in micro-US-dollars.
+    #[serde(default)]
+    pub cost_micros: i64,
+    #[serde(default)]
+    pub cost_estimated: bool,
+    /// In a fork: the turn that this is a copy of.
+    #[serde(default)]
+    pub copied_from: Option<TurnId>,
+    /// What a person chose to send with it and to leave out.
+    #[serde(default)]
+    pub choice: Option<Doc<ContextChoice>>,
     pub change_set_id: Option<ChangeSetId>,
     pub created_at: Micros,
     pub started_at: Option<Micros>,
@@ -74,28 +109,35 @@ pub async fn turns(c: &mut Conn, conversation: ConversationId) -> Result<Vec<Tur
     Ok(on!(c, c => {
         sqlx::query_as(
             "SELECT t.id, t.conversation_id, t.prompt, t.mode, t.model, t.reason, t.detail, t.base_revision, t.budget_tokens, t.budget_steps,
-                    t.usage_input, t.usage_output, t.usage_cached, t.change_set_id, t.created_at, t.started_at, t.finished_at, u.username,
+                    t.usage_input, t.usage_output, t.usage_cached, t.budget_usd_micros, t.cost_micros, t.cost_estimated, t.copied_from,
+                    t.max_tokens, t.temperature, x.choice, t.change_set_id, t.created_at, t.started_at, t.finished_at, u.username,
                     COALESCE(u.full_name, u.username) AS author
-             FROM turns t JOIN users u ON u.id = t.user_id WHERE t.conversation_id = $1 ORDER BY t.created_at, t.id",
+             FROM turns t JOIN users u ON u.id = t.user_id LEFT JOIN turn_context x ON x.turn_id = t.id WHERE t.conversation_id = $1 ORDER BY t.created_at, t.id",
         )
         .bind(conversation).fetch_all(c).await?
     }))
 }
 
-/// Adds a turn that has ended.
+/// Adds a turn that has ended, with what was chosen to be sent along.
 pub async fn insert_turn(c: &mut Conn, project: ProjectId, line: &TurnLine, user: UserId) -> Result<()> {
-    on!(c, c => {
+    on!(&mut *c, c => {
         sqlx::query(
             "INSERT INTO turns (id, conversation_id, project_id, user_id, prompt, mode, model, state, reason, detail, base_revision,
                                 budget_tokens, budget_steps, usage_input, usage_output, usage_cached, stop_requested, change_set_id,
-                                created_at, started_at, finished_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'finished', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+                                created_at, started_at, finished_at, budget_usd_micros, cost_micros, cost_estimated, copied_from,
+                                max_tokens, temperature)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'finished', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
+                     $24, $25, $26)",
         )
         .bind(line.id).bind(line.conversation_id).bind(project).bind(user).bind(&line.prompt).bind(line.mode).bind(&line.model)
         .bind(line.reason).bind(&line.detail).bind(line.base_revision).bind(line.budget_tokens).bind(line.budget_steps)
         .bind(line.usage_input).bind(line.usage_output).bind(line.usage_cached).bind(false).bind(line.change_set_id)
-        .bind(line.created_at).bind(line.started_at).bind(line.finished_at).execute(c).await?;
+        .bind(line.created_at).bind(line.started_at).bind(line.finished_at).bind(line.budget_usd_micros).bind(line.cost_micros)
+        .bind(line.cost_estimated).bind(line.copied_from).bind(line.max_tokens).bind(line.temperature).execute(c).await?;
     });
+    if let Some(choice) = &line.choice {
+        crate::context::insert_choice(c, line.id, &choice.0).await?;
+    }
     Ok(())
 }
 
@@ -143,6 +185,7 @@ pub struct ChangeSetLine {
     pub by: By,
 }
 
+/// The oldest first.
 pub async fn change_sets(c: &mut Conn, project: ProjectId) -> Result<Vec<ChangeSetLine>> {
     Ok(on!(c, c => {
         sqlx::query_as(

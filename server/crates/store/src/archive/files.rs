@@ -78,21 +78,24 @@ pub struct BlobLine {
 }
 
 /// Each content of the project up to a revision and of its change sets once, by checksum; those after `after`, at most `limit`.
-/// The size is 0 where only the old side of a change names it.
-pub async fn blobs(c: &mut Conn, project: ProjectId, revision: i64, after: &str, limit: i64) -> Result<Vec<BlobLine>> {
+/// The size is 0 where only the old side of a change names it. With `removed` also that of changes in conversations that were removed.
+pub async fn blobs(c: &mut Conn, project: ProjectId, revision: i64, removed: bool, after: &str, limit: i64) -> Result<Vec<BlobLine>> {
     Ok(on!(c, c => {
         sqlx::query_as(
             "SELECT checksum, MAX(size) AS size FROM (
                  SELECT checksum, size FROM file_versions WHERE project_id = $1 AND revision <= $2
                  UNION ALL
                  SELECT f.new_checksum AS checksum, f.new_size AS size FROM change_files f JOIN change_sets s ON s.id = f.change_set_id
-                 WHERE s.project_id = $1
+                 LEFT JOIN turns t ON t.id = s.turn_id LEFT JOIN conversations v ON v.id = t.conversation_id
+                 WHERE s.project_id = $1 AND ($5 OR v.deleted_at IS NULL)
                  UNION ALL
                  SELECT f.old_checksum AS checksum, CAST(0 AS BIGINT) AS size FROM change_files f
-                 JOIN change_sets s ON s.id = f.change_set_id WHERE s.project_id = $1
+                 JOIN change_sets s ON s.id = f.change_set_id LEFT JOIN turns t ON t.id = s.turn_id
+                 LEFT JOIN conversations v ON v.id = t.conversation_id
+                 WHERE s.project_id = $1 AND ($5 OR v.deleted_at IS NULL)
              ) named WHERE checksum IS NOT NULL AND checksum > $3 GROUP BY checksum ORDER BY checksum LIMIT $4",
         )
-        .bind(project).bind(revision).bind(after).bind(limit).fetch_all(c).await?
+        .bind(project).bind(revision).bind(after).bind(limit).bind(removed).fetch_all(c).await?
     }))
 }
 

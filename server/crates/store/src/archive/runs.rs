@@ -184,10 +184,26 @@ pub async fn clear(c: &mut Conn, project: ProjectId) -> Result<()> {
             sqlx::query("DELETE FROM event_streams WHERE stream = $1").bind(&stream).execute(c).await?;
         });
     }
-    for table in
-        ["DELETE FROM runs", "DELETE FROM change_sets", "DELETE FROM conversations", "DELETE FROM checkpoints", "DELETE FROM file_versions"]
+    // Without foreign keys, and before what they name.
+    let of_conversations =
+        "DELETE FROM budgets WHERE scope = 'conversation' AND subject IN (SELECT id FROM conversations WHERE project_id = $1)";
+    for delete in
+        [of_conversations, "DELETE FROM budgets WHERE scope = 'project_own' AND subject = $1", "DELETE FROM ledger WHERE project_id = $1"]
     {
-        let delete = format!("{table} WHERE project_id = $1");
+        on!(&mut *c, c => { sqlx::query(delete).bind(project).execute(c).await?; });
+    }
+    for table in [
+        "runs",
+        "change_sets",
+        "conversations",
+        "checkpoints",
+        "file_versions",
+        "chat_images",
+        "egress_log",
+        "permission_rules",
+        "project_run_settings",
+    ] {
+        let delete = format!("DELETE FROM {table} WHERE project_id = $1");
         on!(&mut *c, c => { sqlx::query(sqlx::AssertSqlSafe(delete)).bind(project).execute(c).await?; });
     }
     Ok(())

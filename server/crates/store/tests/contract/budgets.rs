@@ -96,8 +96,32 @@ pub async fn budgets_are_set_in_place_and_told_of_once(db: Db) {
     let all = budgets::list(&mut conn, NOV).await.unwrap();
     assert_eq!((all.len(), all.iter().filter(|b| b.scope == BudgetScope::ProjectOwn).count()), (5, 0));
     drop(conn);
-    let remove = async |period| write!(&db, tx => budgets::remove(&mut tx, BudgetScope::Project, place.0, period));
+    let remove = async |period| write!(&db, tx => budgets::remove(&mut tx, BudgetScope::Project, place.0, period, None));
     assert!(!remove(Period::Total).await && remove(Period::Month).await && !remove(Period::Month).await);
+}
+
+pub async fn budgets_are_put_over_the_version_that_is_named(db: Db) {
+    let ada = user(&db, "ada").await;
+    let put = async |usd_micros, base| {
+        let budget = new_budget(BudgetScope::User, ada.0, usd_micros, ada);
+        write!(&db, tx => budgets::put_over(&mut tx, &budget, base))
+    };
+    let now = async || budgets::one(&mut read(&db).await, BudgetScope::User, ada.0, Period::Month, NOV).await.unwrap();
+    assert!(now().await.is_none() && put(1, 5).await.is_none(), "there is none to replace");
+    let id = put(1, 0).await.unwrap();
+    let first = now().await.unwrap();
+    assert_eq!((first.id, first.usd_micros, first.updated_by.map(|by| by.name)), (id, Some(1), Some("ada".to_owned())));
+    assert!(put(2, 0).await.is_none() && put(2, first.version + 1).await.is_none());
+    write!(&db, tx => budgets::note(&mut tx, id, ada.0, NOV, 80, at(2)));
+    assert_eq!(put(2, first.version).await, Some(id));
+    assert!(write!(&db, tx => budgets::note(&mut tx, id, ada.0, NOV, 80, at(2))), "the new amount is told of anew");
+    let second = now().await.unwrap();
+    assert_eq!((second.usd_micros, second.version), (Some(2), first.version + 1));
+    write!(&db, tx => budgets::put(&mut tx, &new_budget(BudgetScope::User, ada.0, 3, ada)));
+    let third = now().await.unwrap();
+    assert_eq!((third.usd_micros, third.version), (Some(3), second.version + 1));
+    let remove = async |base| write!(&db, tx => budgets::remove(&mut tx, BudgetScope::User, ada.0, Period::Month, Some(base)));
+    assert!(!remove(0).await && !remove(second.version).await && remove(third.version).await && !remove(third.version).await);
 }
 
 struct Book {
@@ -116,7 +140,7 @@ fn call(book: &Book, started: Micros, version: ModelVersionId) -> Call<'static> 
         turn: Some(book.turn),
         version,
         model: "large",
-        prices: Prices { input: 1, output: 2, cached: 0 },
+        prices: Prices { input: 1, output: 2, cached: 0, cache_write: None },
         input: 100,
         output: 50,
         micros: 200,
@@ -129,6 +153,7 @@ fn end(micros: i64, estimated: bool, outcome: &'static str) -> Ended<'static> {
         input: 10,
         output: 20,
         cached: 5,
+        cache_write: 3,
         micros,
         estimated,
         first_token_ms: Some(100),
@@ -173,7 +198,9 @@ pub async fn a_call_is_closed_once_and_counts_in_its_turn(db: Db) {
     store::chat::add_cost(&mut tx, book.turn, 70, false).await.unwrap();
     store::chat::add_cost(&mut tx, book.turn, 5, true).await.unwrap();
     store::chat::add_cost(&mut tx, book.turn, 5, false).await.unwrap();
+    assert_eq!(ledger::last_answer(&mut tx, book.turn).await.unwrap(), None, "no call has become a message yet");
     ledger::attach_message(&mut tx, book.turn, id()).await.unwrap();
+    assert!(ledger::last_answer(&mut tx, book.turn).await.unwrap().is_some_and(|(model, _)| !model.is_empty()));
     let turn = store::chat::turn(&mut tx, book.turn).await.unwrap().unwrap();
     assert_eq!((turn.cost_micros, turn.cost_estimated), (80, true));
     let _committed = commit(tx).await;

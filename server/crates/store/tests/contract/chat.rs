@@ -143,4 +143,7 @@ pub async fn approvals_are_answered_once(db: Db) {
         .collect();
     assert_eq!(seen, [("call-2", "{}", Some(Approval::Reject), Some("no")), ("call-1", "{}", None, None)]);
     assert_eq!(asked[0].name, "run");
+    let decider = chat::decider(&mut read(&db).await, turn, "call-2").await.unwrap();
+    assert_eq!(decider, Some((Approval::Reject, ada, "ada".to_owned())));
+    assert_eq!(chat::decider(&mut read(&db).await, turn, "call-1").await.unwrap(), None, "nobody has answered");
 }

@@ -102,6 +102,11 @@ async fn fill_talk(db: &Db, project: ProjectId, ada: UserId) -> (ConversationId,
         last_message: 0,
         created_at: at(1),
         updated_at: at(2),
+        parent_id: None,
+        parent_seq: None,
+        last_prompt: Some("Do it".into()),
+        queue_waits: None,
+        deleted_at: None,
         by: by.clone(),
     };
     archive::insert_conversation(&mut tx, project, &line, ada).await.unwrap();
@@ -119,6 +124,13 @@ async fn fill_talk(db: &Db, project: ProjectId, ada: UserId) -> (ConversationId,
         usage_input: 1,
         usage_output: 2,
         usage_cached: 0,
+        budget_usd_micros: Some(5),
+        max_tokens: Some(700),
+        temperature: Some(1500),
+        cost_micros: 3,
+        cost_estimated: true,
+        copied_from: None,
+        choice: Some(Doc(wire::context::ContextChoice { without: vec!["m1".into()], ..Default::default() })),
         change_set_id: Some(change_set_id),
         created_at: at(1),
         started_at: Some(at(1)),
@@ -243,15 +255,15 @@ pub async fn a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished(db: 
     let then = archive::versions(&mut c, project, 1, None, 10).await.unwrap();
     assert_eq!(then, [version("a", 1, 1, None)], "as it stood at that revision");
     assert_eq!(archive::versions(&mut c, project, 3, Some(("a", 1)), 1).await.unwrap(), [version("a", 2, 2, None)]);
-    let blobs = archive::blobs(&mut c, project, 3, "", 10).await.unwrap();
+    let blobs = archive::blobs(&mut c, project, 3, false, "", 10).await.unwrap();
     assert_eq!(
         blobs.iter().map(|blob| (blob.checksum.as_str(), blob.size)).collect::<Vec<_>>(),
         [(sha("c").as_str(), 3), (sha("d").as_str(), 9)]
     );
-    assert_eq!(archive::blobs(&mut c, project, 3, &sha("c"), 10).await.unwrap().len(), 1);
+    assert_eq!(archive::blobs(&mut c, project, 3, false, &sha("c"), 10).await.unwrap().len(), 1);
     assert_eq!(archive::checkpoints(&mut c, project, 3).await.unwrap(), [checkpoint]);
     assert!(archive::checkpoints(&mut c, project, 0).await.unwrap().is_empty());
-    assert_eq!(archive::conversations(&mut c, project).await.unwrap()[0].last_message, 1);
+    assert_eq!(archive::conversations(&mut c, project, false).await.unwrap()[0].last_message, 1);
     assert_eq!(archive::turns(&mut c, conversation).await.unwrap()[0].id, turn);
     assert_eq!(archive::messages(&mut c, conversation, 0, 10).await.unwrap().len(), 1);
     assert!(archive::messages(&mut c, conversation, 1, 10).await.unwrap().is_empty());
@@ -271,7 +283,7 @@ pub async fn a_past_is_read_as_it_was_inserted_and_cleared_while_unfinished(db: 
     write!(&db, tx => archive::clear(&mut tx, project));
     let mut c = read(&db).await;
     assert!(archive::versions(&mut c, project, 3, None, 10).await.unwrap().is_empty());
-    assert!(archive::conversations(&mut c, project).await.unwrap().is_empty());
+    assert!(archive::conversations(&mut c, project, false).await.unwrap().is_empty());
     assert!(archive::runs(&mut c, project, None, 10).await.unwrap().is_empty());
     assert!(store::events::after(&mut c, wire::event::Stream::Run(run.id), 0, 10).await.unwrap().is_empty());
     drop(c);

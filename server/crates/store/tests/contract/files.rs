@@ -80,7 +80,7 @@ pub async fn versions_remember_every_tree(db: Db) {
     for (revision, written) in [(4, vec!["a"]), (5, vec!["d/x", "d/y"]), (7, vec![])] {
         assert_eq!(files::written_at(&mut c, project, revision).await.unwrap(), written, "at {revision}");
     }
-    let trash = files::trash(&mut c, project, 10).await.unwrap();
+    let trash = files::trash(&mut c, project, None, 10).await.unwrap();
     let listed: Vec<_> = trash.iter().map(|item| (item.path.as_str(), item.kind, item.files, item.size, item.revision)).collect();
     assert_eq!(listed, [("d/y", EntryKind::File, 1, 10, 5)]);
     assert_eq!(trash[0].deleted_by.as_ref().unwrap().name, "ada");
@@ -200,6 +200,20 @@ pub async fn entries_are_the_current_rows(db: Db) {
     assert_eq!(below.len(), 2);
 }
 
+pub async fn the_top_is_found_by_few_steps(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    for path in ["B", "a-b/x", "a.txt", "a/one", "a/two/three", "a0", "gone/x", "ä/x", "ä/y"] {
+        change(&db, project, ada, path, FileAction::Added).await;
+    }
+    change(&db, project, ada, "gone/x", FileAction::Deleted).await;
+    let mut c = read(&db).await;
+    let top = |found: Option<Vec<wire::files::Entry>>| found.map(|all| all.into_iter().map(|entry| entry.path).collect::<Vec<_>>());
+    let found = ["B", "a-b/x", "a.txt", "a/one", "a0", "ä/x"].map(str::to_owned).to_vec();
+    assert_eq!(top(files::top_entries(&mut c, project, 6).await.unwrap()), Some(found));
+    assert_eq!(top(files::top_entries(&mut c, project, 5).await.unwrap()), None);
+}
+
 pub async fn deletions_can_be_gathered(db: Db) {
     let ada = user(&db, "ada").await;
     let project = project(&db, ada).await;
@@ -214,7 +228,10 @@ pub async fn deletions_can_be_gathered(db: Db) {
     files::delete_as(&mut tx, project, revision, "d").await.unwrap();
     let _committed = commit(tx).await;
     let mut c = read(&db).await;
-    let trash: Vec<_> = files::trash(&mut c, project, 10).await.unwrap().into_iter().map(|i| (i.path, i.kind, i.files)).collect();
+    let trash: Vec<_> = files::trash(&mut c, project, None, 10).await.unwrap().into_iter().map(|i| (i.path, i.kind, i.files)).collect();
     assert_eq!(trash, [("d".to_owned(), EntryKind::Directory, 2), ("d2".to_owned(), EntryKind::File, 1)]);
-    assert_eq!(files::trash(&mut c, project, 1).await.unwrap().len(), 1);
+    let first = files::trash(&mut c, project, None, 1).await.unwrap();
+    let after = Some((first[0].revision, first[0].path.as_str()));
+    let rest: Vec<_> = files::trash(&mut c, project, after, 9).await.unwrap().into_iter().map(|item| item.path).collect();
+    assert_eq!((first.len(), rest), (1, vec!["d2".to_owned()]));
 }

@@ -4,10 +4,11 @@ use std::{
     time::Duration,
 };
 
-use store::{Db, jobs};
+use store::{Db, jobs, users};
 use wire::{
     JobId, Micros, UserId,
     jobs::{JobState, Progress},
+    users::{UserRole, UserState},
 };
 
 use crate::world::{at, begin, commit, id, job, job_in, read, user, write};
@@ -320,6 +321,14 @@ pub async fn cancelling_and_dead_letters(db: Db) {
     assert_eq!(jobs::list(&mut read(&db).await, 1).await.unwrap().len(), 1);
     let shown = listed.into_iter().next().unwrap().into_job();
     assert_eq!((shown.state, shown.finished_at, shown.user.map(|by| by.name)), (JobState::Cancelled, Some(at(3)), Some("ada".to_owned())));
+
+    let eve = user(&db, "eve").await;
+    let hers = job(&db, Some(eve), at(7)).await;
+    let claimed = claim(&db, at(8), at(20), 1).await.unwrap();
+    assert_eq!((claimed.id, write!(&db, tx => jobs::renew(&mut tx, hers, claimed.fence, at(20), None))), (hers, Some(false)));
+    write!(&db, tx => users::update_access(&mut tx, eve, UserRole::User, UserState::Disabled));
+    assert_eq!(write!(&db, tx => jobs::renew(&mut tx, hers, claimed.fence, at(20), None)), Some(true), "her work stops with her account");
+    assert!(write!(&db, tx => jobs::finish(&mut tx, hers, claimed.fence, JobState::Cancelled, None, at(4))));
 }
 
 pub async fn a_kind_of_work_is_made_now_and_then_and_forgotten(db: Db) {
@@ -350,4 +359,17 @@ pub async fn a_kind_of_work_is_made_now_and_then_and_forgotten(db: Db) {
         assert_eq!(jobs::get(&mut read(&db).await, first).await.unwrap().is_some(), is_left);
     }
     assert!(jobs::get(&mut read(&db).await, second).await.unwrap().is_some(), "only what went well is forgotten");
+}
+
+pub async fn jobs_are_counted_by_kind_and_state(db: Db) {
+    let ada = user(&db, "ada").await;
+    assert!(jobs::by_kind(&mut read(&db).await).await.unwrap().is_empty());
+    for _ in 0..2 {
+        job(&db, Some(ada), at(0)).await;
+    }
+    let claimed = claim(&db, at(10), at(40), 5).await.unwrap();
+    let counted = jobs::by_kind(&mut read(&db).await).await.unwrap();
+    assert_eq!(counted, [(claimed.kind.clone(), JobState::Queued, 1), (claimed.kind.clone(), JobState::Running, 1)]);
+    assert!(finish(&db, &claimed).await);
+    assert_eq!(jobs::by_kind(&mut read(&db).await).await.unwrap(), [(claimed.kind, JobState::Queued, 1)], "what went well is no figure");
 }

@@ -134,6 +134,9 @@ pub async fn the_schema_is_brought_up_to_date_once(db: Db) {
         }
     };
     assert_eq!(db.name(), if db.is_local() { "SQLite" } else { "PostgreSQL" });
+    let schema = db.migrations().await.unwrap();
+    assert!(!schema.applied.is_empty() && schema.pending.is_empty() && schema.unknown.is_empty(), "{schema:?}");
+    assert!(db.pools().iter().all(|pool| pool.used + pool.idle <= pool.most));
     let again = Db::connect(&url, 2).await.unwrap();
     assert!(users::by_id(&mut read(&again).await, ada).await.unwrap().is_some());
     again.close().await;

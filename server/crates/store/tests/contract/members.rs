@@ -68,6 +68,8 @@ pub async fn invitations_wait_for_their_address(db: Db) {
     assert_eq!((waiting[0].id, waiting[0].email.as_str(), waiting[0].role), (invitation.id, "Bob@example.com", ProjectRole::Editor));
     assert_eq!(waiting[0].invited_by.as_ref().map(|by| by.name.as_str()), Some("ada"));
 
+    assert_eq!((&waiting[0].account, members::waiting_for(&mut read(&db).await, "bob@example.com").await.unwrap().len()), (&None, 2));
+
     assert!(!write!(&db, tx => members::withdraw(&mut tx, other, invitation.id)), "an invitation belongs to its project");
     let taken = write!(&db, tx => members::take_up(&mut tx, "bob@example.com"));
     let taken: BTreeSet<_> = taken.into_iter().collect();

@@ -77,7 +77,7 @@ pub async fn providers_are_changed_by_one_at_a_time(db: Db) {
 pub async fn names_of_models_are_taken_while_they_are_there(db: Db) {
     let row = provider(None, None);
     write!(&db, tx => models::insert_provider(&mut tx, &row));
-    let prices = Prices { input: 3_000_000, output: 15_000_000_000, cached: 1 };
+    let prices = Prices { input: 3_000_000, output: 15_000_000_000, cached: 1, cache_write: Some(3_750_000) };
     let settings = ModelSettings {
         remote_name: "remote".to_owned(),
         prices,

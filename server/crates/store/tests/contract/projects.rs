@@ -72,3 +72,24 @@ pub async fn imports_are_invisible_until_finished(db: Db) {
     assert_eq!(listed(&db, ada).await, [kept]);
     assert!(projects::access(&mut read(&db).await, ada, refused).await.unwrap().is_none());
 }
+
+pub async fn pages_of_projects_follow_each_other(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let mut own = Vec::new();
+    for n in 0..5 {
+        let project = project(&db, ada).await;
+        // Two of each time, so that the id decides between them.
+        write!(&db, tx => projects::update(&mut tx, project, "P", "", at(n / 2)));
+        own.push((at(n / 2), project));
+    }
+    own.sort_unstable_by(|a, b| b.cmp(a));
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let rows = projects::page(&mut read(&db).await, ada, false, after, 2).await.unwrap();
+        let Some(last) = rows.last() else { break };
+        after = Some(projects::After { updated_at: last.updated_at, id: last.id });
+        seen.extend(rows.iter().map(|row| (row.updated_at, row.id)));
+    }
+    assert_eq!(seen, own);
+    assert!(projects::page(&mut read(&db).await, bob, true, None, 9).await.unwrap().is_empty(), "none of them is public");
+}

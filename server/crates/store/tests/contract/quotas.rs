@@ -23,13 +23,17 @@ pub async fn an_owner_counts_all_projects_together(db: Db) {
     let totals = quotas::of_owner(&mut read(&db).await, ada).await.unwrap();
     assert_eq!((totals.projects, totals.files, totals.bytes), (2, 3, 35));
     let held = quotas::project(&mut read(&db).await, first).await.unwrap().unwrap();
+    let stored = quotas::bytes_by_backend(&mut read(&db).await).await.unwrap();
+    assert_eq!(stored.len(), 1);
+    assert!(stored[0].0 == "local" && stored[0].1 >= totals.bytes, "{stored:?}");
     assert_eq!((held.owner_id, held.owner_name.as_str(), held.files, held.bytes), (ada, "ada", 2, 30));
     write!(&db, tx => projects::mark_deleted(&mut tx, second, at(1)));
-    assert_eq!(quotas::of_owner(&mut read(&db).await, ada).await.unwrap().bytes, 30, "what is deleted does not count");
+    let totals = quotas::of_owner(&mut read(&db).await, ada).await.unwrap();
+    assert_eq!((totals.projects, totals.bytes), (1, 35), "what is deleted takes its room until it is gone for good");
     assert_eq!(quotas::of_owner(&mut read(&db).await, id()).await.unwrap(), quotas::Totals::default());
 
     assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), QuotaOverride::default());
-    let own = QuotaOverride { bytes: Some(1 << 40), files: None };
+    let own = QuotaOverride { bytes: Some(1 << 40), ..QuotaOverride::default() };
     write!(&db, tx => quotas::set_override(&mut tx, ada, own));
     write!(&db, tx => quotas::lock_owner(&mut tx, ada));
     assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), own, "taking the lock changes nothing");

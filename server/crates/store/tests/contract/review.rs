@@ -188,15 +188,17 @@ pub async fn open_sets_are_listed_by_project(db: Db) {
     write!(&db, tx => changes::decide_hunk(&mut tx, rejected.id, HunkState::Rejected, None, None, ada, at(3)));
     write!(&db, tx => changes::decide_hunk(&mut tx, conflict.id, HunkState::Conflict, None, None, ada, at(3)));
     let mut c = read(&db).await;
-    let listed = changes::open_sets(&mut c, project, 10).await.unwrap();
+    let listed = changes::open_sets(&mut c, project, None, 10).await.unwrap();
     let shown: Vec<_> = listed.iter().map(|set| (set.change_set_id, set.turn_id, set.origin, set.files, set.open_hunks)).collect();
     assert_eq!(
         shown,
         [(second.id, None, ChangeOrigin::Replace, 0, 0), (first.id, Some(turn), ChangeOrigin::Agent, 1, 2)],
         "newest first, without what is decided"
     );
-    assert_eq!(changes::open_sets(&mut c, project, 1).await.unwrap().len(), 1);
-    assert!(changes::open_sets(&mut c, id(), 10).await.unwrap().is_empty());
+    assert_eq!(changes::open_sets(&mut c, project, None, 1).await.unwrap().len(), 1);
+    let rest = changes::open_sets(&mut c, project, Some((listed[0].created_at, second.id)), 10).await.unwrap();
+    assert_eq!(rest.iter().map(|set| set.change_set_id).collect::<Vec<_>>(), [first.id]);
+    assert!(changes::open_sets(&mut c, id(), None, 10).await.unwrap().is_empty());
 }
 
 fn by_hand(project: ProjectId, state: ChangeSetState, when: i64) -> changes::ChangeSetRow {

@@ -39,6 +39,10 @@ pub async fn conversations_are_found_by_what_was_said_a_page_at_a_time(db: Db) {
     };
     assert_eq!(find(&mut c, "ünïcode 3").await, [all[3]]);
     assert_eq!(find(&mut c, "the title").await, [all[0]]);
+    drop(c);
+    write!(&db, tx => chat::rename_conversation(&mut tx, all[1], "Über den Fluß", at(11)));
+    let mut c = read(&db).await;
+    assert_eq!(find(&mut c, "über").await, [all[1]], "titles in any script");
     assert_eq!(find(&mut c, "0% of a_b").await.len(), 5);
     assert_eq!(find(&mut c, "0% of a%b").await.len(), 0, "signs of patterns are letters like others");
     assert_eq!(find(&mut c, "user").await.len(), 0, "what JSON adds is not searched");
@@ -299,9 +303,12 @@ pub async fn removed_conversations_are_taken_apart_in_pieces(db: Db) {
         write!(&db, tx => chat::mark_conversation_deleted(&mut tx, conversation, at(when)));
     }
     let mut c = read(&db).await;
-    let listed = chat::removed_conversations(&mut c, project, at(150), 10).await.unwrap();
+    let listed = chat::removed_conversations(&mut c, project, at(150), None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|row| (row.id, row.deleted_at)).collect::<Vec<_>>(), [(young, Some(at(200)))]);
-    assert_eq!(chat::removed_conversations(&mut c, project, at(0), 2).await.unwrap().len(), 2);
+    assert_eq!(chat::removed_conversations(&mut c, project, at(0), None, 2).await.unwrap().len(), 2);
+    let after = Some(chat::After { updated_at: at(101), id: busy });
+    let rest = chat::removed_conversations(&mut c, project, at(0), after, 10).await.unwrap();
+    assert_eq!(rest.iter().map(|row| row.id).collect::<Vec<_>>(), [old]);
     assert_eq!(removed::due(&mut c, at(100), 10).await.unwrap(), []);
     assert_eq!(removed::due(&mut c, at(150), 10).await.unwrap(), [(old, project)], "an unfinished turn holds its conversation");
     drop(c);

@@ -122,6 +122,8 @@ pub fn new_turn(conversation: ConversationId, project: ProjectId, user: UserId) 
         budget_tokens: Some(1000),
         budget_steps: None,
         budget_usd_micros: None,
+        max_tokens: None,
+        temperature: None,
         at: at(1),
     }
 }
