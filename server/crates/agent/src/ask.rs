@@ -32,6 +32,11 @@ pub struct Asked {
     pub end: CallEnd,
 }
 
+/// Around one call of a model, for traces. `outcome` is recorded at its end.
+pub fn model_span(model: &str) -> tracing::Span {
+    tracing::info_span!("model", model, outcome = tracing::field::Empty)
+}
+
 /// Asks and waits for the end of the answer. No connection to the database is held meanwhile. `Err` only when what arrives can't be written
 /// down.
 pub async fn ask(
@@ -151,6 +156,10 @@ impl Partial {
         Some(TokenUsage { input: signed(usage.input), output: signed(usage.output), cached: signed(usage.cached) })
     }
 
+    fn cache_written(&self) -> i64 {
+        self.usage.map_or(0, |usage| i64::try_from(usage.cache_write).unwrap_or(i64::MAX))
+    }
+
     /// Where the provider does not count, so that a budget holds all the same.
     fn estimate(&self) -> TokenUsage {
         if self.is_free {
@@ -169,6 +178,7 @@ impl Partial {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         CallEnd {
             usage: self.counted(),
+            cache_written: self.cache_written(),
             estimate: Some(estimate),
             first_token_ms: self.first_token.map(millis),
             duration_ms: millis(self.began.elapsed()),
@@ -257,11 +267,12 @@ mod tests {
     #[test]
     fn usage_is_estimated_where_the_provider_is_silent() {
         assert_eq!(partial(false).usage(), TokenUsage { input: 100, output: 10, cached: 0 });
-        let counted = || Partial { usage: Some(llm::Usage { input: 7, output: 3, cached: 2 }), ..partial(false) };
+        let counted = || Partial { usage: Some(llm::Usage { input: 7, output: 3, cached: 2, cache_write: 1 }), ..partial(false) };
         assert_eq!(counted().usage(), TokenUsage { input: 7, output: 3, cached: 2 });
         assert_eq!(partial(true).usage(), TokenUsage::default());
         let end = counted().finished(&FinishReason::Stop).end;
-        assert_eq!((end.usage, end.outcome), (Some(TokenUsage { input: 7, output: 3, cached: 2 }), CallOutcome::Ok));
+        assert_eq!((end.usage, end.cache_written), (Some(TokenUsage { input: 7, output: 3, cached: 2 }), 1));
+        assert_eq!(end.outcome, CallOutcome::Ok);
         let end = partial(false).finished(&FinishReason::Stop).end;
         assert_eq!((end.usage, end.estimate), (None, Some(TokenUsage { input: 100, output: 10, cached: 0 })));
         assert!(end.first_token_ms.is_some());

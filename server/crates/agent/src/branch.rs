@@ -1,9 +1,17 @@
 //! The files of one turn's branch, as the file tools see them.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use bytes::Bytes;
 use sandbox::{EntryKind, ListEntry, WorkspaceError, Workspaces};
 use uuid::Uuid;
 use wire::{ProjectId, TurnId};
+
+/// Larger files than this are not compared with what takes their place.
+const COUNTED_MAX: u64 = 8 * 1024 * 1024;
 
 /// One branch. Cheap to clone.
 #[derive(Clone)]
@@ -11,6 +19,7 @@ pub struct Branch {
     workspaces: Workspaces,
     project: Uuid,
     id: Uuid,
+    changed: Option<Arc<AtomicU64>>,
 }
 
 /// A file of the branch, or the target of a symbolic link.
@@ -32,7 +41,24 @@ pub enum Standing {
 
 impl Branch {
     pub fn new(workspaces: Workspaces, project: ProjectId, turn: TurnId) -> Self {
-        Self { workspaces, project: project.0, id: turn.0 }
+        Self { workspaces, project: project.0, id: turn.0, changed: None }
+    }
+
+    /// The same branch, which counts the bytes that are changed through it.
+    pub fn counting(&self) -> Self {
+        Self { changed: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// Bytes that were changed through this one; `None` where nothing was, or nobody counts.
+    pub fn changed(&self) -> Option<u64> {
+        self.changed.as_ref().map(|changed| changed.load(Ordering::Relaxed)).filter(|changed| *changed > 0)
+    }
+
+    async fn count_change(&self, path: &str, after: &[u8]) {
+        let Some(changed) = &self.changed else { return };
+        // What can't be read for this is written all the same.
+        let before = self.bytes(path, COUNTED_MAX).await.ok().flatten().unwrap_or_default();
+        changed.fetch_add(changed_bytes(&before, after), Ordering::Relaxed);
     }
 
     /// Whether it is there; a worker that lost its disk has none.
@@ -73,7 +99,9 @@ impl Branch {
     }
 
     pub async fn write(&self, path: &str, bytes: impl Into<Bytes>, mode: u32) -> Result<(), WorkspaceError> {
-        self.workspaces.branch_write(self.project, self.id, path, bytes.into(), mode).await
+        let bytes = bytes.into();
+        self.count_change(path, &bytes).await;
+        self.workspaces.branch_write(self.project, self.id, path, bytes, mode).await
     }
 
     /// Moves a file or a directory; the new path must be free.
@@ -101,6 +129,28 @@ impl Branch {
     }
 
     pub async fn remove(&self, path: &str) -> Result<(), WorkspaceError> {
+        self.count_change(path, &[]).await;
         self.workspaces.branch_remove(self.project, self.id, path).await
+    }
+}
+
+/// The longer side of what differs between the common beginning and the common end.
+fn changed_bytes(before: &[u8], after: &[u8]) -> u64 {
+    let begin = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let (before, after) = (&before[begin..], &after[begin..]);
+    let end = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
+    (before.len().max(after.len()) - end) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changed_bytes;
+
+    #[test]
+    fn only_what_differs_counts() {
+        let cases = [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("abcd", "abXcd", 1), ("aXc", "aYYc", 2), ("aa", "aaa", 1)];
+        for (before, after, count) in cases {
+            assert_eq!(changed_bytes(before.as_bytes(), after.as_bytes()), count, "{before} {after}");
+        }
     }
 }

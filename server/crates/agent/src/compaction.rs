@@ -12,12 +12,13 @@ use domain::{
 use futures::StreamExt;
 use llm::{Model, ModelError, ModelEvent, ModelRequest};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use wire::{
     chat::{Message, TokenUsage, Turn},
     context::estimate_tokens,
 };
 
-use crate::{context::room_of, text::cut_end};
+use crate::{ask::model_span, context::room_of, text::cut_end};
 
 const SYSTEM: &str = "\
 You sum up the older part of a conversation between a person and a coding agent, so that the agent can go on without it. Write plain text, no \
@@ -50,13 +51,20 @@ pub async fn compact(
     let material = context::material(&untouched, plan, situation.prompt_seq, max_bytes);
     let output_max = room.summary_max();
     let input_tokens = estimate_tokens(material.len() + SYSTEM.len()) + 16;
+    let request = ModelRequest {
+        system: SYSTEM.to_owned(),
+        messages: vec![llm::Message::user(material)],
+        max_tokens: u32::try_from(output_max).unwrap_or(u32::MAX),
+        temperature: model.temperature,
+        ..ModelRequest::default()
+    };
     let call = CallPlan {
         user,
         project: Some(turn.project_id),
         conversation: Some(turn.conversation_id),
         turn: Some(turn.id),
         model,
-        input_tokens,
+        input_tokens: budgets::most_input(model, connected.most_input(&request), output_max),
         output_max,
     };
     let reservation = match budgets::reserve(ctx, call).await? {
@@ -66,18 +74,15 @@ pub async fn compact(
             return Ok(Err(sentence));
         }
     };
-    let request = ModelRequest {
-        system: SYSTEM.to_owned(),
-        messages: vec![llm::Message::user(material)],
-        max_tokens: u32::try_from(output_max).unwrap_or(u32::MAX),
-        temperature: model.temperature,
-        ..ModelRequest::default()
-    };
     let started = Instant::now();
-    let answer = read_answer(connected, request, cancel).await;
+    let span = model_span(&model.name);
+    let answer = read_answer(connected, request, cancel).instrument(span.clone()).await;
+    span.record("outcome", answer.outcome().word());
+    drop(span);
     let estimate = TokenUsage { input: input_tokens, output: estimate_tokens(answer.text.len()), cached: 0 };
     let end = CallEnd {
         usage: answer.usage,
+        cache_written: answer.cache_written,
         estimate: (!answer.text.is_empty() && !model.is_demo).then_some(estimate),
         first_token_ms: answer.first_token_ms,
         duration_ms: millis(started),
@@ -101,6 +106,7 @@ pub async fn compact(
 struct Answer {
     text: String,
     usage: Option<TokenUsage>,
+    cache_written: i64,
     first_token_ms: Option<i64>,
     failure: Option<ModelError>,
     stopped: bool,
@@ -136,7 +142,10 @@ async fn read_answer(model: &Arc<dyn Model>, request: ModelRequest, cancel: &Can
                     answer.first_token_ms.get_or_insert_with(|| millis(started));
                     answer.text.push_str(&text);
                 }
-                ModelEvent::Usage(usage) => answer.usage = Some(to_usage(usage)),
+                ModelEvent::Usage(usage) => {
+                    answer.usage = Some(to_usage(usage));
+                    answer.cache_written = i64::try_from(usage.cache_write).unwrap_or(i64::MAX);
+                }
                 ModelEvent::Finished(_) => return Ok(()),
                 _ => {}
             }

@@ -11,8 +11,6 @@ use wire::chat::{Attachment, Message, Turn};
 /// A request that is ready but for the size of its answer: `max_tokens` is the caller's to set.
 pub struct Prompted {
     pub request: ModelRequest,
-    /// Tokens of the request in the worst case, for reserving it.
-    pub estimated_input: i64,
     /// Tokens by length alone: what `domain::context::learn_ratio` is told beside the provider's count.
     pub raw_input: i64,
     /// Tokens that the answer may have at most.
@@ -40,7 +38,6 @@ pub async fn build(
     let texts: Vec<ToolText> = tools.iter().map(text_of).collect();
     let (assembled, compact) = situation.assemble(messages, &texts, room, model.images);
     let raw_input = context::raw_tokens(&assembled);
-    let estimated_input = raw_input.max(assembled.tokens());
     let request = ModelRequest {
         model: String::new(),
         system: assembled.system_text(),
@@ -50,12 +47,12 @@ pub async fn build(
         temperature: model.temperature,
         reasoning: model.reasoning.clone(),
     };
-    Ok(Prompted { request, estimated_input, raw_input, answer_max: room.answer, compact })
+    Ok(Prompted { request, raw_input, answer_max: room.answer, compact })
 }
 
 /// A tool as the page shows it.
 pub fn text_of(tool: &ToolSpec) -> ToolText {
-    ToolText { name: tool.name.clone(), description: tool.description.clone(), schema: tool.schema.to_string() }
+    ToolText { name: tool.name.to_string(), description: tool.description.to_string(), schema: tool.schema.to_string() }
 }
 
 async fn to_messages(ctx: &Ctx, turn: &Turn, assembled: &Assembled) -> Result<Vec<llm::Message>, Error> {

@@ -112,6 +112,8 @@ async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) ->
         turn: work.turn,
         user,
         base_revision: prepared.base_revision,
+        answer_max: work.max_tokens,
+        temperature: work.temperature,
         journal: prepared.journal,
         started_calls: work.started_calls,
         ctx,
@@ -148,6 +150,10 @@ struct Driver {
     /// Who pays.
     user: UserId,
     base_revision: i64,
+    /// Tokens that the message allows each answer.
+    answer_max: Option<i64>,
+    /// In place of the model's own.
+    temperature: Option<f32>,
     branch: Branch,
     /// `None` where there is no branch.
     journal: Option<Journal>,

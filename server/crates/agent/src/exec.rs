@@ -6,7 +6,7 @@ mod rules;
 use std::{sync::Arc, time::Duration};
 
 use domain::{Ctx, Error, files::Maker, network, runs};
-use sandbox::{EgressPolicy, Finished, Limits, Network, Refused, RunDir, Sandbox, Spec, shell};
+use sandbox::{EgressPolicy, Finished, Limits, Network, Refused, RefusedKind, RunDir, Sandbox, Spec, shell};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use wire::{
@@ -95,7 +95,10 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
     let mut running = tokio::select! {
         started = sandbox.start(spec) => match started {
             Ok(running) => running,
-            Err(Refused { reason, .. }) => return Ok(Executed::refused(run.id, reason)),
+            Err(Refused { kind, reason }) => {
+                metrics::counter!("cloudxdevai_sandbox_refusals_total", "reason" => refusal_word(kind)).increment(1);
+                return Ok(Executed::refused(run.id, reason));
+            }
         },
         () = either(cancel, &known.token) => return Ok(Executed::never_started(run.id)),
     };
@@ -104,6 +107,15 @@ pub async fn execute(ctx: &Ctx, sandbox: &Sandbox, order: Order<'_>, cancel: &Ca
     let follow = Follow { ctx, run: run.id, ports, notices: order.notices };
     let (finished, output) = follow.see_through(running, cancel, &known.token).await?;
     Ok(describe(run.id, &finished, output))
+}
+
+pub(crate) fn refusal_word(kind: RefusedKind) -> &'static str {
+    match kind {
+        RefusedKind::NoSandbox => "no_sandbox",
+        RefusedKind::LowDisk => "low_disk",
+        RefusedKind::Invalid => "invalid",
+        RefusedKind::Failed => "failed",
+    }
 }
 
 /// What runs in a project's checkout need besides the run.

@@ -58,6 +58,8 @@ pub struct Rules {
     pub tools: Vec<ToolRule>,
     /// Model calls of the whole turn.
     pub max_steps: u32,
+    /// The message that began the turn set that number.
+    pub steps_of_message: bool,
     /// Tokens of the whole turn, input and output together.
     pub max_tokens: Option<i64>,
     /// What the project's people have decided in advance.
@@ -512,7 +514,7 @@ impl Machine {
 
     fn call_model(&mut self, out: &mut Vec<Effect>) {
         if self.steps >= self.rules.max_steps {
-            return self.finish(TurnReason::Limit, answers::too_many_steps(self.rules.max_steps), out);
+            return self.finish(TurnReason::Limit, answers::too_many_steps(self.rules.max_steps, self.rules.steps_of_message), out);
         }
         let tokens_left = self.rules.max_tokens.map(|max| max - self.tokens);
         if tokens_left.is_some_and(|left| left <= 0) {

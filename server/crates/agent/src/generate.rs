@@ -15,12 +15,17 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
 use wire::{
     chat::TokenUsage,
     generate::{Generate, GenerateUsage, Generated},
 };
 
-use crate::{ask::may_switch, models::Pool, text::estimate_tokens};
+use crate::{
+    ask::{may_switch, model_span},
+    models::Pool,
+    text::estimate_tokens,
+};
 
 /// No answer takes longer.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -102,7 +107,10 @@ async fn answer(
     let mut instead_of = None;
     loop {
         let mut answer = Answer::new(ctx.clone(), begun);
-        let end = answer.ask(client, sender, stop).await;
+        let span = model_span(&answer.begun.model.name);
+        let end = answer.ask(client, sender, stop).instrument(span.clone()).await;
+        span.record("outcome", end.word());
+        drop(span);
         let usage = answer.book(&end).await?;
         let error = match end {
             End::Complete { cut } => return Ok(Some(Piece::Done { model: answer.begun.model.name, instead_of, usage, cut })),
@@ -128,6 +136,7 @@ struct Answer {
     first_token: Option<Duration>,
     written: usize,
     usage: Option<TokenUsage>,
+    cache_written: i64,
 }
 
 /// How the stream ended.
@@ -137,9 +146,19 @@ enum End {
     Failed(ModelError),
 }
 
+impl End {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Complete { .. } => "ok",
+            Self::Stopped => "stopped",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 impl Answer {
     fn new(ctx: Ctx, begun: Begun) -> Self {
-        Self { ctx, begun, began: Instant::now(), first_token: None, written: 0, usage: None }
+        Self { ctx, begun, began: Instant::now(), first_token: None, written: 0, usage: None, cache_written: 0 }
     }
 
     fn has_begun(&self) -> bool {
@@ -184,6 +203,7 @@ impl Answer {
                     let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
                     self.usage =
                         Some(TokenUsage { input: signed(usage.input), output: signed(usage.output), cached: signed(usage.cached) });
+                    self.cache_written = signed(usage.cache_write);
                 }
                 Some(Ok(ModelEvent::Finished(reason))) => return End::Complete { cut: reason == FinishReason::Length },
                 Some(Ok(_)) => {}
@@ -211,6 +231,7 @@ impl Answer {
         let estimate = if is_silent || self.begun.model.is_demo { TokenUsage::default() } else { counted };
         let end = CallEnd {
             usage: self.usage,
+            cache_written: self.cache_written,
             estimate: Some(estimate),
             first_token_ms: self.first_token.map(millis),
             duration_ms: millis(self.began.elapsed()),

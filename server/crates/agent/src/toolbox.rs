@@ -1,8 +1,14 @@
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use domain::{Ctx, Error, context::ToolList};
-use wire::{ProjectId, chat::Mode};
+use wire::{ProjectId, chat::Mode, permissions::ToolTraits};
 
-use crate::{context::text_of, mcp::known, tools};
+use crate::{
+    context::text_of,
+    mcp::known,
+    tools::{self, Foreign},
+};
 
 /// What the page is told of the tools that a turn would have: the agent's own, and those of servers as far as they are known.
 pub struct Toolbox;
@@ -17,5 +23,11 @@ impl domain::context::Toolbox for Toolbox {
         let rules = tools::rules(Some(&foreign), web);
         let names: Vec<String> = rules.into_iter().filter(|rule| !(mode == Mode::Plan && rule.mutates)).map(|rule| rule.name).collect();
         Ok(ToolList { tools: tools::specs(&names, Some(&foreign)).iter().map(text_of).collect(), later })
+    }
+
+    async fn foreign_traits(&self, ctx: &Ctx, project: ProjectId) -> Result<HashMap<String, ToolTraits>, Error> {
+        let (servers, _) = domain::mcp::offered(ctx).await?;
+        let known = known::list(&servers, project).await;
+        Ok(known.tools().iter().map(|tool| (tool.name.clone(), ToolTraits { mutates: tool.mutates, asks: tool.asks })).collect())
     }
 }

@@ -111,14 +111,12 @@ pub fn rules(foreign: Option<&dyn Foreign>, web: bool) -> Vec<ToolRule> {
 /// Descriptions of the named tools for a model request.
 pub fn specs(names: &[String], foreign: Option<&dyn Foreign>) -> Vec<llm::ToolSpec> {
     let wanted = TOOLS.iter().zip(RULES.iter()).filter(|(t, _)| names.iter().any(|name| name == t.name));
-    let built_in = wanted.map(|(t, rule)| llm::ToolSpec {
-        name: t.name.to_owned(),
-        description: t.description.to_owned(),
-        schema: rule.schema.clone(),
-    });
+    let built_in =
+        wanted.map(|(t, rule)| llm::ToolSpec { name: t.name.into(), description: t.description.into(), schema: rule.schema.clone() });
     let is_wanted = |tool: &&ForeignTool| names.contains(&tool.name) && !TOOLS.iter().any(|t| t.name == tool.name);
     let others = foreign.map(Foreign::tools).unwrap_or_default().iter().filter(is_wanted);
-    let others = others.map(|t| llm::ToolSpec { name: t.name.clone(), description: t.description.clone(), schema: t.schema.clone() });
+    let others =
+        others.map(|t| llm::ToolSpec { name: t.name.clone().into(), description: t.description.clone().into(), schema: t.schema.clone() });
     built_in.chain(others).collect()
 }
 
@@ -187,6 +185,7 @@ impl From<WorkspaceError> for ToolError {
 /// Runs one call. `Err` only for what the turn cannot go on from.
 pub async fn run(ctx: &ToolCtx, call: &ToolCall) -> Result<ToolResult, domain::Error> {
     let began = Instant::now();
+    let ctx = &ToolCtx { branch: ctx.branch.counting(), ..ctx.clone() };
     let (ok, output, left_alive) = match dispatch(ctx, call).await {
         Ok(output) => (true, output, 0),
         Err(ToolError::Refused { content, summary }) => (false, Output::new(content, summary), 0),
@@ -194,7 +193,9 @@ pub async fn run(ctx: &ToolCtx, call: &ToolCall) -> Result<ToolResult, domain::E
         Err(ToolError::Domain(error)) => return Err(error),
     };
     let took_ms = i64::try_from(began.elapsed().as_millis()).ok();
-    let facts = ToolFacts { summary: cut_end(&output.summary, SUMMARY_MAX), took_ms, run_id: output.run_id, declined: false };
+    let bytes_changed = ctx.branch.changed().and_then(|bytes| i64::try_from(bytes).ok());
+    let summary = cut_end(&output.summary, SUMMARY_MAX);
+    let facts = ToolFacts { summary, took_ms, run_id: output.run_id, declined: false, bytes_changed };
     let content = shorten(&ctx.branch, &call.id, output.content).await;
     Ok(ToolResult { call_id: call.id.clone(), ok, content, facts, left_alive })
 }

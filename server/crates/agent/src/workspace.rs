@@ -129,6 +129,9 @@ pub async fn ensure_checkout(ctx: &Ctx, workspaces: &Workspaces, project: Projec
     }
 }
 
+/// Why something that commands left is in no version.
+const UNNAMEABLE: &str = "a project holds only names in UTF-8, and directories nested no deeper than 64 names.";
+
 /// What [`save_disk`] did.
 #[derive(Default)]
 pub(crate) struct Saved {
@@ -149,11 +152,11 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
         return Ok(saved);
     }
     let largest = ctx.services().settings.file_size_limit;
-    let (changes, too_large): (Vec<_>, Vec<_>) = workspaces
-        .scan(project.0)
-        .await?
-        .into_iter()
-        .partition(|change| change.action == sandbox::ChangeAction::Deleted || change.size <= largest);
+    let (unnameable, changes): (Vec<_>, Vec<_>) =
+        workspaces.scan(project.0).await?.into_iter().partition(|change| change.action == sandbox::ChangeAction::Unnameable);
+    saved.refused.extend(unnameable.into_iter().map(|change| (change.path, UNNAMEABLE.to_owned())));
+    let (changes, too_large): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.action == sandbox::ChangeAction::Deleted || change.size <= largest);
     saved.too_large.extend(too_large.into_iter().map(|change| change.path));
     let mut storing = futures::stream::iter(changes.into_iter().map(|change| store_change(ctx, workspaces, project, change))).buffered(8);
     let mut by_base: BTreeMap<i64, Vec<WorkChange>> = BTreeMap::new();
@@ -270,6 +273,9 @@ async fn store_file(ctx: &Ctx, project: ProjectId, file: std::fs::File) -> Resul
     Ok((stored.sha256, stored.size))
 }
 
+/// The longest target that a link can have on the systems that projects run on.
+const LINK_MAX: u64 = 4095;
+
 /// What a turn's branch became.
 pub struct Collected {
     pub change_set: Option<ChangeSet>,
@@ -293,18 +299,34 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
     let base: HashMap<String, ManifestEntry> = manifest.entries.into_iter().map(|e| (e.path.clone(), e)).collect();
     let mut proposed = Vec::new();
     for change in changes {
-        let before = base.get(&change.path).filter(|e| e.kind != wire::files::EntryKind::Directory);
-        if change.kind == EntryKind::Symlink || before.is_some_and(|e| e.kind == wire::files::EntryKind::Symlink) {
-            left_out.push((change.path, "symbolic links can't be proposed"));
+        if change.action == BranchAction::Unnameable {
+            left_out.push((change.path, "its name is not in UTF-8, or it is nested too deep"));
             continue;
         }
+        let before = base.get(&change.path).filter(|e| e.kind != wire::files::EntryKind::Directory);
         if wire::files::check_path(&change.path).is_err() {
             left_out.push((change.path, "its name is not accepted in a project"));
             continue;
         }
         let old = before.map(|e| (e.checksum.clone(), e.mode));
+        let kind = match (change.kind, before) {
+            _ if change.action == BranchAction::Deleted => before.map_or(wire::files::EntryKind::File, |e| e.kind),
+            (EntryKind::Symlink, _) => wire::files::EntryKind::Symlink,
+            _ => wire::files::EntryKind::File,
+        };
+        let is_retyped = before.is_some_and(|e| e.kind != kind);
         let (new, new_size) = if change.action == BranchAction::Deleted {
             (None, 0)
+        } else if kind == wire::files::EntryKind::Symlink {
+            let read = workspaces.branch_read(turn.project_id.0, turn.id.0, &change.path, LINK_MAX).await?;
+            let target = read.filter(|target| std::str::from_utf8(target).is_ok());
+            let Some(target) = target else {
+                left_out.push((change.path, "what it leads to is not written in UTF-8"));
+                continue;
+            };
+            let blobs = storage::open(ctx, turn.project_id).await?;
+            let stored = blobs.put_bytes(target.to_vec()).await.map_err(Error::from)?;
+            (Some((stored.sha256, change.mode as i32)), stored.size)
         } else {
             let file = workspaces.branch_open(turn.project_id.0, turn.id.0, &change.path).await?;
             match store_file(ctx, turn.project_id, file).await {
@@ -316,7 +338,7 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
                 Err(error) => return Err(error.into()),
             }
         };
-        proposed.push(ProposedFile { path: change.path, kind: wire::files::EntryKind::File, old, new, new_size });
+        proposed.push(ProposedFile { path: change.path, kind, is_retyped, old, new, new_size });
     }
     let change_set = domain::changes::create(ctx, turn.id, base_revision, proposed).await?;
     Ok(Collected { change_set, left_out })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use eventsource_stream::{EventStream, EventStreamError};
 use futures::stream::{Stream, StreamExt, once, unfold};
 use reqwest::Response;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::assemble::Assembler;
 use crate::client::is_document;
@@ -14,6 +14,8 @@ use crate::dialects::{Dialect, Framing, Reader, Taken};
 use crate::sse::{guard, guard_document, guard_lines, split_lines};
 use crate::{ModelError, ModelEvent, ModelStream};
 
+/// Signs of life alone are enough for so many times the longest silence, after the last word of the model.
+const PINGS_FOR: u32 = 5;
 /// How long to wait for usage once the provider has said the answer is complete.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,9 @@ pub(crate) struct Answer {
     ready: std::collections::VecDeque<ModelEvent>,
     failed: Option<ModelError>,
     grace: Duration,
+    /// The next event has to be there by then, whatever keeps the connection open.
+    event_by: Instant,
+    patience: Duration,
 }
 
 impl Answer {
@@ -39,6 +44,8 @@ impl Answer {
             ready: Default::default(),
             failed: None,
             grace: GRACE.min(stall),
+            event_by: first_byte_by.max(Instant::now()) + stall * PINGS_FOR,
+            patience: stall * PINGS_FOR,
         }
     }
 
@@ -82,7 +89,7 @@ impl Answer {
                 _ => None,
             }
         } else {
-            self.pieces.next().await.transpose()?
+            timeout_at(self.event_by, self.pieces.next()).await.map_err(|_| ModelError::Stalled)?.transpose()?
         };
         let Some(data) = next else {
             return self.end(false);
@@ -90,7 +97,11 @@ impl Answer {
         let taken = self.reader.take(&data, assembler);
         self.ready.extend(assembler.ready());
         match taken? {
-            Taken::More => Ok(()),
+            Taken::Ping => Ok(()),
+            Taken::More => {
+                self.event_by = Instant::now() + self.patience;
+                Ok(())
+            }
             Taken::Last => self.end(true),
         }
     }

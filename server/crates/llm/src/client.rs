@@ -1,7 +1,10 @@
 //! The HTTP half: one client for one provider. It sends, and tells refusals apart.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use futures::stream;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
@@ -9,7 +12,7 @@ use url::Url;
 
 use crate::address::{ClosedAddress, show_host};
 use crate::assemble::read_error_text;
-use crate::dialects::{Dialect, dialect_of};
+use crate::dialects::{Body, Dialect, dialect_of};
 use crate::error::clean_detail;
 use crate::http::guarded_client;
 use crate::retry::{Refusal, read_retry_after, read_retry_delay};
@@ -42,11 +45,15 @@ impl Client {
     }
 
     /// One attempt, up to the headers of the answer.
-    pub(crate) async fn send(&self, model: &str, body: &Bytes, by: Instant) -> Result<Response, Refusal> {
+    pub(crate) async fn send(&self, model: &str, body: &Body, by: Instant) -> Result<Response, Refusal> {
         // Some dialects have the model in the path.
         let endpoint = if model == self.spec.model { self.endpoint.clone() } else { self.dialect.endpoint(&self.spec.base_url, model) };
         let accepted = "text/event-stream, application/x-ndjson, application/json";
-        let request = self.http.post(endpoint).header(ACCEPT, accepted).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let request = self.http.post(endpoint).header(ACCEPT, accepted).header(CONTENT_TYPE, "application/json");
+        // Not every server takes a body whose length it is not told.
+        let request = request.header(CONTENT_LENGTH, body.iter().map(Bytes::len).sum::<usize>());
+        let pieces = body.clone().into_iter().map(Ok::<_, Infallible>);
+        let request = request.body(reqwest::Body::wrap_stream(stream::iter(pieces)));
         self.exchange(request, by).await
     }
 

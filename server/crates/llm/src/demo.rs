@@ -99,6 +99,10 @@ impl Model for DemoModel {
         ModelInfo { name: self.name().to_owned(), provider: "built in".into(), is_demo: true, context_tokens: None }
     }
 
+    fn most_input(&self, _: &ModelRequest) -> u64 {
+        0
+    }
+
     async fn stream(&self, req: ModelRequest) -> Result<ModelStream, ModelError> {
         let reply = Scene::read(&req).reply();
         let events = reply.into_events(req.messages.len());

@@ -6,6 +6,8 @@ mod ollama;
 mod openai_chat;
 mod openai_responses;
 
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use serde_json::Value;
 use url::Url;
@@ -15,19 +17,45 @@ use crate::assemble::Assembler;
 use crate::memory::Memory;
 use crate::{ModelError, ModelRequest, Spec, ToolSpec};
 
-/// A request as it is sent. The schemas of its tools are much of it, and the same each time: they are written as text, since copies of the
-/// trees they are would be most of what a call needs in memory.
-pub(crate) fn write_request(dialect: &dyn Dialect, req: &ModelRequest, spec: &Spec, memory: &Memory) -> Bytes {
-    let mut body = dialect.write(req, spec, memory).to_string();
-    if !req.tools.is_empty() && body.pop().is_some() {
+/// A request as it is sent: its pieces behind each other.
+pub(crate) type Body = Vec<Bytes>;
+
+/// A request as it is sent. The schemas of its tools are much of it, and the same each time: they are written as text that all requests
+/// share, since what each keeps until its answer begins would be most of what a call needs in memory.
+pub(crate) fn write_request(dialect: &dyn Dialect, req: &ModelRequest, spec: &Spec, memory: &Memory, tools: &ToolTexts) -> Body {
+    let mut head = dialect.write(req, spec, memory).to_string();
+    if req.tools.is_empty() || head.pop().is_none() {
+        return vec![head.into()];
+    }
+    head.push_str(",\"tools\":");
+    vec![head.into(), tools.of(dialect, &req.tools), Bytes::from_static(b"}")]
+}
+
+/// How many lists of tools are kept as text: those of the modes, with and without the web.
+const TOOL_TEXTS: usize = 8;
+
+/// Lists of tools as one dialect writes them, the newest last.
+#[derive(Default)]
+pub(crate) struct ToolTexts {
+    known: Mutex<Vec<(Vec<ToolSpec>, Bytes)>>,
+}
+
+impl ToolTexts {
+    fn of(&self, dialect: &dyn Dialect, tools: &[ToolSpec]) -> Bytes {
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, text)) = known.iter().find(|(kept, _)| kept == tools) {
+            return text.clone();
+        }
         let quote = |text: &str| Value::from(text).to_string();
         let entry = |tool: &ToolSpec| dialect.write_tool(&quote(&tool.name), &quote(&tool.description), &tool.schema.to_string());
-        let entries: Vec<String> = req.tools.iter().map(entry).collect();
-        body.push_str(",\"tools\":");
-        body.push_str(&dialect.write_tools(&entries.join(",")));
-        body.push('}');
+        let entries: Vec<String> = tools.iter().map(entry).collect();
+        let text = Bytes::from(dialect.write_tools(&entries.join(",")));
+        if known.len() >= TOOL_TEXTS {
+            known.remove(0);
+        }
+        known.push((tools.to_vec(), text.clone()));
+        text
     }
-    body.into()
 }
 
 /// How an answer is cut into pieces.
@@ -43,6 +71,8 @@ pub(crate) enum Framing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Taken {
     More,
+    /// It only keeps the connection open.
+    Ping,
     Last,
 }
 
@@ -154,13 +184,16 @@ mod tests {
     #[test]
     fn tools_are_written_behind_the_rest() {
         let schema = json!({"type": "object", "properties": {"at": {"type": "string", "description": "A \"place\"."}}});
-        let tool = |name: &str| ToolSpec { name: name.into(), description: "Größe,\n\"so\".".into(), schema: schema.clone().into() };
+        let tool =
+            |name: &str| ToolSpec { name: name.to_owned().into(), description: "Größe,\n\"so\".".into(), schema: schema.clone().into() };
         let said = "Größe,\n\"so\".";
         let spec = |kind| Spec::new(kind, "http://h".parse().unwrap(), None, "m");
         let written = |kind, tools: Vec<ToolSpec>| {
             let req = ModelRequest { model: "m".into(), tools, ..ModelRequest::default() };
-            let body = write_request(dialect_of(kind).as_ref(), &req, &spec(kind), &Memory::default());
-            serde_json::from_slice::<Value>(&body).unwrap()
+            let texts = ToolTexts::default();
+            let write = || write_request(dialect_of(kind).as_ref(), &req, &spec(kind), &Memory::default(), &texts).concat();
+            assert_eq!(write(), write(), "what is kept says the same");
+            serde_json::from_slice::<Value>(&write()).unwrap()
         };
         let function = |name| json!({"type": "function", "function": {"name": name, "description": said, "parameters": schema}});
         let declared = |name| json!({"name": name, "description": said, "parametersJsonSchema": schema});

@@ -38,6 +38,10 @@ pub trait Model: Send + Sync {
 
     fn describe(&self) -> ModelInfo;
 
+    /// The most tokens that this request can turn out to be, its pictures included. An upper bound and no estimate: text is never more
+    /// tokens than bytes.
+    fn most_input(&self, req: &ModelRequest) -> u64;
+
     /// Asks for one answer. Returns once the model has begun to answer; an empty
     /// `req.model` means this model's own name.
     async fn stream(&self, req: ModelRequest) -> Result<ModelStream, ModelError>;

@@ -1,13 +1,13 @@
 //! A model at the other end of HTTP, whatever it speaks.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use wire::{context::REQUEST_FRAME_MAX, models::ProviderKind};
 
 use crate::answer::Answer;
 use crate::assemble::Assembler;
 use crate::client::Client;
-use crate::dialects::write_request;
+use crate::dialects::{Body, ToolTexts, write_request};
 use crate::memory::Memory;
 use crate::retry::{Refusal, wait_before_retry};
 use crate::{Message, Model, ModelError, ModelInfo, ModelRequest, ModelStream, Spec};
@@ -15,15 +15,16 @@ use crate::{Message, Model, ModelError, ModelInfo, ModelRequest, ModelStream, Sp
 pub(crate) struct HttpModel {
     client: Client,
     memory: Memory,
+    tools: ToolTexts,
 }
 
 impl HttpModel {
     pub(crate) fn new(spec: Spec) -> Result<Self, ModelError> {
-        Ok(Self { client: Client::new(&spec)?, memory: Memory::default() })
+        Ok(Self { client: Client::new(&spec)?, memory: Memory::default(), tools: ToolTexts::default() })
     }
 
     /// One attempt, up to the first thing that the model says.
-    async fn attempt(&self, req: &ModelRequest, body: &Bytes) -> Result<Answer, Refusal> {
+    async fn attempt(&self, req: &ModelRequest, body: &Body) -> Result<Answer, Refusal> {
         let spec = &self.client.spec;
         let first_byte_by = Instant::now() + spec.first_byte;
         let response = self.client.send(&req.model, body, first_byte_by).await?;
@@ -45,6 +46,26 @@ impl Model for HttpModel {
         ModelInfo { name: spec.shown.clone(), provider: self.client.host.clone(), is_demo: false, context_tokens: spec.context_tokens }
     }
 
+    fn most_input(&self, req: &ModelRequest) -> u64 {
+        let mut req = req.clone();
+        let mut pictures = 0;
+        for message in &mut req.messages {
+            if let Message::User { text, images } = message
+                && !images.is_empty()
+            {
+                pictures += images.len();
+                // The sentence that stands for them where the model takes none is no longer than this.
+                text.push_str(&" ".repeat(100));
+                images.clear();
+            }
+        }
+        let spec = &self.client.spec;
+        let body = write_request(self.client.dialect.as_ref(), &req, spec, &self.memory, &self.tools);
+        let bytes: usize = body.iter().map(bytes::Bytes::len).sum();
+        let pictures = if spec.images { pictures as u64 * picture_max(spec.kind) } else { 0 };
+        bytes as u64 + pictures + REQUEST_FRAME_MAX as u64
+    }
+
     async fn stream(&self, mut req: ModelRequest) -> Result<ModelStream, ModelError> {
         if req.model.is_empty() {
             req.model.clone_from(&self.client.spec.model);
@@ -52,7 +73,10 @@ impl Model for HttpModel {
         if !self.client.spec.images {
             leave_out_images(&mut req.messages);
         }
-        let body = write_request(self.client.dialect.as_ref(), &req, &self.client.spec, &self.memory);
+        let body = write_request(self.client.dialect.as_ref(), &req, &self.client.spec, &self.memory, &self.tools);
+        // A model may think for long before it says anything; what was written need not wait beside its text.
+        (req.system, req.tools) = Default::default();
+        keep_call_ids(&mut req.messages);
         let mut attempt = 1;
         loop {
             let refusal = match self.attempt(&req, &body).await {
@@ -67,6 +91,30 @@ impl Model for HttpModel {
             sleep(wait).await;
             attempt += 1;
         }
+    }
+}
+
+/// Forgets all of a conversation but the ids of its calls, which those of the answer must differ from.
+fn keep_call_ids(messages: &mut Vec<Message>) {
+    messages.retain_mut(|message| {
+        let Message::Assistant { text, reasoning, tool_calls } = message else { return false };
+        (*text, *reasoning) = Default::default();
+        for call in tool_calls.iter_mut() {
+            (call.name, call.arguments) = Default::default();
+        }
+        !tool_calls.is_empty()
+    });
+    messages.shrink_to_fit();
+}
+
+/// The most that a provider counts for one picture, in tokens, above what each documents for any of its models.
+fn picture_max(kind: ProviderKind) -> u64 {
+    match kind {
+        // Small models of OpenAI count 48 169 for the largest picture.
+        ProviderKind::OpenaiChat | ProviderKind::OpenaiResponses | ProviderKind::Demo => 50_000,
+        ProviderKind::Anthropic => 5_000,
+        ProviderKind::Gemini => 10_000,
+        ProviderKind::Ollama => 17_000,
     }
 }
 

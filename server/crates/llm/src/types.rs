@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct ModelRequest {
 /// A tool the model may call. `schema` is the JSON Schema of its arguments object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSpec {
-    pub name: String,
-    pub description: String,
+    pub name: Cow<'static, str>,
+    pub description: Cow<'static, str>,
     pub schema: Arc<serde_json::Value>,
 }
 
@@ -120,12 +120,14 @@ pub enum ModelEvent {
     Finished(FinishReason),
 }
 
-/// Tokens as the provider counted them. `cached` is part of `input`.
+/// Tokens as the provider counted them. `cached`, read from its cache, and `cache_write`, written into it, are parts of `input`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub input: u64,
     pub output: u64,
     pub cached: u64,
+    #[serde(default)]
+    pub cache_write: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

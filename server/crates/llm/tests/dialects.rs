@@ -73,11 +73,12 @@ async fn answer(kind: ProviderKind, reply: Reply) -> (Vec<ModelEvent>, Option<Mo
 
 fn expected_text(kind: ProviderKind) -> Vec<ModelEvent> {
     let cached = if kind == Ollama { 0 } else { 8 };
+    let cache_write = u64::from(kind == Anthropic);
     vec![
         ModelEvent::Reasoning("Größe?".into()),
         ModelEvent::Text("Grüße ".into()),
         ModelEvent::Text("🌊 東京".into()),
-        ModelEvent::Usage(Usage { input: 12, output: 4, cached }),
+        ModelEvent::Usage(Usage { input: 12, output: 4, cached, cache_write }),
         ModelEvent::Finished(FinishReason::Stop),
     ]
 }
@@ -263,6 +264,48 @@ async fn a_late_first_byte_and_a_stall_are_told_apart() {
 }
 
 #[tokio::test]
+async fn signs_of_life_alone_are_a_stall_at_last() {
+    for (kind, ping) in [(OpenaiChat, ": keep-alive\n\n"), (Anthropic, "event: ping\ndata: {\"type\": \"ping\"}\n\n")] {
+        let mut stalled = reply(kind, "cut");
+        stalled.pieces.extend((0..200).map(|_| ping.as_bytes().to_vec()));
+        (stalled.pace, stalled.hold) = (Duration::from_millis(40), Duration::from_secs(60));
+        let server = Replay::start([stalled]).await;
+        let limits = Spec { stall: Duration::from_millis(200), ..spec(kind, &server) };
+        let began = Instant::now();
+        let (events, failure) = drain(&connect(&limits).unwrap(), ask("hi")).await;
+        assert_eq!((events.first(), failure), (Some(&ModelEvent::Text("half".into())), Some(ModelError::Stalled)), "{kind:?}");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(6), "five times the longest silence: {kind:?}, {took:?}");
+        server.wait_open(0).await;
+    }
+}
+
+#[tokio::test]
+async fn the_most_that_a_request_can_be_holds_whatever_it_is_written_in() {
+    let server = Replay::start([]).await;
+    for kind in ALL {
+        let model = model(kind, &server);
+        let most = |req: &ModelRequest| model.most_input(req);
+        for text in ["plain words", "東京都", "🌊🌊🌊", "QUJDREVGRw==", "\u{0}\n\t\\\""] {
+            let text = text.repeat(1000);
+            assert!(most(&ask(&text)) >= text.len() as u64, "{kind:?}");
+            let system = ModelRequest { system: text.clone(), ..ask("hi") };
+            assert!(most(&system) >= text.len() as u64, "{kind:?}");
+        }
+        let mut with_tools = ask("hi");
+        let schema = json!({"type": "object", "description": "東".repeat(500)});
+        with_tools.tools.push(ToolSpec { name: "look".into(), description: "東".repeat(500).into(), schema: schema.into() });
+        assert!(most(&with_tools) >= 3000, "{kind:?}");
+        // A picture counts by what a provider makes of it, not by its size in base64.
+        let image = Image { media_type: "image/png".into(), data: vec![0; 5 << 20].into() };
+        let mut pictured = ask("hi");
+        pictured.messages = vec![Message::User { text: "hi".into(), images: vec![image.clone(), image] }];
+        let pictures = most(&pictured) - most(&ask("hi"));
+        assert!((2 * 4784..120_000).contains(&pictures), "{kind:?}: {pictures}");
+    }
+}
+
+#[tokio::test]
 async fn dropping_the_stream_closes_the_connection() {
     for kind in ALL {
         let server = Replay::start([Reply { hold: Duration::from_secs(60), ..reply(kind, "cut") }]).await;
@@ -408,7 +451,7 @@ async fn an_answer_in_one_document_is_read() {
     };
     for kind in ALL {
         let (events, failure) = answer(kind, Reply::of("application/json", document(kind).to_string())).await;
-        let usage = ModelEvent::Usage(Usage { input: 1, output: 1, cached: 0 });
+        let usage = ModelEvent::Usage(Usage { input: 1, output: 1, ..Usage::default() });
         let expected = [ModelEvent::Text("whole".into()), usage, ModelEvent::Finished(FinishReason::Stop)];
         assert_eq!((events.as_slice(), failure), (&expected[..], None), "{kind:?}");
     }

@@ -102,7 +102,7 @@ async fn sends_the_request_as_specified_and_reads_pieces() {
     assert_eq!(failure, None);
     assert_eq!(text_of(&events), "A long enough answer to come in pieces.");
     assert!(events.iter().filter(|e| matches!(e, ModelEvent::Text(_))).count() > 3);
-    assert!(events.contains(&ModelEvent::Usage(Usage { input: 12, output: 4, cached: 8 })));
+    assert!(events.contains(&ModelEvent::Usage(Usage { input: 12, output: 4, cached: 8, cache_write: 0 })));
     assert_eq!(finished(&events), Some(&FinishReason::Stop));
 
     let sent = server.requests();
@@ -365,7 +365,7 @@ async fn the_scripted_server_speaks_every_dialect() {
         let calls = calls_of(&events);
         assert_eq!((calls.len(), calls[0].arguments.as_str(), calls[1].arguments.as_str()), (2, "{\"at\":\"größe\"}", "{\"at\":2}"));
         let cached = if kind == Ollama { 0 } else { 8 };
-        assert!(events.contains(&ModelEvent::Usage(Usage { input: 12, output: 4, cached })), "{kind:?} {events:?}");
+        assert!(events.contains(&ModelEvent::Usage(Usage { input: 12, output: 4, cached, cache_write: 0 })), "{kind:?} {events:?}");
         assert!(server.requests()[0].authorization.as_deref().is_some_and(|sent| sent.contains(KEY)));
         assert_eq!(llm::list_models(&Spec { kind, base_url: server.url().parse().unwrap(), ..spec(&server) }).await.unwrap(), ["scripted"]);
         server.script([Step { error_object: Some("broken".into()), ..Step::text("half") }]);

@@ -11,6 +11,7 @@ use domain::{
 use futures::FutureExt;
 use llm::{Model, ModelRequest};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use wire::{
     UserId,
     chat::{MessageBody, TokenUsage, Turn},
@@ -18,7 +19,7 @@ use wire::{
 
 use super::{Chosen, Driver};
 use crate::{
-    ask::ask,
+    ask::{ask, model_span},
     compaction::compact,
     context::{self, Prompted},
     fsm::{Event, ModelCall},
@@ -38,15 +39,20 @@ impl Driver {
             return Ok(());
         }
         let Some(chosen) = self.model.take() else { return Err(Error::internal("a model was chosen and is not there")) };
-        let Prompted { mut request, estimated_input, raw_input, answer_max, .. } = self.prompt(call, &chosen).await?;
+        let Prompted { mut request, raw_input, answer_max, .. } = self.prompt(call, &chosen).await?;
         // The worst case must fit before anything is sent.
-        let most = call.tokens_left.map_or(answer_max, |left| answer_max.min(left - estimated_input));
+        let (bound, window) = (chosen.client.most_input(&request), chosen.model.context_tokens);
+        let is_short = |left: &i64| window <= 0 || *left < window;
+        let most = call.tokens_left.filter(is_short).map_or(answer_max, |left| answer_max.min(left - budgets::signed(bound)));
         if most < ANSWER_MIN {
             self.events.push_back(Event::BudgetTooSmall);
             self.model = Some(chosen);
             return Ok(());
         }
+        // What the message allows may be less than is worth asking for otherwise: that is its writer's to say.
+        let most = self.answer_max.map_or(most, |allowed| most.min(allowed));
         request.max_tokens = u32::try_from(most).unwrap_or(u32::MAX);
+        request.temperature = self.temperature.unwrap_or(request.temperature);
         let asked = Asked {
             ctx: self.ctx.clone(),
             turn: self.turn.clone(),
@@ -54,7 +60,7 @@ impl Driver {
             model: chosen.model.clone(),
             client: chosen.client.clone(),
             request,
-            input_tokens: estimated_input,
+            input_tokens: budgets::most_input(&chosen.model, bound, most),
             raw_input,
             output_max: most,
             cancel: self.work.clone(),
@@ -168,7 +174,10 @@ impl Asked {
             Reserved::Granted(reservation) => reservation,
             Reserved::Refused { sentence, .. } => return Ok(Event::BudgetRefused { sentence }),
         };
-        let asked = ask(&self.ctx, self.turn.id, self.client, self.request, &self.cancel).await?;
+        let span = model_span(&self.model.name);
+        let asked = ask(&self.ctx, self.turn.id, self.client, self.request, &self.cancel).instrument(span.clone()).await?;
+        span.record("outcome", asked.end.outcome.word());
+        drop(span);
         let counted = asked.end.usage.filter(|_| !self.model.is_demo);
         Box::pin(budgets::settle(&self.ctx, reservation, asked.end)).await?;
         if let Some(usage) = counted {

@@ -105,6 +105,7 @@ pub(super) fn build_machine(work: &TurnWork, permissions: Vec<PermissionRule>, f
         mode: work.turn.mode,
         tools: tools::rules(foreign.map(|foreign| &**foreign), web),
         max_steps: work.budget.steps.unwrap_or(limits::TURN_STEPS_DEFAULT),
+        steps_of_message: work.budget.steps.is_some(),
         max_tokens: work.budget.tokens,
         permissions,
     };

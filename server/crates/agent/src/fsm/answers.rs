@@ -89,8 +89,13 @@ pub fn stalled(steps: u32) -> String {
     )
 }
 
-pub fn too_many_steps(max: u32) -> String {
-    format!("The turn reached its limit of {max} steps. Send a message to go on.")
+pub fn too_many_steps(max: u32, of_message: bool) -> String {
+    let steps = if max == 1 { "1 step".to_owned() } else { format!("{max} steps") };
+    if of_message {
+        format!("The turn reached the limit of {steps} that its message set. Send a message with a higher limit, or with none, to go on.")
+    } else {
+        format!("The turn reached its limit of {steps}. Send a message to go on.")
+    }
 }
 
 pub fn budget_used(used: i64, budget: i64) -> String {

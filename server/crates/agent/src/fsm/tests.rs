@@ -19,7 +19,7 @@ pub(super) fn rules(mode: Mode) -> Rules {
         by_person: name == "ask_user",
         schema: schema.clone(),
     };
-    Rules { mode, tools: TOOLS.map(tool).to_vec(), max_steps: 40, max_tokens: None, permissions: Vec::new() }
+    Rules { mode, tools: TOOLS.map(tool).to_vec(), max_steps: 40, steps_of_message: false, max_tokens: None, permissions: Vec::new() }
 }
 
 pub(super) fn fresh(mode: Mode) -> Machine {
@@ -187,6 +187,15 @@ fn the_step_limit_ends_the_turn_with_a_sentence() {
     let (reason, detail) = end(&out).unwrap();
     assert_eq!(reason, TurnReason::Limit);
     assert!(detail.contains("limit of 2 steps"));
+
+    // One that the message set is named as such.
+    let mut m = Machine::resume(Rules { max_steps: 1, steps_of_message: true, ..rules(Mode::Auto) }, History::default());
+    m.handle(Event::Begin);
+    m.handle(answer("", vec![call("a", "read_file", "{\"n\":1}")]));
+    let out = m.handle(result("a", ""));
+    let (reason, detail) = end(&out).unwrap();
+    assert_eq!(reason, TurnReason::Limit);
+    assert!(detail.contains("the limit of 1 step that its message set"), "{detail}");
 }
 
 #[test]

@@ -104,7 +104,10 @@ async fn live(
     };
     let mut running = match started {
         Ok(running) => running,
-        Err(refused) => return Ok(Ended::early(ExitKind::Refused, RunState::Failed, refused.reason)),
+        Err(refused) => {
+            metrics::counter!("cloudxdevai_sandbox_refusals_total", "reason" => exec::refusal_word(refused.kind)).increment(1);
+            return Ok(Ended::early(ExitKind::Refused, RunState::Failed, refused.reason));
+        }
     };
     let offered = OfferedPorts::new(bench.ports, id, plan.run.project_id, running.net.clone());
     let _rules = exec::keep_rules(ctx, plan.run.project_id, running.rules.take());

@@ -100,6 +100,7 @@ impl TerminalHub {
     fn open(self: &Arc<Self>, id: RunId, size: (u16, u16)) -> (OpenSession, Keyboard) {
         let (session, keyboard) = Session::new(size);
         self.lock().open.insert(id, session.clone());
+        metrics::gauge!("cloudxdevai_terminals").increment(1.0);
         self.opened.send_modify(|opened| *opened += 1);
         (OpenSession { hub: self.clone(), id, session }, keyboard)
     }
@@ -107,6 +108,7 @@ impl TerminalHub {
     fn close(self: &Arc<Self>, id: RunId) {
         let mut sessions = self.lock();
         let Some(session) = sessions.open.remove(&id) else { return };
+        metrics::gauge!("cloudxdevai_terminals").decrement(1.0);
         sessions.closed.push_back((id, session));
         if sessions.closed.len() > KEPT_CLOSED {
             sessions.closed.pop_front();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sandbox::PtyInput;
 use tokio::{
     sync::{broadcast, mpsc, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use wire::terminals::{SIZE_MAX, TerminalNotice};
 
@@ -22,12 +22,18 @@ use super::{ring::Ring, viewer::Viewer};
 const INPUT_MOST: usize = 256 * 1024;
 const NOTICES: usize = 64;
 /// How long what is typed waits for a shell that shows no prompt.
-const PROMPT_PATIENCE: Duration = Duration::from_secs(2);
+const PROMPT_PATIENCE: Duration = Duration::from_secs(10);
+/// From its prompt to when a shell listens. An interrupt in between would be noticed at the next key.
+const SETTLE: Duration = Duration::from_millis(50);
+/// How a prompt ends; what a shell writes before it, such as how text is to be pasted, ends otherwise.
+const PROMPT_ENDS: [&[u8]; 2] = [b"$ ", b"# "];
 
 /// How far the output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
     pub end: u64,
+    /// The shell has asked for its first command.
+    pub prompted: bool,
     /// Nothing comes after it.
     pub closed: bool,
 }
@@ -71,10 +77,9 @@ pub(super) struct Keyboard {
 }
 
 impl Keyboard {
-    /// Types into the terminal until it is gone. Begins with the prompt: until then a key would be echoed twice, and an interrupt
-    /// would end the shell before it takes it for one.
+    /// Types into the terminal until it is gone, from the first prompt on.
     pub async fn type_into(mut self, pty: PtyInput) {
-        let _ = timeout(PROMPT_PATIENCE, self.progress.wait_for(|progress| progress.end > 0)).await;
+        self.until_prompt().await;
         while let Some(data) = self.queue.recv().await {
             let written = pty.write(&data).await;
             self.waiting.fetch_sub(data.len(), Ordering::AcqRel);
@@ -82,6 +87,13 @@ impl Keyboard {
                 return;
             }
         }
+    }
+
+    /// Until the prompt a key would be echoed twice, and an interrupt would end the shell or be lost: a shell sets the terminal up, and
+    /// says so, before it takes interrupts.
+    pub(super) async fn until_prompt(&mut self) {
+        let _ = timeout(PROMPT_PATIENCE, self.progress.wait_for(|progress| progress.prompted || progress.closed)).await;
+        sleep(SETTLE).await;
     }
 }
 
@@ -91,7 +103,7 @@ impl Session {
         let waiting = Arc::new(AtomicUsize::new(0));
         let session = Self {
             ring: Mutex::default(),
-            progress: watch::Sender::new(Progress { end: 0, closed: false }),
+            progress: watch::Sender::new(Progress { end: 0, prompted: false, closed: false }),
             notices: broadcast::Sender::new(NOTICES),
             typed: Mutex::new(Typed { size, last_input: Instant::now(), warned_until: None }),
             input,
@@ -114,12 +126,16 @@ impl Session {
     }
 
     pub(super) fn print(&self, data: &[u8]) {
-        let end = {
+        let (end, is_prompt) = {
             let mut ring = lock(&self.ring);
             ring.push(data);
-            ring.end()
+            let tail = ring.read(ring.end().saturating_sub(2), 2);
+            (ring.end(), PROMPT_ENDS.contains(&&tail[..]))
         };
-        self.progress.send_modify(|progress| progress.end = end);
+        self.progress.send_modify(|progress| {
+            progress.end = end;
+            progress.prompted |= is_prompt;
+        });
     }
 
     pub(super) fn tell(&self, notice: TerminalNotice) {

@@ -161,3 +161,25 @@ async fn what_nobody_reads_is_not_remembered_for_ever() {
     seat.type_in(Bytes::from_static(b"y"));
     assert!(matches!(next(&mut seat).await, Shown::Notice(TerminalNotice::Notice { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_wait_for_the_prompt_itself() {
+    let hub = TerminalHub::new(true);
+    let (session, mut keyboard) = hub.open(id(), (80, 24));
+    let short = Duration::from_secs(3);
+    // A shell writes this before it takes interrupts.
+    session.print(b"\x1b[?2004h");
+    assert!(timeout(short, keyboard.until_prompt()).await.is_err(), "that is no prompt");
+    session.print(b"\x1b[1;34m~\x1b[0m $");
+    assert!(timeout(short, keyboard.until_prompt()).await.is_err(), "half of one");
+    session.print(b" ");
+    assert!(timeout(Duration::from_millis(10), keyboard.until_prompt()).await.is_err(), "nobody listens yet");
+    timeout(short, keyboard.until_prompt()).await.expect("the prompt is there");
+    session.print(b"typed\r\n");
+    timeout(short, keyboard.until_prompt()).await.expect("once is enough");
+
+    let (_silent, mut keyboard) = hub.open(RunId(uuid::Uuid::from_u128(8)), (80, 24));
+    let began = Instant::now();
+    timeout(Duration::from_secs(60), keyboard.until_prompt()).await.expect("a shell without a prompt is typed into as well");
+    assert!(began.elapsed() > short);
+}

@@ -87,7 +87,7 @@ impl Viewer {
         if let Some(notice) = self.pending.take() {
             return Step::Show(Shown::Notice(notice));
         }
-        let Progress { end, closed } = *self.progress.borrow_and_update();
+        let Progress { end, closed, .. } = *self.progress.borrow_and_update();
         if end == self.position {
             return if closed { Step::Show(Shown::Closed(self.session.sentence())) } else { Step::Idle };
         }

@@ -69,7 +69,7 @@ fn the_sample_fails_one_test_and_each_decision_shows_in_the_tests() {
 }
 
 fn tools(names: &[&str]) -> Vec<ToolSpec> {
-    names.iter().map(|name| ToolSpec { name: (*name).into(), description: String::new(), schema: json!({}).into() }).collect()
+    names.iter().map(|name| ToolSpec { name: (*name).to_owned().into(), description: "".into(), schema: json!({}).into() }).collect()
 }
 
 const ALL: &[&str] = &["list_files", "read_file", "edit_file", "run_command", "propose_plan"];

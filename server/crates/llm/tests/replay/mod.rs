@@ -23,6 +23,8 @@ pub struct Reply {
     /// Each is a write of its own.
     pub pieces: Vec<Vec<u8>>,
     pub before_headers: Duration,
+    /// Between two pieces.
+    pub pace: Duration,
     /// Silence after the pieces, before the body ends.
     pub hold: Duration,
 }
@@ -30,7 +32,7 @@ pub struct Reply {
 impl Reply {
     pub fn of(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("content-type", content_type.to_owned())];
-        Self { status: 200, headers, pieces: vec![body.into()], before_headers: Duration::ZERO, hold: Duration::ZERO }
+        Self { status: 200, headers, pieces: vec![body.into()], before_headers: Duration::ZERO, pace: Duration::ZERO, hold: Duration::ZERO }
     }
 
     pub fn status(status: u16, body: &str) -> Self {
@@ -126,7 +128,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     shared.open.send_modify(|open| *open += 1);
     let open = Open(shared.clone());
-    let pieces = futures::stream::iter(reply.pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece))));
+    let pace = reply.pace;
+    let pieces = futures::stream::iter(reply.pieces.into_iter().enumerate()).then(move |(n, piece)| async move {
+        if n > 0 && !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        Ok::<_, Infallible>(Bytes::from(piece))
+    });
     let rest = futures::stream::once(async move {
         let _open = open;
         tokio::time::sleep(reply.hold).await;

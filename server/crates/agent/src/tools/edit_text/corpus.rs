@@ -3,6 +3,8 @@
 //! A case names its kind, the file, the old and the new text, and the result. Line ends and the like are written out, so that a case is
 //! what it looks like.
 
+use std::collections::HashSet;
+
 use super::{EditError, edit};
 
 enum Wanted {
@@ -20,14 +22,20 @@ mod blanks;
 mod letters;
 mod places;
 
+/// Cases, each of them once.
+const ENOUGH: usize = 200;
+/// Of them those that have one right answer, and those that have none.
+const ANSWERABLE: usize = 150;
+const REFUSED: usize = 50;
 /// Of those with one right answer, how many must be applied, in a hundred.
 const APPLIED: usize = 99;
 
 #[test]
 fn every_edit_is_right_or_refused() {
     let cases: Vec<&Case> = [blanks::CASES, letters::CASES, places::CASES].into_iter().flatten().collect();
-    assert!(cases.len() >= 200, "{} cases", cases.len());
-    let (mut answerable, mut applied) = (0, 0);
+    let distinct: HashSet<_> = cases.iter().map(|(_, file, old, new, _)| (file, old, new)).collect();
+    assert!(distinct.len() == cases.len() && cases.len() >= ENOUGH, "{} cases, {} of them distinct", cases.len(), distinct.len());
+    let (mut answerable, mut applied, mut refused) = (0, 0, 0);
     let mut wrong = Vec::new();
     let mut missed = Vec::new();
     for (kind, file, old, new, wanted) in &cases {
@@ -46,13 +54,18 @@ fn every_edit_is_right_or_refused() {
                 answerable += 1;
                 missed.push(format!("{kind}: {old:?} in {file:?} was refused: {error:?}"));
             }
-            (R, Err(error)) => assert!(says_why(error), "{kind}: {error:?}"),
+            (R, Err(error)) => {
+                refused += 1;
+                assert!(says_why(error), "{kind}: {error:?}");
+            }
             (T(text), Ok(edited)) => wrong.push(format!("{kind}: {old:?} in {file:?}\n  became {:?}\n  not    {text:?}", edited.text)),
             (R, Ok(edited)) => wrong.push(format!("{kind}: {old:?} in {file:?}\n  became {:?}, and there is no right answer", edited.text)),
         }
     }
     assert!(wrong.is_empty(), "applied wrongly:\n{}", wrong.join("\n"));
     assert!(applied * 100 >= answerable * APPLIED, "{applied} of {answerable} applied; refused:\n{}", missed.join("\n"));
+    assert!(answerable >= ANSWERABLE && refused >= REFUSED, "{answerable} with an answer, {refused} without");
+    eprintln!("{} edits: {applied} of {answerable} applied, {refused} refused, none wrong", cases.len());
 }
 
 /// A refusal leaves the model something to go on with.

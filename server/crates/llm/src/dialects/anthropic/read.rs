@@ -42,6 +42,7 @@ impl Reader for MessagesReader {
                 self.end(&event["delta"], to);
             }
             "message_stop" => return Ok(Taken::Last),
+            "ping" => return Ok(Taken::Ping),
             "error" => return Err(to.fail(&event["error"])),
             // A server that ignored `stream` sent the message itself.
             "message" => return self.take_document(&event, to),
@@ -159,6 +160,6 @@ impl RunningUsage {
 
     fn total(&self) -> Option<Usage> {
         let input = self.input + self.written_to_cache + self.cached;
-        self.is_known.then_some(Usage { input, output: self.output, cached: self.cached })
+        self.is_known.then_some(Usage { input, output: self.output, cached: self.cached, cache_write: self.written_to_cache })
     }
 }

@@ -37,6 +37,7 @@ impl GeminiReader {
                 input: count("promptTokenCount") + count("toolUsePromptTokenCount"),
                 output: count("candidatesTokenCount") + count("thoughtsTokenCount"),
                 cached: count("cachedContentTokenCount"),
+                cache_write: 0,
             });
         }
         let candidate = &chunk["candidates"][0];

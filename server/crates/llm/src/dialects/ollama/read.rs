@@ -38,7 +38,7 @@ impl Reader for OllamaReader {
         }
         if line["prompt_eval_count"].is_u64() || line["eval_count"].is_u64() {
             let count = |field: &str| line[field].as_u64().unwrap_or(0);
-            to.count(Usage { input: count("prompt_eval_count"), output: count("eval_count"), cached: 0 });
+            to.count(Usage { input: count("prompt_eval_count"), output: count("eval_count"), ..Usage::default() });
         }
         to.end(match line["done_reason"].as_str() {
             None | Some("stop") => FinishReason::Stop,

@@ -141,7 +141,8 @@ fn read_reason(reason: &str) -> FinishReason {
 impl From<RawUsage> for Usage {
     fn from(raw: RawUsage) -> Self {
         let cached = raw.prompt_tokens_details.and_then(|details| details.cached_tokens).or(raw.prompt_cache_hit_tokens);
-        Self { input: raw.prompt_tokens.unwrap_or(0), output: raw.completion_tokens.unwrap_or(0), cached: cached.unwrap_or(0) }
+        let (input, output) = (raw.prompt_tokens.unwrap_or(0), raw.completion_tokens.unwrap_or(0));
+        Self { input, output, cached: cached.unwrap_or(0), cache_write: 0 }
     }
 }
 
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(events[0], ModelEvent::Reasoning("hm".into()));
         assert_eq!(events[1], ModelEvent::Text("hi".into()));
         assert!(matches!(&events[3], ModelEvent::ToolCall(call) if call.arguments == "{\"n\":2}"));
-        assert_eq!(events[4], ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3 }));
+        assert_eq!(events[4], ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3, cache_write: 0 }));
         assert_eq!(events[5], ModelEvent::Finished(FinishReason::ToolCalls));
     }
 }

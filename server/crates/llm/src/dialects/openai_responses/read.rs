@@ -104,6 +104,7 @@ fn take_end(response: &Value, to: &mut Assembler) {
             input: count(&usage["input_tokens"]),
             output: count(&usage["output_tokens"]),
             cached: count(&usage["input_tokens_details"]["cached_tokens"]),
+            cache_write: 0,
         });
     }
     to.end(match response["incomplete_details"]["reason"].as_str() {
