@@ -22,6 +22,8 @@ pub enum BranchAction {
     Modified,
     Deleted,
     ModeChanged,
+    /// As [`ChangeAction::Unnameable`].
+    Unnameable,
 }
 
 /// What a branch does to one file of the checkout.
@@ -304,8 +306,9 @@ impl From<scan::Change> for BranchChange {
             ChangeAction::Modified => BranchAction::Modified,
             ChangeAction::Deleted => BranchAction::Deleted,
             ChangeAction::ModeChanged => BranchAction::ModeChanged,
+            ChangeAction::Unnameable => BranchAction::Unnameable,
         };
-        let sha256 = (action != BranchAction::Deleted).then_some(change.sha256);
+        let sha256 = (!matches!(action, BranchAction::Deleted | BranchAction::Unnameable)).then_some(change.sha256);
         BranchChange { path: change.path, action, kind: change.kind, mode: change.mode, size: change.size, sha256 }
     }
 }
@@ -343,7 +346,7 @@ impl Layers {
         let mut own = BTreeSet::new();
         let pair = self.top()?;
         let options = Options { ignores: true, only_upper: true };
-        walk::walk("", pair.upper, pair.lower, options, &mut |seen| {
+        let unnameable = walk::walk("", pair.upper, pair.lower, options, &mut |seen| {
             let kind = kind_of(&seen.stat);
             let (mode, size) = (mode_of(kind, &seen.stat), seen.stat.st_size as u64);
             let path = seen.path.to_owned();
@@ -363,6 +366,10 @@ impl Layers {
             }
             Ok(())
         })?;
+        for path in unnameable {
+            let (action, kind) = (BranchAction::Unnameable, EntryKind::File);
+            changes.insert(path.clone(), BranchChange { path, action, kind, mode: 0, size: 0, sha256: None });
+        }
         Ok(changes.into_values().collect())
     }
 
@@ -411,5 +418,6 @@ fn copy_tree(from: &OwnedFd, to: &OwnedFd, owner: Option<u32>) -> io::Result<()>
             io::copy(&mut source, &mut copy)?;
         }
         Ok(rustix::fs::fchmod(&copy, Mode::from_raw_mode(seen.stat.st_mode & 0o777))?)
-    })
+    })?;
+    Ok(())
 }

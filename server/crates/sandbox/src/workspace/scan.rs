@@ -23,6 +23,9 @@ pub enum ChangeAction {
     Deleted,
     /// Same content, other mode.
     ModeChanged,
+    /// There is something that no path of a project names: a name that is not UTF-8, written with `\u{fffd}`, or a directory that is nested
+    /// too deep. The other fields mean nothing.
+    Unnameable,
 }
 
 /// A difference between the checkout and its revision. For deletions the other fields are those of the lost file.
@@ -160,10 +163,16 @@ impl Scanner<'_> {
             // Before the names are read, so that nothing that comes later goes unnoticed.
             watching.add(&dir);
         }
-        let names = read_names(&dir)?;
+        let (names, unreadable) = read_names(&dir)?;
         let mut ignores = task.ignores;
         if names.iter().any(|(name, _)| name == ".gitignore") {
             push_ignores(&mut ignores, &dir, &task.path);
+        }
+        for name in unreadable {
+            let path = join(&task.path, &name);
+            if !ignores.matches(&path, false) {
+                found.changes.push(unnameable(path));
+            }
         }
         let known = self.state.dirs.get(&task.path);
         let mut met: HashSet<&str> = HashSet::with_capacity(known.map_or(0, |k| k.records.len()));
@@ -177,7 +186,12 @@ impl Scanner<'_> {
             };
             if kind == FileType::Directory {
                 let path = join(&task.path, name);
-                if depth(&path) <= DEEPEST && !ignores.matches(&path, true) {
+                if ignores.matches(&path, true) {
+                    continue;
+                }
+                if depth(&path) > DEEPEST {
+                    found.changes.push(unnameable(path));
+                } else {
                     crew.add(Task { parent: Some(dir.clone()), path, ignores: ignores.clone() });
                 }
             } else if matches!(kind, FileType::RegularFile | FileType::Symlink)
@@ -290,17 +304,24 @@ fn note_unmet(found: &mut Found, dir: &str, known: &Files, met: &HashSet<&str>) 
     }
 }
 
-/// Names that are not UTF-8 cannot be versioned and are left out.
-fn read_names(dir: &OwnedFd) -> io::Result<Vec<(String, FileType)>> {
-    let mut names = Vec::new();
+fn unnameable(path: String) -> Change {
+    Change { path, action: ChangeAction::Unnameable, kind: EntryKind::File, sha256: String::new(), size: 0, mode: 0, base: 0 }
+}
+
+/// What a directory holds by name, and the names that are not UTF-8 as well as they can be written.
+type Names = (Vec<(String, FileType)>, Vec<String>);
+
+fn read_names(dir: &OwnedFd) -> io::Result<Names> {
+    let (mut names, mut unreadable) = (Vec::new(), Vec::new());
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         match entry.file_name().to_str() {
-            Ok("." | "..") | Err(_) => {}
+            Ok("." | "..") => {}
             Ok(name) => names.push((name.to_owned(), entry.file_type())),
+            Err(_) => unreadable.push(entry.file_name().to_string_lossy().into_owned()),
         }
     }
-    Ok(names)
+    Ok((names, unreadable))
 }
 
 fn push_ignores(ignores: &mut Ignores, dir: &OwnedFd, path: &str) {

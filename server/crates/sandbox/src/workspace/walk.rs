@@ -35,9 +35,18 @@ pub(super) struct Options {
 
 type Visit<'v> = dyn FnMut(Seen) -> io::Result<()> + 'v;
 
-pub(super) fn walk(start: &str, upper: Option<OwnedFd>, lower: Option<OwnedFd>, options: Options, visit: &mut Visit) -> io::Result<()> {
-    let mut walker = Walker { ignores: Ignores::default(), options, visit };
-    walker.dir(start, upper, lower)
+/// Visits every file and link. Answers what is in the upper layer and could not be visited: names that are not UTF-8, written as well as
+/// they can be, and directories that are nested too deep.
+pub(super) fn walk(
+    start: &str,
+    upper: Option<OwnedFd>,
+    lower: Option<OwnedFd>,
+    options: Options,
+    visit: &mut Visit,
+) -> io::Result<Vec<String>> {
+    let mut walker = Walker { ignores: Ignores::default(), options, visit, unnameable: Vec::new() };
+    walker.dir(start, upper, lower)?;
+    Ok(walker.unnameable)
 }
 
 /// A deletion mark: a character device numbered 0/0.
@@ -71,6 +80,7 @@ struct Walker<'v, 'f> {
     ignores: Ignores,
     options: Options,
     visit: &'v mut Visit<'f>,
+    unnameable: Vec<String>,
 }
 
 #[derive(Default)]
@@ -82,6 +92,9 @@ struct Slot {
 impl Walker<'_, '_> {
     fn dir(&mut self, path: &str, upper: Option<OwnedFd>, lower: Option<OwnedFd>) -> io::Result<()> {
         if depth(path) > DEEPEST {
+            if upper.is_some() {
+                self.unnameable.push(path.to_owned());
+            }
             return Ok(());
         }
         let opaque = upper.as_ref().is_some_and(is_opaque);
@@ -89,7 +102,7 @@ impl Walker<'_, '_> {
         if self.options.ignores {
             self.read_ignores(path, upper.as_ref(), shown_lower)?;
         }
-        let slots = self.slots(upper.as_ref(), lower.as_ref(), opaque)?;
+        let slots = self.slots(path, upper.as_ref(), lower.as_ref(), opaque)?;
         for (name, slot) in slots {
             self.entry(&join(path, &name), &name, slot, upper.as_ref(), lower.as_ref(), opaque)?;
         }
@@ -99,10 +112,17 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
-    fn slots(&self, upper: Option<&OwnedFd>, lower: Option<&OwnedFd>, opaque: bool) -> io::Result<BTreeMap<String, Slot>> {
+    fn slots(&mut self, path: &str, upper: Option<&OwnedFd>, lower: Option<&OwnedFd>, opaque: bool) -> io::Result<BTreeMap<String, Slot>> {
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         if let Some(upper) = upper {
-            for (name, stat) in read(upper)? {
+            let (found, unreadable) = read(upper)?;
+            for name in unreadable {
+                let path = join(path, &name);
+                if !(self.options.ignores && self.ignores.matches(&path, false)) {
+                    self.unnameable.push(path);
+                }
+            }
+            for (name, stat) in found {
                 slots.entry(name).or_default().upper = Some(stat);
             }
         }
@@ -112,7 +132,7 @@ impl Walker<'_, '_> {
                 slot.lower = beneath::stat_name(lower, name)?;
             }
         } else if self.options.only_upper || !opaque {
-            for (name, stat) in read(lower)? {
+            for (name, stat) in read(lower)?.0 {
                 slots.entry(name).or_default().lower = Some(stat);
             }
         }
@@ -186,7 +206,7 @@ impl Walker<'_, '_> {
         if depth(path) > DEEPEST {
             return Ok(());
         }
-        for (name, stat) in read(&dir)? {
+        for (name, stat) in read(&dir)?.0 {
             self.gone(&join(path, &name), &name, &stat, dir.as_fd())?;
         }
         Ok(())
@@ -212,12 +232,15 @@ impl Walker<'_, '_> {
     }
 }
 
-/// Names and stats of a directory. Names that are not UTF-8 cannot be versioned and are left out.
-fn read(dir: &OwnedFd) -> io::Result<Vec<(String, Stat)>> {
-    let mut found = Vec::new();
+/// Names and stats of a directory, and the names that are not UTF-8 as well as they can be written.
+type Names = (Vec<(String, Stat)>, Vec<String>);
+
+fn read(dir: &OwnedFd) -> io::Result<Names> {
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for entry in Dir::read_from(dir)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str() else {
+            unreadable.push(entry.file_name().to_string_lossy().into_owned());
             continue;
         };
         if name == "." || name == ".." {
@@ -227,5 +250,5 @@ fn read(dir: &OwnedFd) -> io::Result<Vec<(String, Stat)>> {
             found.push((name.to_owned(), stat));
         }
     }
-    Ok(found)
+    Ok((found, unreadable))
 }
