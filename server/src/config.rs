@@ -1,7 +1,10 @@
 //! Settings by the names that operators know: defaults, then `cloudxdevai.toml`, then `.env`, then the environment.
 //! Every wrong value is reported at once, by name. Secrets never appear in what is printed.
 
+mod edge;
+mod identities;
 mod models;
+mod observability;
 mod parse;
 mod previews;
 mod secrets;
@@ -15,7 +18,14 @@ use std::{
     time::Duration,
 };
 
+use domain::{
+    Registration,
+    mail::{MailRefusal, MailSettings},
+};
+pub use edge::EdgeConfig;
+pub use identities::IdentityConfig;
 pub use models::ModelConfig;
+pub use observability::{MetricsConfig, SentryDsn, TelemetryConfig};
 use parse::Reader;
 pub use parse::{Cidr, Wrong};
 use sandbox::TierChoice;
@@ -73,6 +83,7 @@ pub struct HttpConfig {
     pub allowed_hosts: Vec<String>,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Cidr>,
+    pub edge: EdgeConfig,
 }
 
 impl HttpConfig {
@@ -89,7 +100,9 @@ pub struct AuthConfig {
     pub seal_secret: Secret,
     pub access_minutes: i64,
     pub refresh_days: i64,
-    pub registration_open: bool,
+    pub registration: Registration,
+    /// Where mail is handed over; `None` where none is sent.
+    pub mail: Option<MailSettings>,
 }
 
 /// Where other processes are reached. Addresses hold passwords.
@@ -138,11 +151,17 @@ pub struct Config {
     pub http: HttpConfig,
     pub previews: PreviewConfig,
     pub auth: AuthConfig,
+    pub identities: IdentityConfig,
     pub models: ModelConfig,
     pub worker: WorkerConfig,
     pub log: LogConfig,
+    pub metrics: MetricsConfig,
+    pub telemetry: TelemetryConfig,
+    /// Queries that take longer are logged.
+    pub slow_query: Duration,
     pub dev_seed_data: bool,
     shown: Vec<parse::Shown>,
+    unread: Vec<parse::Unread>,
 }
 
 /// All that is wrong with the configuration, one line each.
@@ -169,12 +188,16 @@ impl Config {
         let database_url = Secret::new(read_database(&mut read, &data_dir));
         let redis = read_redis(&mut read);
         let storage = storage::read(&mut read, &data_dir);
-        let http = read_http(&mut read, production);
+        let http = read_http(&mut read, production, &redis);
         let previews = previews::read(&mut read, &http);
-        let auth = read_auth(&mut read, production, &data_dir);
+        let auth = read_auth(&mut read, production, &data_dir, &http);
+        let identities = identities::read(&mut read);
         let models = models::read(&mut read);
         let worker = read_worker(&mut read);
         let log = read_log(&mut read);
+        let metrics = observability::read_metrics(&mut read, &http);
+        let telemetry = observability::read_telemetry(&mut read);
+        let slow_query = Duration::from_millis(u64::from(read.number("SLOW_QUERY_MS", 0, 600_000)));
         let db_pool_size = read.number("DB_POOL_SIZE", 1, 200);
         let file_size_limit = read.size("STORAGE_FILE_SIZE_LIMIT", 1024, 5 << 30);
         let retention_days = read.number("STORAGE_RETENTION_DAYS", 1, wire::quotas::RETENTION_DAYS_MAX);
@@ -182,7 +205,7 @@ impl Config {
         if production && dev_seed_data {
             read.refuse("DEV_SEED_DATA", "must be off in production: it offers a scripted demonstration and a sample project");
         }
-        let shown = read.finish().map_err(ConfigError)?;
+        let (shown, unread) = read.finish().map_err(ConfigError)?;
         Ok(Self {
             env,
             data_dir,
@@ -195,20 +218,31 @@ impl Config {
             http,
             previews,
             auth,
+            identities,
             models,
             worker,
             log,
+            metrics,
+            telemetry,
+            slow_query,
             dev_seed_data,
             shown,
+            unread,
         })
     }
 
-    /// Name, value and source of every setting; secrets are masked.
+    /// Name, value and source of every setting; secrets are masked. Below them what is set under names that nothing reads.
     pub fn describe(&self) -> String {
         let width = self.shown.iter().map(|s| s.name.len()).max().unwrap_or(0);
         let mut text = String::new();
         for line in &self.shown {
             text.push_str(&format!("{:<width$}  {}  ({})\n", line.name, line.value, line.source));
+        }
+        if !self.unread.is_empty() {
+            text.push_str("\nSet but read by nothing:\n");
+        }
+        for line in &self.unread {
+            text.push_str(&format!("{:<width$}  {}  ({})\n", line.name, line.note, line.source));
         }
         text
     }
@@ -256,7 +290,7 @@ fn read_redis(read: &mut Reader) -> RedisConfig {
     RedisConfig { signals: signals.or_else(|| events.clone()), events }
 }
 
-fn read_http(read: &mut Reader, production: bool) -> HttpConfig {
+fn read_http(read: &mut Reader, production: bool, redis: &RedisConfig) -> HttpConfig {
     let fallback: IpAddr = if production { [0, 0, 0, 0].into() } else { [127, 0, 0, 1].into() };
     let host = match read.optional("APP_HOST").as_deref() {
         None => fallback,
@@ -272,17 +306,43 @@ fn read_http(read: &mut Reader, production: bool) -> HttpConfig {
         public_url: read.http_url("APP_PUBLIC_URL"),
         allowed_hosts: read.list("ALLOWED_HOSTS").into_iter().map(|h| h.to_ascii_lowercase()).collect(),
         trusted_proxies: read.cidrs("TRUSTED_PROXIES"),
+        edge: edge::read(read, redis.events.as_ref()),
     }
 }
 
-fn read_auth(read: &mut Reader, production: bool, data_dir: &std::path::Path) -> AuthConfig {
+fn read_auth(read: &mut Reader, production: bool, data_dir: &std::path::Path, http: &HttpConfig) -> AuthConfig {
     let jwt_secret = secrets::resolve(read, "JWT_SECRET_KEY", production, data_dir);
     AuthConfig {
         seal_secret: secrets::resolve_seal(read, &jwt_secret, production, data_dir),
         jwt_secret,
         access_minutes: i64::from(read.number("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", 1, 24 * 60)),
         refresh_days: i64::from(read.number("JWT_REFRESH_TOKEN_EXPIRE_DAYS", 1, 365)),
-        registration_open: read.one_of("REGISTRATION", &[("open", true), ("closed", false)]),
+        registration: read
+            .one_of("REGISTRATION", &[("open", Registration::Open), ("invite", Registration::Invite), ("closed", Registration::Closed)]),
+        mail: read_mail(read, http),
+    }
+}
+
+/// Mail holds links to this site, so that it needs to know how the site is reached.
+fn read_mail(read: &mut Reader, http: &HttpConfig) -> Option<MailSettings> {
+    let url = read.optional("SMTP_URL")?;
+    let from = read.text("MAIL_FROM");
+    if http.public_url.is_none() {
+        read.refuse("APP_PUBLIC_URL", "must be set where SMTP_URL is: links in mail begin with it");
+    }
+    match MailSettings::new(&url, &from) {
+        Ok(mail) => Some(mail),
+        Err(MailRefusal::Url) => {
+            read.refuse(
+                "SMTP_URL",
+                "must be an address such as smtps://name:password@mail.example.org or smtp://mail.example.org:587?tls=required",
+            );
+            None
+        }
+        Err(MailRefusal::From) => {
+            read.refuse("MAIL_FROM", "must be an address such as cloudxdevai <no-reply@example.org>; it is needed where SMTP_URL is set");
+            None
+        }
     }
 }
 

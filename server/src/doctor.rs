@@ -46,3 +46,8 @@ pub fn render(report: &Report) -> String {
     }
     text
 }
+
+/// The checks as the health page has them, for programs.
+pub fn render_json(report: &Report) -> String {
+    format!("{}\n", serde_json::to_string(&report.health).unwrap_or_default())
+}

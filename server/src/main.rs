@@ -1,9 +1,10 @@
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use server::{
-    config::{Config, LogConfig},
-    doctor, logging, replace, serve, wiring,
+    cli::{self, tell},
+    config::{Config, LogConfig, LogFormat},
+    doctor, http, logging, replace, serve, telemetry,
     worker::Ended,
 };
 
@@ -26,9 +27,24 @@ enum Command {
     /// Works off jobs without serving the site.
     Worker,
     /// Brings the database to this version's schema and ends.
-    Migrate,
+    Migrate {
+        /// Only says how far it is. Ends with 3 where it is behind.
+        #[arg(long)]
+        status: bool,
+        /// Writes JSON for programs instead of text for people.
+        #[arg(long)]
+        json: bool,
+    },
     /// Checks every part of the installation and says what to do where something is wrong.
-    Doctor,
+    Doctor {
+        /// Writes JSON for programs instead of text for people.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Accounts, API tokens and the audit log, also while the server runs.
+    Admin(cli::Admin),
+    /// Prints the description of the REST interface, in OpenAPI.
+    Openapi,
     /// Looks at the configuration.
     Config {
         #[command(subcommand)]
@@ -71,16 +87,25 @@ fn give_large_blocks_back() {
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
+    if let Command::Openapi = command {
+        tell(&mut std::io::stdout(), &http::openapi::document_text());
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = Config::load()?;
     if let Command::Config { action: ConfigAction::Check } = command {
         tell(&mut std::io::stdout(), &config.describe());
         return Ok(ExitCode::SUCCESS);
     }
-    logging::install(&log_config(&command, &config));
+    let (listeners, telemetry) = match command {
+        Command::Serve { .. } | Command::Worker => telemetry::start(&config.telemetry, config.env),
+        _ => telemetry::start(&Default::default(), config.env),
+    };
+    logging::install_with(&log_config(&command, &config), listeners);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(dispatch(command, Arc::new(config)));
     // A stuck blocking task must not keep a stopped server from ending.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    telemetry.finish();
     match outcome? {
         End::Exit(code) => Ok(code),
         End::Replace => Err(replace::replace_process().into()),
@@ -95,8 +120,14 @@ enum End {
 }
 
 fn log_config(command: &Command, config: &Config) -> LogConfig {
-    let of_worker = config.worker.log_filter.clone().filter(|_| matches!(command, Command::Worker));
-    LogConfig { filter: of_worker.unwrap_or_else(|| config.log.filter.clone()), ..config.log.clone() }
+    match command {
+        Command::Serve { .. } => config.log.clone(),
+        Command::Worker => {
+            LogConfig { filter: config.worker.log_filter.clone().unwrap_or_else(|| config.log.filter.clone()), ..config.log.clone() }
+        }
+        // The answer is on stdout; beside it only what somebody at a terminal needs to know.
+        _ => LogConfig { filter: "warn".to_owned(), format: LogFormat::Text },
+    }
 }
 
 async fn dispatch(command: Command, config: Arc<Config>) -> Result<End, Failure> {
@@ -107,24 +138,16 @@ async fn dispatch(command: Command, config: Arc<Config>) -> Result<End, Failure>
                 return Ok(End::Replace);
             }
         }
-        Command::Migrate => {
-            wiring::open_database(&config).await?;
-            tell(&mut std::io::stdout(), "The database is at this version's schema.\n");
-        }
-        Command::Doctor => {
+        Command::Migrate { status, json } => return Ok(End::Exit(cli::migrate(&config, status, json).await?)),
+        Command::Admin(admin) => return Ok(End::Exit(cli::administer(config, admin).await)),
+        Command::Doctor { json } => {
             let report = doctor::examine(config).await?;
-            tell(&mut std::io::stdout(), &doctor::render(&report));
+            tell(&mut std::io::stdout(), &if json { doctor::render_json(&report) } else { doctor::render(&report) });
             if report.health.state == wire::admin::CheckState::Failed {
                 return Ok(End::Exit(ExitCode::FAILURE));
             }
         }
-        Command::Config { .. } => {}
+        Command::Config { .. } | Command::Openapi => {}
     }
     Ok(End::Exit(ExitCode::SUCCESS))
-}
-
-/// A closed pipe on the other side is nobody's error.
-fn tell(to: &mut dyn Write, text: &str) {
-    let _ = to.write_all(text.as_bytes());
-    let _ = to.flush();
 }

@@ -1,5 +1,6 @@
 //! The only place that picks what stands behind each trait.
 
+mod identities;
 mod probes;
 
 use std::{
@@ -12,19 +13,20 @@ use std::{
 use agent::{Pool, TerminalHub, TerminalRelay};
 use blobs::{BlobError, Blobs, LocalBlobs, S3Blobs, Storage};
 use domain::{
-    Ctx, JobSignals, Registration, Services, Settings, SystemClock, SystemIds,
+    Ctx, JobSignals, Services, Settings, SystemClock, SystemIds,
     models::{EnvironmentProvider, ModelDesk},
     previews::PreviewSettings,
     vault::Vault,
 };
 use llm::{DemoModel, Model};
 use sandbox::{Sandbox, Tier};
-use store::{Db, InProcessBus, LinkStatus, LiveBus, RedisBus, RedisSignals};
+use store::{Db, InProcessBus, LinkStatus, LiveBus, RedisBus, RedisRates, RedisSignals};
 use url::Url;
 use wire::models::{ModelSettings, ProviderKind};
 
 use crate::{
     config::Config,
+    limits::Limits,
     preview::PreviewHub,
     relay::RedisRelay,
     worker::{Work, WorkerName},
@@ -58,6 +60,8 @@ pub enum Role {
     Worker,
     /// Looks at everything and changes nothing that a running server uses.
     Doctor,
+    /// Somebody at the command line, beside a server that may be running.
+    Operator,
 }
 
 /// Everything put together: what the doors need and what the worker needs.
@@ -69,21 +73,27 @@ pub struct App {
     pub terminals: Arc<dyn TerminalRelay>,
     /// What listens inside runs.
     pub previews: PreviewHub,
+    /// How many requests are taken; `None` where it does not matter.
+    pub limits: Option<Arc<Limits>>,
     /// Absent where jobs are left to others.
     pub work: Option<Work>,
 }
 
 pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     make_folder(&config.data_dir)?;
-    let db = open_database(&config).await?;
+    let db = match role {
+        Role::Server | Role::Worker => open_database(&config).await?,
+        Role::Doctor | Role::Operator => open_beside(&config).await?,
+    };
     let storage = open_storage(&config).await?;
     let models = Arc::new(Pool::new(config.models.first_byte));
     let sandbox = match role {
-        Role::Server => None,
+        Role::Server | Role::Operator => None,
         Role::Worker => Some(Sandbox::probe(sandbox_config(&config, config.work_dir())).await),
         Role::Doctor => Some(examine_sandbox(&config).await?),
     };
     let lines = open_lines(&config, &db, role)?;
+    let identities = identities::desk(&config.identities);
     let services = Arc::new(Services {
         db: db.clone(),
         storage,
@@ -95,11 +105,15 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         tools: Arc::new(agent::mcp::Prober),
         vault: Vault::new(&domain::Secret(config.auth.seal_secret.expose().as_bytes().to_vec())),
         toolbox: Arc::new(agent::Toolbox),
-        probes: probes::all(&config, role, sandbox.as_ref(), &db, lines.redis),
+        probes: [probes::all(&config, role, sandbox.as_ref(), &db, lines.redis), vec![identities::probe(&identities)]].concat(),
+        looked: domain::health::Looked::default(),
+        identities,
         signals: lines.signals,
         presence: domain::presence::Presence::default(),
+        listings: domain::files::Listings::default(),
+        throttle: domain::throttle::Throttle::default(),
     });
-    if role != Role::Doctor {
+    if matches!(role, Role::Server | Role::Worker) {
         domain::models::adopt_environment(&Ctx::system(&services)).await?;
     }
     let hub = TerminalHub::new(role == Role::Worker);
@@ -109,7 +123,7 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
     };
     let name = match role {
         Role::Worker => name_worker(&config.work_dir()).await,
-        Role::Server | Role::Doctor => WorkerName::new_one(),
+        Role::Server | Role::Doctor | Role::Operator => WorkerName::new_one(),
     };
     let previews = PreviewHub::new(services.clone(), config.previews.clone());
     let work = sandbox.map(|sandbox| Work {
@@ -127,13 +141,14 @@ pub async fn wire(config: Arc<Config>, role: Role) -> Result<App, WiringError> {
         owns_all_jobs: matches!(db, Db::Sqlite { .. }),
         name,
     });
-    Ok(App { services, models, terminals, previews, work })
+    Ok(App { services, models, terminals, previews, limits: lines.limits, work })
 }
 
 /// The ways between processes.
 struct Lines {
     bus: Arc<dyn LiveBus>,
     signals: JobSignals,
+    limits: Option<Arc<Limits>>,
     /// How each connection to a Redis is. Empty without one.
     redis: Vec<Line>,
 }
@@ -184,7 +199,20 @@ fn open_lines(config: &Config, db: &Db, role: Role) -> Result<Lines, WiringError
             Arc::new(bus)
         }
     };
-    Ok(Lines { bus, signals, redis })
+    let limits = open_limits(config, role, &mut redis)?;
+    Ok(Lines { bus, signals, limits, redis })
+}
+
+fn open_limits(config: &Config, role: Role, redis: &mut Vec<Line>) -> Result<Option<Arc<Limits>>, WiringError> {
+    let edge = &config.http.edge;
+    if !edge.limit_rates || role == Role::Operator {
+        return Ok(None);
+    }
+    let Some(url) = &edge.redis else { return Ok(Some(Arc::new(Limits::new(None)))) };
+    let rates = Arc::new(RedisRates::start(url.expose(), REDIS_PREFIX)?);
+    let watched = rates.clone();
+    redis.push(Line { carries: "rates of requests", status: Box::new(move || watched.status()) });
+    Ok(Some(Arc::new(Limits::new(Some(rates)))))
 }
 
 /// The work folder's own name, so that this worker knows what the one before it left.
@@ -214,9 +242,25 @@ async fn open_storage(config: &Config) -> Result<Storage, WiringError> {
     Ok(Storage { local, s3, default: config.storage.default })
 }
 
+/// Connects without touching a schema that another process may be using. A database that is new gets one.
+async fn open_beside(config: &Config) -> Result<Db, WiringError> {
+    let db = connect(config).await?;
+    if db.migrations().await?.applied.is_empty() {
+        db.migrate().await?;
+    }
+    Ok(db)
+}
+
+/// Connects, and leaves the schema as it is.
+pub async fn connect(config: &Config) -> Result<Db, WiringError> {
+    Ok(Db::open(config.database_url.expose(), config.db_pool_size, config.slow_query).await?)
+}
+
 /// Connects and brings the schema up to date.
 pub async fn open_database(config: &Config) -> Result<Db, WiringError> {
-    Ok(Db::connect(config.database_url.expose(), config.db_pool_size).await?)
+    let db = connect(config).await?;
+    db.migrate().await?;
+    Ok(db)
 }
 
 /// The data folder holds secrets and everybody's files: only the server's own user may enter one that is made here.
@@ -234,12 +278,15 @@ fn settings(config: &Config, sandbox: Option<&Sandbox>) -> Settings {
         jwt_secret: domain::Secret(config.auth.jwt_secret.expose().as_bytes().to_vec()),
         access_minutes: config.auth.access_minutes,
         refresh_days: config.auth.refresh_days,
-        registration: if config.auth.registration_open { Registration::Open } else { Registration::Closed },
+        registration: config.auth.registration,
+        site_url: config.http.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        mail: config.auth.mail.clone(),
         secure_cookies: config.http.is_secure(),
         file_size_limit: config.file_size_limit,
         retention_days: config.retention_days,
         egress_open_addresses: config.worker.sandbox_open_addresses.clone(),
-        sample: if config.dev_seed_data { llm::sample::SAMPLE_FILES } else { &[] },
+        sample: llm::sample::SAMPLE_FILES,
+        demonstrates: config.dev_seed_data,
         previews: PreviewSettings { domain: config.previews.domain.clone(), site: config.http.public_url.as_ref().and_then(authority) },
         no_network: sandbox.and_then(why_no_network),
     }

@@ -101,13 +101,15 @@ fn only_in(found: Vec<(String, String)>, allowed: &[&str], rule: &str) {
 
 #[test]
 fn a_context_can_not_be_forged() {
-    let made = ["Ctx::nobody(", "Ctx::for_job(", "Ctx::system("];
+    let made = ["Ctx::nobody(", "Ctx::for_job(", "Ctx::system(", "Ctx::operator("];
     let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| made.iter().any(|m| line.contains(m)));
     let allowed = [
         "server/src/http/ctx.rs",
         // Brings what the environment configures into the database, once at the start.
         "server/src/wiring.rs",
         "server/src/worker/runner.rs",
+        // Whoever has the machine.
+        "server/src/cli/",
         "server/crates/domain/src/ctx.rs",
         "server/crates/domain/tests",
         "server/crates/agent/tests",
@@ -128,7 +130,10 @@ fn only_the_sandbox_starts_processes() {
 #[test]
 fn sql_stays_in_the_store() {
     let found = sources(&["app/src", "server/src", "server/crates"]).into_iter().filter(|(_, line)| line.contains("sqlx::query"));
-    only_in(found.collect(), &["server/crates/store/"], "only the store speaks SQL");
+    // Somebody who changes the database behind our back speaks SQL, too, and whoever counts what is left in its tables.
+    let others = ["audit.rs", "archives/equal.rs", "storage.rs"].map(|file| format!("server/crates/domain/tests/{file}"));
+    let allowed: Vec<&str> = std::iter::once("server/crates/store/").chain(others.iter().map(String::as_str)).collect();
+    only_in(found.collect(), &allowed, "only the store speaks SQL");
 }
 
 #[test]
@@ -142,6 +147,7 @@ fn adapters_are_picked_in_one_place() {
         "Sandbox::probe(",
         "Arc::new(Pool::new(",
         "Db::connect(",
+        "Db::open(",
     ];
     let found = sources(&["app/src", "server/src"]).into_iter().filter(|(_, line)| adapters.iter().any(|a| line.contains(a)));
     only_in(found.collect(), &["server/src/wiring.rs"], "only the wiring picks adapters");

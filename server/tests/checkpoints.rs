@@ -28,9 +28,14 @@ async fn the_past_is_listed_restored_and_forked() {
     assert_eq!(late.field("current")["paths"][0]["path"], json!("a.txt"));
     let done = ada.post(&format!("{at}/{id}/restore"), &json!({ "expected_revision": now })).await.expect(200);
     assert_eq!((done.field("outcome"), done.field("paths")), (json!("restored"), json!(["a.txt"])));
+    // Without a revision: as the files are now.
+    let etag = ada.get(&format!("/api/projects/{project}/files/a.txt")).await.expect(200).header("etag").unwrap().to_owned();
+    ada.put(&format!("/api/projects/{project}/files/a.txt"), Some(("if-match", &etag)), "third").await.expect(200);
+    let done = ada.post(&format!("{at}/{id}/restore"), &json!({ "paths": ["a.txt"] })).await.expect(200);
+    assert_eq!(done.field("paths"), json!(["a.txt"]));
     let timeline = ada.get(&at).await.expect(200);
     let kinds: Vec<_> = timeline.field("items").as_array().unwrap().iter().map(|item| item["kind"].clone()).collect();
-    assert_eq!(kinds, ["restore", "named"]);
+    assert_eq!(kinds, ["restore", "restore", "named"]);
     assert!(timeline.field("excluded")[0]["patterns"].as_array().unwrap().contains(&json!("node_modules/")));
 
     let fork = ada.post(&format!("/api/projects/{project}/fork"), &json!({ "name": "Mine", "checkpoint_id": id })).await.expect(201);

@@ -167,7 +167,7 @@ async fn pictures_are_what_their_bytes_say() {
 
     let seen = world.ada.get(&format!("/api/projects/{}/images/{}", world.project, image.checksum)).await.expect(200);
     assert_eq!((seen.header("content-type"), seen.header("x-content-type-options")), (Some("image/png"), Some("nosniff")));
-    assert_eq!(seen.header("content-security-policy"), Some("default-src 'none'; sandbox"));
+    assert_eq!(seen.header("content-security-policy"), Some("default-src 'none'; sandbox; frame-ancestors 'none'"));
     assert_eq!(seen.body.to_vec(), png);
     let ben = world._app.user("ben").await;
     ben.get(&format!("/api/projects/{}/images/{}", world.project, image.checksum)).await.expect(404);

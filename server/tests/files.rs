@@ -7,7 +7,7 @@ use serde_json::json;
 use support::{Options, TestApp, fixture};
 use wire::{
     ErrorCode, Page,
-    files::{Entry, FileVersion, Tree},
+    files::{Base, Entry, FileVersion, Tree},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,13 +135,35 @@ async fn what_is_moved_or_deleted_can_be_followed_and_restored() {
     let id = fixture::project(&ada, "P").await;
     let base = format!("/api/projects/{id}");
     let etag = fixture::file(&ada, &id, "old/a.txt", "content").await;
-    ada.post(&format!("{base}/files:move"), &json!({ "from": "old", "to": "new" })).await.expect(204);
+    let seen = fixture::revision(&ada, &id).await;
+    // Nothing is taken away or put anywhere without saying what it is based on.
+    let unsaid = json!({ "from": "old", "to": "new" });
+    let refused = ada.post(&format!("{base}/files:move"), &unsaid).await.expect(428).problem();
+    assert_eq!(refused.code, ErrorCode::PreconditionRequired);
+    ada.post(&format!("{base}/files:restore"), &json!({ "path": "old/a.txt", "version": 1 })).await.expect(428).problem();
+    for path in ["old", "old/a.txt"] {
+        ada.delete(&format!("{base}/files/{path}")).await.expect(428).problem();
+        for wrong in ["version=1&revision=1", "version=x"] {
+            assert!([400, 422].contains(&ada.delete(&format!("{base}/files/{path}?{wrong}")).await.status), "{wrong}");
+        }
+        // Of what exists nobody can say that it does not.
+        for (name, value) in [("if-none-match", "*"), ("if-none-match", etag.as_str()), ("if-match", "*")] {
+            ada.send(ada.request(Method::DELETE, &format!("{base}/files/{path}")).header(name, value)).await.expect(400).problem();
+        }
+    }
+    fixture::file(&ada, &id, "old/b.txt", "of somebody else").await;
+    ada.delete(&format!("{base}/files/old?revision={seen}")).await.expect(412).problem();
+    ada.delete(&format!("{base}/files/old/b.txt?version=2")).await.expect(412).problem();
+    ada.delete(&format!("{base}/files/old/b.txt?version=1")).await.expect(204);
+    let now = fixture::revision(&ada, &id).await;
+    let moving = json!({ "from": "old", "to": "new", "base": Base::Revision(now) });
+    ada.post(&format!("{base}/files:move"), &moving).await.expect(204);
     ada.get(&format!("{base}/files/old/a.txt")).await.expect(404);
     assert_eq!(&ada.get(&format!("{base}/files/new/a.txt")).await.expect(200).body[..], b"content");
     ada.send(ada.request(Method::DELETE, &format!("{base}/files/new/a.txt")).header("if-match", "\"other\"")).await.expect(412);
     ada.send(ada.request(Method::DELETE, &format!("{base}/files/new/a.txt")).header("if-match", &etag)).await.expect(204);
     ada.get(&format!("{base}/files/new/a.txt")).await.expect(404);
-    ada.post(&format!("{base}/files:restore"), &json!({ "path": "new/a.txt" })).await.expect(204);
+    ada.post(&format!("{base}/files:restore"), &json!({ "path": "new/a.txt", "base": "new" })).await.expect(204);
     assert_eq!(&ada.get(&format!("{base}/files/new/a.txt")).await.expect(200).body[..], b"content");
     let history: Page<FileVersion> = ada.get(&format!("{base}/history?path=new/a.txt")).await.expect(200).json();
     assert_eq!(history.items.iter().map(|v| v.version).collect::<Vec<_>>(), [3, 2, 1]);

@@ -1,6 +1,8 @@
 //! One question to a model over REST and over a socket: bounds, pace, budgets, and that whoever goes ends the answer. And codegen: a prompt
 //! in, a change set out. All against a model server that speaks the real wire format.
 
+#[path = "generate/hundred.rs"]
+mod hundred;
 mod support;
 
 use std::time::Duration;
@@ -15,8 +17,10 @@ use support::{
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 use wire::{
     ErrorCode, Page,
-    budgets::{Budget, BudgetScope, TurnUsage, UsageReport},
+    budgets::{Budget, BudgetScope, UsageReport},
     changes::ChangeSet,
+    chat::{Turn, TurnReason},
+    event::EventKind,
     generate::{GenerateNotice, Generated},
     models::ModelAdmin,
     runs::{ExitKind, Run, RunState},
@@ -50,7 +54,7 @@ async fn set_price(admin: &Caller) {
     let view: ModelAdmin = admin.get("/api/admin/models").await.expect(200).json();
     let model = view.models.iter().find(|model| model.name == "scripted").unwrap();
     let mut settings = model.current.settings.clone();
-    settings.prices = wire::models::Prices { input: 2_000_000, output: 10_000_000, cached: 200_000 };
+    settings.prices = wire::models::Prices { input: 2_000_000, output: 10_000_000, cached: 200_000, cache_write: None };
     settings.max_output = 1000;
     let change = json!({ "revision": model.revision, "settings": settings });
     admin.patch(&format!("/api/admin/models/{}", model.id), &change).await.expect(200);
@@ -209,7 +213,11 @@ async fn a_budget_stops_prompts_and_raising_it_lets_them_go_on() {
     put(&place.ada, "/api/admin/budgets", limit(Some(500))).await.expect(200);
     let asked = json!({ "prompt": "Hi", "max_tokens": 1000 });
     let problem = place.ben.post("/api/v1/generate", &asked).await.expect(403).problem();
-    assert!(problem.detail.contains("budget of your account is used up") && problem.detail.contains("administrator"), "{}", problem.detail);
+    assert!(
+        problem.detail.contains("budget of your account does not cover") && problem.detail.contains("administrator"),
+        "{}",
+        problem.detail
+    );
     assert_eq!(place.model.requests().len(), 0, "nothing was asked");
     let mut told = place.ben.follow(&format!("/api/live/user:{}", place.ben.user.as_ref().unwrap().id)).await.unwrap();
     told.until(|event| matches!(&event.kind, wire::event::EventKind::BudgetNotice { scope: BudgetScope::UserDefault, percent: 100, .. }))
@@ -219,6 +227,40 @@ async fn a_budget_stops_prompts_and_raising_it_lets_them_go_on() {
     place.ben.post("/api/v1/generate", &asked).await.expect(200);
     let budgets: Page<Budget> = place.ben.get("/api/budgets").await.expect(200).json();
     assert_eq!((budgets.items.len(), budgets.items[0].used.spent_micros, budgets.items[0].used.reserved_micros), (1, 120, 0));
+}
+
+/// What a prompt may be at worst: every byte of it a token. Two people ask four times at once each, until nothing more is allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_a_byte_never_spends_more_than_the_budget() {
+    let place = place(false).await;
+    set_price(&place.ada).await;
+    let limit = 40_000;
+    put(&place.ada, "/api/admin/budgets", json!({ "scope": "instance", "usd_micros": limit })).await.expect(200);
+    let prompt = "東京🌊".repeat(600);
+    let bytes = prompt.len() as i64;
+    place.model.script((0..40).map(|_| Step { first_byte_ms: 60, ..answer("Done.", bytes + 20, 100) }));
+    let asked = json!({ "prompt": prompt, "max_tokens": 100 });
+    let (mut done, mut refused) = (0, 0);
+    while refused == 0 {
+        let many = (0..8).map(|n| if n % 2 == 0 { &place.ada } else { &place.ben }).map(|caller| caller.post("/api/v1/generate", &asked));
+        let replies = futures::future::join_all(many).await;
+        done += replies.iter().filter(|reply| reply.status == 200).count() as i64;
+        let stopped: Vec<_> = replies.into_iter().filter(|reply| reply.status == 403).collect();
+        refused += stopped.len();
+        let used = put(&place.ada, "/api/admin/budgets", json!({ "scope": "instance", "usd_micros": limit })).await;
+        let used = used.expect(200).json::<Page<Budget>>().items[0].used;
+        assert_eq!((used.spent_micros, used.reserved_micros), (done * ((bytes + 20) * 2 + 1000), 0));
+        assert!(used.spent_micros <= limit, "{used:?}");
+        for reply in stopped {
+            let problem = reply.problem();
+            assert!(
+                problem.detail.contains("does not cover the worst case") && problem.detail.contains("needs less"),
+                "{}",
+                problem.detail
+            );
+        }
+    }
+    assert!(done > 0, "a budget of two and a half worst cases is enough for one");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -372,9 +414,20 @@ async fn codegen_takes_a_prompt_and_leaves_a_change_set() {
     assert_eq!(set.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["greet.py"], "what asks was declined");
     let list: Value = place.ben.get(&format!("/api/projects/{project}/conversations")).await.expect(200).json();
     assert_eq!(list["items"], json!([]), "no conversation to look at");
+    let listed: Page<Run> = place.ben.get(&format!("/api/projects/{project}/runs")).await.expect(200).json();
+    assert_eq!((listed.items[0].change_set_id, listed.items[0].codegen_turn), (run.change_set_id, set.turn_id), "lists lead to the review");
+    assert_eq!(set.run_id, Some(run.id));
+    let comment = json!({ "hunk_id": set.files[0].hunks[0].id, "text": "Why?" });
+    place.ben.post(&format!("/api/change-sets/{}/comments", set.change_set_id), &comment).await.expect(201);
+    let problem = place.ben.post(&format!("/api/change-sets/{}/comments/send", set.change_set_id), &json!({})).await.expect(422).problem();
+    assert!(problem.fields[0].message.contains("no conversation to go on in"), "{problem:?}");
     for (field, body) in [
         ("command", json!({ "kind": "codegen", "command": " " })),
+        ("command", json!({ "kind": "codegen", "command": "x".repeat(100_001) })),
         ("env", json!({ "kind": "codegen", "command": "x", "env": { "A": "1" } })),
+        ("temperature", json!({ "kind": "codegen", "command": "x", "temperature": 2.1 })),
+        ("max_tokens", json!({ "kind": "codegen", "command": "x", "max_tokens": 100_000_000 })),
+        ("budget.steps", json!({ "kind": "codegen", "command": "x", "budget": { "steps": 0 } })),
     ] {
         let problem = place.ben.post(&format!("/api/projects/{project}/runs"), &body).await.expect(422).problem();
         assert_eq!(problem.fields[0].field, field);
@@ -390,52 +443,65 @@ async fn codegen_takes_a_prompt_and_leaves_a_change_set() {
     place.model.wait_for(|counts| counts.open == 0).await;
 }
 
+/// The end of a turn.
+async fn end_of(caller: &Caller, turn: &str) -> (TurnReason, String) {
+    let end = caller.follow(&format!("/api/live/turn:{turn}")).await.unwrap().rest().await.pop().unwrap();
+    match end.kind {
+        EventKind::TurnFinished { reason, detail } => (reason, detail),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn many_turns_at_once_stay_within_one_budget() {
+async fn a_message_has_limits_of_its_own() {
     let place = place(true).await;
     if !fixture::can_run(&place.app).await {
         return;
     }
     set_price(&place.ada).await;
-    let mut settings: Value = place.ada.get("/api/admin/settings/runs").await.expect(200).json();
-    settings["jobs_per_user"] = json!(16);
-    put(&place.ada, "/api/admin/settings/runs", settings).await.expect(200);
     let project = fixture::project(&place.ben, "P").await;
-    // A bit more than three worst cases of an answer, the prompt with its tools included.
-    let limit = 60_000;
-    put(&place.ada, "/api/admin/budgets", json!({ "scope": "instance", "usd_micros": limit })).await.expect(200);
-    place.model.script((0..40).map(|_| Step { first_byte_ms: 150, ..answer("Done.", 2000, 500) }));
-    let mut turns = Vec::new();
-    for n in 0..16 {
-        let conversation = place.ben.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
-        let body = json!({ "prompt": format!("Say {n}"), "mode": "plan" });
-        let started = place.ben.post(&format!("/api/conversations/{conversation}/turns"), &body).await.expect(202);
-        turns.push(started.field("turn_id").as_str().unwrap().to_owned());
-    }
-    let (mut done, mut stopped) = (0, 0);
-    for turn in &turns {
-        let end = place.ben.follow(&format!("/api/live/turn:{turn}")).await.unwrap().rest().await.pop().unwrap();
-        match end.kind {
-            wire::event::EventKind::TurnFinished { reason: wire::chat::TurnReason::Done, .. } => done += 1,
-            wire::event::EventKind::TurnFinished { reason: wire::chat::TurnReason::Budget, detail } => {
-                assert!(detail.contains("budget of the installation") && detail.contains("An administrator can raise it."), "{detail}");
-                stopped += 1;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    let mut calls: Vec<TurnUsage> = Vec::new();
-    for turn in &turns {
-        calls.push(place.ben.get(&format!("/api/turns/{turn}/usage")).await.expect(200).json());
-    }
-    assert_eq!(calls.iter().map(|turn| turn.total.cost_micros()).sum::<i64>(), done * (4000 + 5000), "call by call");
-    let answers = calls.iter().flat_map(|turn| &turn.calls).filter(|call| call.message_id.is_some() && call.outcome == "ok").count();
-    assert_eq!(answers as i64, done);
-    place.ada.get(&format!("/api/turns/{}/usage", turns[0])).await.expect(404);
+    fixture::file(&place.ben, &project, "greet.py", "print('hello')\n").await;
+    let conversation = place.ben.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
+    let turns = format!("/api/conversations/{conversation}/turns");
+    let start = async |body: Value| {
+        let started = place.ben.post(&turns, &body).await.expect(202);
+        started.field("turn_id").as_str().unwrap().to_owned()
+    };
 
-    let all: Page<Budget> = place.ada.get("/api/admin/budgets").await.expect(200).json();
-    let used = all.items[0].used;
-    assert!(done > 0 && stopped > 0, "{done} done, {stopped} stopped");
-    assert_eq!((used.reserved_micros, used.spent_micros), (0, done * (4000 + 5000)));
-    assert!(used.spent_micros <= limit);
+    // Two answers, and no third one.
+    place.model.script((0..2).map(|n| {
+        let args = json!({ "path": "greet.py", "start_line": 1, "end_line": n + 1 });
+        Step { usage: Some(json!({ "prompt_tokens": 100, "completion_tokens": 10 })), ..Step::call("read_file", args) }
+    }));
+    let turn = start(json!({ "prompt": "Look", "mode": "plan", "budget": { "steps": 2 }, "max_tokens": 120, "temperature": 1.5 })).await;
+    let (reason, detail) = end_of(&place.ben, &turn).await;
+    assert_eq!(reason, TurnReason::Limit);
+    assert!(detail.contains("the limit of 2 steps that its message set"), "{detail}");
+    let sent = place.model.requests();
+    assert_eq!(sent.len(), 2);
+    let body = &sent[0].body;
+    assert_eq!(body["max_tokens"].as_i64().or(body["max_completion_tokens"].as_i64()), Some(120));
+    assert_eq!(body["temperature"].as_f64(), Some(1.5));
+
+    // Less money than the worst case of one answer: the model is not asked.
+    let turn = start(json!({ "prompt": "Go on", "mode": "plan", "budget": { "usd_micros": 50 } })).await;
+    let (reason, detail) = end_of(&place.ben, &turn).await;
+    assert_eq!(reason, TurnReason::Budget);
+    assert!(detail.contains("The budget of this turn does not cover the worst case of the next answer: $0.0"), "{detail}");
+    assert_eq!(place.model.requests().len(), 2);
+    let told: Turn = place.ben.get(&format!("/api/turns/{turn}")).await.expect(200).json();
+    assert_eq!((told.budget.and_then(|budget| budget.usd_micros), told.cost_micros), (Some(50), 0));
+
+    // The next message has none.
+    place.model.script([answer("Done.", 100, 10)]);
+    let turn = start(json!({ "prompt": "Without a limit", "mode": "plan" })).await;
+    assert_eq!(end_of(&place.ben, &turn).await.0, TurnReason::Done);
+
+    // A codegen run ends at its own limits as well, and says so.
+    place.model.script([Step::call("read_file", json!({ "path": "greet.py" }))]);
+    let body = json!({ "kind": "codegen", "command": "Look around", "budget": { "steps": 1 } });
+    let started: Run = place.ben.post(&format!("/api/projects/{project}/runs"), &body).await.expect(202).json();
+    let run = fixture::finished(&place.ben, &started).await;
+    assert_eq!(run.state, RunState::Failed);
+    assert!(run.exit.as_ref().unwrap().sentence.contains("the limit of 1 step that its message set"), "{:?}", run.exit);
 }

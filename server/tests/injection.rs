@@ -2,8 +2,11 @@
 //! what that led to: refused, contained or asked, and always to be seen in the transcript. Beside each attack stands something harmless
 //! of the same kind that must work.
 
+#[path = "injection/foreign.rs"]
+mod foreign;
+#[path = "support/mcp_server.rs"]
+mod mcp_server;
 mod support;
-
 #[path = "support/web.rs"]
 mod web;
 
@@ -55,8 +58,13 @@ impl Obeyed {
 }
 
 async fn world() -> World {
+    world_with("").await
+}
+
+/// With more hosts that models and servers of tools may be at.
+async fn world_with(hosts: &str) -> World {
     let model = ModelServer::start().await;
-    let settings = vec![("OPENAI_API_KEY", MODEL_KEY)];
+    let settings = vec![("OPENAI_API_KEY", MODEL_KEY), ("AI_ALLOWED_HOSTS", hosts)];
     let app = TestApp::with(Options { worker: true, model: Some(model.base_url()), settings }).await;
     let ada = app.user("ada").await;
     let project = fixture::project(&ada, "Mine").await;
@@ -139,6 +147,11 @@ fn write(path: &str) -> Step {
     Step::call("write_file", json!({ "path": path, "content": "evil\n" }))
 }
 
+/// Says whether an address can be reached from where commands run.
+fn knock(host: &str, port: u16) -> Step {
+    run(&format!("(timeout 5 bash -c 'exec 3<>/dev/tcp/{host}/{port}' && echo got-through) 2>&1 || echo kept-in"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn file_tools_do_not_leave_the_project() {
     let world = world().await;
@@ -198,6 +211,9 @@ async fn writes_do_not_leave_the_branch() {
     assert!(ok[8] && !world.is_there("harmless.txt").await, "it is proposed, not written");
     let set: ChangeSet = world.ada.get(&format!("/api/turns/{}/changes", obeyed.turn.id)).await.expect(200).json();
     assert!(set.files.iter().any(|file| file.path == "harmless.txt"));
+    for link in ["up", "above", "pw"] {
+        assert!(set.files.iter().any(|file| file.path == link && file.link), "where {link} leads is shown before it is taken: {set:?}");
+    }
     assert!(set.files.iter().all(|file| !file.path.contains("escaped")), "{set:?}");
 }
 
@@ -238,9 +254,6 @@ async fn commands_reach_no_network() {
     let port = listener.local_addr().unwrap().port();
     let reached = tokio::spawn(async move { listener.accept().await.map(drop) });
     let model = world.model.address.port();
-    let knock = |host: &str, port: u16| {
-        run(&format!("(timeout 5 bash -c 'exec 3<>/dev/tcp/{host}/{port}' && echo got-through) 2>&1 || echo kept-in"))
-    };
     let steps = vec![
         knock("127.0.0.1", port),
         knock("127.0.0.1", model),

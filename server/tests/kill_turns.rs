@@ -1,5 +1,6 @@
-//! `kill -9` in the middle of a turn, twenty times: while the model speaks, between its answer and a tool, while a command runs, at the end.
-//! Whoever follows the turn sees every event once and in order, the transcript is whole, and no command has run twice unless the log says so.
+//! `kill -9` in the middle of a turn, twelve times on each database: while the model speaks, between its answer and a tool, while a command
+//! runs, at the end. Whoever follows the turn sees every event once and in order, the transcript is whole, and no command has run twice
+//! unless the log says so.
 
 mod support;
 
@@ -10,7 +11,7 @@ use std::{
 
 use rand::Rng;
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use support::{
     Caller, PASSWORD, data_folder, fixture,
     model_server::{ModelServer, Step},
@@ -24,28 +25,33 @@ use wire::{
     event::{Event, EventKind},
 };
 
-const KILLS: usize = 20;
+/// On each database.
+const KILLS: usize = 12;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 struct Victim {
     folder: tempfile::TempDir,
+    /// Address of the database, which outlives every kill.
+    database: String,
     port: u16,
     model: String,
     running: Option<program::Program>,
 }
 
 impl Victim {
-    async fn start(model: &ModelServer) -> Self {
+    /// On a SQLite file of its own where no PostgreSQL is given.
+    async fn start(model: &ModelServer, postgres: Option<String>) -> Self {
         llm::install_crypto();
-        let mut victim = Self { folder: data_folder(), port: program::free_port(), model: model.base_url(), running: None };
+        let folder = data_folder();
+        let database = postgres.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("kill.db").display()));
+        let mut victim = Self { folder, database, port: program::free_port(), model: model.base_url(), running: None };
         victim.launch().await;
         victim
     }
 
     async fn launch(&mut self) {
-        let database = format!("sqlite:{}", self.folder.path().join("kill.db").display());
         let settings = [
-            ("DATABASE_URL", database.as_str()),
+            ("DATABASE_URL", self.database.as_str()),
             ("OPENAI_BASE_URL", self.model.as_str()),
             ("OPENAI_API_KEY", "sk-test"),
             ("AI_DEFAULT_MODEL", "scripted"),
@@ -67,14 +73,25 @@ impl Victim {
 
     /// The events of a turn as they are written down.
     async fn log(&self, turn: TurnId) -> Vec<(i64, String)> {
-        let path = self.folder.path().join("kill.db");
-        let mut conn = SqliteConnection::connect(&format!("sqlite:{}?mode=ro", path.display())).await.unwrap();
-        sqlx::query_as("SELECT seq, body FROM events WHERE stream = $1 ORDER BY seq")
-            .bind(format!("turn:{turn}"))
-            .fetch_all(&mut conn)
-            .await
-            .unwrap()
+        const LOG: &str = "SELECT seq, body FROM events WHERE stream = $1 ORDER BY seq";
+        let stream = format!("turn:{turn}");
+        if self.database.starts_with("sqlite:") {
+            let mut conn = SqliteConnection::connect(&format!("{}?mode=ro", self.database)).await.unwrap();
+            return sqlx::query_as(LOG).bind(stream).fetch_all(&mut conn).await.unwrap();
+        }
+        let mut conn = PgConnection::connect(&self.database).await.unwrap();
+        sqlx::query_as(LOG).bind(stream).fetch_all(&mut conn).await.unwrap()
     }
+}
+
+/// A PostgreSQL database; none, said out loud, where there is no server for it.
+async fn postgres() -> Option<String> {
+    let url = support::test_database().await;
+    if url.is_none() {
+        assert!(std::env::var("CI").is_err(), "TEST_DATABASE_URL is not set, and CI must test PostgreSQL");
+        eprintln!("PostgreSQL not tested: TEST_DATABASE_URL is not set");
+    }
+    url
 }
 
 /// Each command of a round leaves its name once for each time that it runs.
@@ -200,8 +217,18 @@ fn check_calls(seen: &[Event], messages: &[Message], runs: &BTreeMap<String, usi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_turn_goes_on_and_nothing_is_lost_or_done_twice() {
+    kill_again_and_again(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_turn_goes_on_and_nothing_is_lost_or_done_twice_on_postgresql() {
+    let Some(url) = postgres().await else { return };
+    kill_again_and_again(Some(url)).await;
+}
+
+async fn kill_again_and_again(postgres: Option<String>) {
     let model = ModelServer::start().await;
-    let mut victim = Victim::start(&model).await;
+    let mut victim = Victim::start(&model, postgres).await;
     let account = json!({ "email": "ada@example.org", "username": "ada", "password": PASSWORD });
     victim.caller().post("/api/auth/register", &account).await.expect(201);
     let ada = victim.caller().sign_in("ada", PASSWORD).await;
@@ -279,8 +306,18 @@ async fn can_run(ada: &Caller, project: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_waits_survives_a_kill_and_begins_once() {
+    kill_while_one_waits(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_waits_survives_a_kill_and_begins_once_on_postgresql() {
+    let Some(url) = postgres().await else { return };
+    kill_while_one_waits(Some(url)).await;
+}
+
+async fn kill_while_one_waits(postgres: Option<String>) {
     let model = ModelServer::start().await;
-    let mut victim = Victim::start(&model).await;
+    let mut victim = Victim::start(&model, postgres).await;
     let account = json!({ "email": "ada@example.org", "username": "ada", "password": PASSWORD });
     victim.caller().post("/api/auth/register", &account).await.expect(201);
     let ada = victim.caller().sign_in("ada", PASSWORD).await;

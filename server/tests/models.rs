@@ -87,6 +87,36 @@ async fn a_model_is_added_tested_and_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_models_of_administrators_come_in_pages() {
+    let model = ModelServer::start().await;
+    let (_app, ada) = app(&[&model]).await;
+    let house = add_provider(&ada, &model, json!({})).await;
+    for name in ["small", "medium", "large"] {
+        add_model(&ada, &house, name).await;
+    }
+    let whole: ModelAdmin = ada.get("/api/admin/models").await.expect(200).json();
+    assert!(whole.models.len() >= 3 && whole.next_cursor.is_none());
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page: ModelAdmin = ada.get(&format!("/api/admin/models?limit=2{cursor}")).await.expect(200).json();
+        assert_eq!((&page.providers, &page.choices), (&whole.providers, &whole.choices));
+        assert!(page.models.len() <= 2);
+        seen.extend(page.models);
+        match page.next_cursor {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, whole.models);
+
+    let put = async |body: Value| ada.send(ada.request(reqwest::Method::PUT, "/api/admin/models/choices").json(&body)).await;
+    let chosen: ModelAdmin = put(json!({ "default": "small", "revision": 0 })).await.expect(200).json();
+    assert_eq!(chosen.choices.revision, Some(1));
+    let late = put(json!({ "default": "large", "revision": 0 })).await.expect(409).problem();
+    assert_eq!(late.current.unwrap()["default"], "small");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_sealed_and_go_to_their_host_alone() {
     let (first, second) = (ModelServer::start().await, ModelServer::start().await);
     let (app, ada) = app(&[&first, &second]).await;

@@ -217,6 +217,30 @@ async fn people_of_the_project_see_what_listens_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_is_out_of_previews_too() {
+    let Some(app) = start(&[]).await else { return };
+    let (ada, ben) = (app.user("ada").await, app.user("ben").await);
+    let project = with_program(&ben, "P").await;
+    fixture::member(&app, &project, &ada, wire::projects::ProjectRole::Viewer).await;
+    let (run, _) = listen(&ben, &project, "exec python3 preview.py one 8080", 1).await;
+    let visitor = Visitor::enter(&address(&ben, &run, 8080).await).await;
+    let other = Visitor::enter(&address(&ada, &run, 8080).await).await;
+    let headers = format!("cookie: {}\r\n", visitor.cookie);
+    let (_, mut socket) = Socket::open(visitor.authority(), visitor.authority(), &headers).await;
+    assert_eq!(socket.echo("x").await, "x");
+    // Whatever was looked up last was so just now.
+    assert_eq!(visitor.text("/").await, "hello from one");
+
+    let id = ben.user.as_ref().unwrap().id;
+    let began = Instant::now();
+    ada.patch(&format!("/api/admin/users/{id}"), &json!({ "state": "disabled" })).await.expect(200);
+    socket.ended().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(send(visitor.get("/")).await.status(), 401);
+    assert_eq!(other.text("/").await, "hello from one", "others go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_ours_goes_in_and_nothing_against_us_comes_out() {
     let Some(app) = start(&[]).await else { return };
     let ada = app.user("ada").await;

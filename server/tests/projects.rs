@@ -135,7 +135,10 @@ async fn health_says_what_each_part_is_like() {
     let app = TestApp::start().await;
     let health: wire::admin::Health = app.nobody().get("/readyz").await.expect(200).json();
     let names: Vec<_> = health.checks.iter().map(|c| c.name.as_str()).collect();
-    assert_eq!(names, ["database", "file storage", "job queue", "redis", "sandbox", "previews", "disk", "models"]);
+    assert_eq!(
+        names,
+        ["database", "migrations", "file storage", "job queue", "redis", "sandbox", "previews", "disk", "models", "sign-in provider"]
+    );
     assert!(health.checks.iter().all(|c| !c.reason.is_empty()));
     app.nobody().get("/health").await.expect(200);
 }

@@ -2,8 +2,11 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
 use serde_json::{Value, json};
-use support::{TestApp, fixture};
+use support::{PATIENCE, TestApp, fixture};
 use wire::{ErrorCode, changes::ChangeSet, search::Replaced};
 
 fn lines(body: &[u8]) -> Vec<Value> {
@@ -51,4 +54,39 @@ async fn a_replacement_is_a_change_set() {
     assert_eq!(&ada.get(&format!("/api/projects/{id}/files/a.txt")).await.body[..], b"other\n");
     let outline = ada.post(&format!("/api/projects/{id}/outline"), &json!({ "path": "x.rs", "text": "fn f() {}" })).await.expect(200);
     assert_eq!(outline.json::<Value>()["symbols"][0]["name"], "f");
+}
+
+/// Nobody goes on looking for somebody who has gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_ends_when_the_client_goes() {
+    let app = TestApp::start().await;
+    let ada = app.user("ada").await;
+    let id = fixture::project(&ada, "P").await;
+    // Beyond the first page, which is answered at once, lies far more than is read within this test.
+    for n in 0..128 {
+        fixture::file(&ada, &id, &format!("a/{n:03}.txt"), "needle\n").await;
+    }
+    fixture::file(&ada, &id, "b/000.txt", &"hay and straw\n".repeat(600_000)).await;
+    for n in 1..150 {
+        let copy = json!({ "from": "b/000.txt", "to": format!("b/{n:03}.txt") });
+        ada.post(&format!("/api/projects/{id}/files:copy"), &copy).await.expect(204);
+    }
+    let query = format!("/api/projects/{id}/search?q=n[e]{{2}}dle&regex=1");
+    let mut answer = ada.request(Method::GET, &query).send().await.unwrap();
+    let first = answer.chunk().await.unwrap().expect("a first match");
+    assert!(String::from_utf8_lossy(&first).contains("a/000.txt"));
+    let asked = Instant::now();
+    while domain::search::at_work() == 0 {
+        assert!(asked.elapsed() < PATIENCE, "it goes on behind the first matches");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(answer);
+    let gone = Instant::now();
+    while domain::search::at_work() > 0 {
+        assert!(gone.elapsed() < Duration::from_secs(4), "it goes on for nobody");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // It has not come to its end by itself: as long a time later the same search, taken whole, is not done.
+    let whole = tokio::time::timeout(gone.elapsed().min(Duration::from_millis(300)), ada.get(&query)).await;
+    assert!(whole.is_err(), "the search is too short to show anything");
 }

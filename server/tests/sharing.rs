@@ -38,6 +38,12 @@ async fn a_project_is_shared_handed_over_and_left() {
     ben.put(&format!("/api/projects/{id}/files/a"), Some(("if-none-match", "*")), "x").await.expect(201);
 
     let cleo = app.user("cleo").await;
+    cleo.get(&format!("/api/projects/{id}")).await.expect(404);
+    let claimed: Members = ada.get(&members).await.expect(200).json();
+    let account = claimed.invitations[0].account.as_ref().expect("the owner sees who says to have the address");
+    let cleo_id = cleo.user.as_ref().unwrap().id;
+    assert_eq!((account.user.id, claimed.invitations[0].role), (cleo_id, ProjectRole::Editor));
+    ada.send(ada.request(reqwest::Method::PUT, &format!("{members}/{cleo_id}")).json(&json!({ "role": "editor" }))).await.expect(200);
     assert_eq!(cleo.get(&format!("/api/projects/{id}")).await.expect(200).json::<Project>().role, ProjectRole::Editor);
     let after: Members = ada.post(&format!("/api/projects/{id}/transfer"), &json!({ "to": ben_id })).await.expect(200).json();
     assert_eq!((after.items[0].user.id, after.items[0].holds_quota), (ben_id, true));
@@ -50,7 +56,7 @@ async fn a_project_is_shared_handed_over_and_left() {
     ben.patch(&format!("/api/projects/{id}"), &json!({ "visibility": "public" })).await.expect(200);
     let public: Page<Project> = ada.get("/api/projects?visibility=public").await.expect(200).json();
     assert_eq!(public.items.iter().map(|p| (p.id.to_string(), p.role)).collect::<Vec<_>>(), [(id.clone(), ProjectRole::Viewer)]);
-    ada.get("/api/projects?visibility=private").await.expect(400);
+    ada.get("/api/projects?visibility=private").await.expect(422);
     ada.put(&format!("/api/projects/{id}/files/b"), Some(("if-none-match", "*")), "x").await.expect(403);
     app.nobody().get(&format!("/api/projects/{id}")).await.expect(401);
 }

@@ -161,6 +161,27 @@ async fn no_route_of_bytes_shows_them_as_ours() {
             assert!(reply.header("set-cookie").is_none());
         }
     }
+    // Every other route that sends what somebody brought.
+    let picture =
+        ada.request(Method::POST, &format!("/api/projects/{id}/images?name=x.png")).body(b"\x89PNG\r\n\x1a\n and pixels".to_vec());
+    let picture = ada.send(picture).await.expect(201).field("checksum");
+    let run = fixture::start_run(&ada, &id, "true").await.id;
+    let talk = ada.post(&format!("/api/projects/{id}/conversations"), &json!({ "title": script })).await.expect(201).id();
+    let routes = [
+        format!("/api/runs/{run}/output"),
+        format!("/api/conversations/{talk}/export?format=markdown"),
+        format!("/api/conversations/{talk}/export?format=json"),
+        format!("/api/projects/{id}/images/{}", picture.as_str().unwrap()),
+        format!("/api/projects/{id}/archive"),
+    ];
+    for route in &routes {
+        let reply = ada.get(route).await.expect(200);
+        assert!(reply.header("content-disposition").unwrap().starts_with("attachment"), "{route}");
+        let policy = reply.header("content-security-policy").unwrap();
+        assert!(policy.contains("sandbox") && policy.contains("default-src 'none'") && !policy.contains("allow"), "{route}: {policy}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{route}");
+        assert!(reply.header("set-cookie").is_none());
+    }
 }
 
 /// Links lead nowhere on the server, by whatever route they are named.
@@ -190,7 +211,50 @@ async fn links_are_never_followed() {
         let upload = json!({ "path": below, "size": 1, "base": "new" });
         let upload = ada.post(&format!("{base}/uploads"), &upload).await.expect(201).id();
         piece(&ada, &upload, 0, b"x".to_vec()).await.expect(409);
-        ada.post(&format!("{base}/files:move"), &json!({ "from": "real.txt", "to": below })).await.expect(409);
+        let real = json!({ "from": "real.txt", "to": below, "base": { "version": 1 } });
+        ada.post(&format!("{base}/files:move"), &real).await.expect(409);
+        ada.post(&format!("{base}/files:copy"), &real).await.expect(409);
+        let from_below = json!({ "from": below, "to": "got", "base": { "revision": tree.revision } });
+        ada.post(&format!("{base}/files:copy"), &from_below).await.expect(404);
+        ada.post(&format!("{base}/files:move"), &from_below).await.expect(404);
+        ada.delete(&format!("{base}/files/{below}?revision={}", tree.revision)).await.expect(404);
+        let history = ada.get(&format!("{base}/history?path={below}")).await;
+        assert!(history.status == 404 || history.json::<Value>()["items"] == json!([]), "{history:?}");
+        ada.get(&format!("{base}/archive?path={below}")).await.expect(404);
+        let outline = ada.post(&format!("{base}/outline"), &json!({ "path": below })).await;
+        assert!(outline.status == 404 || outline.json::<Value>()["symbols"] == json!([]), "{outline:?}");
+    }
+    // Neither a batch nor writing to a link makes a file of it: what is written is where it leads.
+    let batch = async |path: &str, version: i64, content: &[u8]| -> BatchOutcome {
+        let manifest = json!([{ "path": path, "base": { "version": version } }]);
+        let request = ada.request(Method::POST, &format!("{base}/files:batch"));
+        let form = form_of(&manifest, &[content.to_vec()]);
+        let outcomes: Vec<BatchOutcome> =
+            ada.send(request.header("content-type", "multipart/form-data; boundary=cut").body(form)).await.expect(200).json();
+        outcomes.into_iter().next().unwrap()
+    };
+    for lines in [&b"two\nlines"[..], b"", &[b'x'; 5000]] {
+        assert!(matches!(batch("loop", 1, lines).await, BatchOutcome::Refused { reason, .. } if reason.contains("symbolic link")));
+    }
+    let turned = batch("loop", 1, b"elsewhere").await;
+    assert!(matches!(&turned, BatchOutcome::Saved { entry } if entry.kind == wire::files::EntryKind::Symlink), "{turned:?}");
+    assert!(matches!(batch("dir/deep", 1, b"x").await, BatchOutcome::Conflict { .. }));
+    // Targets are text of nobody: searching, outlining and packing the project reads none of them, and packs links as links.
+    let found = ada.get(&format!("{base}/search?q=root")).await.expect(200);
+    assert!(!String::from_utf8_lossy(&found.body).contains("\"match\""), "{:?}", String::from_utf8_lossy(&found.body));
+    for query in ["", "?path=d"] {
+        let zip = ada.get(&format!("{base}/archive{query}")).await.expect(200).body;
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(zip.to_vec())).unwrap();
+        let mut links = 0;
+        for n in 0..archive.len() {
+            let mut entry = archive.by_index(n).unwrap();
+            let is_link = entry.unix_mode().is_some_and(|mode| mode & 0o170_000 == 0o120_000);
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+            assert!(!text.contains("root:"), "what /etc/passwd holds");
+            links += usize::from(is_link);
+        }
+        assert_eq!(links, if query.is_empty() { 6 } else { 1 }, "packed as links");
     }
     // They are laid out again as links, and what a command reads through them is what the jail shows.
     let checked = fixture::run(&ada, &id, "test -L out && test -L d/deep && cat d/deep && readlink up").await;
@@ -198,8 +262,8 @@ async fn links_are_never_followed() {
     assert!(checked.changes.is_empty(), "reading changed nothing: {:?}", checked.changes);
     // A copy, a deletion and its undoing keep them links.
     ada.post(&format!("{base}/files:copy"), &json!({ "from": "d", "to": "e" })).await.expect(204);
-    ada.delete(&format!("{base}/files/out")).await.expect(204);
-    ada.post(&format!("{base}/files:restore"), &json!({ "path": "out" })).await.expect(204);
+    ada.delete(&format!("{base}/files/out?version=1")).await.expect(204);
+    ada.post(&format!("{base}/files:restore"), &json!({ "path": "out", "base": "new" })).await.expect(204);
     let again = fixture::run(&ada, &id, "readlink e/deep out").await;
     assert_eq!(fixture::output(&ada, &again).await, "../real.txt\n/etc/passwd\n");
     app.stop().await;
@@ -215,14 +279,16 @@ async fn names_from_commands_are_held_to_the_same_rule() {
     let ada = app.user("ada").await;
     let id = fixture::project(&ada, "P").await;
     fixture::file(&ada, &id, "README", "x").await;
-    let run = fixture::run(&ada, &id, "echo a > readme; echo b > 'two\nlines'; echo c > fine; mv README Readme").await;
+    let run =
+        fixture::run(&ada, &id, "echo a > readme; echo b > 'two\nlines'; echo c > fine; mv README Readme; echo d > $(printf 'caf\\351')")
+            .await;
     let tree: Tree = ada.get(&format!("/api/projects/{id}/tree")).await.json();
     let paths: Vec<_> = tree.items.iter().map(|e| e.path.as_str()).collect();
-    assert!(paths.contains(&"fine") && !paths.iter().any(|path| path.contains('\n')), "{paths:?}");
+    assert!(paths.contains(&"fine") && !paths.iter().any(|path| path.contains('\n') || path.starts_with("caf")), "{paths:?}");
     let spellings = paths.iter().filter(|path| path.eq_ignore_ascii_case("readme")).count();
     assert_eq!(spellings, 1, "{paths:?}");
     let sentence = serde_json::to_string(&run.exit).unwrap();
-    assert!(sentence.contains("two"), "{sentence}");
+    assert!(sentence.contains("two") && sentence.contains("caf\u{fffd}"), "{sentence}");
     app.stop().await;
 }
 

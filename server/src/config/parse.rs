@@ -25,6 +25,16 @@ pub struct Shown {
     pub source: String,
 }
 
+/// Something that is set and that nothing reads. Never holds the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub name: String,
+    /// `environment`, `.env`.
+    pub source: &'static str,
+    /// What there is instead.
+    pub note: String,
+}
+
 /// Reads settings one by one and collects everything that is wrong.
 pub struct Reader {
     sources: Sources,
@@ -40,8 +50,8 @@ impl Reader {
         self.wrong.push(Wrong::new(name, message));
     }
 
-    /// What is shown for each setting, or all that is wrong.
-    pub fn finish(self) -> Result<Vec<Shown>, Vec<Wrong>> {
+    /// What is shown for each setting and what is set for nothing, or all that is wrong.
+    pub fn finish(self) -> Result<(Vec<Shown>, Vec<Unread>), Vec<Wrong>> {
         if !self.wrong.is_empty() {
             return Err(self.wrong);
         }
@@ -54,7 +64,7 @@ impl Reader {
             };
             Shown { name, value, source }
         };
-        Ok(SETTINGS.iter().map(|(name, ..)| show(name)).collect())
+        Ok((SETTINGS.iter().map(|(name, ..)| show(name)).collect(), self.sources.unread().to_vec()))
     }
 
     pub fn optional(&self, name: &str) -> Option<String> {

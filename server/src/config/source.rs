@@ -6,7 +6,10 @@ use figment::{
     value::{Dict, Map, Value},
 };
 
-use super::{ConfigError, parse::Wrong};
+use super::{
+    ConfigError,
+    parse::{Unread, Wrong},
+};
 
 /// Every setting there is: name, default ("" where there is none), what it is for. `.env.example` lists the same.
 pub const SETTINGS: &[(&str, &str, &str)] = &[
@@ -16,6 +19,12 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("APP_PUBLIC_URL", "", "address that people type; https:// turns on secure cookies and HSTS"),
     ("ALLOWED_HOSTS", "", "host names that are answered, separated by commas; empty for all"),
     ("TRUSTED_PROXIES", "", "addresses or networks whose X-Forwarded-For is believed"),
+    ("CORS_ORIGINS", "", "origins of other sites whose scripts may use the API with a token, such as https://app.example.org"),
+    ("ALLOWED_ORIGINS", "", "another name of CORS_ORIGINS"),
+    ("RATE_LIMIT_ENABLED", "true", "limits how many requests one caller may send; an administrator chooses how many"),
+    ("HTTP_MAX_CONNECTIONS", "8192", "connections that are open at a time"),
+    ("HTTP_MAX_CONNECTIONS_PER_ADDRESS", "1024", "the same from one address; those of TRUSTED_PROXIES are not counted"),
+    ("SHUTDOWN_TIMEOUT", "10", "seconds that requests have to end when the server stops"),
     ("PREVIEW_PORTS", "8100-8131", "ports on which what listens in runs is shown, one for each; off for none"),
     ("PREVIEW_DOMAIN", "", "domain below which previews have names instead, such as preview.example.org; empty for ports"),
     ("DATA_DIR", "./data", "folder for the database, file content and checkouts"),
@@ -32,12 +41,35 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("AWS_SECRET_ACCESS_KEY", "", "secret of the access key"),
     ("STORAGE_CACHE_SIZE", "2GB", "copies of S3 content on this machine's disk, in DATA_DIR/s3-cache, that make reading fast"),
     ("STORAGE_FILE_SIZE_LIMIT", "100MB", "largest single file"),
-    ("STORAGE_RETENTION_DAYS", "90", "days that earlier versions and deleted files are kept, unless an administrator chooses otherwise"),
+    (
+        "STORAGE_RETENTION_DAYS",
+        "90",
+        "days that earlier versions, deleted files and deleted projects are kept, unless an administrator chooses otherwise",
+    ),
     ("JWT_SECRET_KEY", "", "signs access tokens; required in production, 32 characters or more"),
     ("SECRET_KEY", "", "seals model keys at rest; required in production, 32 characters or more; with another one they are void"),
     ("JWT_ACCESS_TOKEN_EXPIRE_MINUTES", "15", "life of an access token"),
     ("JWT_REFRESH_TOKEN_EXPIRE_DAYS", "7", "life of a session without use"),
-    ("REGISTRATION", "open", "open or closed; the first account can always be made"),
+    ("REGISTRATION", "open", "open, invite or closed, unless an administrator chooses otherwise; the first account can always be made"),
+    ("OIDC_ISSUER", "", "address of an OpenID Connect issuer to sign in at, to the letter as it writes it; empty for none"),
+    ("OIDC_CLIENT_ID", "", "what this site is called there; its redirect address is APP_PUBLIC_URL/auth/oidc/callback"),
+    ("OIDC_CLIENT_SECRET", "", "the secret that goes with it; empty for a public client"),
+    ("OIDC_NAME", "", "what the button calls it; empty for the issuer's host"),
+    ("OIDC_SCOPES", "openid profile email", "what is asked of it about people"),
+    ("OIDC_ROLE_CLAIM", "", "claim that says what somebody is there, such as groups or realm_access.roles; empty for no mapping of roles"),
+    ("OIDC_ADMIN_VALUES", "", "values of that claim that make an administrator, separated by commas"),
+    ("OIDC_ALLOW_SIGNUP", "true", "whether accounts are made for new people who come from there, as far as REGISTRATION allows"),
+    ("OIDC_TRUST_MFA", "false", "whether a second factor that it says it saw (mfa in the claim amr) is enough here too"),
+    ("GITHUB_CLIENT_ID", "", "OAuth application for signing in with GitHub; its redirect address is APP_PUBLIC_URL/auth/github/callback"),
+    ("GITHUB_CLIENT_SECRET", "", "the secret that goes with it"),
+    ("GITHUB_URL", "https://github.com", "address of GitHub, or of a server of GitHub Enterprise"),
+    ("GITHUB_ALLOW_SIGNUP", "true", "whether accounts are made for new people who come from there, as far as REGISTRATION allows"),
+    (
+        "SMTP_URL",
+        "",
+        "server for mail, such as smtps://name:password@mail.example.org; empty for no mail; APP_PUBLIC_URL is needed with it",
+    ),
+    ("MAIL_FROM", "", "sender of mail, such as cloudxdevai <no-reply@example.org>"),
     ("OPENAI_API_KEY", "", "key of the model provider"),
     ("OPENAI_BASE_URL", "", "any server that speaks the OpenAI format; empty with a key for api.openai.com"),
     ("ANTHROPIC_API_KEY", "", "key for api.anthropic.com"),
@@ -63,17 +95,75 @@ pub const SETTINGS: &[(&str, &str, &str)] = &[
     ("SANDBOX_PATHS", "", "more directories that runs may read, such as /opt/toolchains"),
     ("SANDBOX_OPEN_ADDRESSES", "", "private addresses that runs may reach by an allowed name, such as 10.1.0.0/16 for a mirror"),
     ("SANDBOX_ALLOW_WEAK", "false", "lets more than one person run code in a tier below S2"),
+    ("PROMETHEUS_ENABLED", "true", "serves metrics for Prometheus, on an address of their own"),
+    ("METRICS_HOST", "127.0.0.1", "address that metrics are served on; whoever reaches it may read them"),
+    ("METRICS_PORT", "9090", "port that metrics are served on; one that is taken is told in the log"),
+    ("SENTRY_DSN", "", "address that errors and panics are reported to, without personal data"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "address of an OpenTelemetry collector (OTLP over HTTP) for traces, such as http://localhost:4318"),
+    ("SLOW_QUERY_MS", "200", "queries that take longer are logged, without their values; 0 for all of them"),
     ("LOG_LEVEL", "info", "trace, debug, info, warn, error, or a filter"),
     ("LOG_FORMAT", "json", "json or text"),
     ("DEV_SEED_DATA", "false", "a sample project for the first account and the demonstration model"),
 ];
 
+/// Names that operators of such systems are used to, and that nothing here reads; what there is instead.
+pub const UNREAD: &[(&str, &str)] = &[
+    ("DB_MAX_OVERFLOW", "DB_POOL_SIZE is all connections that there ever are"),
+    ("DB_POOL_RECYCLE", "connections are tested before they are used"),
+    ("REDIS_CACHE_URL", "nothing is cached in Redis; REDIS_URL carries events"),
+    ("APP_DEBUG", "LOG_LEVEL says how much is logged"),
+    ("APP_BASE_PATH", "the site is served at the root of its host"),
+    ("APP_WORKERS", "one process uses all processors; WORKER_CONCURRENCY says how many jobs it works on"),
+    ("SLACK_WEBHOOK_URL", "nothing is sent to Slack; SMTP_URL sends mail"),
+    ("ENABLE_ANALYTICS", "nothing is collected about people"),
+    ("ENABLE_TELEMETRY", "traces go to OTEL_EXPORTER_OTLP_ENDPOINT, and nowhere else"),
+    ("DEV_AUTO_RELOAD", "`make run` builds what changed and serves it"),
+];
+
+/// What a name that is set and no setting most likely was to be; `None` for what has nothing to do with this program.
+fn what_for(name: &str) -> Option<String> {
+    if let Some((_, instead)) = UNREAD.iter().find(|(known, _)| *known == name) {
+        return Some((*instead).to_owned());
+    }
+    let meant = SETTINGS.iter().map(|(known, ..)| *known).find(|known| is_slip_of(known, name))?;
+    Some(format!("{meant} is a setting; was that meant?"))
+}
+
+/// Whether `name` is `known` with one sign too many, too few or wrong, or two changed places. Short names have too many neighbours.
+pub(super) fn is_slip_of(known: &str, name: &str) -> bool {
+    let (known, name) = (known.as_bytes(), name.to_ascii_uppercase().into_bytes());
+    if known.len() < 7 || known.len().abs_diff(name.len()) > 1 {
+        return false;
+    }
+    let front = known.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let (known, name) = (&known[front..], &name[front..]);
+    let back = known.iter().rev().zip(name.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (known, name) = (&known[..known.len() - back], &name[..name.len() - back]);
+    match (known, name) {
+        ([a, b], [c, d]) => a == d && b == c,
+        (known, name) => known.len().max(name.len()) <= 1,
+    }
+}
+
 /// Settings whose value is never printed.
-pub const SECRETS: &[&str] =
-    &["JWT_SECRET_KEY", "SECRET_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AWS_SECRET_ACCESS_KEY"];
+pub const SECRETS: &[&str] = &[
+    "OIDC_CLIENT_SECRET",
+    "GITHUB_CLIENT_SECRET",
+    "JWT_SECRET_KEY",
+    "SECRET_KEY",
+    "SMTP_URL",
+    "OPENAI_API_KEY",
+    "ANTHROPIC_API_KEY",
+    "GEMINI_API_KEY",
+    "AWS_SECRET_ACCESS_KEY",
+    "SENTRY_DSN",
+];
 
 /// The layers merged, each value with the name of the layer that won.
-pub struct Sources(Figment);
+pub struct Sources {
+    layers: Figment,
+    unread: Vec<Unread>,
+}
 
 /// Values exactly as written. figment's own environment reader would turn a secret of digits into a number.
 struct Raw {
@@ -110,8 +200,9 @@ impl Sources {
 
     /// Only these values over the defaults.
     pub fn of_values<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let values = values.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        Self(Figment::from(defaults()).merge(Raw { name: "given", values }))
+        let values: BTreeMap<String, String> = values.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let unread = unread_of("given", values.iter());
+        Self { layers: Figment::from(defaults()).merge(Raw { name: "given", values }), unread }
     }
 
     fn layer(
@@ -121,25 +212,41 @@ impl Sources {
     ) -> Result<Self, ConfigError> {
         let file = read_toml(toml).map_err(ConfigError)?;
         // An empty variable means "not set", as compose files write it.
-        let known = |(name, value): &(String, String)| is_known(name) && !value.is_empty();
-        Ok(Self(
-            Figment::from(defaults())
-                .merge(Raw { name: "cloudxdevai.toml", values: file })
-                .merge(Raw { name: ".env", values: dot_env.into_iter().filter(known).collect() })
-                .merge(Raw { name: "environment", values: environment.filter(known).collect() }),
-        ))
+        let is_set = |(_, value): &(String, String)| !value.is_empty();
+        let dot_env: BTreeMap<String, String> = dot_env.into_iter().filter(is_set).collect();
+        let environment: BTreeMap<String, String> = environment.filter(is_set).collect();
+        let mut unread = unread_of(".env", dot_env.iter());
+        unread.extend(unread_of("environment", environment.iter()));
+        let known = |values: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            values.into_iter().filter(|(name, _)| is_known(name)).collect()
+        };
+        let layers = Figment::from(defaults())
+            .merge(Raw { name: "cloudxdevai.toml", values: file })
+            .merge(Raw { name: ".env", values: known(dot_env) })
+            .merge(Raw { name: "environment", values: known(environment) });
+        Ok(Self { layers, unread })
+    }
+
+    /// What is set under names that look like settings and are none.
+    pub(super) fn unread(&self) -> &[Unread] {
+        &self.unread
     }
 
     /// The text of a setting and where it came from; `None` when it is empty.
     pub(super) fn find(&self, name: &str) -> (Option<String>, String) {
-        let value = self.0.find_value(name).ok().and_then(Value::into_string).filter(|v| !v.is_empty());
-        let source = self.0.find_metadata(name).map_or("default".to_owned(), |m| m.name.to_string());
+        let value = self.layers.find_value(name).ok().and_then(Value::into_string).filter(|v| !v.is_empty());
+        let source = self.layers.find_metadata(name).map_or("default".to_owned(), |m| m.name.to_string());
         (value, source)
     }
 }
 
 fn defaults() -> Raw {
     Raw { name: "default", values: SETTINGS.iter().map(|(name, value, _)| ((*name).to_owned(), (*value).to_owned())).collect() }
+}
+
+fn unread_of<'a>(source: &'static str, values: impl Iterator<Item = (&'a String, &'a String)>) -> Vec<Unread> {
+    let names = values.map(|(name, _)| name).filter(|name| !is_known(name));
+    names.filter_map(|name| Some(Unread { note: what_for(name)?, name: name.clone(), source })).collect()
 }
 
 fn is_known(name: &str) -> bool {

@@ -64,6 +64,39 @@ fn what_is_printed_masks_secrets() {
 }
 
 #[test]
+fn what_is_set_and_read_by_nothing_is_said() {
+    let config = load(&[
+        ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789"),
+        ("DB_MAX_OVERFLOW", "hunter2"),
+        ("APP_PUBLC_URL", "https://hunter2.example.org"),
+        ("PATH", "/usr/bin"),
+        ("HOME", "/home/app"),
+    ])
+    .unwrap();
+    let text = config.describe();
+    let (_, unread) = text.split_once("Set but read by nothing:\n").unwrap();
+    let names: Vec<_> = unread.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["APP_PUBLC_URL", "DB_MAX_OVERFLOW"], "what is no business of ours is left out");
+    assert!(unread.contains("APP_PUBLIC_URL is a setting; was that meant?") && unread.contains("DB_POOL_SIZE"), "{unread}");
+    assert!(!text.contains("hunter2"));
+    assert!(!load(&[("JWT_SECRET_KEY", "0123456789012345678901234567890123456789")]).unwrap().describe().contains("read by nothing"));
+    for (name, _) in source::UNREAD {
+        assert!(!source::SETTINGS.iter().any(|(known, ..)| known == name), "{name} is read");
+    }
+}
+
+#[test]
+fn slips_of_the_pen_are_known_from_other_names() {
+    for slip in ["AI_DEFAULT_MODL", "AI_DEFAULT_MODELS", "AI_DEFUALT_MODEL", "AI-DEFAULT_MODEL", "ai_default_model"] {
+        assert!(source::is_slip_of("AI_DEFAULT_MODEL", slip), "{slip}");
+    }
+    for other in ["AI_BACKUP_MODEL", "AI_DEFAULT", "DEFAULT_MODEL", "AI_DEFAULT_MOEDLS"] {
+        assert!(!source::is_slip_of("AI_DEFAULT_MODEL", other), "{other}");
+    }
+    assert!(!source::is_slip_of("APP_ENV", "APP"), "something of its own");
+}
+
+#[test]
 fn a_secret_of_digits_keeps_every_digit() {
     let digits = "00123456789012345678901234567890123456789";
     let config = load(&[("JWT_SECRET_KEY", digits)]).unwrap();

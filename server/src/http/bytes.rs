@@ -76,6 +76,7 @@ pub fn send_archive(name: &str, body: Body) -> Response {
     put(headers, header::CONTENT_TYPE, "application/zip");
     put(headers, header::CONTENT_DISPOSITION, &disposition(name));
     put(headers, header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'");
+    put(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(headers, header::CACHE_CONTROL, "private, no-store");
     response
 }

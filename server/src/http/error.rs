@@ -28,6 +28,19 @@ impl Refusal {
         problem.request_id = request_id.map(|id| id.0.clone());
         Self(Box::new(problem))
     }
+
+    /// Says when to come back, in the problem and in `Retry-After`.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// For what has a status of its own, but no word.
+    pub fn status(mut self, status: StatusCode, title: &str) -> Self {
+        self.0.status = status.as_u16();
+        self.0.title = title.to_owned();
+        self
+    }
 }
 
 impl From<Problem> for Refusal {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use agent::{Generation, Piece};
 use axum::{
+    Extension,
     extract::{
         State, WebSocketUpgrade,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, Method},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use domain::{Ctx, Error};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -21,9 +21,11 @@ use super::{
     ctx::bearer,
     error::{Answer, refuse},
     extract::Caller,
-    middleware::is_same_origin,
+    middleware::{ModelCalls, is_same_origin},
+    openapi::signature::get,
     routes::{Access, Routes},
 };
+use crate::metrics::Counted;
 
 /// A prompt of the greatest length, with every character escaped.
 const MESSAGE_MOST: usize = 2 * 1024 * 1024;
@@ -42,6 +44,7 @@ pub fn declare(routes: Routes) -> Routes {
 async fn join(
     State(app): State<AppState>,
     Caller(ctx): Caller,
+    Extension(calls): Extension<ModelCalls>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer<Response> {
@@ -53,7 +56,7 @@ async fn join(
     let upgrade = upgrade
         .map_err(|rejection| refuse(&ctx)(Error::BadRequest(format!("Prompts are sent by a WebSocket: {}.", rejection.body_text()))))?;
     let upgrade = upgrade.max_message_size(MESSAGE_MOST).max_frame_size(MESSAGE_MOST);
-    Ok(upgrade.on_upgrade(move |socket| Asker { app, ctx, socket, heard_at: Instant::now(), answer: None }.serve()).into_response())
+    Ok(upgrade.on_upgrade(move |socket| Asker { app, ctx, calls, socket, heard_at: Instant::now(), answer: None }.serve()).into_response())
 }
 
 /// Why a socket ends.
@@ -66,6 +69,7 @@ enum End {
 struct Asker {
     app: AppState,
     ctx: Ctx,
+    calls: ModelCalls,
     socket: WebSocket,
     heard_at: Instant,
     /// Dropping it ends it.
@@ -74,6 +78,7 @@ struct Asker {
 
 impl Asker {
     async fn serve(mut self) {
+        let _open = Counted::begin(metrics::gauge!("cloudxdevai_sockets", "kind" => "generate"));
         let shutdown = self.app.shutdown.clone();
         let end = tokio::select! {
             end = self.listen() => end,
@@ -127,6 +132,10 @@ impl Asker {
             let detail = "An answer is being written on this socket. Wait for it, or open another socket.";
             return self.refuse(Error::conflict(detail)).await;
         }
+        if let Err(retry_after) = self.calls.count().await {
+            let detail = format!("There were too many calls of models. Nothing was done; try again in {retry_after} s.");
+            return self.refuse(Error::RateLimited { retry_after, detail }).await;
+        }
         match agent::generate(&self.ctx, &self.app.models, request, self.app.shutdown.child_token()).await {
             Ok(answer) => {
                 self.answer = Some(answer);
@@ -149,7 +158,8 @@ impl Asker {
             }
             None => {
                 self.answer = None;
-                return Ok(());
+                let detail = "The answer was stopped. What was written until then is booked.";
+                return self.refuse(Error::Unavailable(detail.to_owned())).await;
             }
         };
         self.say(&notice).await

@@ -2,6 +2,7 @@
 
 use app::{
     App,
+    components::preferences::Kept,
     shell::{ShellOptions, shell},
 };
 use axum::{
@@ -35,20 +36,59 @@ const FUNCTION_LIMIT: usize = 12 * 1024 * 1024;
 const REFUSAL_LIMIT: usize = 1024 * 1024;
 
 /// What may be called without an account; the rest of the table below follows the prefix.
-const PUBLIC_FUNCTIONS: &[&str] = &["/fn/auth/viewer", "/fn/auth/login", "/fn/auth/register", "/fn/auth/logout"];
+const PUBLIC_FUNCTIONS: &[&str] = &[
+    "/fn/identities/providers",
+    "/fn/auth/viewer",
+    "/fn/auth/second_step",
+    "/fn/auth/step_ways",
+    "/fn/auth/begin_passkey",
+    "/fn/auth/passkey",
+    "/fn/auth/login",
+    "/fn/auth/register",
+    "/fn/auth/forgot",
+    "/fn/auth/link",
+    "/fn/auth/reset",
+    "/fn/auth/logout",
+];
 
 /// What is about the caller, or begins something new, and so hangs on no project.
 const SIGNED_IN_FUNCTIONS: &[&str] = &[
     "/fn/projects/list",
     "/fn/projects/list_public",
     "/fn/projects/create",
+    "/fn/projects/create_sample",
+    "/fn/dashboard/mine",
     "/fn/imports/git",
     "/fn/storage/choices",
     "/fn/quotas/mine",
     "/fn/budgets/mine",
     "/fn/usage/mine",
     "/fn/users/update_me",
+    "/fn/users/change_password",
+    "/fn/users/delete_me",
+    "/fn/auth/logout_everywhere",
+    "/fn/sessions/list",
+    "/fn/sessions/revoke",
+    "/fn/sessions/revoke_others",
+    "/fn/identities/mine",
+    "/fn/identities/begin_link",
+    "/fn/identities/unlink",
+    "/fn/preferences/get",
+    "/fn/preferences/update",
     "/fn/models/list",
+    "/fn/second_factor/status",
+    "/fn/second_factor/begin_totp",
+    "/fn/second_factor/confirm_totp",
+    "/fn/second_factor/disable_totp",
+    "/fn/second_factor/make_recovery_codes",
+    "/fn/passkeys/list",
+    "/fn/passkeys/begin_add",
+    "/fn/passkeys/add",
+    "/fn/passkeys/rename",
+    "/fn/passkeys/remove",
+    "/fn/tokens/list",
+    "/fn/tokens/create",
+    "/fn/tokens/revoke",
     "/fn/models/own_keys",
     "/fn/models/set_own_key",
     "/fn/models/remove_own_key",
@@ -108,11 +148,29 @@ pub fn pages() -> Router<AppState> {
         .fold(Router::new(), |router, page: &AxumRouteListing| router.route(page.path(), on(MethodFilter::GET, render_page)))
 }
 
-async fn render_page(request: Request) -> Response {
+async fn render_page(mut request: Request) -> Response {
+    // The body of a request can't be shared while something is waited for.
+    let ctx = request.extensions().get::<Ctx>().cloned();
+    if let Some(kept) = preferences_of(ctx.as_ref()).await {
+        request.extensions_mut().insert(kept);
+    }
     let render = render_app_async_with_context(provide_request_context, || shell(ShellOptions::of_request()));
     let mut response = render(request).await;
     response.headers_mut().entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/html; charset=utf-8"));
     response
+}
+
+/// What the person who is signed in chose about the looks. A page without it is better than none.
+async fn preferences_of(ctx: Option<&Ctx>) -> Option<Kept> {
+    let ctx = ctx?;
+    let of = ctx.user_id()?;
+    match domain::preferences::get(ctx).await {
+        Ok(preferences) => Some(Kept { of, preferences }),
+        Err(error) => {
+            tracing::warn!(request_id = ctx.trace(), %error, "the preferences of a person can't be read; the page shows the first ones");
+            None
+        }
+    }
 }
 
 /// Everything without a route: public files, the app's own page for what doesn't exist, problems for programs.
@@ -151,6 +209,10 @@ fn provide_request_context() {
     }
     if let Some(nonce) = parts.extensions.get::<Nonce>() {
         provide_context(LeptosNonce::from_value(nonce.0.clone()));
+    }
+    if let Some(kept) = parts.extensions.get::<Kept>() {
+        provide_context(kept.preferences.appearance.clone());
+        provide_context(kept.clone());
     }
     provide_context(assets::manifest());
 }

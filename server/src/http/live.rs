@@ -9,7 +9,6 @@ use axum::{
         IntoResponse, Response,
         sse::{Event as SseEvent, KeepAlive, Sse},
     },
-    routing::get,
 };
 use domain::{Ctx, Error};
 use futures::{StreamExt, stream};
@@ -20,10 +19,14 @@ use super::{
     AppState,
     error::{Answer, refuse},
     extract::{Asked, At, Caller},
+    openapi::signature::get,
     routes::{Access, Routes},
 };
+use crate::metrics::Counted;
 
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// When readers of a server that stops come back: its successor, or another one, is there by then.
+const COME_BACK: Duration = Duration::from_secs(2);
 /// Streams on one connection.
 const MOST: usize = 32;
 
@@ -38,7 +41,7 @@ pub fn declare(routes: Routes) -> Routes {
     )
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct After {
     after: Option<i64>,
 }
@@ -105,11 +108,18 @@ fn read_stream(ctx: &Ctx, name: &str) -> Result<Stream, Error> {
 
 async fn respond(app: AppState, ctx: Ctx, positions: Vec<Position>, many: bool) -> Answer<Response> {
     let events = domain::live::follow(&ctx, positions.clone()).await.map_err(refuse(&ctx))?;
-    let frames = frame(ctx, events, positions, many).take_until(app.shutdown.cancelled_owned());
+    let open = Counted::begin(metrics::gauge!("cloudxdevai_live_streams"));
+    let frames = frame(ctx, events, positions, many).take_until(app.shutdown.clone().cancelled_owned()).inspect(move |_| {
+        let _ = &open;
+    });
     // The first frame opens the connection for real, also through proxies that wait for a byte.
     let hello = stream::once(async { Ok::<_, Infallible>(SseEvent::default().retry(Duration::from_secs(1)).comment("following")) });
+    let stopping = stream::once(std::future::ready(app.shutdown)).filter_map(|shutdown| {
+        let goodbye = SseEvent::default().retry(COME_BACK).comment("the server is stopping; connect again");
+        std::future::ready(shutdown.is_cancelled().then_some(Ok(goodbye)))
+    });
     let keep_alive = KeepAlive::new().interval(HEARTBEAT).text("alive");
-    let mut response = Sse::new(hello.chain(frames)).keep_alive(keep_alive).into_response();
+    let mut response = Sse::new(hello.chain(frames).chain(stopping)).keep_alive(keep_alive).into_response();
     response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }

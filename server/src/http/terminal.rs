@@ -10,7 +10,6 @@ use axum::{
     },
     http::{HeaderMap, Method},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use domain::{
     Ctx, Error,
@@ -29,8 +28,10 @@ use super::{
     error::{Answer, refuse},
     extract::{Asked, At, Caller},
     middleware::is_same_origin,
+    openapi::signature::get,
     routes::{Access, Routes},
 };
+use crate::metrics::Counted;
 
 /// One message from a reader.
 const MESSAGE_MOST: usize = 64 * 1024;
@@ -59,7 +60,7 @@ pub fn declare(routes: Routes) -> Routes {
     routes.add(Method::GET, "/api/terminals/{id}/ws", Access::Member, get(join))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct After {
     after: Option<u64>,
 }
@@ -127,6 +128,7 @@ impl Watcher {
     }
 
     async fn serve(mut self, after: Option<u64>) {
+        let _open = Counted::begin(metrics::gauge!("cloudxdevai_sockets", "kind" => "terminal"));
         let shutdown = self.app.shutdown.clone();
         let end = tokio::select! {
             end = self.watch(after) => end,

@@ -11,8 +11,10 @@ use domain::{
 use tokio::time::Instant;
 use wire::{ProjectId, SessionId};
 
-/// How long an answer of the database is believed.
-const BELIEVED: Duration = Duration::from_secs(5);
+/// How long an answer of the database is believed: long enough for the pictures of one page.
+const BELIEVED: Duration = Duration::from_secs(1);
+/// How often what is open is looked at again. What ends it has to have ended it within 5 s.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const KEPT: usize = 4096;
 
 /// Asks whether a ticket still opens its preview, but not for every picture of a page.
@@ -48,7 +50,7 @@ impl Access {
     /// Returns when the ticket opens nothing any more.
     pub async fn revoked(&self, ticket: &Ticket) {
         loop {
-            tokio::time::sleep(BELIEVED).await;
+            tokio::time::sleep(LOOK_EVERY).await;
             // A database that does not answer for a moment ends no connection.
             if let Err(Error::NotSignedIn) = self.check(ticket).await {
                 return;

@@ -40,6 +40,10 @@ struct SandboxProbe {
 
 #[async_trait]
 impl HealthProbe for SandboxProbe {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
     async fn check(&self) -> Check {
         let Some(sandbox) = &self.sandbox else {
             return check("sandbox", CheckState::Ok, "Runs are left to worker processes.", None);
@@ -83,6 +87,10 @@ struct RedisProbe {
 
 #[async_trait]
 impl HealthProbe for RedisProbe {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
     async fn check(&self) -> Check {
         if self.lines.is_empty() {
             return check("redis", CheckState::Ok, "Not used: events stay within this process, and others look into the database.", None);
@@ -100,7 +108,7 @@ impl HealthProbe for RedisProbe {
         let down: Vec<String> = self.lines.iter().filter_map(tell).collect();
         if down.is_empty() {
             let carried: Vec<_> = self.lines.iter().map(|line| line.carries).collect();
-            return check("redis", CheckState::Ok, format!("Carries {}.", carried.join(" and ")), None);
+            return check("redis", CheckState::Ok, format!("Carries {}.", carried.join(", ")), None);
         }
         let reason = format!("Not connected ({}). Everything goes on, a second or two later.", down.join("; "));
         let advice = "Check that Redis runs and that REDIS_URL is right. The server connects by itself once it is back.";
@@ -115,6 +123,10 @@ struct PreviewsProbe {
 
 #[async_trait]
 impl HealthProbe for PreviewsProbe {
+    fn name(&self) -> &'static str {
+        "previews"
+    }
+
     async fn check(&self) -> Check {
         let PreviewConfig { host, ports, domain } = &self.config;
         match (domain, ports) {
@@ -142,8 +154,15 @@ struct DiskProbe {
 
 #[async_trait]
 impl HealthProbe for DiskProbe {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
     async fn check(&self) -> Check {
-        let room = match DiskRoom::of(&self.folder) {
+        let folder = self.folder.clone();
+        // A disk that hangs holds up a thread for that, and not the others of the server.
+        let looked = tokio::task::spawn_blocking(move || DiskRoom::of(&folder)).await;
+        let room = match looked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             Ok(Some(room)) => room,
             Ok(None) => return check("disk", CheckState::Ok, "The file system does not tell its size.", None),
             Err(error) => {
@@ -182,6 +201,10 @@ impl ModelsProbe {
 
 #[async_trait]
 impl HealthProbe for ModelsProbe {
+    fn name(&self) -> &'static str {
+        "models"
+    }
+
     async fn check(&self) -> Check {
         let advice = || {
             let add = "Add one under Administration, Models, or set OPENAI_BASE_URL, OPENAI_API_KEY and AI_DEFAULT_MODEL and restart.";

@@ -262,7 +262,17 @@ async fn tell_lost(work: &Work, kind: JobKind, payload: &serde_json::Value) -> R
 
 /// One attempt from claim to the last word about it.
 async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, hand_back: CancellationToken) {
-    let span = tracing::info_span!("job", job.id = %job.id, job.kind = job.kind.as_str(), job.attempt = job.attempt);
+    // At this level, so that warnings name their job whatever the log leaves out.
+    let span = tracing::error_span!(
+        "job", job.id = %job.id, job.kind = job.kind.as_str(), job.attempt = job.attempt, job.outcome = tracing::field::Empty,
+        user.id = tracing::field::Empty, project.id = tracing::field::Empty
+    );
+    if let Some(user) = &job.user {
+        span.record("user.id", tracing::field::display(user.id));
+    }
+    if let Some(project) = job.project_id {
+        span.record("project.id", tracing::field::display(project));
+    }
     let recorded = async {
         let ctx = match job.user.clone() {
             Some(user) => Ctx::for_job(&work.services, user, job.id).fenced(job.fence),
@@ -285,6 +295,10 @@ async fn attempt(work: Arc<Work>, job: Claimed, _slot: OwnedSemaphorePermit, han
                 Outcome::Retry(format!("It made no progress for {} seconds.", work.timeout.as_secs()))
             }
         };
+        let kind = task.job.kind.as_str();
+        metrics::histogram!("cloudxdevai_job_duration_seconds", "kind" => kind).record(started.elapsed());
+        metrics::counter!("cloudxdevai_jobs_total", "kind" => kind, "outcome" => outcome.word()).increment(1);
+        tracing::Span::current().record("job.outcome", outcome.word());
         tracing::info!(?outcome, stopped = ?task.stop.why(), duration_ms = started.elapsed().as_millis() as u64, "job ended");
         if task.stop.why() != Some(Why::LeaseLost) {
             Box::pin(conclude(&work, &task.job, outcome, task.stop.why())).await;

@@ -69,3 +69,14 @@ pub enum Outcome {
     /// It would fail again.
     Failed(String),
 }
+
+impl Outcome {
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+            Self::Retry(_) => "retry",
+            Self::Failed(_) => "failed",
+        }
+    }
+}

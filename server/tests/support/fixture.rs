@@ -21,6 +21,12 @@ pub async fn member(app: &TestApp, project: &str, user: &Caller, role: wire::pro
     let _committed = tx.commit().await.unwrap();
 }
 
+/// The revision that a project is at.
+#[allow(dead_code, reason = "not every test takes steps")]
+pub async fn revision(caller: &Caller, project: &str) -> i64 {
+    caller.get(&format!("/api/projects/{project}/tree")).await.expect(200).json::<wire::files::Tree>().revision
+}
+
 /// A new file; answers its etag.
 pub async fn file(owner: &Caller, project: &str, path: &str, text: &str) -> String {
     let reply = owner.put(&format!("/api/projects/{project}/files/{path}"), Some(("if-none-match", "*")), text.to_owned()).await;

@@ -14,6 +14,7 @@ use domain::Services;
 use server::{
     config::{Config, Sources},
     http::{self, AppState, routes::Route},
+    seats::Bounds,
     serve,
     wiring::{self, Role},
     worker::Worker,
@@ -32,6 +33,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct TestApp {
     pub base: String,
     pub services: Arc<Services>,
+    /// What answers behind the listener.
+    pub router: axum::Router,
     pub routes: Vec<Route>,
     pub data: TempDir,
     client: reqwest::Client,
@@ -65,6 +68,11 @@ impl TestApp {
         let folder = data.path().join("data");
         let mut settings =
             vec![("DATA_DIR", folder.to_str().unwrap()), ("JWT_SECRET_KEY", SECRET), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "text")];
+        // Everybody in a test comes from one address, in a hurry.
+        settings.push(("RATE_LIMIT_ENABLED", "false"));
+        // Within what is removed at the end, also under root.
+        let work = data.path().join("work");
+        settings.push(("WORK_DIR", work.to_str().unwrap()));
         if let Some(url) = &database {
             settings.push(("DATABASE_URL", url));
         }
@@ -88,12 +96,13 @@ impl TestApp {
             models: app.models,
             terminals: app.terminals,
             previews: app.previews,
+            limits: app.limits,
             shutdown: stop.clone(),
         };
         let (router, routes) = http::router(state);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(serve::listen(listener, router, stop.clone()));
+        tokio::spawn(serve::listen_within(listener, router.clone(), Bounds::of(&config.http), stop.clone()));
         let worker = app.work.map(|work| {
             let working = Worker::new(work).run(stop.clone());
             tokio::spawn(async {
@@ -101,7 +110,7 @@ impl TestApp {
             })
         });
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { base, services: app.services, routes, data, client, stop, worker }
+        Self { base, services: app.services, router, routes, data, client, stop, worker }
     }
 
     pub fn nobody(&self) -> Caller {
@@ -117,6 +126,11 @@ impl TestApp {
     pub async fn register(&self, name: &str) -> wire::users::User {
         let body = serde_json::json!({ "email": format!("{name}@example.org"), "username": name, "password": PASSWORD });
         self.nobody().post("/api/auth/register", &body).await.expect(201).json()
+    }
+
+    /// Begins to stop as SIGTERM would.
+    pub fn begin_to_stop(&self) {
+        self.stop.cancel();
     }
 
     /// Stops as SIGTERM would, and waits for it.
@@ -142,7 +156,7 @@ pub fn data_folder() -> TempDir {
 }
 
 /// A database of its own on the server that `TEST_DATABASE_URL` names; none means a SQLite file.
-async fn test_database() -> Option<String> {
+pub async fn test_database() -> Option<String> {
     use sqlx::{ConnectOptions, Connection};
     let mut url: url::Url = std::env::var("TEST_DATABASE_URL").ok()?.parse().expect("TEST_DATABASE_URL is an address");
     let name = format!("test_{}", uuid::Uuid::now_v7().simple());

@@ -55,6 +55,9 @@ pub struct Step {
     pub body: Option<String>,
     /// Wait before the response's headers.
     pub first_byte_ms: u64,
+    /// Wait before all of it until [`ModelServer::release`]; for scripts from Rust.
+    #[serde(skip)]
+    pub held: bool,
     /// Silence after the first chunk.
     pub stall_ms: u64,
     /// Break the connection after this much of the text.
@@ -140,6 +143,8 @@ struct Inner {
 struct Shared {
     inner: Mutex<Inner>,
     counts: watch::Sender<Counts>,
+    /// How often those that were held have been let go.
+    releases: watch::Sender<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,7 +184,7 @@ impl ModelServer {
     pub async fn start_on(port: u16) -> io::Result<Self> {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { inner: Mutex::default(), counts: watch::Sender::default() });
+        let shared = Arc::new(Shared { inner: Mutex::default(), counts: watch::Sender::default(), releases: watch::Sender::default() });
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
             .route("/v1/responses", post(respond))
@@ -231,6 +236,11 @@ impl ModelServer {
 
     pub fn requests(&self) -> Vec<Recorded> {
         self.shared.lock().requests.clone()
+    }
+
+    /// Lets all requests go on that are held now.
+    pub fn release(&self) {
+        self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
     pub fn counts(&self) -> Counts {
@@ -335,9 +345,14 @@ async fn answer(dialect: Dialect, shared: Arc<Shared>, uri: Uri, headers: Header
         inner.call_count += step.tool_calls.len() as u64;
         (step, first_call)
     };
+    let mut releases = shared.releases.subscribe();
+    let before = *releases.borrow_and_update();
     shared.counts.send_modify(|counts| counts.requests += 1);
     for (n, call) in step.tool_calls.iter_mut().enumerate() {
         call.id.get_or_insert_with(|| format!("call_{}", first_call + n as u64));
+    }
+    if step.held {
+        let _ = releases.wait_for(|releases| *releases > before).await;
     }
     sleep(Duration::from_millis(step.first_byte_ms)).await;
     match step.status {

@@ -1,4 +1,4 @@
-use axum::{body::Body, http::Method, response::Response, routing::get};
+use axum::{body::Body, http::Method, response::Response};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 use wire::ProjectId;
@@ -7,6 +7,7 @@ use crate::http::{
     bytes,
     error::{Answer, refuse},
     extract::{Asked, At, Caller},
+    openapi::signature::get,
     routes::{Access, Routes},
 };
 
@@ -14,7 +15,7 @@ pub fn declare(routes: Routes) -> Routes {
     routes.add(Method::GET, "/api/projects/{id}/archive", Access::Member, get(download))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct OfPath {
     #[serde(default)]
     path: String,

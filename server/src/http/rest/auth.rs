@@ -1,18 +1,17 @@
 use axum::{
-    Form, Json,
-    extract::rejection::FormRejection,
+    Json,
     http::{HeaderName, Method, StatusCode, header},
-    routing::post,
 };
-use domain::Error;
+use serde::Deserialize;
 use wire::{
-    auth::{Login, Refresh, Register, Tokens},
+    auth::{ForgotPassword, Login, Refresh, Register, ResetPassword, Tokens},
     users::User,
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{Body, Caller},
+    extract::{Asked, Body, Caller, Filled},
+    openapi::signature::post,
     routes::{Access, Routes},
 };
 
@@ -22,15 +21,23 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::POST, "/api/auth/login", Access::Public, post(login))
         .add(Method::POST, "/api/auth/refresh", Access::Public, post(refresh))
         .add(Method::POST, "/api/auth/logout", Access::SignedIn, post(logout))
+        .add(Method::POST, "/api/auth/forgot", Access::Public, post(forgot))
+        .add(Method::POST, "/api/auth/reset", Access::Public, post(reset))
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Everywhere {
+    /// All sessions of the account, not only this one.
+    #[serde(default)]
+    everywhere: bool,
 }
 
 async fn register(Caller(ctx): Caller, Body(request): Body<Register>) -> Answer<(StatusCode, Json<User>)> {
-    let user = domain::auth::register(&ctx, request).await.map_err(refuse(&ctx))?;
+    let user = domain::accounts::register(&ctx, request).await.map_err(refuse(&ctx))?;
     Ok((StatusCode::CREATED, Json(user)))
 }
 
-async fn login(Caller(ctx): Caller, form: Result<Form<Login>, FormRejection>) -> Answer<Json<Tokens>> {
-    let Form(request) = form.map_err(|e| refuse(&ctx)(Error::BadRequest(e.body_text())))?;
+async fn login(Caller(ctx): Caller, Filled(request): Filled<Login>) -> Answer<Json<Tokens>> {
     domain::auth::login(&ctx, request).await.map(Json).map_err(refuse(&ctx))
 }
 
@@ -38,7 +45,17 @@ async fn refresh(Caller(ctx): Caller, Body(request): Body<Refresh>) -> Answer<Js
     domain::auth::refresh(&ctx, request).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn logout(Caller(ctx): Caller) -> Answer<(StatusCode, [(HeaderName, String); 1])> {
-    let cookie = domain::auth::logout(&ctx).await.map_err(refuse(&ctx))?;
+async fn logout(Caller(ctx): Caller, Asked(asked): Asked<Everywhere>) -> Answer<(StatusCode, [(HeaderName, String); 1])> {
+    let ended = if asked.everywhere { domain::auth::logout_everywhere(&ctx).await } else { domain::auth::logout(&ctx).await };
+    let cookie = ended.map_err(refuse(&ctx))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
+}
+
+/// The same whether there is such an account or not.
+async fn forgot(Caller(ctx): Caller, Body(request): Body<ForgotPassword>) -> Answer<StatusCode> {
+    domain::links::forgot(&ctx, request).await.map(|()| StatusCode::ACCEPTED).map_err(refuse(&ctx))
+}
+
+async fn reset(Caller(ctx): Caller, Body(request): Body<ResetPassword>) -> Answer<StatusCode> {
+    domain::links::reset(&ctx, request).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }

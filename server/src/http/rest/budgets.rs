@@ -1,17 +1,14 @@
-use axum::{
-    Json,
-    http::Method,
-    routing::{get, put},
-};
+use axum::{Json, http::Method};
 use serde::Deserialize;
 use wire::{
-    ConversationId, Page, ProjectId,
+    ConversationId, Page, PageQuery, ProjectId,
     budgets::{Budget, BudgetLimits, SetBudget},
 };
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{get, put},
     routes::{Access, Routes},
 };
 
@@ -27,18 +24,19 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::PUT, "/api/admin/budgets", Access::Admin, put(set))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Where {
     project: Option<ProjectId>,
     conversation: Option<ConversationId>,
 }
 
-async fn mine(Caller(ctx): Caller, Asked(at): Asked<Where>) -> Budgets {
-    domain::budgets::of_caller(&ctx, at.project, at.conversation).await.map(list).map_err(refuse(&ctx))
+async fn mine(Caller(ctx): Caller, Asked(at): Asked<Where>, Asked(page): Asked<PageQuery>) -> Budgets {
+    let items = domain::budgets::of_caller(&ctx, at.project, at.conversation).await.map_err(refuse(&ctx))?;
+    part(items, &page).map_err(refuse(&ctx))
 }
 
-async fn of_project(Caller(ctx): Caller, At(id): At<ProjectId>) -> Budgets {
-    domain::budgets::of_project(&ctx, id).await.map(list).map_err(refuse(&ctx))
+async fn of_project(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Budgets {
+    part(domain::budgets::of_project(&ctx, id).await.map_err(refuse(&ctx))?, &page).map_err(refuse(&ctx))
 }
 
 async fn set_of_project(Caller(ctx): Caller, At(id): At<ProjectId>, Body(limits): Body<BudgetLimits>) -> Budgets {
@@ -49,12 +47,16 @@ async fn set_of_conversation(Caller(ctx): Caller, At(id): At<ConversationId>, Bo
     domain::budgets::set_of_conversation(&ctx, id, limits).await.map(list).map_err(refuse(&ctx))
 }
 
-async fn all(Caller(ctx): Caller) -> Budgets {
-    domain::budgets::list(&ctx).await.map(list).map_err(refuse(&ctx))
+async fn all(Caller(ctx): Caller, Asked(page): Asked<PageQuery>) -> Budgets {
+    part(domain::budgets::list(&ctx).await.map_err(refuse(&ctx))?, &page).map_err(refuse(&ctx))
 }
 
 async fn set(Caller(ctx): Caller, Body(request): Body<SetBudget>) -> Budgets {
     domain::budgets::set(&ctx, request).await.map(list).map_err(refuse(&ctx))
+}
+
+fn part(items: Vec<Budget>, asked: &PageQuery) -> domain::Result<Json<Page<Budget>>> {
+    domain::page::of_short(items, asked, "budgets", |item| item.id.to_string()).map(Json)
 }
 
 fn list(items: Vec<Budget>) -> Json<Page<Budget>> {

@@ -1,12 +1,11 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, post},
 };
 use domain::Error;
 use serde::Deserialize;
 use wire::{
-    ChangeSetId, ProjectId, ReviewCommentId, TurnId,
+    ChangeSetId, Page, PageQuery, ProjectId, ReviewCommentId, TurnId,
     changes::{AddComment, ChangeSet, Decide, Decided, FileSides, OpenChangeSet, ReviewComment},
     chat::TurnStarted,
 };
@@ -14,6 +13,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, post},
     routes::{Access, Routes},
 };
 
@@ -29,8 +29,8 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::DELETE, "/api/review-comments/{id}", Access::Member, delete(remove_comment))
 }
 
-async fn open(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Vec<OpenChangeSet>>> {
-    domain::changes::open(&ctx, id).await.map(Json).map_err(refuse(&ctx))
+async fn open(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<OpenChangeSet>>> {
+    domain::changes::open_page(&ctx, id, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn of_turn(Caller(ctx): Caller, At(id): At<TurnId>) -> Answer<Json<ChangeSet>> {
@@ -46,7 +46,7 @@ async fn decide(Caller(ctx): Caller, At(id): At<ChangeSetId>, Body(request): Bod
     domain::changes::decide(&ctx, id, request).await.map(Json).map_err(refuse(&ctx))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct File {
     path: String,
 }

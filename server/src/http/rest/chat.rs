@@ -3,12 +3,11 @@ use axum::{
     body::Body as Bytes,
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
 };
 use domain::{Error, chat::ExportFormat};
 use serde::Deserialize;
 use wire::{
-    ConversationId, Page, ProjectId, QueuedPromptId, RewindId, TurnId,
+    ConversationId, Page, PageQuery, ProjectId, QueuedPromptId, RewindId, TurnId,
     chat::{
         Conversation, ConversationQuery, ConversationView, CreateConversation, DecideApproval, ForkConversation, FoundConversation,
         Message, Queued, QueuedPrompt, RemovedConversation, RewindConversation, RewindOutcome, RewindPreview, StartTurn, Turn, TurnStarted,
@@ -20,6 +19,7 @@ use crate::http::{
     bytes::disposition,
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -52,8 +52,8 @@ async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(query): Asked<Co
     domain::chat::search_conversations(&ctx, id, query).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn removed(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<RemovedConversation>>> {
-    domain::chat::removed_conversations(&ctx, id).await.map(Json).map_err(refuse(&ctx))
+async fn removed(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<RemovedConversation>>> {
+    domain::chat::removed_page(&ctx, id, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn create(
@@ -77,23 +77,22 @@ async fn remove(Caller(ctx): Caller, At(id): At<ConversationId>) -> Answer<Statu
     domain::chat::delete_conversation(&ctx, id).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
-/// The latest messages in their order; the cursor is the `before` of the page of older ones.
-async fn messages(Caller(ctx): Caller, At(id): At<ConversationId>, Asked(window): Asked<Window>) -> Answer<Json<Page<Message>>> {
-    let view = domain::chat::view(&ctx, id, window).await.map_err(refuse(&ctx))?;
-    Ok(Json(Page { items: view.messages, next_cursor: view.before.map(|before| before.to_string()) }))
+/// The latest messages in their order; the next page has older ones.
+async fn messages(Caller(ctx): Caller, At(id): At<ConversationId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Message>>> {
+    domain::chat::messages_page(&ctx, id, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn restore(Caller(ctx): Caller, At(id): At<ConversationId>) -> Answer<Json<Conversation>> {
     domain::chat::restore_conversation(&ctx, id).await.map(Json).map_err(refuse(&ctx))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Exported {
     #[serde(default)]
     format: Format,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
     #[default]
@@ -111,6 +110,7 @@ async fn export(Caller(ctx): Caller, At(id): At<ConversationId>, Asked(asked): A
         (header::CONTENT_TYPE, made.media_type.to_owned()),
         (header::CONTENT_DISPOSITION, disposition(&made.file_name)),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (header::CACHE_CONTROL, "private, no-store".to_owned()),
     ];
     Ok((headers, Bytes::from_stream(made.body)).into_response())
@@ -183,8 +183,14 @@ async fn update_queued(Caller(ctx): Caller, At(id): At<QueuedPromptId>, Body(req
     domain::chat::update_queued(&ctx, id, request).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn remove_queued(Caller(ctx): Caller, At(id): At<QueuedPromptId>) -> Answer<StatusCode> {
-    domain::chat::remove_queued(&ctx, id).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+/// Only what it is based on is removed, where that is named.
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Seen {
+    version: Option<i64>,
+}
+
+async fn remove_queued(Caller(ctx): Caller, At(id): At<QueuedPromptId>, Asked(seen): Asked<Seen>) -> Answer<StatusCode> {
+    domain::chat::remove_queued(&ctx, id, seen.version).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
 async fn send_queued(Caller(ctx): Caller, At(id): At<QueuedPromptId>) -> Answer<(StatusCode, Json<Queued>)> {

@@ -1,18 +1,18 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, patch, post},
 };
 use domain::Error;
 use wire::{
-    CheckpointId, ProjectId,
+    CheckpointId, PageQuery, ProjectId,
     checkpoints::{Checkpoint, CreateCheckpoint, ForkProject, RestoreCheckpoint, RestoreOutcome, RestorePlan, Timeline, UpdateCheckpoint},
     projects::Project,
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -27,8 +27,8 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::POST, "/api/projects/{id}/fork", Access::Member, post(fork))
 }
 
-async fn list(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Timeline>> {
-    domain::checkpoints::list(&ctx, id).await.map(Json).map_err(refuse(&ctx))
+async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Timeline>> {
+    domain::checkpoints::page(&ctx, id, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn create(

@@ -3,19 +3,21 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
 };
+use domain::page;
 use futures::TryStreamExt;
 use serde::Deserialize;
 use tokio_util::io::StreamReader;
 use wire::{
-    ConversationId, Page, ProjectId,
+    ConversationId, Page, PageQuery, ProjectId,
     context::{Compaction, ContextView, ImageRef, PreviewContext, SetCompaction},
 };
 
 use crate::http::{
+    bytes,
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{get, post, put},
     routes::{Access, Routes},
 };
 
@@ -28,7 +30,7 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::PUT, "/api/conversations/{id}/compactions/{seq}", Access::Member, put(set_compaction))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Named {
     #[serde(default)]
     name: String,
@@ -52,18 +54,20 @@ async fn upload_image(
 
 /// What its name says never changes. Opened by itself it may do nothing: it is somebody's upload.
 async fn open_image(Caller(ctx): Caller, At((id, checksum)): At<(ProjectId, String)>) -> Answer<Response> {
-    let (media_type, bytes) = domain::context::open_image(&ctx, id, &checksum).await.map_err(refuse(&ctx))?;
+    let (media_type, content) = domain::context::open_image(&ctx, id, &checksum).await.map_err(refuse(&ctx))?;
     let headers = [
         (header::CONTENT_TYPE, media_type),
         (header::CACHE_CONTROL, "private, max-age=31536000, immutable".to_owned()),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'".to_owned()),
+        (header::CONTENT_DISPOSITION, bytes::disposition(&checksum)),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
-    Ok((headers, bytes).into_response())
+    Ok((headers, content).into_response())
 }
 
-async fn compactions(Caller(ctx): Caller, At(id): At<ConversationId>) -> Answer<Json<Page<Compaction>>> {
-    domain::context::compactions(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn compactions(Caller(ctx): Caller, At(id): At<ConversationId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Compaction>>> {
+    let items = domain::context::compactions(&ctx, id).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "compactions", |item| item.seq.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn set_compaction(

@@ -1,12 +1,14 @@
 use axum::{
     Json,
+    body::Body,
     http::{HeaderMap, Method, StatusCode},
     response::Response,
-    routing::{delete, get, post},
 };
-use domain::{Ctx, Error};
+use domain::{Ctx, Error, page};
+use serde::Deserialize;
+use tokio_util::io::ReaderStream;
 use wire::{
-    ExportId, Page, ProjectId,
+    ExportId, Page, PageQuery, ProjectId,
     exports::{Export, StartExport},
     files::{Entry, EntryKind},
 };
@@ -14,12 +16,16 @@ use wire::{
 use crate::http::{
     bytes::{self, Wanted},
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body as Sent, Caller},
+    openapi::signature::{delete, get, post},
     routes::{Access, Routes},
 };
 
+const CHUNK: usize = 64 * 1024;
+
 pub fn declare(routes: Routes) -> Routes {
     routes
+        .add(Method::GET, "/api/projects/{id}/export", Access::Member, get(stream))
         .add(Method::POST, "/api/projects/{id}/exports", Access::Member, post(start))
         .add(Method::GET, "/api/projects/{id}/exports", Access::Member, get(list))
         .add(Method::GET, "/api/exports/{id}", Access::Member, get(read))
@@ -27,13 +33,37 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::DELETE, "/api/exports/{id}", Access::Member, delete(remove))
 }
 
-async fn start(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<StartExport>) -> Answer<(StatusCode, Json<Export>)> {
+#[derive(Deserialize, schemars::JsonSchema)]
+struct Streamed {
+    #[serde(default)]
+    format: Packing,
+    #[serde(default)]
+    history: bool,
+}
+
+#[derive(Deserialize, Default, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Packing {
+    #[default]
+    Zip,
+}
+
+/// The same archive made while it is sent: looking is all that this does.
+async fn stream(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(asked): Asked<Streamed>) -> Answer<Response> {
+    let Packing::Zip = asked.format;
+    let archive = domain::export::open_project(&ctx, id, asked.history).await.map_err(refuse(&ctx))?;
+    let body = Body::from_stream(ReaderStream::with_capacity(archive.bytes, CHUNK));
+    Ok(bytes::send_archive(&archive.filename, body))
+}
+
+async fn start(Caller(ctx): Caller, At(id): At<ProjectId>, Sent(request): Sent<StartExport>) -> Answer<(StatusCode, Json<Export>)> {
     let started = domain::export::start(&ctx, id, request).await.map_err(refuse(&ctx))?;
     Ok((StatusCode::ACCEPTED, Json(started)))
 }
 
-async fn list(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<Export>>> {
-    domain::export::list(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Export>>> {
+    let items = domain::export::list(&ctx, id).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "exports", |item| item.id.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn read(Caller(ctx): Caller, At(id): At<ExportId>) -> Answer<Json<Export>> {

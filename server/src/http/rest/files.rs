@@ -3,14 +3,13 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
-    routing::{delete, get, post, put},
 };
 use domain::{Ctx, Error, files::Precondition};
 use futures::TryStreamExt;
 use serde::Deserialize;
 use tokio_util::io::StreamReader;
 use wire::{
-    Page, ProjectId,
+    Page, PageQuery, ProjectId,
     files::{Base, FileVersion, MovePath, RestorePath, TrashItem, Tree},
 };
 
@@ -18,6 +17,7 @@ use crate::http::{
     bytes::{self, Wanted},
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, post, put},
     routes::{Access, Routes},
 };
 
@@ -36,19 +36,18 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::GET, "/api/projects/{id}/trash", Access::Member, get(trash))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Below {
     path: Option<String>,
     depth: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct OfPath {
     path: String,
-    cursor: Option<i64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct AtVersion {
     version: Option<i64>,
 }
@@ -57,8 +56,13 @@ async fn tree(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(below): Asked<Be
     domain::files::tree_below(&ctx, id, below.path.as_deref(), below.depth).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn history(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(of): Asked<OfPath>) -> Answer<Json<Page<FileVersion>>> {
-    domain::files::history(&ctx, id, &of.path, of.cursor).await.map(Json).map_err(refuse(&ctx))
+async fn history(
+    Caller(ctx): Caller,
+    At(id): At<ProjectId>,
+    Asked(of): Asked<OfPath>,
+    Asked(page): Asked<PageQuery>,
+) -> Answer<Json<Page<FileVersion>>> {
+    domain::files::history_page(&ctx, id, &of.path, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn download(
@@ -99,14 +103,36 @@ fn refuse_too_large(ctx: &Ctx, headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// With `If-Match` only that content is deleted.
-async fn remove(Caller(ctx): Caller, At((id, path)): At<(ProjectId, String)>, headers: HeaderMap) -> Answer<StatusCode> {
-    let base = find_base(&ctx, id, &path, &headers).await.map_err(refuse(&ctx))?;
+#[derive(Deserialize, schemars::JsonSchema)]
+struct BasedOn {
+    /// Of the file.
+    version: Option<i64>,
+    /// Of the project, for a directory: nothing in it may have changed after it.
+    revision: Option<i64>,
+}
+
+/// Only what it is based on is deleted: by the ETag, the version or the revision.
+async fn remove(
+    Caller(ctx): Caller,
+    At((id, path)): At<(ProjectId, String)>,
+    Asked(based_on): Asked<BasedOn>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    let base = find_base(&ctx, id, &path, &based_on, &headers).await.map_err(refuse(&ctx))?;
     domain::files::delete(&ctx, id, &path, base).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
-async fn find_base(ctx: &Ctx, id: ProjectId, path: &str, headers: &HeaderMap) -> Result<Option<Base>, Error> {
-    let Precondition::Checksum(checksum) = bytes::read_precondition(headers)? else { return Ok(None) };
+async fn find_base(ctx: &Ctx, id: ProjectId, path: &str, based_on: &BasedOn, headers: &HeaderMap) -> Result<Option<Base>, Error> {
+    let checksum = match (bytes::read_precondition(headers)?, based_on) {
+        (Precondition::None, BasedOn { version: None, revision: None }) => return Ok(None),
+        (Precondition::None, BasedOn { version: Some(version), revision: None }) => return Ok(Some(Base::Version(*version))),
+        (Precondition::None, BasedOn { version: None, revision: Some(revision) }) => return Ok(Some(Base::Revision(*revision))),
+        (Precondition::Checksum(checksum), BasedOn { version: None, revision: None }) => checksum,
+        _ => {
+            let rule = "What is deleted exists: send one of If-Match with its ETag, version and revision.";
+            return Err(Error::BadRequest(rule.to_owned()));
+        }
+    };
     let entry = domain::files::entry(ctx, id, path).await?;
     if entry.checksum == checksum {
         return Ok(Some(Base::Version(entry.version)));
@@ -127,6 +153,6 @@ async fn copy_path(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Bo
     domain::files::copy_path(&ctx, id, request).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
-async fn trash(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<TrashItem>>> {
-    domain::files::trash(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn trash(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<TrashItem>>> {
+    domain::files::trash_page(&ctx, id, &page).await.map(Json).map_err(refuse(&ctx))
 }

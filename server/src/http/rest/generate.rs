@@ -1,10 +1,11 @@
-use axum::{Json, extract::State, http::Method, routing::post};
+use axum::{Json, extract::State, http::Method};
 use wire::generate::{Generate, Generated};
 
 use crate::http::{
     AppState,
     error::{Answer, refuse},
     extract::{Body, Caller},
+    openapi::signature::post,
     routes::{Access, Routes},
 };
 

@@ -8,7 +8,6 @@ use axum::{
     },
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
 };
 use blobs::{BlobError, Stored};
 use domain::{Ctx, Error, projects::Upload};
@@ -18,7 +17,8 @@ use wire::{FieldError, imports::ImportGit, limits::ARCHIVE_MAX, projects::Import
 use crate::http::{
     AppState,
     error::{Answer, refuse},
-    extract::{Body, Caller},
+    extract::{Body, Caller, refuse_form},
+    openapi::signature::post,
     routes::{Access, Routes},
 };
 
@@ -41,10 +41,8 @@ async fn import(State(state): State<AppState>, Caller(ctx): Caller, request: Req
             Err(refusal) => refusal.into_response(),
         };
     }
-    let upload = async {
-        let form = Multipart::from_request(request, &state).await.map_err(|e| Error::BadRequest(e.body_text()))?;
-        domain::projects::start_import(&ctx, receive(&ctx, form).await?).await
-    };
+    let Ok(form) = Multipart::from_request(request, &state).await else { return refuse_form(&ctx).into_response() };
+    let upload = async { domain::projects::start_import(&ctx, receive(&ctx, form).await?).await };
     tell(upload.await.map_err(refuse(&ctx))).into_response()
 }
 

@@ -1,13 +1,10 @@
-use axum::{
-    Json,
-    http::Method,
-    routing::{get, post},
-};
+use axum::{Json, http::Method};
 use wire::{JobId, jobs::Job};
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Caller},
+    openapi::signature::{get, post},
     routes::{Access, Routes},
 };
 

@@ -1,16 +1,17 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, patch, post},
 };
+use domain::page;
 use wire::{
-    McpServerId, Page,
+    McpServerId, Page, PageQuery,
     mcp::{CreateMcpServer, McpServer, McpTest, UpdateMcpServer},
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -23,8 +24,9 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::POST, "/api/admin/mcp-servers/{id}/test", Access::Admin, post(test))
 }
 
-async fn list(Caller(ctx): Caller) -> Answer<Json<Page<McpServer>>> {
-    domain::mcp::list(&ctx).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn list(Caller(ctx): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<McpServer>>> {
+    let items = domain::mcp::list(&ctx).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "mcp-servers", |item| item.id.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn create(Caller(ctx): Caller, Body(request): Body<CreateMcpServer>) -> Answer<(StatusCode, Json<McpServer>)> {

@@ -1,17 +1,18 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, post, put},
 };
+use domain::page;
 use wire::{
-    InvitationId, Page, ProjectId, UserId,
+    InvitationId, Page, PageQuery, ProjectId, UserId,
     members::{ChangeMember, Invite, Invited, Member, Members, TransferProject},
     users::UserRef,
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, post, put},
     routes::{Access, Routes},
 };
 
@@ -52,6 +53,7 @@ async fn transfer(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Bod
     domain::members::transfer(&ctx, id, request).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn present(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<UserRef>>> {
-    domain::presence::present(&ctx, id).await.map(|people| Json(Page::last(people))).map_err(refuse(&ctx))
+async fn present(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<UserRef>>> {
+    let items = domain::presence::present(&ctx, id).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "presence", |item| item.id.to_string()).map(Json).map_err(refuse(&ctx))
 }

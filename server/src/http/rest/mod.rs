@@ -2,6 +2,7 @@
 
 mod admin;
 mod archive;
+mod audit;
 mod auth;
 mod budgets;
 mod changes;
@@ -11,22 +12,29 @@ mod context;
 mod exports;
 mod files;
 mod generate;
+mod identities;
 mod import;
+mod imports;
 mod jobs;
+mod links;
 mod mcp;
 mod members;
 mod models;
 mod network;
+mod passkeys;
 mod permissions;
+mod preferences;
 mod previews;
 mod projects;
 mod proposals;
 mod quotas;
 mod runs;
 mod search;
+mod second_factor;
 mod storage;
 mod terminals;
 mod test_reports;
+mod tokens;
 mod uploads;
 mod usage;
 mod users;
@@ -34,9 +42,11 @@ mod users;
 use super::routes::Routes;
 
 pub fn declare(routes: Routes) -> Routes {
-    let routes = users::declare(auth::declare(routes));
+    let routes =
+        identities::declare(audit::declare(tokens::declare(preferences::declare(links::declare(users::declare(auth::declare(routes)))))));
+    let routes = passkeys::declare(second_factor::declare(routes));
     let routes = archive::declare(search::declare(routes));
-    let routes = exports::declare(import::declare(files::declare(projects::declare(routes))));
+    let routes = exports::declare(imports::declare(import::declare(files::declare(projects::declare(routes)))));
     let routes = context::declare(changes::declare(chat::declare(runs::declare(routes))));
     let routes = test_reports::declare(terminals::declare(routes));
     let routes = uploads::declare(previews::declare(network::declare(routes)));

@@ -1,10 +1,10 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, patch, post, put},
 };
+use domain::page;
 use wire::{
-    ModelId, Page, ProviderId,
+    ModelId, Page, PageQuery, ProviderId,
     models::{
         CreateModel, CreateProvider, ManagedModel, ModelAdmin, ModelChoices, ModelVersion, Models, OwnKey, Provider, ProviderTest,
         SetOwnKey, UpdateModel, UpdateProvider,
@@ -13,7 +13,8 @@ use wire::{
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post, put},
     routes::{Access, Routes},
 };
 
@@ -39,8 +40,9 @@ async fn list(Caller(ctx): Caller) -> Answer<Json<Models>> {
     domain::models::list(&ctx).await.map(Json).map_err(refuse(&ctx))
 }
 
-async fn own_keys(Caller(ctx): Caller) -> Answer<Json<Page<OwnKey>>> {
-    domain::models::own_keys(&ctx).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn own_keys(Caller(ctx): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<OwnKey>>> {
+    let items = domain::models::own_keys(&ctx).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "model-keys", |item| item.provider_id.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn set_own_key(Caller(ctx): Caller, At(id): At<ProviderId>, Body(request): Body<SetOwnKey>) -> Answer<Json<Page<OwnKey>>> {
@@ -51,8 +53,11 @@ async fn remove_own_key(Caller(ctx): Caller, At(id): At<ProviderId>) -> Answer<S
     domain::models::remove_own_key(&ctx, id).await.map(|_| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
-async fn admin_view(Caller(ctx): Caller) -> Answer<Json<ModelAdmin>> {
-    domain::models::admin_view(&ctx).await.map(Json).map_err(refuse(&ctx))
+async fn admin_view(Caller(ctx): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<ModelAdmin>> {
+    let mut view = domain::models::admin_view(&ctx).await.map_err(refuse(&ctx))?;
+    let models = std::mem::take(&mut view.models);
+    let part = page::of_short(models, &page, "models", |item| item.id.to_string()).map_err(refuse(&ctx))?;
+    Ok(Json(ModelAdmin { models: part.items, next_cursor: part.next_cursor, ..view }))
 }
 
 async fn set_choices(Caller(ctx): Caller, Body(request): Body<ModelChoices>) -> Answer<Json<ModelAdmin>> {
@@ -72,8 +77,9 @@ async fn remove_model(Caller(ctx): Caller, At(id): At<ModelId>) -> Answer<Status
     domain::models::remove_model(&ctx, id).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
 }
 
-async fn versions(Caller(ctx): Caller, At(id): At<ModelId>) -> Answer<Json<Page<ModelVersion>>> {
-    domain::models::versions(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn versions(Caller(ctx): Caller, At(id): At<ModelId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<ModelVersion>>> {
+    let items = domain::models::versions(&ctx, id).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "model-versions", |item| item.id.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn create_provider(Caller(ctx): Caller, Body(request): Body<CreateProvider>) -> Answer<(StatusCode, Json<Provider>)> {

@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    http::Method,
-    routing::{get, put},
-};
+use axum::{Json, http::Method};
 use wire::{
     ProjectId,
     network::{NetworkPolicy, UpdateNetwork},
@@ -11,6 +7,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Body, Caller},
+    openapi::signature::{get, put},
     routes::{Access, Routes},
 };
 

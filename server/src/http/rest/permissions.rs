@@ -1,7 +1,6 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, post},
 };
 use wire::{
     PermissionRuleId, ProjectId,
@@ -11,6 +10,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Body, Caller},
+    openapi::signature::{delete, get, post},
     routes::{Access, Routes},
 };
 

@@ -1,13 +1,13 @@
 use axum::{
     Json,
     http::{HeaderMap, Method, header},
-    routing::post,
 };
 use wire::{RunId, previews::PreviewAddress};
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Caller},
+    openapi::signature::post,
     routes::{Access, Routes},
 };
 

@@ -1,18 +1,18 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, patch, post},
 };
 use domain::Error;
 use serde::Deserialize;
 use wire::{
-    Page, ProjectId,
+    Page, PageQuery, ProjectId,
     projects::{CreateProject, Project, UpdateProject, Visibility},
 };
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -25,19 +25,20 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::DELETE, "/api/projects/{id}", Access::Member, delete(remove))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Which {
     /// `public`: of others. Absent: those that the caller is a member of.
     visibility: Option<Visibility>,
 }
 
-async fn list(Caller(ctx): Caller, Asked(which): Asked<Which>) -> Answer<Json<Page<Project>>> {
-    let found = match which.visibility {
-        None => domain::projects::list(&ctx).await,
-        Some(Visibility::Public) => domain::projects::list_public(&ctx).await,
-        Some(_) => Err(Error::BadRequest("Only public projects are listed apart: visibility=public.".to_owned())),
+async fn list(Caller(ctx): Caller, Asked(which): Asked<Which>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Project>>> {
+    let of_others = match which.visibility {
+        None => Ok(false),
+        Some(Visibility::Public) => Ok(true),
+        Some(_) => Err(Error::invalid("visibility", "Only public projects are listed apart: visibility=public.")),
     };
-    found.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+    let of_others = of_others.map_err(refuse(&ctx))?;
+    domain::projects::page(&ctx, of_others, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn create(Caller(ctx): Caller, Body(request): Body<CreateProject>) -> Answer<(StatusCode, Json<Project>)> {

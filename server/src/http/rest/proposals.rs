@@ -1,13 +1,13 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::post,
 };
 use wire::{ProjectId, changes::ChangeSet, proposals::ProposeText};
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Body, Caller},
+    openapi::signature::post,
     routes::{Access, Routes},
 };
 

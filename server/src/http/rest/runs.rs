@@ -3,19 +3,19 @@ use axum::{
     body::Body as Bytes,
     http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
 };
 use domain::{Ctx, Error};
 use futures::{Stream, stream};
 use serde::Deserialize;
 use wire::{
-    Page, ProjectId, RunId,
+    Page, PageQuery, ProjectId, RunId,
     runs::{Run, StartRun},
 };
 
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, post},
     routes::{Access, Routes},
 };
 
@@ -29,19 +29,13 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::POST, "/api/runs/{id}/cancel", Access::Member, post(cancel))
 }
 
-#[derive(Deserialize)]
-struct Paged {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 struct Part {
     tail: Option<i64>,
 }
 
-async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(paged): Asked<Paged>) -> Answer<Json<Page<Run>>> {
-    domain::runs::page(&ctx, id, paged.limit, paged.cursor.as_deref()).await.map(Json).map_err(refuse(&ctx))
+async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Run>>> {
+    domain::runs::page(&ctx, id, page.limit, page.cursor.as_deref()).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn start(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<StartRun>) -> Answer<(StatusCode, Json<Run>)> {
@@ -60,6 +54,7 @@ async fn output(Caller(ctx): Caller, At(id): At<RunId>, Asked(part): Asked<Part>
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"output.txt\""),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     Ok((headers, Bytes::from_stream(read_pages(ctx, id, start))).into_response())
 }

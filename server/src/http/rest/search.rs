@@ -3,7 +3,6 @@ use axum::{
     body::Body as Stream,
     http::{Method, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use futures::StreamExt;
 use wire::{
@@ -14,6 +13,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Body, Caller},
+    openapi::signature::{get, post},
     routes::{Access, Routes},
 };
 

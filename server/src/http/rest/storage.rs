@@ -1,7 +1,6 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{get, post},
 };
 use wire::{
     ProjectId,
@@ -11,6 +10,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Body, Caller},
+    openapi::signature::{get, post},
     routes::{Access, Routes},
 };
 

@@ -1,16 +1,17 @@
 use axum::{
     Json,
     http::{Method, StatusCode},
-    routing::{delete, get, patch, post},
 };
+use domain::page;
 use wire::{
-    Page, ProjectId, RunId,
+    Page, PageQuery, ProjectId, RunId,
     terminals::{OpenTerminal, RenameTerminal, Terminal},
 };
 
 use crate::http::{
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{Asked, At, Body, Caller},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -22,8 +23,9 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::DELETE, "/api/terminals/{id}", Access::Member, delete(close))
 }
 
-async fn list(Caller(ctx): Caller, At(id): At<ProjectId>) -> Answer<Json<Page<Terminal>>> {
-    domain::terminals::list(&ctx, id).await.map(|items| Json(Page::last(items))).map_err(refuse(&ctx))
+async fn list(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Terminal>>> {
+    let items = domain::terminals::list(&ctx, id).await.map_err(refuse(&ctx))?;
+    page::of_short(items, &page, "terminals", |item| item.id.to_string()).map(Json).map_err(refuse(&ctx))
 }
 
 async fn open(Caller(ctx): Caller, At(id): At<ProjectId>, Body(request): Body<OpenTerminal>) -> Answer<(StatusCode, Json<Terminal>)> {

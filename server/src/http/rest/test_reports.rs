@@ -1,4 +1,4 @@
-use axum::{Json, http::Method, routing::get};
+use axum::{Json, http::Method};
 use wire::{
     ProjectId, RunId,
     test_reports::{TestReport, TestSettings},
@@ -7,6 +7,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{At, Body, Caller},
+    openapi::signature::{get, put},
     routes::{Access, Routes},
 };
 
@@ -14,7 +15,7 @@ pub fn declare(routes: Routes) -> Routes {
     routes
         .add(Method::GET, "/api/runs/{id}/tests", Access::Member, get(of_run))
         .add(Method::GET, "/api/projects/{id}/tests", Access::Member, get(settings))
-        .add(Method::PUT, "/api/projects/{id}/tests", Access::Member, axum::routing::put(update_settings))
+        .add(Method::PUT, "/api/projects/{id}/tests", Access::Member, put(update_settings))
 }
 
 /// `null` while the run goes on, and for runs that are no tests.

@@ -10,13 +10,13 @@ use axum::{
     },
     http::{HeaderMap, HeaderName, Method, StatusCode},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
 };
 use domain::{
     Ctx, Error,
     files::{Appended, BATCH_MAX, BatchFile, Precondition, Received},
 };
 use futures::TryStreamExt;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio_util::io::StreamReader;
 use wire::{
@@ -28,7 +28,8 @@ use wire::{
 use crate::http::{
     bytes,
     error::{Answer, refuse},
-    extract::{At, Body, Caller},
+    extract::{At, Body, Caller, refuse_form},
+    openapi::signature::{delete, get, patch, post},
     routes::{Access, Routes},
 };
 
@@ -89,33 +90,48 @@ async fn save_batch(
     form: Result<Multipart, MultipartRejection>,
 ) -> Answer<Json<Vec<BatchOutcome>>> {
     domain::files::require_writer(&ctx, id).await.map_err(refuse(&ctx))?;
-    let form = form.map_err(|e| refuse(&ctx)(Error::BadRequest(e.body_text())))?;
+    let form = form.map_err(|_| refuse_form(&ctx))?;
     let files = receive(&ctx, id, form).await.map_err(refuse(&ctx))?;
     domain::files::save_batch(&ctx, id, files).await.map(Json).map_err(refuse(&ctx))
 }
 
 /// First the manifest, then the files in its order; each goes straight to storage.
 async fn receive(ctx: &Ctx, id: ProjectId, mut form: Multipart) -> Result<Vec<BatchFile>, Error> {
-    let manifest = form.next_field().await.map_err(unreadable)?.filter(|field| field.name() == Some("manifest"));
-    let manifest = manifest.ok_or_else(|| invalid("The first part is the manifest: the path and the base of each file."))?;
-    let items = read_manifest(manifest).await?;
+    let items: Vec<BatchItem> = read_items(&mut form, "the path and the base of each file").await?;
     let mut files = Vec::with_capacity(items.len());
     for BatchItem { path, base } in items {
-        let field =
-            form.next_field().await.map_err(unreadable)?.ok_or_else(|| invalid("The manifest names more files than there are parts."))?;
-        files.push(BatchFile { path, base, bytes: store(ctx, id, field).await? });
+        let field = next_file(&mut form).await?;
+        files.push(BatchFile { path, base, bytes: store(field, |body| domain::files::receive(ctx, id, body)).await? });
     }
-    if form.next_field().await.map_err(unreadable)?.is_some() {
-        return Err(invalid("There are more parts than the manifest names files."));
-    }
+    expect_end(&mut form).await?;
     Ok(files)
+}
+
+/// What the form says of its files, before any of them; `holding` says in words what that is.
+pub(super) async fn read_items<T: DeserializeOwned>(form: &mut Multipart, holding: &str) -> Result<Vec<T>, Error> {
+    let manifest = form.next_field().await.map_err(unreadable)?.filter(|field| field.name() == Some("manifest"));
+    let manifest = manifest.ok_or_else(|| invalid(&format!("The first part is the manifest: {holding}.")))?;
+    read_manifest(manifest).await
+}
+
+/// The part of the next file.
+pub(super) async fn next_file(form: &mut Multipart) -> Result<Field<'_>, Error> {
+    let field = form.next_field().await.map_err(unreadable)?;
+    field.ok_or_else(|| invalid("The manifest names more files than there are parts."))
+}
+
+pub(super) async fn expect_end(form: &mut Multipart) -> Result<(), Error> {
+    match form.next_field().await.map_err(unreadable)? {
+        None => Ok(()),
+        Some(_) => Err(invalid("There are more parts than the manifest names files.")),
+    }
 }
 
 fn invalid(reason: &str) -> Error {
     Error::Invalid(vec![FieldError::new("manifest", reason)])
 }
 
-async fn read_manifest(mut field: Field<'_>) -> Result<Vec<BatchItem>, Error> {
+async fn read_manifest<T: DeserializeOwned>(mut field: Field<'_>) -> Result<Vec<T>, Error> {
     let mut text = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(unreadable)? {
         if text.len() + chunk.len() > MANIFEST_MAX {
@@ -123,7 +139,7 @@ async fn read_manifest(mut field: Field<'_>) -> Result<Vec<BatchItem>, Error> {
         }
         text.extend_from_slice(&chunk);
     }
-    let items: Vec<BatchItem> = serde_json::from_slice(&text).map_err(|error| invalid(&format!("The manifest can't be read: {error}.")))?;
+    let items: Vec<T> = serde_json::from_slice(&text).map_err(|error| invalid(&format!("The manifest can't be read: {error}.")))?;
     if items.len() > BATCH_MAX {
         return Err(invalid(&format!("At most {BATCH_MAX} files go together.")));
     }
@@ -131,9 +147,12 @@ async fn read_manifest(mut field: Field<'_>) -> Result<Vec<BatchItem>, Error> {
 }
 
 /// At most a pipe's worth is in memory. What was received of a request that broke off is never named.
-async fn store(ctx: &Ctx, id: ProjectId, field: Field<'_>) -> Result<Received, Error> {
+pub(super) async fn store<F>(field: Field<'_>, keep: impl FnOnce(blobs::Reader) -> F) -> Result<Received, Error>
+where
+    F: Future<Output = Result<Received, Error>>,
+{
     let (writer, reader) = tokio::io::duplex(PIPE);
-    let (sent, stored) = tokio::join!(pump(field, writer), domain::files::receive(ctx, id, Box::pin(reader)));
+    let (sent, stored) = tokio::join!(pump(field, writer), keep(Box::pin(reader)));
     let stored = stored?;
     if matches!(stored, Received::Stored(_)) {
         sent?;

@@ -1,4 +1,4 @@
-use axum::{Json, http::Method, routing::get};
+use axum::{Json, http::Method};
 use wire::{
     ProjectId, TurnId,
     budgets::{TurnUsage, UsageQuery, UsageReport},
@@ -7,6 +7,7 @@ use wire::{
 use crate::http::{
     error::{Answer, refuse},
     extract::{Asked, At, Caller},
+    openapi::signature::get,
     routes::{Access, Routes},
 };
 

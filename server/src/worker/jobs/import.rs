@@ -12,7 +12,7 @@ use crate::worker::{
     task::{Outcome, Task, Why},
 };
 
-/// Fills a project from an uploaded archive.
+/// Fills a project from an uploaded archive, or from files that came one by one.
 pub struct Import;
 
 #[async_trait]
@@ -20,7 +20,8 @@ impl Job for Import {
     async fn run(&self, _work: &Work, task: &Task) -> Result<Outcome, Error> {
         let job: ImportJob = task.job.payload()?;
         let ended = projects::run_import(&task.ctx, &job, task.progress.clone(), task.stop.token.clone()).await;
-        Ok(outcome_of(ended, task, "upload the archive again"))
+        let again = if job.archive.is_some() { "upload the archive again" } else { "import the files again" };
+        Ok(outcome_of(ended, task, again))
     }
 
     async fn tell_lost(&self, _work: &Work, system: &Ctx, payload: &Value) -> Result<(), Error> {
