@@ -100,7 +100,8 @@ mod line {
     /// As many as the server takes on one connection.
     const STREAMS_MAX: usize = 32;
     const FIRST_RETRY: Duration = Duration::from_millis(200);
-    const LAST_RETRY: Duration = Duration::from_secs(2);
+    /// A server that is back is noticed within a second, however long it was away.
+    const LAST_RETRY: Duration = Duration::from_millis(800);
     /// Streams added together share one new connection.
     const GATHER: Duration = Duration::from_millis(20);
 

@@ -22,14 +22,14 @@ pub async fn of_project(project: ProjectId) -> Result<Vec<Budget>, ApiError> {
     domain::budgets::of_project(&ctx, project).await.map_err(super::ctx::refuse)
 }
 
-/// Sets the owner's own budget of a project, or takes it away.
+/// Sets the owner's own budget of a project, or takes it away. With a version only that one, else it is refused with what stands now.
 #[server(name = SetProjectBudgetFn, prefix = "/fn", endpoint = "budgets/set_of_project", input = Json)]
 pub async fn set_of_project(project: ProjectId, limits: BudgetLimits) -> Result<Vec<Budget>, ApiError> {
     let ctx = super::ctx::current()?;
     domain::budgets::set_of_project(&ctx, project, limits).await.map_err(super::ctx::refuse)
 }
 
-/// Sets what one conversation may cost over all its turns.
+/// Sets what one conversation may cost over all its turns; versions as for [`set_of_project`].
 #[server(name = SetConversationBudgetFn, prefix = "/fn", endpoint = "budgets/set_of_conversation", input = Json)]
 pub async fn set_of_conversation(conversation: ConversationId, limits: BudgetLimits) -> Result<Vec<Budget>, ApiError> {
     let ctx = super::ctx::current()?;
@@ -43,7 +43,7 @@ pub async fn all() -> Result<Vec<Budget>, ApiError> {
     domain::budgets::list(&ctx).await.map_err(super::ctx::refuse)
 }
 
-/// Sets one of [`all`], or takes it away; for administrators.
+/// Sets one of [`all`], or takes it away; for administrators. Versions as for [`set_of_project`].
 #[server(name = SetBudgetFn, prefix = "/fn", endpoint = "admin/set_budget", input = Json)]
 pub async fn set(request: SetBudget) -> Result<Vec<Budget>, ApiError> {
     let ctx = super::ctx::current()?;

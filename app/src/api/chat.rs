@@ -95,18 +95,18 @@ pub async fn enqueue(conversation: ConversationId, request: StartTurn) -> Result
     domain::chat::enqueue(&ctx, conversation, request).await.map_err(super::ctx::refuse)
 }
 
-/// Writes a prompt of the queue anew.
+/// Writes a prompt of the queue anew; with a version only that one, else it is refused with what waits now.
 #[server(name = UpdateQueuedFn, prefix = "/fn", endpoint = "chat/update_queued", input = Json)]
 pub async fn update_queued(id: QueuedPromptId, request: UpdateQueued) -> Result<QueuedPrompt, ApiError> {
     let ctx = super::ctx::current()?;
     domain::chat::update_queued(&ctx, id, request).await.map_err(super::ctx::refuse)
 }
 
-/// Takes a prompt out of the queue.
+/// Takes a prompt out of the queue; with `version` only that one, else it is refused with what waits now.
 #[server(name = RemoveQueuedFn, prefix = "/fn", endpoint = "chat/remove_queued", input = Json)]
-pub async fn remove_queued(id: QueuedPromptId) -> Result<(), ApiError> {
+pub async fn remove_queued(id: QueuedPromptId, version: Option<i64>) -> Result<(), ApiError> {
     let ctx = super::ctx::current()?;
-    domain::chat::remove_queued(&ctx, id).await.map_err(super::ctx::refuse)
+    domain::chat::remove_queued(&ctx, id, version).await.map_err(super::ctx::refuse)
 }
 
 /// Sends a prompt of the queue at once; a turn at work is stopped first.

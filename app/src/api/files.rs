@@ -10,11 +10,24 @@ use wire::{
 
 use super::ApiError;
 
-/// Every entry of the project as it travels: see [`tree`].
+/// Every entry of the project as it travels; the page unpacks it: see [`tree`].
 #[server(name = TreeFn, prefix = "/fn", endpoint = "files/tree", input = Json)]
 pub async fn packed_tree(project: ProjectId) -> Result<PackedTree, ApiError> {
     let ctx = super::ctx::current()?;
-    domain::files::tree(&ctx, project).await.map(PackedTree::from).map_err(super::ctx::refuse)
+    domain::files::packed_tree(&ctx, project).await.map_err(super::ctx::refuse)
+}
+
+/// What lies at the top of the project, for the page that is made of one whose whole tree is too long for it.
+#[cfg(feature = "ssr")]
+pub async fn top(project: ProjectId) -> Result<PackedTree, ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::files::top(&ctx, project).await.map(PackedTree::from).map_err(super::ctx::refuse)
+}
+
+/// A page that the browser makes has time for all of it.
+#[cfg(not(feature = "ssr"))]
+pub async fn top(project: ProjectId) -> Result<PackedTree, ApiError> {
+    packed_tree(project).await
 }
 
 /// Every entry of the project, sorted by path, with the revision that the list shows. Without checksums.

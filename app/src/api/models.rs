@@ -45,7 +45,8 @@ pub async fn admin_view() -> Result<ModelAdmin, ApiError> {
     domain::models::admin_view(&ctx).await.map_err(super::ctx::refuse)
 }
 
-/// Chooses which model answers when nobody picks one, and which when another fails.
+/// Chooses which model answers when nobody picks one, and which when another fails. With a revision only over that one, else it is
+/// refused with what is chosen now.
 #[server(name = SetChoicesFn, prefix = "/fn", endpoint = "admin/set_model_choices", input = Json)]
 pub async fn set_choices(request: ModelChoices) -> Result<ModelAdmin, ApiError> {
     let ctx = super::ctx::current()?;

@@ -35,6 +35,13 @@ pub async fn create(request: CreateProject) -> Result<Project, ApiError> {
     domain::projects::create(&ctx, request).await.map_err(super::ctx::refuse)
 }
 
+/// A copy of the sample project.
+#[server(name = CreateSampleFn, prefix = "/fn", endpoint = "projects/create_sample", input = Json)]
+pub async fn create_sample() -> Result<Project, ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::projects::create_sample(&ctx).await.map_err(super::ctx::refuse)
+}
+
 /// Changes name or description.
 #[server(name = UpdateFn, prefix = "/fn", endpoint = "projects/update", input = Json)]
 pub async fn update(id: ProjectId, request: UpdateProject) -> Result<Project, ApiError> {

@@ -117,7 +117,7 @@ fn Head(chat: Chat, listing: RwSignal<bool>, renaming: RwSignal<Option<Conversat
                 icon="plus"
                 label="New conversation"
                 small=true
-                on:click=move |_| {
+                on_click=move |_| {
                     listing.set(false);
                     chat.open_new();
                 }
@@ -126,14 +126,14 @@ fn Head(chat: Chat, listing: RwSignal<bool>, renaming: RwSignal<Option<Conversat
                 .ide
                 .can_edit()
                 .then(|| {
-                    view! { <IconButton icon="wallet" label="Budgets of this conversation" small=true on:click=move |_| budgeting.set(true) /> }
+                    view! { <IconButton icon="wallet" label="Budgets of this conversation" small=true on_click=move |_| budgeting.set(true) /> }
                 })}
             <IconButton
                 icon="messages-square"
                 label="Earlier conversations"
                 small=true
                 pressed=Signal::derive(move || Some(listing.get()))
-                on:click=move |_| {
+                on_click=move |_| {
                     listing.update(|listing| *listing = !*listing);
                     if listing.get_untracked() {
                         chat.refresh_list();
@@ -253,7 +253,7 @@ fn Log(chat: Chat) -> impl IntoView {
                 <div class="log" hidden=is_empty>
                     <Show when=move || has_older.get()>
                         <div class="older">
-                            <Button size=ButtonSize::Small kind=ButtonKind::Ghost busy=chat.loading_older on:click=move |_| load_older()>
+                            <Button size=ButtonSize::Small kind=ButtonKind::Ghost busy=chat.loading_older on_click=move |_| load_older()>
                                 "Earlier messages"
                             </Button>
                         </div>
@@ -272,7 +272,7 @@ fn Log(chat: Chat) -> impl IntoView {
                     <Button
                         size=ButtonSize::Small
                         icon="arrow-down"
-                        on:click=move |_| {
+                        on_click=move |_| {
                             at_end.set(true);
                             to_end();
                         }
@@ -324,7 +324,7 @@ fn Beginning(chat: Chat) -> impl IntoView {
             return view! {
                 <div class="chat-empty">
                     <PanelError title="The conversation did not load" text=problem.to_string()>
-                        <Button on:click=retry>"Try again"</Button>
+                        <Button on_click=retry>"Try again"</Button>
                     </PanelError>
                 </div>
             }

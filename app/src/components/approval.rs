@@ -5,6 +5,7 @@ use serde_json::Value;
 use wire::{
     TurnId,
     chat::{Approval, DecideApproval},
+    network::NetworkPolicy,
     permissions::{CallSubject, RememberRule, Suggestion, always_asks, suggest, tool_traits},
 };
 
@@ -31,6 +32,15 @@ struct Question {
     place: String,
     allow: &'static str,
     runs: bool,
+}
+
+/// What the network of a run is, in the words of the run itself.
+fn reach(policy: &NetworkPolicy) -> (&'static str, &'static str) {
+    match policy.unavailable {
+        Some(_) => ("shield-check", "No network"),
+        None if policy.allow.is_empty() => ("shield-check", "No host is allowed"),
+        None => ("link", "Allowed hosts only"),
+    }
 }
 
 fn question(tool: &Tool) -> Question {
@@ -222,6 +232,17 @@ fn PermissionCard(asked: Asked, behind: Signal<usize>) -> impl IntoView {
             <Always suggestions=suggestions.clone() is_page=is_page busy=busy pick=Callback::new(move |rule| answer(Approval::Approve, Some(rule))) />
         }
     };
+    // As it is when the question is seen; a run starts with what holds then.
+    let network = RwSignal::new(None::<NetworkPolicy>);
+    if question.runs {
+        Effect::new(move |_| {
+            spawn_local(async move {
+                if let Ok(policy) = api::network::policy(ide.project_id).await {
+                    network.try_set(Some(policy));
+                }
+            });
+        });
+    }
     let detail = question.detail;
     view! {
         <section class="ask" aria-label="Approval" tabindex="-1" node_ref=card on:keydown=on_keydown>
@@ -232,10 +253,19 @@ fn PermissionCard(asked: Asked, behind: Signal<usize>) -> impl IntoView {
                 {question.runs
                     .then(|| {
                         view! {
-                            <span class="badge">
-                                <Icon name="shield-check" />
-                                "No network"
-                            </span>
+                            {move || {
+                                network
+                                    .get()
+                                    .map(|policy| {
+                                        let (icon, text) = reach(&policy);
+                                        view! {
+                                            <span class="badge" title=policy.unavailable>
+                                                <Icon name=icon />
+                                                {text}
+                                            </span>
+                                        }
+                                    })
+                            }}
                         }
                     })}
             </div>
@@ -264,12 +294,12 @@ fn PermissionCard(asked: Asked, behind: Signal<usize>) -> impl IntoView {
                         busy=busy
                         disabled=Signal::derive(move || !may())
                         title=Signal::derive(move || (!may()).then(|| "Reviewers and editors of the project may answer".to_owned()))
-                        on:click=move |_| answer(Approval::Approve, None)
+                        on_click=move |_| answer(Approval::Approve, None)
                     >
                         {question.allow}
                         <kbd>"Y"</kbd>
                     </Button>
-                    <Button disabled=Signal::derive(move || busy.get() || !may()) on:click=move |_| decline()>
+                    <Button disabled=Signal::derive(move || busy.get() || !may()) on_click=move |_| decline()>
                         {move || if giving_reason.get() { "Decline and tell" } else { "Decline" }}
                         <kbd>"N"</kbd>
                     </Button>

@@ -1,4 +1,5 @@
 use leptos::prelude::*;
+use wire::Problem;
 
 use crate::{api::ApiError, ui::Brand};
 
@@ -35,6 +36,19 @@ pub fn AuthFrame(title: &'static str, lead: Signal<String>, children: Children) 
     .into_any()
 }
 
+/// Something to know before, or instead of, filling in the form.
+#[component]
+pub fn AuthNote(children: Children) -> impl IntoView {
+    use crate::ui::Icon;
+    view! {
+        <div class="auth-note" role="status">
+            <Icon name="circle-alert" />
+            <span>{children()}</span>
+        </div>
+    }
+    .into_any()
+}
+
 #[component]
 fn Flow() -> impl IntoView {
     use crate::ui::Icon;
@@ -58,8 +72,13 @@ pub fn typed(error: Option<&ApiError>, field: &str) -> String {
 
 /// The sentence on top of a refused form: how many fields, or what happened when it was none of them.
 pub fn summary(error: &ApiError, nothing_happened: &str) -> String {
-    match error.0.fields.len() {
-        0 => error.to_string(),
+    summary_of(&error.0, nothing_happened)
+}
+
+/// As [`summary`].
+pub fn summary_of(problem: &Problem, nothing_happened: &str) -> String {
+    match problem.fields.len() {
+        0 => problem.to_string(),
         1 => format!("One field needs another look. {nothing_happened}"),
         2 => format!("Two fields need another look. {nothing_happened}"),
         3 => format!("Three fields need another look. {nothing_happened}"),

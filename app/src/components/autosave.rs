@@ -1,6 +1,7 @@
 //! Saving without being asked: off, after a moment of rest, or when the keyboard leaves the editor. Never over a conflict.
 
 use leptos::{ev, prelude::*};
+use wire::preferences::{AutosaveChoice, UpdateEditorPreferences};
 
 use crate::{
     components::{
@@ -38,30 +39,46 @@ impl Autosave {
             Self::OnFocusChange => "Autosave on leaving",
         }
     }
+}
 
-    fn word(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::AfterDelay => "delay",
-            Self::OnFocusChange => "focus",
+impl From<AutosaveChoice> for Autosave {
+    fn from(choice: AutosaveChoice) -> Self {
+        match choice {
+            AutosaveChoice::Off => Self::Off,
+            AutosaveChoice::Delay => Self::AfterDelay,
+            AutosaveChoice::Focus => Self::OnFocusChange,
         }
-    }
-
-    fn parse(word: &str) -> Self {
-        Self::ALL.into_iter().find(|mode| mode.word() == word).unwrap_or_default()
     }
 }
 
-/// Where this browser remembers the choice of the person who is signed in.
-fn key(ide: Ide) -> String {
+impl From<Autosave> for AutosaveChoice {
+    fn from(mode: Autosave) -> Self {
+        match mode {
+            Autosave::Off => Self::Off,
+            Autosave::AfterDelay => Self::Delay,
+            Autosave::OnFocusChange => Self::Focus,
+        }
+    }
+}
+
+/// Where a browser remembered the choice before it was kept with the account.
+fn former_key(ide: Ide) -> String {
     ide.viewer.with_value(|user| format!("autosave:{}", user.id))
 }
 
-/// Takes up what was chosen before, and saves when the whole window is left.
+/// Saves when the whole window is left. What only this browser remembered goes to the account.
 pub fn begin(ide: Ide) {
     Effect::new(move |_| {
-        if let Some(word) = storage::read(&key(ide)) {
-            ide.autosave.set(Autosave::parse(&word));
+        let key = former_key(ide);
+        let Some(word) = storage::read(&key) else { return };
+        storage::remove(&key);
+        let mode = match word.as_str() {
+            "delay" => Autosave::AfterDelay,
+            "focus" => Autosave::OnFocusChange,
+            _ => return,
+        };
+        if ide.autosave.get_untracked() == Autosave::Off {
+            keep(ide, mode);
         }
     });
     let left = window_event_listener(ev::blur, move |_| {
@@ -77,9 +94,12 @@ pub fn begin(ide: Ide) {
 }
 
 pub fn choose(ide: Ide, mode: Autosave) {
-    ide.autosave.set(mode);
-    storage::write(&key(ide), mode.word());
+    keep(ide, mode);
     ide.announcement.set(format!("Autosave: {}.", mode.label().to_lowercase()));
+}
+
+fn keep(ide: Ide, mode: Autosave) {
+    ide.preferences.change_editor(UpdateEditorPreferences { autosave: Some(mode.into()), ..UpdateEditorPreferences::default() });
 }
 
 /// Whether nothing has to be decided before this tab is saved. What was refused once is not sent again until it changes.
@@ -109,18 +129,5 @@ pub fn save_resting(ide: Ide, paths: &[String]) {
 pub fn save_left(ide: Ide, path: &str) {
     if ide.autosave.try_get_untracked() == Some(Autosave::OnFocusChange) {
         save(ide, path);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_remembered_is_read_again() {
-        for mode in Autosave::ALL {
-            assert_eq!(Autosave::parse(mode.word()), mode);
-        }
-        assert_eq!(Autosave::parse("something else"), Autosave::Off);
     }
 }

@@ -2,19 +2,25 @@
 
 use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{
-    Problem,
+    Problem, UserId,
     budgets::{Budget, BudgetScope, SetBudget, UsageGroup, UsageQuery},
-    users::User,
 };
 
 use super::{
-    budget_form::{AmountFields, Amounts, say},
+    auth_frame::summary_of,
+    budget_form::{AmountFields, Amounts, Standing, put_standing, say, version_of},
     budget_words as words,
+    person_picker::PersonPicker,
 };
 use crate::{
     api,
-    ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, Empty, ErrorSummary, Meter, PanelError, Skeleton, use_toasts},
+    ui::{
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, Empty, ErrorSummary, Icon, Meter, Pager, PanelError, SearchField,
+        Skeleton, open_about, use_toasts,
+    },
 };
+
+const PAGE: usize = 25;
 
 /// What the dialog is about: a new budget or one that is there.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +37,9 @@ struct Desk {
 
 /// The list, and what sets one.
 #[component]
-pub fn BudgetCard(#[prop(into)] users: Signal<Vec<User>>) -> impl IntoView {
+pub fn BudgetCard() -> impl IntoView {
+    let search = RwSignal::new(String::new());
+    let page = RwSignal::new(0_usize);
     let desk = Desk { budgets: RwSignal::new(None), target: RwSignal::new(None) };
     let load = move || {
         spawn_local(async move {
@@ -41,12 +49,17 @@ pub fn BudgetCard(#[prop(into)] users: Signal<Vec<User>>) -> impl IntoView {
     };
     Effect::new(move |_| load());
     let count = Signal::derive(move || desk.budgets.with(|b| b.as_ref().and_then(|b| b.as_ref().ok()).map_or(0, |b| b.len() as i64)));
+    let found = Memo::new(move |_| {
+        let wanted = search.with(|text| text.trim().to_lowercase());
+        let fits = |budget: &&Budget| words::whose(budget).to_lowercase().contains(&wanted);
+        desk.budgets.with(|b| b.as_ref().and_then(|b| b.as_ref().ok()).map_or_else(Vec::new, |b| b.iter().filter(fits).cloned().collect()))
+    });
     let body = move || {
         match desk.budgets.get() {
         None => view! { <Skeleton lines=4 /> }.into_any(),
         Some(Err(reason)) => view! {
             <PanelError title="Budgets can't be shown" text=reason>
-                <Button on:click=move |_| load()>"Try again"</Button>
+                <Button on_click=move |_| load()>"Try again"</Button>
             </PanelError>
         }
         .into_any(),
@@ -57,7 +70,14 @@ pub fn BudgetCard(#[prop(into)] users: Signal<Vec<User>>) -> impl IntoView {
             />
         }
         .into_any(),
-        Some(Ok(list)) => view! { <Table list=list desk=desk /> }.into_any(),
+        Some(Ok(_)) => {
+            let list: Vec<Budget> = found.with(|list| list.iter().skip(page.get() * PAGE).take(PAGE).cloned().collect());
+            if list.is_empty() {
+                view! { <Empty title="No budget matches" text="Names of people and projects are searched." /> }.into_any()
+            } else {
+                view! { <Table list=list desk=desk /> }.into_any()
+            }
+        }
     }
     };
     view! {
@@ -66,13 +86,21 @@ pub fn BudgetCard(#[prop(into)] users: Signal<Vec<User>>) -> impl IntoView {
                 <h2 id="budgets-title">"Budgets"</h2>
                 <Count value=count />
                 <span class="grow"></span>
-                <Button kind=ButtonKind::Primary icon="plus" on:click=move |_| desk.target.set(Some(Target::New))>
+                <span class="head-search">
+                    <SearchField label="Search budgets" bind=search />
+                </span>
+                <a class="btn btn--s" href="/api/admin/budgets.csv" download="budgets.csv" rel="external">
+                    <Icon name="download" small=true />
+                    "CSV"
+                </a>
+                <Button kind=ButtonKind::Primary icon="plus" on_click=move |_| desk.target.set(Some(Target::New))>
                     "Set a budget"
                 </Button>
             </div>
             {body}
+            <Pager page=page page_size=PAGE total=Signal::derive(move || found.with(Vec::len)) />
         </section>
-        <SetDialog desk=desk users=users />
+        <SetDialog desk=desk />
     }
     .into_any()
 }
@@ -136,8 +164,9 @@ fn Table(list: Vec<Budget>, desk: Desk) -> impl IntoView {
                 <td class="r">
                     <Button
                         size=ButtonSize::Small
-                        title=label
-                        on:click=move |_| desk.target.set(Some(Target::Change(kept.get_value())))
+                        title=label.clone()
+                        attr:aria-label=label
+                        on_click=move |_| desk.target.set(Some(Target::Change(kept.get_value())))
                     >
                         "Change"
                     </Button>
@@ -183,12 +212,13 @@ async fn load_projects() -> Vec<(String, String)> {
 }
 
 #[component]
-fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
+fn SetDialog(desk: Desk) -> impl IntoView {
     let toasts = use_toasts();
-    let open = RwSignal::new(false);
+    let open = open_about(desk.target);
     let busy = RwSignal::new(false);
     let scope = RwSignal::new(BudgetScope::Instance);
     let subject = RwSignal::new(String::new());
+    let person = RwSignal::new(None::<(UserId, String)>);
     let projects = RwSignal::new(Vec::<(String, String)>::new());
     let amounts = Amounts::default();
     Effect::new(move |_| {
@@ -197,6 +227,7 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
             Target::New => {
                 scope.set(BudgetScope::Instance);
                 subject.set(String::new());
+                person.set(None);
                 amounts.fill(None, None, wire::budgets::Period::Month);
                 spawn_local(async move {
                     let found = load_projects().await;
@@ -209,12 +240,6 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
                 amounts.fill(budget.usd_micros, budget.tokens, budget.period);
             }
         }
-        open.set(true);
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.target.set(None);
-        }
     });
     let is_new = Memo::new(move |_| desk.target.with(|target| *target == Some(Target::New)));
     let send = move |usd_micros: Option<i64>, tokens: Option<i64>| {
@@ -222,13 +247,11 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
             return;
         }
         busy.set(true);
-        let request = SetBudget {
-            scope: scope.get_untracked(),
-            subject: subject.with_untracked(|id| id.parse().ok()),
-            period: amounts.period.get_untracked(),
-            usd_micros,
-            tokens,
-        };
+        let (scope, period) = (scope.get_untracked(), amounts.period.get_untracked());
+        let subject = subject.with_untracked(|id| id.parse().ok());
+        let is_it = move |budget: &Budget| budget.scope == scope && budget.subject == subject && budget.period == period;
+        let version = desk.budgets.with_untracked(|list| Some(version_of(list.as_ref()?.as_ref().ok()?, is_it)));
+        let request = SetBudget { scope, subject, period, usd_micros, tokens, version };
         spawn_local(async move {
             let saved = api::budgets::set(request).await;
             if busy.try_set(false).is_some() {
@@ -240,7 +263,15 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
                     open.set(false);
                     toasts.show(format!("The budget was set to {}", say(usd_micros, tokens)));
                 }
-                Err(error) => amounts.problem.set(Some(error.0)),
+                Err(error) => {
+                    if let Some(now) = amounts.refuse(error.0) {
+                        desk.budgets.update(|list| {
+                            if let Some(Ok(list)) = list {
+                                put_standing(list, is_it, now);
+                            }
+                        });
+                    }
+                }
             }
         });
     };
@@ -259,7 +290,7 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
         amounts.problem.with(|problem| {
             let problem = problem.as_ref()?;
             let is_shown = problem.fields.iter().all(|field| matches!(field.field.as_str(), "usd_micros" | "tokens"));
-            (problem.fields.is_empty() || !is_shown).then(|| problem.to_string())
+            Some(if is_shown { summary_of(problem, "Nothing was changed.") } else { problem.to_string() })
         })
     });
     let title = Signal::derive(move || match desk.target.get() {
@@ -270,18 +301,19 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
         <Dialog open=open title=title locked=busy>
             <form novalidate=true on:submit=save class="stack">
                 <ErrorSummary message=on_top />
+                <Standing amounts=amounts />
                 <Show when=move || is_new.get()>
-                    <WhoseFields scope=scope subject=subject users=users projects=projects />
+                    <WhoseFields scope=scope subject=subject person=person projects=projects />
                 </Show>
                 <AmountFields amounts=amounts with_period=is_new.get_untracked() />
                 <div class="acts">
                     <Button kind=ButtonKind::Primary submit=true busy=busy>
                         "Save the budget"
                     </Button>
-                    <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
                     <span class="grow"></span>
                     <Show when=move || !is_new.get()>
-                        <Button kind=ButtonKind::Danger on:click=move |_| send(None, None)>
+                        <Button kind=ButtonKind::Danger disabled=busy on_click=move |_| send(None, None)>
                             "Remove it"
                         </Button>
                     </Show>
@@ -296,7 +328,7 @@ fn SetDialog(desk: Desk, users: Signal<Vec<User>>) -> impl IntoView {
 fn WhoseFields(
     scope: RwSignal<BudgetScope>,
     subject: RwSignal<String>,
-    users: Signal<Vec<User>>,
+    person: RwSignal<Option<(UserId, String)>>,
     projects: RwSignal<Vec<(String, String)>>,
 ) -> impl IntoView {
     let choices = [
@@ -305,15 +337,11 @@ fn WhoseFields(
         ("user", "One person", BudgetScope::User),
         ("project", "One project", BudgetScope::Project),
     ];
-    let subjects = move || -> Vec<(String, String)> {
-        match scope.get() {
-            BudgetScope::User => {
-                users.with(|users| users.iter().map(|user| (user.id.to_string(), user.display_name().to_owned())).collect())
-            }
-            BudgetScope::Project => projects.get(),
-            _ => Vec::new(),
+    Effect::new(move |_| {
+        if let Some((id, _)) = person.get() {
+            subject.set(id.to_string());
         }
-    };
+    });
     view! {
         <div class="field">
             <label for="f-scope">"Whose"</label>
@@ -324,6 +352,7 @@ fn WhoseFields(
                 on:change:target=move |event| {
                     let chosen = event.target().value();
                     subject.set(String::new());
+                    person.set(None);
                     if let Some((_, _, found)) = choices.iter().find(|(word, _, _)| *word == chosen) {
                         scope.set(*found);
                     }
@@ -341,9 +370,12 @@ fn WhoseFields(
                     .collect_view()}
             </select>
         </div>
-        <Show when=move || matches!(scope.get(), BudgetScope::User | BudgetScope::Project)>
+        <Show when=move || scope.get() == BudgetScope::User>
+            <PersonPicker label="Person" chosen=person />
+        </Show>
+        <Show when=move || scope.get() == BudgetScope::Project>
             <div class="field">
-                <label for="f-subject">{move || if scope.get() == BudgetScope::User { "Person" } else { "Project" }}</label>
+                <label for="f-subject">"Project"</label>
                 <select
                     id="f-subject"
                     class="select"
@@ -353,7 +385,7 @@ fn WhoseFields(
                         "Choose one"
                     </option>
                     {move || {
-                        subjects().into_iter().map(|(id, name)| view! { <option value=id>{name}</option> }).collect_view()
+                        projects.get().into_iter().map(|(id, name)| view! { <option value=id>{name}</option> }).collect_view()
                     }}
                 </select>
             </div>

@@ -10,7 +10,7 @@ use wire::{
 };
 
 use super::{
-    budget_form::{AmountFields, Amounts, say},
+    budget_form::{AmountFields, Amounts, Standing, say},
     budget_settings::BudgetList,
     budget_words as words,
 };
@@ -101,7 +101,7 @@ pub fn BudgetMeter(#[prop(optional)] project: Option<ProjectId>, #[prop(optional
             let (left, used) = (words::left(&budget), words::used(&budget));
             let label = format!("{left} of the budget of {}: {used} {}", budget.scope.noun(), words::period(budget.period));
             view! {
-                <a class="budget" class:c-warn=near href="/settings#usage" aria-label=label.clone() title=label>
+                <a class="budget" class:c-warn=near href="/settings/usage" aria-label=label.clone() title=label>
                     <Meter
                         label="Budget used"
                         percent=Signal::derive(move || percent)
@@ -145,7 +145,7 @@ pub fn BudgetNotice(
                                 {is_own
                                     .then(|| {
                                         view! {
-                                            <Button size=ButtonSize::Small on:click=move |_| setting.set(true)>
+                                            <Button size=ButtonSize::Small on_click=move |_| setting.set(true)>
                                                 "Change it"
                                             </Button>
                                         }
@@ -166,9 +166,12 @@ fn ConversationBudget(open: RwSignal<bool>, conversation: Signal<Option<Conversa
     let toasts = use_toasts();
     let busy = RwSignal::new(false);
     let amounts = Amounts::default();
+    // The version that the fields began with, 0 for none.
+    let base = RwSignal::new(0_i64);
     Effect::new(move |_| {
         if open.get() {
             let own = budgets.with_untracked(|list| list.iter().find(|budget| budget.scope == BudgetScope::Conversation).cloned());
+            base.set(own.as_ref().map_or(0, |own| own.version));
             amounts.fill(own.as_ref().and_then(|own| own.usd_micros), own.as_ref().and_then(|own| own.tokens), Period::Total);
         }
     });
@@ -178,7 +181,8 @@ fn ConversationBudget(open: RwSignal<bool>, conversation: Signal<Option<Conversa
         let Some((usd_micros, tokens)) = amounts.read() else { return };
         busy.set(true);
         spawn_local(async move {
-            let saved = api::budgets::set_of_conversation(id, BudgetLimits { period: Period::Total, usd_micros, tokens }).await;
+            let limits = BudgetLimits { period: Period::Total, usd_micros, tokens, version: base.try_get_untracked() };
+            let saved = api::budgets::set_of_conversation(id, limits).await;
             if busy.try_set(false).is_some() {
                 return;
             }
@@ -188,7 +192,11 @@ fn ConversationBudget(open: RwSignal<bool>, conversation: Signal<Option<Conversa
                     open.set(false);
                     toasts.show(format!("The conversation's budget was set to {}", say(usd_micros, tokens)));
                 }
-                Err(error) => amounts.problem.set(Some(error.0)),
+                Err(error) => {
+                    if let Some(now) = amounts.refuse(error.0) {
+                        base.set(now.map_or(0, |now| now.version));
+                    }
+                }
             }
         });
     };
@@ -209,6 +217,7 @@ fn ConversationBudget(open: RwSignal<bool>, conversation: Signal<Option<Conversa
                     fallback=|| view! { <p class="t2">"Write a message first; then the conversation can have a budget of its own."</p> }
                 >
                     <p class="medium">"This conversation may cost, over all its turns"</p>
+                    <Standing amounts=amounts />
                     <AmountFields amounts=amounts />
                 </Show>
                 <div class="acts">
@@ -217,7 +226,7 @@ fn ConversationBudget(open: RwSignal<bool>, conversation: Signal<Option<Conversa
                             "Save the budget"
                         </Button>
                     </Show>
-                    <Button on:click=move |_| open.set(false)>"Close"</Button>
+                    <Button on_click=move |_| open.set(false)>"Close"</Button>
                 </div>
             </form>
         </Dialog>

@@ -7,7 +7,7 @@ use wire::{
 };
 
 use super::{
-    budget_form::{AmountFields, Amounts, say},
+    budget_form::{AmountFields, Amounts, Standing, put_standing, say, version_of},
     budget_words as words,
 };
 use crate::{
@@ -29,7 +29,7 @@ pub fn ProjectBudgetCard(project: ProjectId, may_change: bool) -> impl IntoView 
         None => view! { <Skeleton lines=3 /> }.into_any(),
         Some(Err(reason)) => view! {
             <PanelError title="Budgets can't be shown" text=reason>
-                <Button on:click=move |_| load()>"Try again"</Button>
+                <Button on_click=move |_| load()>"Try again"</Button>
             </PanelError>
         }
         .into_any(),
@@ -131,7 +131,10 @@ fn OwnForm(project: ProjectId, budgets: RwSignal<Option<Result<Vec<Budget>, Stri
         event.prevent_default();
         let Some((usd_micros, tokens)) = amounts.read().filter(|_| !busy.get_untracked()) else { return };
         busy.set(true);
-        let limits = BudgetLimits { period: amounts.period.get_untracked(), usd_micros, tokens };
+        let period = amounts.period.get_untracked();
+        let is_it = move |budget: &Budget| budget.scope == BudgetScope::ProjectOwn && budget.period == period;
+        let version = budgets.with_untracked(|list| Some(version_of(list.as_ref()?.as_ref().ok()?, is_it)));
+        let limits = BudgetLimits { period, usd_micros, tokens, version };
         spawn_local(async move {
             let saved = api::budgets::set_of_project(project, limits).await;
             if busy.try_set(false).is_some() {
@@ -140,10 +143,19 @@ fn OwnForm(project: ProjectId, budgets: RwSignal<Option<Result<Vec<Budget>, Stri
             match saved {
                 Ok(list) => {
                     amounts.problem.set(None);
+                    amounts.stands.set(None);
                     budgets.set(Some(Ok(list)));
                     toasts.show(format!("The project's budget was set to {}", say(usd_micros, tokens)));
                 }
-                Err(error) => amounts.problem.set(Some(error.0)),
+                Err(error) => {
+                    if let Some(now) = amounts.refuse(error.0) {
+                        budgets.update(|list| {
+                            if let Some(Ok(list)) = list {
+                                put_standing(list, is_it, now);
+                            }
+                        });
+                    }
+                }
             }
         });
     };
@@ -151,6 +163,7 @@ fn OwnForm(project: ProjectId, budgets: RwSignal<Option<Result<Vec<Budget>, Stri
     view! {
         <form novalidate=true on:submit=save class="stack" aria-label="The owner's budget">
             <ErrorSummary message=on_top />
+            <Standing amounts=amounts />
             <AmountFields amounts=amounts with_period=true />
             <div class="acts">
                 <Button kind=ButtonKind::Primary submit=true busy=busy>

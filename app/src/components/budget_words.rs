@@ -112,6 +112,7 @@ mod tests {
             tokens: None,
             used: BudgetUse { spent_micros, reserved_micros: 250_000, ..BudgetUse::default() },
             percent,
+            version: 1,
             updated_at: Micros(0),
             updated_by: None,
         }

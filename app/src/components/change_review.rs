@@ -112,7 +112,8 @@ fn take_key(desk: Desk, event: &ev::KeyboardEvent) {
 
 /// Whether the hunk has lines that can be taken one by one.
 fn has_lines(desk: Desk, id: wire::HunkId) -> bool {
-    untrack(|| desk.with_hunk(id, |file, hunk, _, _| file.action != ChangeAction::Delete && !hunk.diff.is_empty())).unwrap_or(false)
+    untrack(|| desk.with_hunk(id, |file, hunk, _, _| file.action != ChangeAction::Delete && !file.link && !hunk.diff.is_empty()))
+        .unwrap_or(false)
 }
 
 fn may_edit(desk: Desk, id: wire::HunkId) -> bool {
@@ -121,11 +122,12 @@ fn may_edit(desk: Desk, id: wire::HunkId) -> bool {
 
 /// What is marked as rejected can be given a reason later.
 fn may_give_reason(desk: Desk, id: wire::HunkId) -> bool {
-    untrack(|| desk.is_of_agent() && desk.can_mark(id)) && desk.marks.with_untracked(|marks| marks.get(&id).is_none_or(Mark::is_reject))
+    untrack(|| desk.has_conversation() && desk.can_mark(id))
+        && desk.marks.with_untracked(|marks| marks.get(&id).is_none_or(Mark::is_reject))
 }
 
 fn may_comment(desk: Desk) -> bool {
-    untrack(|| desk.is_of_agent() && desk.ide.can_review())
+    untrack(|| desk.has_conversation() && desk.ide.can_review())
 }
 
 #[component]
@@ -155,6 +157,12 @@ fn Head(desk: Desk) -> impl IntoView {
         let now = ide.tree.with(|tree| tree.revision);
         (now > base).then(|| format!("The project has changed {} since", format::counted(now - base, "time", "times")))
     };
+    let show_run = move |_| {
+        if let Some(run) = untrack(|| desk.run()) {
+            ide.close_review();
+            ide.show_run(run);
+        }
+    };
     let from_chat = move || desk.set.with(|set| set.as_ref().is_some_and(|set| set.origin == ChangeOrigin::Conversation));
     view! {
         <div class="rv-head">
@@ -177,19 +185,24 @@ fn Head(desk: Desk) -> impl IntoView {
                     </Show>
                 </span>
                 <span class="grow"></span>
-                <IconButton icon="x" label="Leave the review; your marks are kept" on:click=move |_| ide.close_review() />
+                <IconButton icon="x" label="Leave the review; your marks are kept" on_click=move |_| ide.close_review() />
             </div>
             <div class="facts">
                 {move || told().map(|text| view! { <span class="clip">{text}</span> })}
                 {move || created().map(|at| view! { <span>"Proposed " <RelativeTime at=at class="" /></span> })}
                 {move || moved_on().map(|text| view! { <span class="desk">{text}</span> })}
-                <Show when=move || desk.is_of_agent()>
+                <Show when=move || desk.has_conversation()>
                     <button
                         type="button"
                         class="link"
                         on:click=move |_| ide.show_chat()
                     >
                         "Open the conversation"
+                    </button>
+                </Show>
+                <Show when=move || desk.run().is_some()>
+                    <button type="button" class="link" on:click=show_run>
+                        "Show the run"
                     </button>
                 </Show>
             </div>
@@ -218,7 +231,7 @@ fn Content(desk: Desk) -> impl IntoView {
         (None, true, true) => view! {
             <div class="rv-body">
                 <PanelError title="The changes did not load" text=desk.failure.get_untracked().unwrap_or_default()>
-                    <Button on:click=move |_| {
+                    <Button on_click=move |_| {
                         desk.failure.set(None);
                         desk.ide.load_changes(desk.what);
                     }>"Try again"</Button>
@@ -232,7 +245,7 @@ fn Content(desk: Desk) -> impl IntoView {
                 <div class="empty">
                     <b>"Nothing to review"</b>
                     <p>"This turn changed no file of the project."</p>
-                    <Button on:click=move |_| desk.ide.close_review()>"Back to the editor"</Button>
+                    <Button on_click=move |_| desk.ide.close_review()>"Back to the editor"</Button>
                 </div>
             </div>
         }
@@ -304,7 +317,7 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                         })
                         key="V"
                         pressed=MaybeProp::derive(move || Some(is_whole.get()))
-                        on:click=move |_| {
+                        on_click=move |_| {
                             let first = ids.with_untracked(|ids| ids.first().copied());
                             let here = desk.focus.get_untracked().filter(|id| ids.with_untracked(|ids| ids.contains(id)));
                             if let Some(id) = here.or(first) {
@@ -316,10 +329,10 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                 </Show>
                 <Show when=can_decide>
                     <span class="desk row g-1">
-                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| mark_file(Mark::reject())>
+                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| mark_file(Mark::reject())>
                             "Reject file"
                         </Button>
-                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| mark_file(Mark::Accept)>
+                        <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| mark_file(Mark::Accept)>
                             "Accept file"
                         </Button>
                     </span>

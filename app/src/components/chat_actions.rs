@@ -4,14 +4,22 @@ use leptos::{prelude::*, task::spawn_local};
 use wire::{
     ConversationId, QueuedPromptId, RewindId, TurnId,
     chat::{
-        ForkConversation, QueuedPrompt, Rewind, RewindConversation, RewindOutcome, UndoRewind, UndoneRewind, UpdateConversation,
+        ForkConversation, Mode, QueuedPrompt, Rewind, RewindConversation, RewindOutcome, UndoRewind, UndoneRewind, UpdateConversation,
         UpdateQueued,
     },
     files::PathConflict,
 };
 
-use super::chat_session::Chat;
+use super::{admin_settings::read_theirs, chat_session::Chat, tree_menu};
 use crate::{api, ui::format};
+
+/// What a command wants of the chat. The composer takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatOrder {
+    Mode(Mode),
+    /// A format that [`Chat::export`] knows.
+    Export(&'static str),
+}
 
 impl Chat {
     /// Whether the panel is still there after an answer was awaited.
@@ -149,10 +157,11 @@ impl Chat {
         });
     }
 
-    pub fn remove_queued(self, id: QueuedPromptId) {
+    /// Removes what waits; with a version only that one.
+    pub fn remove_queued(self, id: QueuedPromptId, version: Option<i64>) {
         self.change_queue(move |queue| queue.retain(|prompt| prompt.id != id));
         spawn_local(async move {
-            if let Err(error) = api::chat::remove_queued(id).await {
+            if let Err(error) = api::chat::remove_queued(id, version).await {
                 self.refuse(error.to_string());
             }
             if !self.is_gone() {
@@ -161,24 +170,44 @@ impl Chat {
         });
     }
 
-    pub fn update_queued(self, id: QueuedPromptId, prompt: String) {
-        spawn_local(async move {
-            let answer = api::chat::update_queued(id, UpdateQueued { prompt }).await;
-            if self.is_gone() {
-                return;
+    /// Writes a version of what waits anew; true when it was saved. What somebody else made of it meanwhile is shown in the queue.
+    pub async fn update_queued(self, id: QueuedPromptId, version: i64, prompt: String) -> bool {
+        let answer = api::chat::update_queued(id, UpdateQueued { prompt, version: Some(version) }).await;
+        if self.is_gone() {
+            return false;
+        }
+        match answer {
+            Ok(changed) => {
+                self.put_queued(changed);
+                true
             }
-            match answer {
-                Ok(changed) => self.change_queue(move |queue| {
-                    if let Some(known) = queue.iter_mut().find(|known| known.id == id) {
-                        *known = changed;
+            Err(error) => {
+                match read_theirs::<QueuedPrompt>(&error.0) {
+                    Some(theirs) => self.put_queued(theirs),
+                    None => {
+                        self.refuse(error.to_string());
+                        self.read();
                     }
-                }),
-                Err(error) => {
-                    self.refuse(error.to_string());
-                    self.read();
                 }
+                false
+            }
+        }
+    }
+
+    fn put_queued(self, prompt: QueuedPrompt) {
+        self.change_queue(move |queue| {
+            if let Some(known) = queue.iter_mut().find(|known| known.id == prompt.id) {
+                *known = prompt;
             }
         });
+    }
+
+    /// Downloads the conversation on screen; `format` is `markdown` or `json`.
+    pub fn export(self, format: &str) {
+        match self.current.get_untracked() {
+            Some(id) => tree_menu::download(&format!("/api/conversations/{id}/export?format={format}")),
+            None => self.ide.toast("There is no conversation to export yet. Write a message to begin one"),
+        }
     }
 
     /// Sends what waits at once. A turn at work is stopped first; its changes are kept for review.

@@ -167,7 +167,7 @@ fn Rewound(chat: Chat, item: Memo<Option<Item>>) -> impl IntoView {
                                             size=ButtonSize::Small
                                             kind=ButtonKind::Ghost
                                             attr:aria-expanded=if is_open { "true" } else { "false" }
-                                            on:click=move |_| {
+                                            on_click=move |_| {
                                                 chat.unfolded
                                                     .update(|open| {
                                                         if !open.remove(&id) {
@@ -183,7 +183,7 @@ fn Rewound(chat: Chat, item: Memo<Option<Item>>) -> impl IntoView {
                             <Button
                                 size=ButtonSize::Small
                                 disabled=Signal::derive(move || busy() || !chat.ide.can_edit())
-                                on:click=move |_| chat.undo_rewind(id)
+                                on_click=move |_| chat.undo_rewind(id)
                             >
                                 "Undo"
                             </Button>

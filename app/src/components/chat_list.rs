@@ -59,7 +59,7 @@ pub fn Conversations(chat: Chat, listing: RwSignal<bool>, renaming: RwSignal<Opt
             </ul>
             <Show when=move || chat.more.with(Option::is_some)>
                 <div class="older">
-                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| chat.list_more()>
+                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| chat.list_more()>
                         "Show more"
                     </Button>
                 </div>
@@ -195,7 +195,7 @@ pub fn RenameDialog(chat: Chat, renaming: RwSignal<Option<ConversationId>>) -> i
             <form on:submit=rename>
                 <TextField label="Name" name="conversation-name" bind=title autofocus=true />
                 <div class="acts">
-                    <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button on_click=move |_| open.set(false)>"Cancel"</Button>
                     <Button
                         kind=ButtonKind::Primary
                         submit=true

@@ -50,7 +50,7 @@ fn before_turn(turn: TurnId) -> impl IntoView {
             <Icon name="bookmark" small=true />
             <span>"Checkpoint before this turn"</span>
             <span class="grow"></span>
-            <IconButton icon="undo-2" label="Rewind to here" small=true on:click=move |_| chat.rewinding.set(Some(turn)) />
+            <IconButton icon="undo-2" label="Rewind to here" small=true on_click=move |_| chat.rewinding.set(Some(turn)) />
         </div>
     }
 }
@@ -287,7 +287,7 @@ fn Finished(end: Arc<TurnEnd>, reason: TurnReason) -> impl IntoView {
 fn UsageButton(turn: TurnId) -> impl IntoView {
     let chat = Chat::expect();
     let show = move |_| chat.measured.set(Some(Measured { turn, answer: None }));
-    view! { <IconButton icon="chart-column" label="Tokens and cost of this turn" small=true on:click=show /> }
+    view! { <IconButton icon="chart-column" label="Tokens and cost of this turn" small=true on_click=show /> }
 }
 
 /// "Review 3 changes" while hunks are open, then what became of them.
@@ -307,17 +307,17 @@ fn ReviewButton(turn: TurnId) -> impl IntoView {
     move || match counts.get() {
         Some((0, all)) => view! {
             <Badge kind=BadgeKind::Ok icon="check">{format!("{} decided", format::counted(all, "change", "changes"))}</Badge>
-            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| ide.open_review(turn)>"Show"</Button>
+            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| ide.open_review(turn)>"Show"</Button>
         }
         .into_any(),
         Some((open, _)) => view! {
-            <Button size=ButtonSize::Small icon="git-compare" on:click=move |_| ide.open_review(turn)>
+            <Button size=ButtonSize::Small icon="git-compare" on_click=move |_| ide.open_review(turn)>
                 {format!("Review {}", format::counted(open, "change", "changes"))}
             </Button>
         }
         .into_any(),
         None => view! {
-            <Button size=ButtonSize::Small icon="git-compare" on:click=move |_| ide.open_review(turn)>"Review changes"</Button>
+            <Button size=ButtonSize::Small icon="git-compare" on_click=move |_| ide.open_review(turn)>"Review changes"</Button>
         }
         .into_any(),
     }

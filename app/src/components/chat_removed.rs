@@ -32,8 +32,8 @@ pub fn Removed(chat: Chat) -> impl IntoView {
                 size=ButtonSize::Small
                 kind=ButtonKind::Ghost
                 icon="trash-2"
-                attr:aria-expanded=move || if open.get() { "true" } else { "false" }
-                on:click=move |_| open.update(|open| *open = !*open)
+                expanded=open
+                on_click=move |_| open.update(|open| *open = !*open)
             >
                 "Removed conversations"
             </Button>
@@ -43,7 +43,7 @@ pub fn Removed(chat: Chat) -> impl IntoView {
                     Some(Err(reason)) => {
                         view! {
                             <PanelError title="The removed conversations did not load" text=reason>
-                                <Button size=ButtonSize::Small on:click=move |_| read()>
+                                <Button size=ButtonSize::Small on_click=move |_| read()>
                                     "Try again"
                                 </Button>
                             </PanelError>
@@ -80,7 +80,7 @@ fn Row(chat: Chat, removed: RemovedConversation) -> impl IntoView {
                 <span class="clip">{title}</span>
                 <span class="t3 fs12">{last}</span>
             </span>
-            <Button size=ButtonSize::Small attr:aria-label=label on:click=move |_| chat.bring_back(id, false)>
+            <Button size=ButtonSize::Small attr:aria-label=label on_click=move |_| chat.bring_back(id, false)>
                 "Bring back"
             </Button>
         </li>

@@ -83,7 +83,8 @@ fn Choose(chat: Chat, turn: TurnId, open: RwSignal<bool>, busy: RwSignal<bool>) 
     let scope = RwSignal::new(Scope::Both);
     let ticked = RwSignal::new(BTreeSet::<String>::new());
     let load = move || {
-        let Some(id) = chat.current.get_untracked() else { return };
+        // Also asked for behind an answer: the panel may be gone.
+        let Some(id) = chat.current.try_get_untracked().flatten() else { return };
         spawn_local(async move {
             match api::chat::preview_rewind(id, turn).await {
                 Ok(found) => {
@@ -156,14 +157,14 @@ fn Choose(chat: Chat, turn: TurnId, open: RwSignal<bool>, busy: RwSignal<bool>) 
                 " Messages stay readable in a fold and a checkpoint is made first: this can be undone."
             </p>
             <div class="acts">
-                <Button disabled=busy attr:autofocus=true on:click=move |_| open.set(false)>"Cancel"</Button>
+                <Button disabled=busy attr:autofocus=true on_click=move |_| open.set(false)>"Cancel"</Button>
                 <Button
                     kind=ButtonKind::Primary
                     icon="undo-2"
                     busy=busy
                     disabled=Signal::derive(nothing)
                     title=Signal::derive(why)
-                    on:click=move |_| rewind()
+                    on_click=move |_| rewind()
                 >
                     {move || button_words(scope.get(), count.get())}
                 </Button>
@@ -238,10 +239,10 @@ fn FileList(plan: StoredValue<Option<RestorePlan>>, ticked: RwSignal<BTreeSet<St
                 <span class="grow fs12 t2" role="status">
                     {count}
                 </span>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost title="Every file goes back" on:click=all>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost title="Every file goes back" on_click=all>
                     "All"
                 </Button>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost title="No file goes back" on:click=move |_| ticked.set(BTreeSet::new())>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost title="No file goes back" on_click=move |_| ticked.set(BTreeSet::new())>
                     "None"
                 </Button>
             </div>
@@ -251,7 +252,7 @@ fn FileList(plan: StoredValue<Option<RestorePlan>>, ticked: RwSignal<BTreeSet<St
                 </For>
             </ul>
             <Show when=move || { total > shown.get() }>
-                <Button size=ButtonSize::Small on:click=move |_| shown.update(|shown| *shown += ROWS)>
+                <Button size=ButtonSize::Small on_click=move |_| shown.update(|shown| *shown += ROWS)>
                     {format!("Show more of {}", format::count(total as i64))}
                 </Button>
             </Show>

@@ -181,6 +181,7 @@ fn conversation(state: TurnState) -> ConversationView {
             usage: TokenUsage::default(),
             cost_micros: 0,
             estimated: false,
+            budget: None,
             change_set_id: None,
             created_at: at(0),
             finished_at: None,

@@ -31,6 +31,7 @@ fn conversation(turns: std::ops::Range<i64>, state: TurnState) -> ConversationVi
         usage: TokenUsage::default(),
         cost_micros: 0,
         estimated: false,
+        budget: None,
         change_set_id: None,
         created_at: Micros(n),
         finished_at: None,

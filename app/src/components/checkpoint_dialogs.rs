@@ -131,7 +131,7 @@ fn Name(ide: Ide, ask: Ask, open: RwSignal<bool>, busy: RwSignal<bool>) -> impl 
             <ErrorSummary message=on_top />
             <TextField label="Name" name="checkpoint-name" bind=name error=field autocomplete="off" autofocus=true />
             <div class="acts end">
-                <Button disabled=busy on:click=move |_| open.set(false)>"Cancel"</Button>
+                <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
                 <Button kind=ButtonKind::Primary submit=true busy=busy>{button}</Button>
             </div>
         </form>
@@ -192,8 +192,8 @@ fn Delete(ide: Ide, checkpoint: Checkpoint, open: RwSignal<bool>, busy: RwSignal
         </p>
         <ErrorSummary message=failure />
         <div class="acts end">
-            <Button disabled=busy attr:autofocus=true on:click=move |_| open.set(false)>"Keep it"</Button>
-            <Button kind=ButtonKind::Danger busy=busy on:click=delete>"Delete checkpoint"</Button>
+            <Button disabled=busy attr:autofocus=true on_click=move |_| open.set(false)>"Keep it"</Button>
+            <Button kind=ButtonKind::Danger busy=busy on_click=delete>"Delete checkpoint"</Button>
         </div>
     }
 }

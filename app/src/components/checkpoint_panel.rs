@@ -98,18 +98,18 @@ fn Side(desk: PastDesk) -> impl IntoView {
                     icon="plus"
                     disabled=locked
                     title=Signal::derive(move || locked.get().then(|| "Editors of the project can make checkpoints".to_owned()))
-                    on:click=move |_| ide.checkpoints.ask.set(Some(Ask::New))
+                    on_click=move |_| ide.checkpoints.ask.set(Some(Ask::New))
                 >
                     "New"
                 </Button>
-                <IconButton icon="x" label="Back to the editor" small=true on:click=move |_| ide.close_review() />
+                <IconButton icon="x" label="Back to the editor" small=true on_click=move |_| ide.close_review() />
             </div>
             {move || match state.get() {
                 (true, _) => view! { <Points desk=desk /> }.into_any(),
                 (false, Some(text)) => {
                     view! {
                         <PanelError title="The checkpoints did not load" text=text>
-                            <Button on:click=move |_| desk.load()>"Try again"</Button>
+                            <Button on_click=move |_| desk.load()>"Try again"</Button>
                         </PanelError>
                     }
                         .into_any()
@@ -263,11 +263,11 @@ fn Nothing(desk: PastDesk) -> impl IntoView {
                             <Empty title=title text=text>
                                 <div class="acts">
                                     <Show when=move || ide.can_edit()>
-                                        <Button icon="bookmark" on:click=move |_| ide.checkpoints.ask.set(Some(Ask::New))>
+                                        <Button icon="bookmark" on_click=move |_| ide.checkpoints.ask.set(Some(Ask::New))>
                                             "Make a checkpoint"
                                         </Button>
                                     </Show>
-                                    <Button icon="git-branch" on:click=move |_| ide.checkpoints.ask.set(Some(Ask::Fork(None)))>
+                                    <Button icon="git-branch" on_click=move |_| ide.checkpoints.ask.set(Some(Ask::Fork(None)))>
                                         "Fork the project"
                                     </Button>
                                 </div>

@@ -38,7 +38,7 @@ pub fn Plan(desk: PastDesk) -> impl IntoView {
                 view! {
                     <div class="rv-body">
                         <PanelError title="What would change did not load" text=text>
-                            <Button on:click=move |_| {
+                            <Button on_click=move |_| {
                                 desk.plan_failure.set(None);
                                 if let Some(id) = desk.chosen.get_untracked() {
                                     desk.load_plan(id);
@@ -81,7 +81,7 @@ fn Head(desk: PastDesk) -> impl IntoView {
         <div class="rv-head">
             <div class="row">
                 <span class="cp-back">
-                    <IconButton icon="history" label="Back to the timeline" on:click=move |_| desk.choose(None) />
+                    <IconButton icon="history" label="Back to the timeline" on_click=move |_| desk.choose(None) />
                 </span>
                 <h1 class="clip">{title}</h1>
                 <span class="grow"></span>
@@ -96,7 +96,7 @@ fn Head(desk: PastDesk) -> impl IntoView {
                         "Delete"
                     </MenuItem>
                 </MenuButton>
-                <IconButton icon="x" label="Leave the checkpoints" on:click=move |_| ide.close_review() />
+                <IconButton icon="x" label="Leave the checkpoints" on_click=move |_| ide.close_review() />
             </div>
             <div class="facts">
                 {move || desk.plan.with(|plan| plan.as_ref().map(facts))}
@@ -129,7 +129,7 @@ fn Same(desk: PastDesk) -> impl IntoView {
             <div class="empty">
                 <b>"Nothing differs"</b>
                 <p>"The files are as they were at this checkpoint."</p>
-                <Button kind=ButtonKind::Primary on:click=move |_| desk.ide.close_review()>"Back to the editor"</Button>
+                <Button kind=ButtonKind::Primary on_click=move |_| desk.ide.close_review()>"Back to the editor"</Button>
             </div>
         </div>
     }
@@ -164,7 +164,7 @@ fn FileList(desk: PastDesk) -> impl IntoView {
             </ul>
             <Show when=move || { total.get() > shown.get() }>
                 <div class="inset">
-                    <Button size=ButtonSize::Small on:click=move |_| shown.update(|shown| *shown += ROWS)>
+                    <Button size=ButtonSize::Small on_click=move |_| shown.update(|shown| *shown += ROWS)>
                         {move || format!("Show more of {}", format::count(total.get() as i64))}
                     </Button>
                 </div>
@@ -262,13 +262,13 @@ fn SummaryBar(desk: PastDesk) -> impl IntoView {
             </span>
             <span class="t2 fs12 desk wide clip">"Conversations stay as they are."</span>
             <span class="grow"></span>
-            <Button disabled=desk.busy on:click=move |_| desk.choose(None)>"Cancel"</Button>
+            <Button disabled=desk.busy on_click=move |_| desk.choose(None)>"Cancel"</Button>
             <Button
                 kind=ButtonKind::Primary
                 busy=desk.busy
                 disabled=Signal::derive(move || ticked.get() == 0 || locked())
                 title=Signal::derive(why)
-                on:click=move |_| desk.restore()
+                on_click=move |_| desk.restore()
             >
                 {move || format!("Restore {}", format::counted(ticked.get(), "file", "files"))}
                 <kbd>"Ctrl ⏎"</kbd>

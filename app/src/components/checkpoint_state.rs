@@ -212,7 +212,7 @@ impl PastDesk {
         }
         self.busy.set(true);
         self.failure.set(None);
-        let request = RestoreCheckpoint { paths: Some(paths), expected_revision: plan.revision };
+        let request = RestoreCheckpoint { paths: Some(paths), expected_revision: Some(plan.revision) };
         spawn_local(async move {
             let answer = api::checkpoints::restore(self.ide.project_id, plan.checkpoint.id, request).await;
             if self.busy.try_set(false).is_some() {
@@ -264,7 +264,7 @@ fn say_restored(ide: Ide, to: &Checkpoint, before: Checkpoint, paths: Vec<String
 
 /// Restores what was kept before a restore, unless somebody has changed the files since.
 fn undo_restore(ide: Ide, before: CheckpointId, paths: Vec<String>, revision: i64) {
-    let request = RestoreCheckpoint { paths: Some(paths), expected_revision: revision };
+    let request = RestoreCheckpoint { paths: Some(paths), expected_revision: Some(revision) };
     spawn_local(async move {
         match api::checkpoints::restore(ide.project_id, before, request).await {
             _ if ide.is_gone() => {}

@@ -1,17 +1,19 @@
 //! What can be done on the project page by key and from the palette: one list for both.
 
-use leptos::{ev, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
-use wire::runs::RunKind;
+use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
+use wire::{chat::Mode, runs::RunKind};
 
 use crate::{
     api,
     components::{
         autosave::{self, Autosave},
+        chat_actions::ChatOrder,
         checkpoint_state::Ask,
         compare, documents,
         editor_groups::Groups,
         editor_pane::focus_editor,
-        editor_tabs, explorer_actions, files_desk,
+        editor_tabs, explorer_actions,
+        files_desk::{self, TreeOrder},
         ide::{Against, ConsoleTab, Ide, PaletteKind, PhonePane},
         search_list, search_state, terminal_state, test_desk,
     },
@@ -22,9 +24,10 @@ use crate::{
 /// The areas that F6 goes through, in reading order.
 const AREAS: [&str; 6] =
     [".ide > .side", ".rv-side", ".rv-main", ".main-pane:not([hidden]):not(:has(.review))", ".console-area", ".chat-area"];
+const MODEL_PICKER: &str = ".chat-area .compose-model";
 const FOCUSABLE: &str = "textarea, input:not([hidden]), [tabindex='0'], button:not([tabindex='-1']):not([disabled]), a[href]";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
     GoToFile,
     GoToSymbol,
@@ -48,6 +51,19 @@ pub enum Command {
     FileHistory,
     ShowTrash,
     UndoFiles,
+    NewFile,
+    NewFolder,
+    UploadFiles,
+    UploadFolder,
+    RenameEntry,
+    MoveEntry,
+    CopyEntry,
+    DeleteEntry,
+    CopyPath,
+    DownloadEntry,
+    FilterFiles,
+    FoldFolders,
+    MarkSeen,
     AutosaveOff,
     AutosaveDelay,
     AutosaveFocus,
@@ -71,14 +87,23 @@ pub enum Command {
     ProjectSettings,
     ToggleChat,
     AskAgent,
+    Generate,
     AddSelection,
+    NewConversation,
+    StopAgent,
+    ChangeModel,
+    ModePlan,
+    ModeAsk,
+    ModeAuto,
+    ExportMarkdown,
+    ExportJson,
     NextArea,
     PreviousArea,
     FocusEditor,
 }
 
 impl Command {
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 71] = [
         Self::GoToFile,
         Self::GoToSymbol,
         Self::SearchProject,
@@ -101,6 +126,19 @@ impl Command {
         Self::FileHistory,
         Self::ShowTrash,
         Self::UndoFiles,
+        Self::NewFile,
+        Self::NewFolder,
+        Self::UploadFiles,
+        Self::UploadFolder,
+        Self::RenameEntry,
+        Self::MoveEntry,
+        Self::CopyEntry,
+        Self::DeleteEntry,
+        Self::CopyPath,
+        Self::DownloadEntry,
+        Self::FilterFiles,
+        Self::FoldFolders,
+        Self::MarkSeen,
         Self::AutosaveOff,
         Self::AutosaveDelay,
         Self::AutosaveFocus,
@@ -124,7 +162,16 @@ impl Command {
         Self::ProjectSettings,
         Self::ToggleChat,
         Self::AskAgent,
+        Self::Generate,
         Self::AddSelection,
+        Self::NewConversation,
+        Self::StopAgent,
+        Self::ChangeModel,
+        Self::ModePlan,
+        Self::ModeAsk,
+        Self::ModeAuto,
+        Self::ExportMarkdown,
+        Self::ExportJson,
         Self::NextArea,
         Self::PreviousArea,
         Self::FocusEditor,
@@ -154,6 +201,19 @@ impl Command {
             Self::FileHistory => "Show the history of the file",
             Self::ShowTrash => "Show the trash",
             Self::UndoFiles => "Take back the last change of files",
+            Self::NewFile => "New file",
+            Self::NewFolder => "New folder",
+            Self::UploadFiles => "Upload files",
+            Self::UploadFolder => "Upload a folder",
+            Self::RenameEntry => "Rename what is chosen in the tree",
+            Self::MoveEntry => "Move what is chosen in the tree to another folder",
+            Self::CopyEntry => "Copy what is chosen in the tree to another folder",
+            Self::DeleteEntry => "Move what is chosen in the tree to the trash",
+            Self::CopyPath => "Copy the path of what is chosen in the tree",
+            Self::DownloadEntry => "Download what is chosen in the tree",
+            Self::FilterFiles => "Filter the tree of files",
+            Self::FoldFolders => "Fold all folders",
+            Self::MarkSeen => "Mark all files as looked at",
             Self::AutosaveOff => "Autosave: off",
             Self::AutosaveDelay => "Autosave: after a second of rest",
             Self::AutosaveFocus => "Autosave: when the keyboard leaves",
@@ -177,7 +237,16 @@ impl Command {
             Self::ShowPorts => "Show the ports",
             Self::ToggleChat => "Show or hide the chat",
             Self::AskAgent => "Write to the agent",
+            Self::Generate => "Generate changes from a prompt, without a conversation",
             Self::AddSelection => "Add the editor's selection to the chat",
+            Self::NewConversation => "Begin a new conversation",
+            Self::StopAgent => "Stop the agent",
+            Self::ChangeModel => "Change the model",
+            Self::ModePlan => "Change the mode to Plan, which only reads",
+            Self::ModeAsk => "Change the mode to Ask first, which asks before it runs anything",
+            Self::ModeAuto => "Change the mode to Auto, which also runs",
+            Self::ExportMarkdown => "Export the conversation as Markdown",
+            Self::ExportJson => "Export the conversation as JSON",
             Self::NextArea => "Go to the next area",
             Self::PreviousArea => "Go to the area before",
             Self::FocusEditor => "Go to the editor",
@@ -205,6 +274,19 @@ impl Command {
             Self::FileHistory => "history",
             Self::ShowTrash => "trash-2",
             Self::UndoFiles => "undo-2",
+            Self::NewFile => "file-plus",
+            Self::NewFolder => "folder-plus",
+            Self::UploadFiles => "upload",
+            Self::UploadFolder => "folder-up",
+            Self::RenameEntry => "pencil",
+            Self::MoveEntry => "arrow-right",
+            Self::CopyEntry => "files",
+            Self::DeleteEntry => "trash-2",
+            Self::CopyPath => "clipboard",
+            Self::DownloadEntry => "download",
+            Self::FilterFiles => "list-filter",
+            Self::FoldFolders => "folder",
+            Self::MarkSeen => "eye",
             Self::AutosaveOff | Self::AutosaveDelay | Self::AutosaveFocus => "check",
             Self::RunAgain => "rotate-cw",
             Self::StopRun => "square",
@@ -223,65 +305,97 @@ impl Command {
             Self::ProjectSettings => "file-cog",
             Self::ShowPorts => "link",
             Self::ToggleChat => "panel-right",
-            Self::AskAgent => "sparkles",
+            Self::AskAgent | Self::Generate => "sparkles",
             Self::AddSelection => "text-select",
+            Self::NewConversation => "plus",
+            Self::StopAgent => "square",
+            Self::ChangeModel => "sparkles",
+            Self::ModePlan | Self::ModeAsk | Self::ModeAuto => "check",
+            Self::ExportMarkdown | Self::ExportJson => "download",
             Self::NextArea | Self::PreviousArea => "arrow-right",
             Self::FocusEditor => "file-code",
         }
     }
 
-    pub fn keys(self) -> Vec<&'static str> {
+    /// As it is called in `wire::keys::COMMANDS` and in what is kept.
+    pub fn id(self) -> &'static str {
         match self {
-            Self::GoToFile => vec!["Ctrl", "P"],
-            Self::GoToSymbol => vec!["Ctrl", "Shift", "O"],
-            Self::SearchProject => vec!["Ctrl", "Shift", "F"],
-            Self::ReplaceInProject => vec!["Ctrl", "Shift", "H"],
-            Self::NextFound => vec!["F4"],
-            Self::PreviousFound => vec!["Shift", "F4"],
-            Self::ShowCommands => vec!["Ctrl", "Shift", "P"],
-            Self::Save => vec!["Ctrl", "S"],
-            Self::GoToLine => vec!["Ctrl", "G"],
-            Self::Find => vec!["Ctrl", "F"],
-            Self::Replace => vec!["Ctrl", "H"],
-            Self::SplitEditor => vec!["Ctrl", "\\"],
-            Self::RunAgain => vec!["Ctrl", "⏎"],
-            Self::StopRun => vec!["Ctrl", "."],
-            Self::OpenReview => vec!["F7"],
-            Self::ShowCheckpoints => vec!["F8"],
-            Self::ToggleSide => vec!["Ctrl", "B"],
-            Self::ToggleConsole => vec!["Ctrl", "J"],
-            Self::ToggleChat => vec!["Ctrl", "L"],
-            Self::NextArea => vec!["F6"],
-            Self::PreviousArea => vec!["Shift", "F6"],
-            Self::ShowTerminal => vec!["Ctrl", "`"],
-            Self::NewTerminal => vec!["Ctrl", "Shift", "`"],
-            Self::SaveAll
-            | Self::NewCheckpoint
-            | Self::ForkProject
-            | Self::CloseFile
-            | Self::MoveAcross
-            | Self::JoinEditors
-            | Self::CompareSaved
-            | Self::CompareVersion
-            | Self::ShowInFiles
-            | Self::FileHistory
-            | Self::ShowTrash
-            | Self::UndoFiles
-            | Self::AutosaveOff
-            | Self::AutosaveDelay
-            | Self::AutosaveFocus
-            | Self::AskAgent
-            | Self::AddSelection
-            | Self::FocusEditor
-            | Self::RunTests
-            | Self::RunFailedTests
-            | Self::SetUpTests
-            | Self::MaximiseConsole
-            | Self::ShowOutput
-            | Self::ShowTests
-            | Self::ShowPorts
-            | Self::ProjectSettings => Vec::new(),
+            Self::GoToFile => "go-to-file",
+            Self::GoToSymbol => "go-to-symbol",
+            Self::SearchProject => "search-project",
+            Self::ReplaceInProject => "replace-in-project",
+            Self::NextFound => "next-found",
+            Self::PreviousFound => "previous-found",
+            Self::ShowCommands => "show-commands",
+            Self::Save => "save",
+            Self::SaveAll => "save-all",
+            Self::CloseFile => "close-file",
+            Self::GoToLine => "go-to-line",
+            Self::Find => "find",
+            Self::Replace => "replace",
+            Self::SplitEditor => "split-editor",
+            Self::MoveAcross => "move-across",
+            Self::JoinEditors => "join-editors",
+            Self::CompareSaved => "compare-saved",
+            Self::CompareVersion => "compare-version",
+            Self::ShowInFiles => "show-in-files",
+            Self::FileHistory => "file-history",
+            Self::ShowTrash => "show-trash",
+            Self::UndoFiles => "undo-files",
+            Self::NewFile => "new-file",
+            Self::NewFolder => "new-folder",
+            Self::UploadFiles => "upload-files",
+            Self::UploadFolder => "upload-folder",
+            Self::RenameEntry => "rename-entry",
+            Self::MoveEntry => "move-entry",
+            Self::CopyEntry => "copy-entry",
+            Self::DeleteEntry => "delete-entry",
+            Self::CopyPath => "copy-path",
+            Self::DownloadEntry => "download-entry",
+            Self::FilterFiles => "filter-files",
+            Self::FoldFolders => "fold-folders",
+            Self::MarkSeen => "mark-seen",
+            Self::AutosaveOff => "autosave-off",
+            Self::AutosaveDelay => "autosave-delay",
+            Self::AutosaveFocus => "autosave-focus",
+            Self::RunAgain => "run-again",
+            Self::StopRun => "stop-run",
+            Self::RunTests => "run-tests",
+            Self::RunFailedTests => "run-failed-tests",
+            Self::SetUpTests => "set-up-tests",
+            Self::OpenReview => "open-review",
+            Self::ShowCheckpoints => "show-checkpoints",
+            Self::NewCheckpoint => "new-checkpoint",
+            Self::ForkProject => "fork-project",
+            Self::ToggleSide => "toggle-side",
+            Self::ToggleConsole => "toggle-console",
+            Self::MaximiseConsole => "maximise-console",
+            Self::ShowOutput => "show-output",
+            Self::ShowTests => "show-tests",
+            Self::ShowTerminal => "show-terminal",
+            Self::NewTerminal => "new-terminal",
+            Self::ShowPorts => "show-ports",
+            Self::ProjectSettings => "project-settings",
+            Self::ToggleChat => "toggle-chat",
+            Self::AskAgent => "ask-agent",
+            Self::Generate => "generate",
+            Self::AddSelection => "add-selection",
+            Self::NewConversation => "new-conversation",
+            Self::StopAgent => "stop-agent",
+            Self::ChangeModel => "change-model",
+            Self::ModePlan => "mode-plan",
+            Self::ModeAsk => "mode-ask",
+            Self::ModeAuto => "mode-auto",
+            Self::ExportMarkdown => "export-markdown",
+            Self::ExportJson => "export-json",
+            Self::NextArea => "next-area",
+            Self::PreviousArea => "previous-area",
+            Self::FocusEditor => "focus-editor",
         }
+    }
+
+    pub fn of_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|command| command.id() == id)
     }
 
     pub fn run(self, ide: Ide) {
@@ -314,6 +428,19 @@ impl Command {
             Self::FileHistory => with_active(ide, files_desk::show_history),
             Self::ShowTrash => files_desk::show_trash(ide),
             Self::UndoFiles => explorer_actions::take_back(ide, None),
+            Self::NewFile => files_desk::order(ide, TreeOrder::NewFile),
+            Self::NewFolder => files_desk::order(ide, TreeOrder::NewDirectory),
+            Self::UploadFiles => files_desk::order(ide, TreeOrder::UploadFiles),
+            Self::UploadFolder => files_desk::order(ide, TreeOrder::UploadFolder),
+            Self::RenameEntry => files_desk::order(ide, TreeOrder::Rename),
+            Self::MoveEntry => files_desk::order(ide, TreeOrder::Move),
+            Self::CopyEntry => files_desk::order(ide, TreeOrder::Copy),
+            Self::DeleteEntry => files_desk::order(ide, TreeOrder::Delete),
+            Self::CopyPath => files_desk::order(ide, TreeOrder::CopyPath),
+            Self::DownloadEntry => files_desk::order(ide, TreeOrder::Download),
+            Self::FilterFiles => files_desk::order(ide, TreeOrder::Filter),
+            Self::FoldFolders => files_desk::order(ide, TreeOrder::FoldAll),
+            Self::MarkSeen => files_desk::mark_all_seen(ide),
             Self::AutosaveOff => autosave::choose(ide, Autosave::Off),
             Self::AutosaveDelay => autosave::choose(ide, Autosave::AfterDelay),
             Self::AutosaveFocus => autosave::choose(ide, Autosave::OnFocusChange),
@@ -356,6 +483,18 @@ impl Command {
                 ide.phone_pane.set(PhonePane::Chat);
                 request_animation_frame(|| focus_in(".chat textarea"));
             }
+            Self::Generate => ide.generating.begin(ide, None),
+            Self::NewConversation => {
+                Self::AskAgent.run(ide);
+                click(".chat-area [aria-label='New conversation']");
+            }
+            Self::StopAgent => click(".chat-area [data-act='stop']"),
+            Self::ChangeModel => change_model(ide),
+            Self::ModePlan => ide.chat_order.set(Some(ChatOrder::Mode(Mode::Plan))),
+            Self::ModeAsk => ide.chat_order.set(Some(ChatOrder::Mode(Mode::Ask))),
+            Self::ModeAuto => ide.chat_order.set(Some(ChatOrder::Mode(Mode::Auto))),
+            Self::ExportMarkdown => ide.chat_order.set(Some(ChatOrder::Export("markdown"))),
+            Self::ExportJson => ide.chat_order.set(Some(ChatOrder::Export("json"))),
             Self::NextArea => go_to_area(true),
             Self::PreviousArea => go_to_area(false),
             Self::FocusEditor => {
@@ -419,6 +558,20 @@ pub fn stop_run(ide: Ide) {
     });
 }
 
+/// Opens the list of models in the chat. When it closes, the message has the keyboard.
+fn change_model(ide: Ide) {
+    ide.chat.set_open(true);
+    ide.phone_pane.set(PhonePane::Chat);
+    request_animation_frame(move || {
+        focus_in(".chat textarea");
+        if document().query_selector(MODEL_PICKER).is_ok_and(|found| found.is_some()) {
+            click(MODEL_PICKER);
+        } else {
+            ide.toast("No model is connected");
+        }
+    });
+}
+
 fn ask_in_the_past(ide: Ide, ask: Ask) {
     if untrack(|| ide.can_edit()) {
         ide.checkpoints.ask.set(Some(ask));
@@ -452,14 +605,14 @@ pub fn is_narrow() -> bool {
     window().match_media("(max-width: 1180px)").ok().flatten().is_some_and(|query| query.matches())
 }
 
-fn focus_in(selector: &str) {
+pub(super) fn focus_in(selector: &str) {
     let found = document().query_selector(selector).ok().flatten().and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
     if let Some(found) = found {
         let _ = found.focus();
     }
 }
 
-/// Follows a link of the page, as a click on it would.
+/// Presses something on the page, as a click on it would.
 fn click(selector: &str) {
     let found = document().query_selector(selector).ok().flatten().and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
     if let Some(found) = found {
@@ -490,55 +643,6 @@ fn go_to_area(forward: bool) {
 }
 
 /// Whether the focus is in a part that matches `selector`.
-fn is_inside(selector: &str) -> bool {
+pub(super) fn is_inside(selector: &str) -> bool {
     document().active_element().and_then(|active| active.closest(selector).ok().flatten()).is_some()
-}
-
-/// The keys of the page. What a part has used already is left alone.
-pub fn take_key(ide: Ide, event: &ev::KeyboardEvent) {
-    if event.default_prevented() || event.is_composing() {
-        return;
-    }
-    let control = event.ctrl_key() || event.meta_key();
-    let key = event.key().to_lowercase();
-    let command = match (control, event.shift_key(), key.as_str()) {
-        (_, _, _) if event.alt_key() => return,
-        (true, false, "p") => Command::GoToFile,
-        (true, true, "p") => Command::ShowCommands,
-        (true, true, "o") => Command::GoToSymbol,
-        (true, true, "f") => Command::SearchProject,
-        (true, true, "h") => Command::ReplaceInProject,
-        (false, false, "f4") => Command::NextFound,
-        (false, true, "f4") => Command::PreviousFound,
-        (true, false, "b") => Command::ToggleSide,
-        (true, false, "j") => Command::ToggleConsole,
-        (true, false, "l") => Command::ToggleChat,
-        (true, false, "s") => Command::Save,
-        (true, false, "g") if ide.active.with_untracked(Option::is_some) => Command::GoToLine,
-        (true, false, "\\") => Command::SplitEditor,
-        // With a review open and the focus nowhere in particular, these keys apply its decisions.
-        (true, false, "enter") if untrack(|| ide.takes_main()) && !is_inside(".console") => return,
-        (true, false, "enter") if !is_inside(".chat, .review, dialog") => Command::RunAgain,
-        // With Shift the key is another sign, and which one depends on the keyboard.
-        (true, shift, _) if event.code() == "Backquote" => {
-            if shift {
-                Command::NewTerminal
-            } else {
-                Command::ShowTerminal
-            }
-        }
-        (true, false, ".") if !is_inside(".chat") => Command::StopRun,
-        (false, false, "f6") => Command::NextArea,
-        (false, true, "f6") => Command::PreviousArea,
-        (false, false, "f7") if ide.review.get_untracked().is_none() => Command::OpenReview,
-        (false, false, "f8") => Command::ShowCheckpoints,
-        (false, false, "escape") if ide.drawer.get_untracked() => {
-            event.prevent_default();
-            ide.drawer.set(false);
-            return;
-        }
-        _ => return,
-    };
-    event.prevent_default();
-    command.run(ide);
 }

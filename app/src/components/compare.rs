@@ -66,10 +66,12 @@ pub fn CompareView(ide: Ide, path: String, against: Against) -> impl IntoView {
             if ide.is_gone() {
                 return;
             }
-            monaco::set_theme(dark.get_untracked());
-            documents::open_model(ide, &path.get_value());
+            // The comparison may be closed by now.
+            let (Some(path), Some(dark)) = (path.try_get_value(), dark.try_get_untracked()) else { return };
+            monaco::set_theme(dark);
+            documents::open_model(ide, &path);
             let read = match loaded {
-                Ok(()) => read_side(ide, path.get_value(), against).await,
+                Ok(()) => read_side(ide, path, against).await,
                 Err(reason) => Err(reason),
             };
             original.try_set(Some(read));
@@ -86,10 +88,10 @@ pub fn CompareView(ide: Ide, path: String, against: Against) -> impl IntoView {
             <Icon name="git-compare" small=true />
             <VersionPicker ide=ide path=path against=against />
             <span class="grow"></span>
-            <Button size=ButtonSize::Small disabled=Signal::derive(locked) title="Puts the left side into the editor, unsaved" on:click=put>
+            <Button size=ButtonSize::Small disabled=Signal::derive(locked) title="Puts the left side into the editor, unsaved" on_click=put>
                 "Use this text"
             </Button>
-            <IconButton icon="x" label="Close the comparison" small=true on:click=move |_| ide.beside.set(None) />
+            <IconButton icon="x" label="Close the comparison" small=true on_click=move |_| ide.beside.set(None) />
         </div>
         {move || match original.get() {
             None => view! { <div class="inset"><Skeleton lines=9 /></div> }.into_any(),
@@ -142,8 +144,9 @@ fn VersionPicker(ide: Ide, path: StoredValue<String>, against: Against) -> impl 
     let versions = RwSignal::new(Vec::<FileVersion>::new());
     let more = RwSignal::new(false);
     let load = move |before: Option<i64>| {
+        let path = path.get_value();
         spawn_local(async move {
-            if let Ok(page) = api::files::history(ide.project_id, path.get_value(), before).await {
+            if let Ok(page) = api::files::history(ide.project_id, path, before).await {
                 more.try_set(page.next_cursor.is_some());
                 versions.try_update(|known| known.extend(page.items));
             }

@@ -1,14 +1,16 @@
 //! Where a message to the agent is written: mode, model, what goes along with it, Send and Stop.
 
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
-use wire::limits;
+use wire::{chat::Mode, limits};
 
 use super::{
+    chat_actions::ChatOrder,
     chat_session::Chat,
     composer_chips::Chips,
     composer_draft::{Draft, mode_word, read_mode},
     context_panel::{ContextPanel, ContextState, ContextUse},
     mention_popup::{LIST_ID, MentionList, Mentions},
+    message_limits::LimitLine,
     model_picker::ModelPicker,
 };
 use crate::ui::{Button, ButtonKind, ButtonSize, IconButton, storage};
@@ -56,6 +58,7 @@ pub fn Composer() -> impl IntoView {
         >
             <Chips draft=draft />
             <Field draft=draft mentions=mentions field=field />
+            <LimitLine limits=draft.limits open=draft.limiting />
             <Bar draft=draft mentions=mentions field=field too_long=Signal::derive(too_long) />
         </div>
         <div class="chat-foot">
@@ -105,6 +108,17 @@ fn take_what_is_handed_over(draft: Draft, field: NodeRef<html::Textarea>) {
             ide.chat_mention.set(None);
             draft.pick(picked);
             focus();
+        }
+    });
+    Effect::new(move |_| {
+        let Some(order) = ide.chat_order.get() else { return };
+        ide.chat_order.set(None);
+        match order {
+            ChatOrder::Mode(mode) => {
+                choose_mode(draft, mode);
+                ide.toast(format!("The next message is sent in the mode {}", mode_name(mode)));
+            }
+            ChatOrder::Export(format) => draft.chat.export(format),
         }
     });
 }
@@ -209,7 +223,7 @@ fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_lon
     view! {
         <div class="compose-bar">
             <AttachButton draft=draft />
-            <IconButton icon="at-sign" small=true label="Mention a file, a folder, a run or the selection" on:click=begin_mention />
+            <IconButton icon="at-sign" small=true label="Mention a file, a folder, a run or the selection" on_click=begin_mention />
             <ModePicker draft=draft />
             <ModelPicker
                 models=chat.models
@@ -219,6 +233,20 @@ fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_lon
                     draft.model.set(Some(name));
                 })
             />
+            <IconButton
+                icon="wallet"
+                small=true
+                label="Limits of this message"
+                pressed=Signal::derive(move || Some(draft.limiting.get() || draft.limits.is_set()))
+                on_click=move |_| {
+                    if untrack(|| draft.limits.is_set()) {
+                        focus_limits();
+                    } else {
+                        draft.limiting.update(|open| *open = !*open);
+                        request_animation_frame(focus_limits);
+                    }
+                }
+            />
             <span class="grow"></span>
             <Show when=move || active() && ide.can_edit()>
                 <Button
@@ -226,7 +254,8 @@ fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_lon
                     icon="square"
                     busy=chat.stopping
                     title=Signal::derive(|| Some("Stop the agent (Ctrl .)".to_owned()))
-                    on:click=move |_| chat.stop()
+                    attr:data-act="stop"
+                    on_click=move |_| chat.stop()
                 >
                     {move || if chat.stopping.get() { "Stopping" } else { "Stop" }}
                 </Button>
@@ -239,7 +268,7 @@ fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_lon
                     busy=draft.sending
                     disabled=cannot_send
                     title=send_title
-                    on:click=move |_| draft.send()
+                    on_click=move |_| draft.send()
                 >
                     {move || if active() { "Queue" } else { "Send" }}
                 </Button>
@@ -247,6 +276,14 @@ fn Bar(draft: Draft, mentions: Mentions, field: NodeRef<html::Textarea>, too_lon
         </div>
     }
     .into_any()
+}
+
+/// Goes to the first field of the message's limits, where they are shown.
+fn focus_limits() {
+    let field = document().query_selector(".limit-line input").ok().flatten().and_then(|el| el.dyn_into::<web_sys::HtmlElement>().ok());
+    if let Some(field) = field {
+        let _ = field.focus();
+    }
 }
 
 /// Attaches pictures from the computer where the model takes them, and else the file on top in the editor.
@@ -286,27 +323,35 @@ fn AttachButton(draft: Draft) -> impl IntoView {
             small=true
             label=Signal::derive(label)
             disabled=Signal::derive(move || !draft.takes_images() && ide.active.with(Option::is_none))
-            on:click=choose
+            on_click=choose
         />
         <input node_ref=input type="file" hidden multiple accept="image/png,image/jpeg,image/webp,image/gif" aria-label="Pictures to attach" on:change=chosen />
     }
     .into_any()
 }
 
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Plan => "Plan",
+        Mode::Ask => "Ask first",
+        Mode::Auto => "Auto",
+    }
+}
+
+fn choose_mode(draft: Draft, mode: Mode) {
+    storage::write(&draft.chat.ide.storage_key("mode"), mode_word(mode));
+    draft.mode.set(mode);
+}
+
 #[component]
 fn ModePicker(draft: Draft) -> impl IntoView {
-    let key = draft.chat.ide.storage_key("mode");
-    let choose = move |word: String| {
-        storage::write(&key, &word);
-        draft.mode.set(read_mode(&word));
-    };
     view! {
         <select
             class="select select--s"
             aria-label="How much the agent may do"
             title="Plan reads only. Ask first edits its branch and asks before it runs anything. Auto also runs, still on its branch."
             prop:value=move || mode_word(draft.mode.get())
-            on:change:target=move |ev| choose(ev.target().value())
+            on:change:target=move |ev| choose_mode(draft, read_mode(&ev.target().value()))
         >
             <option value="plan">"Plan"</option>
             <option value="ask" selected=true>

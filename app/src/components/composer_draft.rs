@@ -1,6 +1,6 @@
 //! What is written but not sent: text, what goes along with it, mode and model. Kept per conversation over reloads.
 
-use leptos::{prelude::*, task::spawn_local, web_sys};
+use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use serde::{Deserialize, Serialize};
 use wire::{
     chat::{Mode, StartTurn},
@@ -10,6 +10,7 @@ use wire::{
 
 use super::{
     chat_session::Chat,
+    message_limits::MessageLimits,
     upload_send::{self, Payload},
 };
 use crate::ui::storage;
@@ -31,6 +32,9 @@ struct Kept {
     images: Vec<ImageRef>,
     without: Vec<String>,
     compact: bool,
+    /// As they are typed.
+    usd: String,
+    steps: String,
 }
 
 /// Where in a draft a piece of a file comes from.
@@ -122,6 +126,10 @@ pub struct Draft {
     pub without: RwSignal<Vec<String>>,
     /// The older messages are summed up before the message is answered.
     pub compact: RwSignal<bool>,
+    /// Of this message alone: they go when it is sent.
+    pub limits: MessageLimits,
+    /// Their fields are shown although they are empty.
+    pub limiting: RwSignal<bool>,
     pub mode: RwSignal<Mode>,
     /// `None` is the installation's default.
     pub model: RwSignal<Option<String>>,
@@ -130,18 +138,29 @@ pub struct Draft {
     making: StoredValue<bool>,
 }
 
+/// What was written into the page as the server sent it, before it came to life.
+fn typed_before() -> String {
+    if cfg!(feature = "ssr") || !Owner::current_shared_context().is_some_and(|page| page.during_hydration()) {
+        return String::new();
+    }
+    let field = document().query_selector("textarea[aria-label='Message to the agent']").ok().flatten();
+    field.and_then(|field| field.dyn_into::<web_sys::HtmlTextAreaElement>().ok()).map(|field| field.value()).unwrap_or_default()
+}
+
 impl Draft {
-    /// An empty draft that follows the conversation on screen.
+    /// A draft, at first empty, that follows the conversation on screen.
     pub fn of(chat: Chat) -> Self {
         let draft = Self {
             chat,
-            text: RwSignal::new(String::new()),
+            text: RwSignal::new(typed_before()),
             files: RwSignal::new(Vec::new()),
             picked: RwSignal::new(Vec::new()),
             images: RwSignal::new(Vec::new()),
             uploading: RwSignal::new(0),
             without: RwSignal::new(Vec::new()),
             compact: RwSignal::new(false),
+            limits: MessageLimits::default(),
+            limiting: RwSignal::new(false),
             mode: RwSignal::new(Mode::Ask),
             model: RwSignal::new(None),
             sending: RwSignal::new(false),
@@ -212,6 +231,8 @@ impl Draft {
             images: self.images.get(),
             without: self.without.get(),
             compact: self.compact.get(),
+            usd: self.limits.usd.get(),
+            steps: self.limits.steps.get(),
         }
     }
 
@@ -222,6 +243,9 @@ impl Draft {
         self.images.set(kept.images);
         self.without.set(kept.without);
         self.compact.set(kept.compact);
+        self.limits.usd.set(kept.usd);
+        self.limits.steps.set(kept.steps);
+        self.limiting.set(false);
     }
 
     pub fn attach(&self, path: String) {
@@ -287,7 +311,8 @@ impl Draft {
         } else if self.uploading.get() > 0 {
             Some("A picture is still being uploaded".to_owned())
         } else {
-            None
+            let wrong = self.limits.read().err()?;
+            wrong.first().map(|field| field.message.trim_end_matches('.').to_owned())
         }
     }
 
@@ -314,7 +339,8 @@ impl Draft {
             attachments,
             images: self.images.get(),
             context: ContextChoice { mentions, without: self.without.get(), compact: self.compact.get() },
-            budget: None,
+            budget: self.limits.read().ok().flatten(),
+            ..StartTurn::default()
         }
     }
 

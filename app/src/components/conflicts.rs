@@ -7,19 +7,20 @@ use wire::files::{Base, OpenedFile};
 
 use crate::{
     components::{
-        documents::{self, Sent, text_of},
+        documents::{self, text_of},
         drafts,
         ide::{Conflict, Ide, TabBody},
+        tab::{By, Saving, Sent},
     },
     editor::monaco,
 };
 
 /// A save was answered with what is stored now. A merge that came too late becomes the text to merge again, based on what it was made with.
-pub fn show(ide: Ide, path: &str, theirs: Option<OpenedFile>, text: String, sent: Sent) {
-    let by = theirs.as_ref().and_then(|file| file.entry.updated_by.as_ref()).map(|user| user.name.clone()).unwrap_or_default();
-    if let Sent::Merged { theirs: before } = sent {
+pub fn show(ide: Ide, path: &str, theirs: Option<OpenedFile>, saving: Saving) {
+    let by = By(theirs.as_ref().and_then(|file| file.entry.updated_by.clone()));
+    if let Sent::Merged { theirs: before } = saving.sent {
         ide.beside.set(None);
-        monaco::set_model_text(path, &text, false);
+        monaco::set_model_text(path, &saving.text, false);
         ide.update_tab(path, |tab| {
             tab.version = before.entry.version;
             tab.checksum.clone_from(&before.entry.checksum);
@@ -30,7 +31,7 @@ pub fn show(ide: Ide, path: &str, theirs: Option<OpenedFile>, text: String, sent
     }
     ide.update_tab(path, |tab| {
         let known = tab.conflict.take();
-        let by = if by.is_empty() { known.as_ref().map(|known| known.by.clone()).unwrap_or_default() } else { by };
+        let by = if by.0.is_none() { known.as_ref().map(|known| known.by.clone()).unwrap_or_default() } else { by };
         let base = known.map_or_else(|| tab.stored().cloned(), |known| known.base);
         tab.conflict = Some(Conflict { theirs, by, base });
     });
@@ -59,17 +60,25 @@ pub fn keep_merged(ide: Ide, path: &str, text: String, theirs: OpenedFile) {
     documents::send(ide, path.to_owned(), base, text, Sent::Merged { theirs: Box::new(theirs) });
 }
 
-/// Drops what was typed in favour of what is stored; the editor's undo brings it back.
+/// Drops what was typed in favour of what is stored; the editor's undo brings it back. Where what is stored has no place in the editor,
+/// there is no undo: what was typed is then kept in this browser, and offered.
 pub fn take_theirs(ide: Ide, path: &str) {
-    let Some(conflict) = ide.tab(path).and_then(|tab| tab.conflict) else { return };
+    let Some(tab) = ide.tab(path) else { return };
+    let mine = text_of(&tab);
+    let Some(conflict) = tab.conflict else { return };
     ide.update_tab(path, |tab| {
         tab.dirty = false;
         tab.typed = false;
     });
-    drafts::forget(ide, path);
-    match conflict.theirs {
-        None => documents::close_everywhere(ide, path),
-        Some(theirs) => documents::take_over(ide, path, theirs),
+    let Some(theirs) = conflict.theirs else {
+        drafts::forget(ide, path);
+        return documents::close_everywhere(ide, path);
+    };
+    documents::take_over(ide, path, theirs);
+    let is_text = ide.tab(path).is_some_and(|tab| tab.stored().is_some());
+    match mine {
+        Some(mine) if !is_text => drafts::put_aside(ide, path, tab.version, mine),
+        _ => drafts::forget(ide, path),
     }
 }
 

@@ -61,7 +61,7 @@ pub fn CompactBar(draft: Draft, state: ContextState) -> impl IntoView {
                 <span class="t2 fs12 grow" role="status">
                     {words}
                 </span>
-                <Button size=ButtonSize::Small icon="list-filter" on:click=press>
+                <Button size=ButtonSize::Small icon="list-filter" on_click=press>
                     {move || if draft.compact.get() { "Do not compact" } else { "Compact" }}
                 </Button>
             </div>

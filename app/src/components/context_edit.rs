@@ -86,8 +86,9 @@ pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Sen
         let (from, to) = (number(first), if last.with_untracked(|text| text.trim().is_empty()) { u32::MAX } else { number(last) });
         busy.set(true);
         failure.set(None);
+        let path = path.get_value();
         spawn_local(async move {
-            let opened = api::files::open(draft.chat.ide.project_id, path.get_value(), None).await;
+            let opened = api::files::open(draft.chat.ide.project_id, path, None).await;
             if busy.try_set(false).is_some() {
                 return;
             }
@@ -129,7 +130,7 @@ pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Sen
         <div class="ctx-edit" role="group" aria-label="Change what is sent of it">
             <div class="ctx-lines">
                 {field("First line", first)} {field("Last line", last)}
-                <Button size=ButtonSize::Small busy=busy on:click=take_lines>"Send these lines"</Button>
+                <Button size=ButtonSize::Small busy=busy on_click=take_lines>"Send these lines"</Button>
             </div>
             {is_lines
                 .then(|| {
@@ -143,7 +144,7 @@ pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Sen
                             on:input:target=move |ev| text.set(ev.target().value())
                         ></textarea>
                         <div class="acts">
-                            <Button size=ButtonSize::Small on:click=take_text>"Send this text"</Button>
+                            <Button size=ButtonSize::Small on_click=take_text>"Send this text"</Button>
                         </div>
                     }
                 })}

@@ -231,11 +231,11 @@ pub fn ContextPanel(draft: Draft, state: ContextState) -> impl IntoView {
                 <div class="ctx-head">
                     <h3 class="grow">"What is sent"</h3>
                     <Show when=any_left_out>
-                        <Button size=ButtonSize::Small on:click=restore>
+                        <Button size=ButtonSize::Small on_click=restore>
                             {move || format!("Send all again ({} left out)", left_out())}
                         </Button>
                     </Show>
-                    <IconButton icon="x" small=true label="Close (Esc)" on:click=move |_| close() />
+                    <IconButton icon="x" small=true label="Close (Esc)" on_click=move |_| close() />
                 </div>
                 <Facts draft=draft state=state />
                 <CompactBar draft=draft state=state />
@@ -298,7 +298,7 @@ fn Body(draft: Draft, state: ContextState) -> impl IntoView {
             if let Some(reason) = state.failure.get() {
                 return view! {
                     <PanelError title="The list did not load" text=reason>
-                        <Button on:click=move |_| state.again(draft)>"Try again"</Button>
+                        <Button on_click=move |_| state.again(draft)>"Try again"</Button>
                     </PanelError>
                 }
                     .into_any();

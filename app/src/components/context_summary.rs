@@ -57,7 +57,7 @@ pub fn SummaryActions(seq: i64) -> impl IntoView {
         <div class="acts sum-acts">
             <span class="t2 fs12 grow">{words}</span>
             <Show when=move || undone.get().is_some() && chat.ide.can_edit()>
-                <Button size=ButtonSize::Small icon="undo-2" busy=busy on:click=switch>
+                <Button size=ButtonSize::Small icon="undo-2" busy=busy on_click=switch>
                     {move || if undone.get() == Some(true) { "Send the summary" } else { "Send the messages again" }}
                 </Button>
             </Show>

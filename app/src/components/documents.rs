@@ -4,17 +4,20 @@ use std::sync::Arc;
 
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
-    ErrorCode,
+    ErrorCode, Problem,
     files::{Base, Entry, FileAction, OpenedFile, SaveOutcome, SaveText},
     projects::ProjectRole,
+    users::UserRef,
 };
 
 use crate::{
     api,
     components::{
-        conflicts, drafts,
+        conflicts, drafts, file_preview,
         ide::{Conflict, Ide, Tab, TabBody},
         save_large,
+        tab::{By, Saving, Sent},
+        unanswered,
     },
     editor::monaco::{self, ModelOptions, ModelStyle},
 };
@@ -26,18 +29,16 @@ pub fn load(ide: Ide, path: String) {
         if ide.is_gone() {
             return;
         }
-        let draft = drafts::read(ide, &path).await;
+        let stored = answer.as_ref().ok().and_then(|file| file.text.as_deref());
+        let draft = drafts::read(ide, &path, stored).await;
         if ide.is_gone() {
             return;
         }
         match answer {
             Ok(file) => {
-                let text = file.text.clone();
                 put_loaded(ide, &path, file);
-                match draft {
-                    Some(draft) if text.is_some_and(|text| text != draft.text) => ide.update_tab(&path, |tab| tab.draft = Some(draft)),
-                    Some(_) => drafts::forget_any(ide, &path),
-                    None => {}
+                if draft.is_some() {
+                    ide.update_tab(&path, |tab| tab.draft = draft);
                 }
             }
             // The file is gone, what was typed is not.
@@ -50,16 +51,22 @@ pub fn load(ide: Ide, path: String) {
     });
 }
 
-/// Takes over a file as it is stored now.
+/// Takes over a file as it is stored now. What is shown otherwise than as text has no place in the editor: a text that stayed there
+/// would count as unsaved, and be saved over the file.
 pub fn put_loaded(ide: Ide, path: &str, file: OpenedFile) {
+    let text = file.text.filter(|_| !file_preview::is_document(path));
+    if text.is_none() {
+        monaco::close_model(path);
+    }
     ide.update_tab(path, |tab| {
         tab.version = file.entry.version;
         tab.checksum.clone_from(&file.entry.checksum);
         tab.deleted_by = None;
         tab.conflict = None;
+        tab.unanswered = None;
         tab.refused_at = None;
         tab.style = file.style;
-        tab.body = match file.text {
+        tab.body = match text {
             Some(text) => TabBody::text(text),
             None => TabBody::Plain(file.entry),
         };
@@ -99,8 +106,10 @@ pub fn read_only_reason(ide: Ide, tab: &Tab) -> Option<String> {
     other_encoding.then(|| "Read-only: files of this size can be edited as UTF-8 only.".to_owned())
 }
 
-/// The text of a tab as it would be saved, every line with its own end. `None` while the editor does not hold it.
+/// The text of a tab as it would be saved, every line with its own end. `None` while the editor does not hold it, and where the file is
+/// shown otherwise than as text.
 pub fn text_of(tab: &Tab) -> Option<String> {
+    tab.stored()?;
     monaco::model_version(&tab.path)?;
     if !monaco::is_dirty(&tab.path) && tab.line_end.is_none() {
         return tab.stored().map(|stored| stored.to_string());
@@ -148,44 +157,55 @@ pub fn save_all(ide: Ide) {
     }
 }
 
-/// What a saved text was: the model at some state, or a merge with `theirs` that the model then takes over.
-pub enum Sent {
-    Model(Option<f64>),
-    Merged { theirs: Box<OpenedFile> },
+/// Asks for a text to be stored, in whichever way fits its size. `tab` says how it is written.
+pub async fn put(ide: Ide, tab: &Tab, base: Base, text: &str) -> Result<SaveOutcome, Problem> {
+    if save_large::is_large(text, &tab.format) {
+        return save_large::send(ide, tab, base, text).await;
+    }
+    let request = SaveText { path: tab.path.clone(), base, text: text.to_owned(), format: tab.format.clone() };
+    api::files::save(ide.project_id, request).await.map_err(|error| error.0)
 }
 
 /// Saves `text` if the file is still at `base`.
 pub fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
     let Some(tab) = ide.tab(&path) else { return };
-    ide.update_tab(&path, |tab| tab.saving = true);
+    let saving = Saving { text: text.into(), format: tab.format.clone(), line_end: tab.line_end, sent };
+    ide.update_tab(&path, |tab| {
+        tab.saving = true;
+        tab.unanswered = None;
+    });
     spawn_local(async move {
-        let answer = if save_large::is_large(&text, &tab.format) {
-            save_large::send(ide, &tab, base, &text).await
-        } else {
-            let request = SaveText { path: path.clone(), base, text: text.clone(), format: tab.format.clone() };
-            api::files::save(ide.project_id, request).await.map_err(|error| error.0)
-        };
+        let answer = put(ide, &tab, base, &saving.text).await;
         if ide.is_gone() {
             return;
         }
         ide.update_tab(&path, |tab| tab.saving = false);
         match answer {
-            Ok(SaveOutcome::Saved { entry }) => put_saved(ide, &path, entry, text, &tab, &sent),
-            Ok(SaveOutcome::Conflict { theirs }) => conflicts::show(ide, &path, theirs, text, sent),
+            Ok(SaveOutcome::Saved { entry }) => put_saved(ide, &path, entry, saving),
+            // Somebody had the same in mind, or an earlier try of ours was done after all.
+            Ok(SaveOutcome::Conflict { theirs: Some(theirs) }) if saving.is_stored_in(&theirs) => {
+                put_saved(ide, &path, theirs.entry, saving)
+            }
+            Ok(SaveOutcome::Conflict { theirs }) => conflicts::show(ide, &path, theirs, saving),
             Err(problem) => {
-                if let Sent::Model(at) = sent {
+                if let Sent::Model(at) = saving.sent {
                     ide.update_tab(&path, |tab| tab.refused_at = at);
                 }
-                ide.error(&problem);
+                if unanswered::is_unsure(&problem) {
+                    unanswered::begin(ide, &path, saving);
+                } else {
+                    ide.error(&problem);
+                }
             }
         }
     });
 }
 
-/// `sent_as` is the tab as it was when the text was sent: format and line ends may have been chosen anew since.
-fn put_saved(ide: Ide, path: &str, entry: Entry, text: String, sent_as: &Tab, sent: &Sent) {
+/// A text was stored as it was sent.
+pub fn put_saved(ide: Ide, path: &str, entry: Entry, saving: Saving) {
+    let Saving { text, format, line_end, sent } = saving;
     match sent {
-        Sent::Model(at) => monaco::mark_saved(path, *at),
+        Sent::Model(at) => monaco::mark_saved(path, at),
         Sent::Merged { .. } => {
             monaco::set_model_text(path, &text, true);
             ide.beside.set(None);
@@ -198,10 +218,11 @@ fn put_saved(ide: Ide, path: &str, entry: Entry, text: String, sent_as: &Tab, se
         tab.checksum.clone_from(&entry.checksum);
         tab.conflict = None;
         tab.deleted_by = None;
+        tab.unanswered = None;
         tab.refused_at = None;
         tab.body = TabBody::text(text);
-        tab.stored_format = sent_as.format.clone();
-        if tab.line_end == sent_as.line_end {
+        tab.stored_format = format;
+        if tab.line_end == line_end {
             tab.line_end = None;
         }
         tab.typed = monaco::is_dirty(path);
@@ -214,7 +235,7 @@ fn put_saved(ide: Ide, path: &str, entry: Entry, text: String, sent_as: &Tab, se
     }
     ide.announcement.set("Saved.".to_owned());
     if behind {
-        refresh(ide, path.to_owned(), String::new());
+        refresh(ide, path.to_owned(), By::default());
     }
 }
 
@@ -231,7 +252,7 @@ pub fn put_entry(ide: Ide, entry: Entry) {
 }
 
 /// The file changed elsewhere: a tab with nothing unsaved follows, any other gets a conflict to decide.
-pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by: &str) {
+pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by: By) {
     let Some(tab) = ide.tab(path) else { return };
     if version <= tab.version || matches!(tab.body, TabBody::Loading) {
         return;
@@ -241,13 +262,13 @@ pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by:
         return;
     }
     if action == FileAction::Deleted {
-        tell_deleted(ide, path, by.to_owned());
+        tell_deleted(ide, path, by);
     } else {
-        refresh(ide, path.to_owned(), by.to_owned());
+        refresh(ide, path.to_owned(), by);
     }
 }
 
-fn tell_deleted(ide: Ide, path: &str, by: String) {
+fn tell_deleted(ide: Ide, path: &str, by: By) {
     ide.update_tab(path, |tab| {
         if tab.dirty {
             tab.conflict = Some(Conflict { theirs: None, by, base: tab.stored().cloned() });
@@ -260,7 +281,7 @@ fn tell_deleted(ide: Ide, path: &str, by: String) {
 
 /// Says on the open tabs of a path, or below it, that the person at this page deleted it. Unsaved text is left to the conflict bar.
 pub fn follow_own_deletion(ide: Ide, path: &str) {
-    let me = ide.viewer.with_value(|user| user.display_name().to_owned());
+    let me = ide.viewer.with_value(|user| By(Some(UserRef { id: user.id, name: user.display_name().to_owned() })));
     let below = format!("{path}/");
     ide.tabs.update(|tabs| {
         for tab in tabs.iter_mut().filter(|tab| !tab.dirty && (tab.path == path || tab.path.starts_with(&below))) {
@@ -270,7 +291,7 @@ pub fn follow_own_deletion(ide: Ide, path: &str) {
     });
 }
 
-fn refresh(ide: Ide, path: String, by: String) {
+fn refresh(ide: Ide, path: String, by: By) {
     spawn_local(async move {
         let answer = api::files::open(ide.project_id, path.clone(), None).await;
         if ide.is_gone() {
@@ -280,6 +301,7 @@ fn refresh(ide: Ide, path: String, by: String) {
         match answer {
             // A save of ours was answered meanwhile.
             Ok(file) if file.entry.version <= tab.version => {}
+            Ok(file) if unanswered::is_done(&tab, &file) => unanswered::take_done(ide, &path, file.entry),
             Ok(file) if (tab.dirty || tab.saving) && file.text != text_of(&tab) => {
                 let base = tab.conflict.as_ref().map_or_else(|| tab.stored().cloned(), |known| known.base.clone());
                 ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(file), by, base }));
@@ -291,7 +313,7 @@ fn refresh(ide: Ide, path: String, by: String) {
     });
 }
 
-/// Shows a file as it is stored now; what was in the editor comes back by its undo.
+/// Shows a file as it is stored now; what was in the editor comes back by its undo, unless the file is no text.
 pub fn take_over(ide: Ide, path: &str, file: OpenedFile) {
     if let Some(text) = &file.text {
         monaco::set_model_text(path, text, true);
@@ -305,10 +327,9 @@ pub fn follow_tree(ide: Ide) {
     for path in open {
         match ide.entry(&path) {
             Some(entry) => {
-                let by = entry.updated_by.map(|user| user.name).unwrap_or_default();
-                follow_change(ide, &path, FileAction::Modified, entry.version, &by);
+                follow_change(ide, &path, FileAction::Modified, entry.version, By(entry.updated_by));
             }
-            None => refresh(ide, path, String::new()),
+            None => refresh(ide, path, By::default()),
         }
     }
 }
@@ -353,11 +374,7 @@ fn forget_closed(ide: Ide, path: &str) {
 fn offer_again(ide: Ide, path: &str) {
     let name = path.rsplit('/').next().unwrap_or(path);
     let reopen = path.to_owned();
-    ide.toasts.show_with_action(
-        format!("Closed {name}; its unsaved text is kept"),
-        "Open again",
-        Callback::new(move |()| ide.open_file(&reopen, None)),
-    );
+    ide.toasts.show_with_action(format!("Closed {name}; its unsaved text is kept"), "Open again", move || ide.open_file(&reopen, None));
 }
 
 /// A file or directory got another name: its tabs go along, with what is unsaved in them.

@@ -1,17 +1,28 @@
 //! Unsaved text, kept in this browser so that neither a reload nor a crash loses it, and offered back with the version it was based on.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Deserialize, Serialize};
-use wire::limits;
+use wire::{
+    ErrorCode, Problem,
+    files::{Base, SaveOutcome},
+    limits,
+};
 
 use crate::{
     components::{
         autosave,
         documents::{self, text_of},
-        ide::{Conflict, Draft, Ide},
+        file_plan::free_name,
+        ide::{Conflict, Draft, Ide, Tab},
+        tab::By,
         text_lines::{LineEnds, ends_of},
+        tree_model::is_taken,
+        window_name,
     },
     editor::{drafts as large, monaco},
     ui::storage,
@@ -36,34 +47,75 @@ struct Kept {
     large: bool,
 }
 
-fn key(ide: Ide, path: &str) -> String {
-    format!("{}:{path}", ide.storage_key("draft"))
+/// What begins the keys of one person's drafts of a project. Whoever signs in after them is not offered their texts.
+fn prefix(ide: Ide) -> String {
+    format!("{}:{}:", ide.storage_key("draft"), ide.viewer.with_value(|user| user.id))
 }
 
-/// Names this tab of the browser, also over a reload: two tabs may edit one file, and a save in one says nothing of the other.
-fn page() -> String {
-    storage::session_id("page")
+/// Each window keeps its own: two of them may edit one file.
+fn key(ide: Ide, window: &str, path: &str) -> String {
+    format!("{}{window}:{path}", prefix(ide))
 }
 
-fn find(ide: Ide, path: &str) -> Option<Kept> {
-    serde_json::from_str(&storage::read(&key(ide, path))?).ok()
+fn find(key: &str) -> Option<Kept> {
+    serde_json::from_str(&storage::read(key)?).ok()
 }
 
-/// What is kept of a file.
-pub async fn read(ide: Ide, path: &str) -> Option<Draft> {
-    let Kept { mut draft, large } = find(ide, path)?;
-    if large {
-        draft.text = large::get(&key(ide, path)).await?;
+/// What is offered of a file: what this window kept before it was loaded again, else what was kept last by one that is gone. What says
+/// no more than what is `stored` is forgotten.
+pub async fn read(ide: Ide, path: &str, stored: Option<&str>) -> Option<Draft> {
+    window_name::claim().await;
+    if ide.is_gone() {
+        return None;
     }
-    Some(draft)
+    let found = kept_of(ide, path).await;
+    if found.is_empty() {
+        return None;
+    }
+    let open = window_name::open().await;
+    if ide.is_gone() {
+        return None;
+    }
+    let (offered, spent) = choose(found, &window_name::name(), &open, stored);
+    for window in spent {
+        forget_of(ide, &window, path);
+    }
+    offered
+}
+
+/// What all windows have kept of a file.
+async fn kept_of(ide: Ide, path: &str) -> Vec<Draft> {
+    let prefix = prefix(ide);
+    let mut found = Vec::new();
+    for key in storage::keys(&prefix) {
+        if key[prefix.len()..].split_once(':').is_none_or(|(_, of)| of != path) {
+            continue;
+        }
+        let Some(Kept { mut draft, large }) = find(&key) else { continue };
+        if large {
+            let Some(text) = large::get(&key).await else { continue };
+            draft.text = text;
+        }
+        found.push(draft);
+    }
+    found
+}
+
+/// Which draft is offered, and the windows whose own say nothing new. What another window that is open has kept is its own affair.
+fn choose(found: Vec<Draft>, own: &str, open: &BTreeSet<String>, stored: Option<&str>) -> (Option<Draft>, Vec<String>) {
+    let ours = found.into_iter().filter(|draft| draft.page == own || !open.contains(&draft.page));
+    let (spent, news): (Vec<Draft>, Vec<Draft>) = ours.partition(|draft| stored == Some(draft.text.as_str()));
+    let offered = news.into_iter().max_by(|a, b| (a.page == own).cmp(&(b.page == own)).then(a.at.total_cmp(&b.at)));
+    (offered, spent.into_iter().map(|draft| draft.page).collect())
 }
 
 fn write(ide: Ide, path: &str, version: i64, text: String) {
     if text.len() as u64 > limits::EDITOR_MAX {
         return;
     }
-    let key = key(ide, path);
-    let draft = Draft { version, text, page: page(), at: js_sys::Date::now() };
+    let window = window_name::name();
+    let key = key(ide, &window, path);
+    let draft = Draft { version, text, page: window, at: js_sys::Date::now() };
     let small = draft.text.len() <= SMALL_MAX && storage::size_of_others("draft:", &key) + draft.text.len() <= SMALL_TOTAL;
     let mut kept = Kept { draft, large: !small };
     let text = if small { None } else { Some(std::mem::take(&mut kept.draft.text)) };
@@ -75,21 +127,25 @@ fn write(ide: Ide, path: &str, version: i64, text: String) {
     }
 }
 
-/// Forgets what this tab of the browser has kept.
+/// Forgets what this window has kept.
 pub fn forget(ide: Ide, path: &str) {
-    if find(ide, path).is_some_and(|kept| kept.draft.page == page()) {
-        forget_any(ide, path);
-    }
+    forget_of(ide, &window_name::name(), path);
 }
 
-/// Forgets what is kept of a file, whoever kept it.
-pub fn forget_any(ide: Ide, path: &str) {
-    let key = key(ide, path);
-    let was_large = find(ide, path).is_some_and(|kept| kept.large);
+fn forget_of(ide: Ide, window: &str, path: &str) {
+    let key = key(ide, window, path);
+    let was_large = find(&key).is_some_and(|kept| kept.large);
     storage::remove(&key);
     if was_large {
         spawn_local(async move { large::remove(&key).await });
     }
+}
+
+/// Keeps a text that has no place in the editor any more, and offers it.
+pub fn put_aside(ide: Ide, path: &str, version: i64, text: String) {
+    let draft = Draft { version, text: text.clone(), page: window_name::name(), at: js_sys::Date::now() };
+    write(ide, path, version, text);
+    ide.update_tab(path, |tab| tab.draft = Some(draft));
 }
 
 /// Keeps the unsaved text of the named tabs.
@@ -163,7 +219,7 @@ pub fn follow_move(ide: Ide, from: &str, to: &str, typed: Option<String>) {
 
 /// Whether the draft only came along with a move in this tab, so that there is nothing to ask.
 pub fn goes_on(draft: &Draft) -> bool {
-    draft.version == MOVED && draft.page == page()
+    draft.version == MOVED && draft.page == window_name::name()
 }
 
 /// Brings the kept text back into the editor, unsaved. When the file has moved on, that is a conflict to decide.
@@ -185,7 +241,10 @@ pub fn restore(ide: Ide, path: &str) {
         tab.typed = monaco::is_dirty(&tab.path);
         tab.settle();
     });
-    // From now on it belongs to this tab of the browser.
+    // From now on it belongs to this window.
+    if draft.page != window_name::name() {
+        forget_of(ide, &draft.page, path);
+    }
     write(ide, path, draft.version, draft.text.clone());
     if draft.version != tab.version && draft.version != MOVED {
         ask_about_newer(ide, path.to_owned(), draft.version);
@@ -201,16 +260,89 @@ fn ask_about_newer(ide: Ide, path: String, version: i64) {
             return;
         }
         let Ok(theirs) = theirs else { return };
-        let by = theirs.entry.updated_by.as_ref().map(|user| user.name.clone()).unwrap_or_default();
+        let by = By(theirs.entry.updated_by.clone());
         ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(theirs), by, base: base.map(Into::into) }));
     });
 }
 
+/// Forgets the draft that is offered. One that another window has left comes next.
 pub fn discard(ide: Ide, path: &str) {
+    let Some(draft) = ide.tab(path).and_then(|tab| tab.draft) else { return };
     ide.update_tab(path, |tab| tab.draft = None);
-    forget_any(ide, path);
-    let gone = ide.tab(path).is_some_and(|tab| tab.version == 0 && !tab.dirty);
-    if gone {
-        documents::close_everywhere(ide, path);
+    forget_of(ide, &draft.page, path);
+    let path = path.to_owned();
+    spawn_local(async move {
+        let stored = ide.tab(&path).and_then(|tab| tab.stored().cloned());
+        let next = read(ide, &path, stored.as_deref()).await.filter(|next| next.page != window_name::name());
+        if ide.is_gone() {
+            return;
+        }
+        let Some(tab) = ide.tab(&path).filter(|tab| !tab.dirty && tab.draft.is_none()) else { return };
+        if next.is_some() {
+            ide.update_tab(&path, |tab| tab.draft = next);
+        } else if tab.version == 0 {
+            documents::close_everywhere(ide, &path);
+        }
+    });
+}
+
+/// Makes a file of its own of the draft, where the file that it was typed in is no text any more.
+pub fn save_beside(ide: Ide, path: &str) {
+    let Some(draft) = ide.tab(path).and_then(|tab| tab.draft) else { return };
+    let wanted = format!("{path}.txt");
+    let to = ide.tree.with_untracked(|tree| {
+        let taken = |path: &str| is_taken(&tree.items, path);
+        if taken(&wanted) { free_name(&wanted, "", taken) } else { wanted.clone() }
+    });
+    let path = path.to_owned();
+    spawn_local(async move {
+        let answer = documents::put(ide, &Tab::new(&to), Base::New, &draft.text).await;
+        if ide.is_gone() {
+            return;
+        }
+        match answer {
+            Ok(SaveOutcome::Saved { entry }) => {
+                documents::put_entry(ide, entry);
+                discard(ide, &path);
+                ide.open_file(&to, None);
+                ide.toast(format!("The kept text is in {to}"));
+            }
+            Ok(SaveOutcome::Conflict { .. }) => {
+                ide.error(&Problem::new(ErrorCode::Conflict, format!("{to} exists by now. The text is still kept; try again.")));
+            }
+            Err(problem) => ide.error(&problem),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(page: &str, at: f64, text: &str) -> Draft {
+        Draft { version: 1, text: text.to_owned(), page: page.to_owned(), at }
+    }
+
+    fn open(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn this_window_s_own_comes_first_then_the_last_of_those_that_are_gone() {
+        let found = vec![draft("old", 1.0, "a"), draft("own", 2.0, "b"), draft("newer", 3.0, "c"), draft("other", 4.0, "d")];
+        let open = open(&["own", "other"]);
+        assert_eq!(choose(found.clone(), "own", &open, Some("")).0.unwrap().text, "b");
+        let gone: Vec<Draft> = found.into_iter().filter(|draft| draft.page != "own").collect();
+        assert_eq!(choose(gone, "own", &open, Some("")), (Some(draft("newer", 3.0, "c")), Vec::new()), "an open window keeps its own");
+    }
+
+    #[test]
+    fn only_what_is_stored_already_is_forgotten() {
+        let found = vec![draft("gone", 1.0, "same"), draft("open", 2.0, "same")];
+        let open = open(&["own", "open"]);
+        assert_eq!(choose(found.clone(), "own", &open, Some("same")), (None, vec!["gone".to_owned()]));
+        // Replaced by what is no text, or grown beyond the editor.
+        assert_eq!(choose(found.clone(), "own", &open, None), (Some(draft("gone", 1.0, "same")), Vec::new()));
+        assert_eq!(choose(found, "own", &open, Some("other")).0.unwrap().page, "gone");
     }
 }

@@ -1,18 +1,21 @@
 //! The open files: one group of tabs with its editor, or two beside each other.
 
+use std::collections::BTreeSet;
+
 use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 use wire::{Problem, files::Entry};
 
 use crate::{
     components::{
         autosave,
+        commands::Command,
         compare::{Beside, BesideKind, CompareView, MergeState, MergeView},
         conflict_bar::{ConflictBar, MergeHere},
         documents, drafts,
         editor_crumbs::Crumbs,
         editor_groups::Groups,
         editor_tabs::{DropZone, TabBar, TabDrag},
-        file_preview::FilePreview,
+        file_preview::{Drawing, DrawingBar, FilePreview, is_drawing},
         ide::{Ide, PaletteKind, TabBody, use_ide},
         text_editor::TextEditor,
     },
@@ -142,7 +145,32 @@ fn GroupPane(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option<
     let merge_on_top = Memo::new(move |_| merging.get().is_some_and(|path| text_on_top(&path)));
     let merge = RwSignal::new(None::<MergeState>);
     let focused = Signal::derive(move || ide.groups.with(|groups| narrow.get() || groups.focused() == at));
-    let visible = Signal::derive(move || shown.get() == Shown::Text && compared.with(Option::is_none) && !merge_on_top.get());
+    let alone = Memo::new(move |_| shown.get() == Shown::Text && compared.with(Option::is_none) && !merge_on_top.get());
+    // The drawing on top, with its stored version, and those that are looked at as pictures.
+    let drawing = Memo::new(move |_| {
+        let path = path.get().filter(|path| alone.get() && is_drawing(path))?;
+        let version = ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == path).map(|tab| tab.version))?;
+        (version > 0).then_some((path, version))
+    });
+    let pictures = RwSignal::new(BTreeSet::<String>::new());
+    let pictured = Memo::new(move |_| drawing.get().filter(|(path, _)| pictures.with(|pictures| pictures.contains(path))));
+    let toggle = Callback::new(move |()| {
+        if let Some((path, _)) = drawing.get_untracked() {
+            pictures.update(|pictures| {
+                if !pictures.remove(&path) {
+                    pictures.insert(path);
+                }
+            });
+        }
+    });
+    let unsaved = Signal::derive(move || {
+        drawing.with(|drawing| {
+            let of = |(path, _): &(String, i64)| ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.path == *path && tab.dirty));
+            drawing.as_ref().is_some_and(of)
+        })
+    });
+    let version = Signal::derive(move || drawing.with(|drawing| drawing.as_ref().map_or(0, |(_, version)| *version)));
+    let visible = Signal::derive(move || alone.get() && pictured.with(Option::is_none));
     view! {
         <div class="ed-group" data-focused=move || focused.get().then_some("true") data-group=at.to_string()>
             <Show when=move || ide.tabs.with(|tabs| !tabs.is_empty())>
@@ -152,7 +180,18 @@ fn GroupPane(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option<
             <ConflictBar ide=ide path=path merge=MergeHere { group: at, on_top: merge_on_top, state: merge } />
             {move || merging.get().map(|path| view! { <MergeView ide=ide path=path state=merge on_top=merge_on_top /> })}
             {move || compared.get().map(|(path, against)| view! { <CompareView ide=ide path=path against=against /> })}
+            <Show when=move || drawing.with(Option::is_some)>
+                <DrawingBar
+                    version=version
+                    unsaved=unsaved
+                    pictured=Signal::derive(move || pictured.with(Option::is_some))
+                    toggle=toggle
+                />
+            </Show>
             <TextEditor ide=ide at=at focused=focused path=path visible=visible />
+            <For each=move || pictured.get() key=Clone::clone let:drawing>
+                <Drawing ide=ide path=drawing.0 version=drawing.1 />
+            </For>
             {move || match shown.get() {
                 Shown::Text => ().into_any(),
                 Shown::Nothing => view! { <NothingOpen ide=ide /> }.into_any(),
@@ -197,16 +236,16 @@ fn NothingOpen(ide: Ide) -> impl IntoView {
                 {move || {
                     if empty_project() {
                         view! {
-                            <Button kind=ButtonKind::Primary icon="sparkles" on:click=move |_| ide.ask_agent("")>
+                            <Button kind=ButtonKind::Primary icon="sparkles" on_click=move |_| ide.ask_agent("")>
                                 "Ask the agent"
                             </Button>
                         }
                             .into_any()
                     } else {
                         view! {
-                            <Button kind=ButtonKind::Primary icon="search" on:click=move |_| ide.palette.set(Some(PaletteKind::Files))>
+                            <Button kind=ButtonKind::Primary icon="search" on_click=move |_| ide.palette.set(Some(PaletteKind::Files))>
                                 "Go to a file "
-                                <kbd>"Ctrl P"</kbd>
+                                {move || Some(Command::GoToFile.shown_keys(ide).get()).filter(|keys| !keys.is_empty()).map(|keys| view! { <kbd>{keys}</kbd> })}
                             </Button>
                         }
                             .into_any()
@@ -227,7 +266,7 @@ fn NotLoaded(ide: Ide, path: Memo<Option<String>>, problem: Problem) -> impl Int
     view! {
         <div class="ed-empty">
             <PanelError title="This file did not load" text=problem.to_string()>
-                <Button on:click=retry>"Try again"</Button>
+                <Button on_click=retry>"Try again"</Button>
             </PanelError>
         </div>
     }

@@ -6,6 +6,7 @@ use wire::files::TextFormat;
 use crate::{
     components::{
         autosave::{self, Autosave},
+        commands::Command,
         documents,
         ide::{Ide, Tab, TabBody},
         text_lines::{LineEnd, LineEnds},
@@ -97,7 +98,7 @@ pub fn EditorStatus(ide: Ide) -> impl IntoView {
         let selected =
             if cursor.selected > 0 { format!(" ({} selected)", format::count(i64::from(cursor.selected))) } else { String::new() };
         Some(view! {
-            <button type="button" class="stat wide" title="Go to a line (Ctrl G)" on:click=move |_| ide.editor_action.set(Some("editor.action.gotoLine"))>
+            <button type="button" class="stat wide" title=ide.keymap.with(|keymap| Command::GoToLine.hint("Go to a line", keymap)) on:click=move |_| ide.editor_action.set(Some("editor.action.gotoLine"))>
                 {format!("Line {}, column {}{selected}", cursor.line, cursor.column)}
             </button>
         })

@@ -4,6 +4,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use crate::{
     components::{
+        commands::Command,
         compare::{Against, compare, compare_versions},
         documents,
         editor_groups::Groups,
@@ -100,7 +101,7 @@ pub fn TabBar(ide: Ide, at: usize, narrow: RwSignal<bool>, drag: RwSignal<Option
                     <TabItems ide=ide at=at path=Signal::derive(move || active.get()) />
                     <MenuSeparator />
                     <MenuItem on_choose=move || documents::save_all(ide)>"Save all"</MenuItem>
-                    <MenuItem icon="columns-2" key="Ctrl \\" on_choose=move || ide.arrange(Groups::split)>
+                    <MenuItem icon="columns-2" key=Command::SplitEditor.shown_keys(ide) on_choose=move || ide.arrange(Groups::split)>
                         {move || if ide.groups.with(Groups::is_split) { "Go to the other group" } else { "Split" }}
                     </MenuItem>
                     <Show when=move || ide.groups.with(Groups::is_split)>
@@ -215,7 +216,7 @@ fn TabItems(ide: Ide, at: usize, path: Signal<Option<String>>) -> impl IntoView 
         move || path.with(|path| ide.tabs.with(|tabs| tabs.iter().any(|tab| path.as_deref() == Some(tab.path.as_str()) && tab.dirty)));
     let saved = Signal::derive(move || !changed());
     view! {
-        <MenuItem key="Ctrl S" disabled=saved on_choose=with_path(|ide, _, path| documents::save(ide, path))>"Save"</MenuItem>
+        <MenuItem key=Command::Save.shown_keys(ide) disabled=saved on_choose=with_path(|ide, _, path| documents::save(ide, path))>"Save"</MenuItem>
         <MenuSeparator />
         <MenuItem icon="x" key="Del" on_choose=with_path(documents::close_in)>"Close"</MenuItem>
         <MenuItem on_choose=with_path(close_others)>"Close the others"</MenuItem>

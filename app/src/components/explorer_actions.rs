@@ -11,7 +11,7 @@ use super::{
     project_feed,
     tree_model::{is_taken, join, name_of, parent},
 };
-use crate::api;
+use crate::{api, ui::format};
 
 /// Trees up to this size are read again after a change, for sizes and types.
 const REREAD_MAX: usize = 3000;
@@ -66,9 +66,13 @@ pub async fn attempt(ide: Ide, steps: Vec<FileStep>) -> Result<Vec<FileStep>, Ve
     let answer = api::files::change(ide.project_id, ChangeFiles { steps: steps.clone() }).await;
     match answer {
         _ if ide.is_gone() => Ok(Vec::new()),
-        Ok(FilesChanged::Changed { revision, undo }) => {
+        Ok(FilesChanged::Changed { revision, undo, left_out }) => {
             ide.files.refusal.set(None);
             follow(ide, &steps, revision);
+            if left_out > 0 {
+                let files = format::counted(left_out, "deleted file is", "deleted files are");
+                ide.toast(format!("{files} not kept any more and did not come back"));
+            }
             Ok(undo)
         }
         Ok(FilesChanged::Conflict { paths }) => {
@@ -207,7 +211,7 @@ impl Explorer {
                 Edit::NewDirectory { .. } => create_directory(self.ide, &path).await,
                 Edit::Rename { path: from } => rename(self.ide, from, &path).await,
             };
-            if self.ide.is_gone() {
+            if self.ide.is_gone() || self.is_gone() {
                 return;
             }
             self.committing.set_value(false);
@@ -256,7 +260,7 @@ impl Explorer {
             .with_untracked(|tree| paths.iter().map(|path| FileStep::Delete { path: path.clone(), base: base_of(tree, path) }).collect());
         let text = describe("Moved", &paths, " to the trash");
         spawn_local(async move {
-            if change(ide, steps, text).await {
+            if change(ide, steps, text).await && !self.is_gone() {
                 let last = self.rows.with_untracked(Vec::len).saturating_sub(1);
                 self.arrive(at.min(last));
                 if let Some(current) = self.current.get_untracked() {
@@ -319,7 +323,7 @@ impl Explorer {
         let verb = if transfer == Transfer::Move { "Moved" } else { "Copied" };
         let text = describe(verb, &arrived, &format!(" to {}", place_name(ide, &directory)));
         spawn_local(async move {
-            if change(ide, steps, text).await {
+            if change(ide, steps, text).await && !self.is_gone() {
                 if !directory.is_empty() {
                     self.expand_to(&first);
                 }

@@ -79,7 +79,7 @@ pub fn RelocateDialog(explorer: Explorer) -> impl IntoView {
                     </For>
                 </ul>
                 <div class="acts end">
-                    <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button on_click=move |_| open.set(false)>"Cancel"</Button>
                     <Button kind=ButtonKind::Primary submit=true>{verb}</Button>
                 </div>
             </form>
@@ -179,10 +179,10 @@ pub fn ClashDialog(explorer: Explorer) -> impl IntoView {
             <ul class="stack g-2">{names}</ul>
             <p class="t2">"What is replaced goes to the trash and can be brought back from there."</p>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false)>"Cancel"</Button>
-                <Button on:click=move |_| answer(Clash::Skip)>"Leave these out"</Button>
-                <Button kind=ButtonKind::Danger on:click=move |_| answer(Clash::Replace)>"Replace"</Button>
-                <Button kind=ButtonKind::Primary attr:autofocus=true on:click=move |_| answer(Clash::KeepBoth)>"Keep both"</Button>
+                <Button on_click=move |_| open.set(false)>"Cancel"</Button>
+                <Button on_click=move |_| answer(Clash::Skip)>"Leave these out"</Button>
+                <Button kind=ButtonKind::Danger on_click=move |_| answer(Clash::Replace)>"Replace"</Button>
+                <Button kind=ButtonKind::Primary attr:autofocus=true on_click=move |_| answer(Clash::KeepBoth)>"Keep both"</Button>
             </div>
         </Dialog>
     }

@@ -13,6 +13,7 @@ use crate::{
         explorer_actions::{Asking, Relocation},
         file_plan::Transfer,
         ide::Ide,
+        tree_marks::TreeMarks,
         tree_model::{Row, RowKind, View, parent},
         tree_selection::Selection,
     },
@@ -52,6 +53,8 @@ pub struct Explorer {
     /// The name was sent; leaving the field must not send it again.
     pub committing: StoredValue<bool>,
     pub rows: Memo<Vec<Row>>,
+    /// What folded directories say of what is in them.
+    pub marks: TreeMarks,
     pub drawn: Rows,
     pub menu: MenuState,
     /// The row that the menu is about; `None` for the project as a whole.
@@ -104,6 +107,7 @@ impl Explorer {
             edit_error: RwSignal::new(None),
             committing: StoredValue::new(false),
             rows,
+            marks: TreeMarks::of(ide),
             drawn: Rows::new(960.0),
             menu: MenuState::new(),
             menu_row: RwSignal::new(None),
@@ -114,6 +118,11 @@ impl Explorer {
             relocating: RwSignal::new(None),
             typed: TypeAhead::default(),
         }
+    }
+
+    /// Whether the tree is no longer shown, after an answer was awaited.
+    pub fn is_gone(self) -> bool {
+        self.expanded.try_with_untracked(|_| ()).is_none()
     }
 
     /// A row on show, with its place in the list.

@@ -138,7 +138,7 @@ pub fn ExportDialog(target: RwSignal<Option<(ProjectId, String)>>) -> impl IntoV
         <Dialog open=open title=title>
             {move || target.get().map(|(project, _)| view! { <ExportPanel project=project /> })}
             <div class="acts end">
-                <Button on:click=move |_| open.set(false)>"Close"</Button>
+                <Button on_click=move |_| open.set(false)>"Close"</Button>
             </div>
         </Dialog>
     }
@@ -208,7 +208,7 @@ pub fn ExportPanel(project: ProjectId) -> impl IntoView {
                     icon="file-archive"
                     busy=desk.busy
                     disabled=Signal::derive(move || desk.is_making())
-                    on:click=move |_| desk.start(history.get_untracked())
+                    on_click=move |_| desk.start(history.get_untracked())
                 >
                     "Make archive"
                 </Button>
@@ -244,7 +244,7 @@ fn ExportRow(desk: ExportDesk, id: ExportId) -> impl IntoView {
                 } else {
                     view! {
                         <Progress label="Export" text=Signal::derive(text) percent=Signal::derive(percent)>
-                            <Button size=ButtonSize::Small on:click=move |_| desk.delete(id)>
+                            <Button size=ButtonSize::Small on_click=move |_| desk.delete(id)>
                                 "Stop"
                             </Button>
                         </Progress>
@@ -284,7 +284,7 @@ fn Made(desk: ExportDesk, export: Export) -> impl IntoView {
         </span>
         {(!made).then(|| view! { <Badge kind=BadgeKind::Bad icon="circle-x">"Not made"</Badge> })}
         <RelativeTime at=export.created_at />
-        <IconButton icon="trash-2" label=label small=true on:click=move |_| desk.delete(id) />
+        <IconButton icon="trash-2" label=label small=true on_click=move |_| desk.delete(id) />
     }
     .into_any()
 }

@@ -110,7 +110,7 @@ pub fn BytesView(url: String, size: i64) -> impl IntoView {
         Some(Err(reason)) => view! {
             <div class="inset">
                 <PanelError title="This part did not load" text=reason>
-                    <Button on:click=move |_| read(start.get_untracked())>"Try again"</Button>
+                    <Button on_click=move |_| read(start.get_untracked())>"Try again"</Button>
                 </PanelError>
             </div>
         }
@@ -161,10 +161,10 @@ fn BytesBar(start: RwSignal<i64>, hex: RwSignal<Option<bool>>, size: i64) -> imp
             <span class="num t2 fs12 grow clip" aria-live="polite">{place}</span>
             <Show when=move || has_pages>
                 <input class="input input--s bytes-place" aria-label="Go to byte" placeholder="Go to byte" inputmode="numeric" on:keydown=on_key />
-                <Button size=ButtonSize::Small disabled=at_start on:click=move |_| go(0)>"First"</Button>
-                <IconButton icon="arrow-up" label="Page before" small=true disabled=at_start on:click=move |_| go(start.get_untracked() - PAGE) />
-                <IconButton icon="arrow-down" label="Next page" small=true disabled=at_end on:click=move |_| go(start.get_untracked() + PAGE) />
-                <Button size=ButtonSize::Small disabled=at_end on:click=move |_| go(last)>"Last"</Button>
+                <Button size=ButtonSize::Small disabled=at_start on_click=move |_| go(0)>"First"</Button>
+                <IconButton icon="arrow-up" label="Page before" small=true disabled=at_start on_click=move |_| go(start.get_untracked() - PAGE) />
+                <IconButton icon="arrow-down" label="Next page" small=true disabled=at_end on_click=move |_| go(start.get_untracked() + PAGE) />
+                <Button size=ButtonSize::Small disabled=at_end on_click=move |_| go(last)>"Last"</Button>
             </Show>
         </div>
     }

@@ -61,7 +61,7 @@ fn Compared(ide: Ide, comparison: Comparison) -> impl IntoView {
             Some(Err(reason)) => view! {
                 <div class="inset">
                     <PanelError title="The versions did not load" text=reason>
-                        <Button on:click=move |_| again()>"Try again"</Button>
+                        <Button on_click=move |_| again()>"Try again"</Button>
                     </PanelError>
                 </div>
             }
@@ -88,8 +88,8 @@ async fn read_sides(ide: Ide, comparison: &Comparison) -> Result<Sides, String> 
 
 /// Empty text stands for a version in which the file does not exist.
 async fn read_side(ide: Ide, path: &str, version: i64) -> Result<Option<String>, String> {
-    let deleted = ide.files.versions.with_untracked(|v| v.get(version).is_some_and(|known| known.action == FileAction::Deleted));
-    if version == 0 || deleted {
+    let deleted = ide.files.versions.try_with_untracked(|v| v.get(version).is_some_and(|known| known.action == FileAction::Deleted));
+    if version == 0 || deleted == Some(true) {
         return Ok(Some(String::new()));
     }
     match api::files::open(ide.project_id, path.to_owned(), Some(version)).await {
@@ -150,18 +150,18 @@ fn CompareHead(ide: Ide, comparison: Comparison, inline: RwSignal<bool>) -> impl
                 small=true
                 class="desk"
                 pressed=MaybeProp::derive(move || Some(!inline.get()))
-                on:click=move |_| inline.update(|inline| *inline = !*inline)
+                on_click=move |_| inline.update(|inline| *inline = !*inline)
             />
             <Button
                 kind=ButtonKind::Primary
                 icon="undo-2"
                 disabled=Signal::derive(move || why_not().is_some())
                 title=MaybeProp::derive(move || why_not().map(str::to_owned))
-                on:click=move |_| restore(ide, path.get_value(), to)
+                on_click=move |_| restore(ide, path.get_value(), to)
             >
                 {format!("Restore version {to}")}
             </Button>
-            <IconButton icon="x" label="Close the comparison" small=true on:click=close />
+            <IconButton icon="x" label="Close the comparison" small=true on_click=close />
         </div>
     }
 }

@@ -5,16 +5,20 @@ use wire::files::EntryKind;
 
 use crate::{
     components::{
+        commands,
+        explorer_actions::Relocation,
         explorer_dialogs::{ClashDialog, RelocateDialog},
         explorer_state::{Edit, Explorer},
         file_history::HistoryPanel,
-        files_desk::{self, FilesPanel},
+        file_plan::Transfer,
+        files_desk::{self, FilesPanel, TreeOrder},
         ide::{Ide, use_ide},
         trash_panel::TrashPanel,
         tree_drag,
         tree_entry::TreeEntry,
         tree_keys::on_key,
-        tree_menu::RowMenu,
+        tree_menu::{self, RowMenu},
+        tree_model::{Row, RowKind},
         upload_panel::UploadPanel,
         upload_pick, uploads,
     },
@@ -59,6 +63,7 @@ pub fn FileExplorer() -> impl IntoView {
         }
     });
     follow_active(explorer);
+    follow_orders(explorer, pickers);
     files_desk::follow_seen(ide);
     uploads::begin(ide);
     let shows_tree = move || ide.files.panel.with(|panel| *panel == FilesPanel::Tree);
@@ -136,6 +141,51 @@ fn follow_active(explorer: Explorer) {
     });
 }
 
+/// Does what the palette asks.
+fn follow_orders(explorer: Explorer, pickers: Pickers) {
+    let ide = explorer.ide;
+    Effect::new(move |_| {
+        let Some(order) = ide.files.order.get() else { return };
+        ide.files.order.set(None);
+        // The panel may have been closed a moment ago.
+        request_animation_frame(move || {
+            if !ide.is_gone() {
+                obey(explorer, pickers, order);
+            }
+        });
+    });
+}
+
+fn obey(explorer: Explorer, pickers: Pickers, order: TreeOrder) {
+    let ide = explorer.ide;
+    let place = explorer.target_directory();
+    match order {
+        TreeOrder::NewFile => return explorer.begin(Edit::NewFile { parent: place }),
+        TreeOrder::NewDirectory => return explorer.begin(Edit::NewDirectory { parent: place }),
+        TreeOrder::UploadFiles => return pickers.files(place),
+        TreeOrder::UploadFolder => return pickers.folder(place),
+        TreeOrder::FoldAll => return explorer.fold_all(),
+        TreeOrder::Filter => return commands::focus_in(".tree-filter input"),
+        _ => {}
+    }
+    let row = explorer.current.get_untracked().and_then(|path| explorer.row(&path)).map(|(_, row)| row);
+    let Some(row) = row.filter(Row::exists) else {
+        ide.toast("Choose a file or a folder in the tree first");
+        return;
+    };
+    let relocate = |transfer| explorer.relocating.set(Some(Relocation { paths: explorer.acted_on(Some(&row.path)), transfer }));
+    match order {
+        TreeOrder::Rename => explorer.begin_rename(&row.path),
+        TreeOrder::Move => relocate(Transfer::Move),
+        TreeOrder::Copy => relocate(Transfer::Copy),
+        TreeOrder::Delete => explorer.delete(Some(&row.path)),
+        TreeOrder::CopyPath => tree_menu::copy_path(ide, &row.path),
+        TreeOrder::Download if row.kind == RowKind::Directory => tree_menu::download(&ide.folder_url(&row.path)),
+        TreeOrder::Download => tree_menu::download(&ide.file_url(&row.path)),
+        _ => {}
+    }
+}
+
 #[component]
 fn TreeHead(explorer: Explorer, pickers: Pickers) -> impl IntoView {
     let ide = explorer.ide;
@@ -154,14 +204,14 @@ fn TreeHead(explorer: Explorer, pickers: Pickers) -> impl IntoView {
     view! {
         <div class="phead">
             <h2>"Files"</h2>
-            <IconButton icon="file-plus" label="New file" small=true disabled=locked on:click=new_file />
-            <IconButton icon="folder-plus" label="New folder" small=true disabled=locked on:click=new_directory />
+            <IconButton icon="file-plus" label="New file" small=true disabled=locked on_click=new_file />
+            <IconButton icon="folder-plus" label="New folder" small=true disabled=locked on_click=new_directory />
             <IconButton
                 icon="upload"
                 label="Upload"
                 small=true
                 disabled=locked
-                on:click=move |_| pickers.files(target())
+                on_click=move |_| pickers.files(target())
             />
             <MenuButton label="More for the files" small=true>
                 <MenuItem icon="upload" disabled=locked on_choose=move || pickers.files(target())>"Upload files"</MenuItem>
@@ -219,7 +269,7 @@ pub fn RefusalNote(ide: Ide) -> impl IntoView {
                         <b>{refusal.title}</b>
                         <ul>{lines}</ul>
                     </div>
-                    <IconButton icon="x" label="Dismiss" small=true on:click=move |_| ide.files.refusal.set(None) />
+                    <IconButton icon="x" label="Dismiss" small=true on_click=move |_| ide.files.refusal.set(None) />
                 </div>
             }
         })
@@ -264,6 +314,7 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             role="tree"
             aria-label="Project files"
             aria-multiselectable="true"
+            aria-busy=move || (!ide.tree_loaded.get()).then_some("true")
             data-drop=move || explorer.drop_at.with(|at| at.as_deref() == Some("")).then_some("true")
             tabindex=move || (stop_hidden.get() || rows.with(Vec::is_empty)).then_some("0")
             node_ref=explorer.drawn.node
@@ -281,7 +332,7 @@ fn TreeList(explorer: Explorer) -> impl IntoView {
             </For>
             <li role="presentation" class="tree-pad" style:height=below></li>
         </ul>
-        <Show when=move || !ide.tree_loaded.get()>
+        <Show when=move || !ide.tree_loaded.get() && explorer.rows.with(Vec::is_empty)>
             <div class="inset">
                 <Skeleton lines=8 />
             </div>

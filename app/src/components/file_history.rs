@@ -126,7 +126,7 @@ pub fn HistoryPanel(ide: Ide, path: String) -> impl IntoView {
                         view! {
                             <div class="inset">
                                 <PanelError title="The versions did not load" text=problem.to_string()>
-                                    <Button on:click=move |_| read(None)>"Try again"</Button>
+                                    <Button on_click=move |_| read(None)>"Try again"</Button>
                                 </PanelError>
                             </div>
                         }
@@ -144,7 +144,7 @@ pub fn HistoryPanel(ide: Ide, path: String) -> impl IntoView {
             </ul>
             <Show when=move || versions.with(|versions| versions.next.is_some())>
                 <div class="inset">
-                    <Button size=ButtonSize::Small on:click=move |_| read(versions.with_untracked(|versions| versions.next))>
+                    <Button size=ButtonSize::Small on_click=move |_| read(versions.with_untracked(|versions| versions.next))>
                         "Show older versions"
                     </Button>
                 </div>

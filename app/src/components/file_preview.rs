@@ -5,7 +5,7 @@ use leptos::{html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys}
 use wasm_bindgen_futures::JsFuture;
 use wire::{Problem, files::Entry};
 
-use super::{file_bytes::BytesView, ide::Ide, pdf_view::PdfView};
+use super::{file_bytes::BytesView, ide::Ide, pdf_view::PdfView, tree_model::name_of};
 use crate::ui::{Icon, PanelError, Skeleton, format};
 
 /// Larger ones are not fetched as a whole; they can be looked at page by page.
@@ -36,7 +36,59 @@ pub fn is_image(path: &str) -> bool {
     kind_of(path) == Kind::Image
 }
 
-/// The content of a tab whose file is no text or too large for the editor.
+/// Whether a file is a document of pages, by its name: it is shown as one, even where its bytes can be read as text.
+pub fn is_document(path: &str) -> bool {
+    kind_of(path) == Kind::Document
+}
+
+/// Whether a file is a drawing that is written as text, by its name: it can be edited, and looked at.
+pub fn is_drawing(path: &str) -> bool {
+    kind_of(path) == Kind::Image && path.rsplit('.').next().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"))
+}
+
+/// What stands above the text of a drawing: whether it is shown as a picture, and the button for it.
+#[component]
+pub fn DrawingBar(
+    /// The stored version that the picture shows.
+    version: Signal<i64>,
+    unsaved: Signal<bool>,
+    pictured: Signal<bool>,
+    toggle: Callback<()>,
+) -> impl IntoView {
+    let words = move || match (pictured.get(), unsaved.get()) {
+        (false, _) => "A drawing, as text".to_owned(),
+        (true, false) => format!("Version {} as a picture", version.get()),
+        (true, true) => format!("Version {} as a picture, without what is not saved yet", version.get()),
+    };
+    view! {
+        <div class="preview-head">
+            <span class="clip t2 fs12">{words}</span>
+            <span class="grow"></span>
+            <button
+                type="button"
+                class="btn btn--s"
+                aria-pressed=move || if pictured.get() { "true" } else { "false" }
+                on:click=move |_| toggle.run(())
+            >
+                "Preview"
+            </button>
+        </div>
+    }
+}
+
+/// A stored version of a drawing, as an image only: scripts in it do not run, and it loads nothing.
+#[component]
+pub fn Drawing(ide: Ide, path: String, version: i64) -> impl IntoView {
+    let url = format!("{}?version={version}", ide.file_url(&path));
+    let name = name_of(&path).to_owned();
+    view! {
+        <div class="preview">
+            <ImageView url=url name=name />
+        </div>
+    }
+}
+
+/// The content of a tab whose file is no text, a document, or too large for the editor.
 #[component]
 pub fn FilePreview(ide: Ide, entry: Entry) -> impl IntoView {
     // By key: each version of a file has elements of its own, whose handlers go with it.
@@ -240,5 +292,7 @@ mod tests {
         assert_eq!(kind_of("no-ending"), Kind::Other);
         assert_eq!(kind_of("talk.pdf"), Kind::Document);
         assert!(is_image("logo.svg") && !is_image("page.html"));
+        assert!(is_document("a/Talk.PDF") && !is_document("pdf"));
+        assert!(is_drawing("a/Logo.SVG") && !is_drawing("logo.png") && !is_drawing("svg"));
     }
 }

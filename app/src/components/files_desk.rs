@@ -31,6 +31,23 @@ pub struct Comparison {
     pub to: i64,
 }
 
+/// What the palette asks of the tree; where it is about one entry, about the row that the tree stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TreeOrder {
+    NewFile,
+    NewDirectory,
+    UploadFiles,
+    UploadFolder,
+    Rename,
+    Move,
+    Copy,
+    Delete,
+    CopyPath,
+    Download,
+    Filter,
+    FoldAll,
+}
+
 /// Get it from [`Ide`].
 #[derive(Clone, Copy)]
 pub struct FilesDesk {
@@ -40,6 +57,7 @@ pub struct FilesDesk {
     pub versions: RwSignal<Versions>,
     /// Counts up when the tree should show the file on top.
     pub reveal: RwSignal<u64>,
+    pub order: RwSignal<Option<TreeOrder>>,
     pub seen: RwSignal<Seen>,
     pub uploads: Uploads,
     /// Why the last change was refused.
@@ -54,6 +72,7 @@ impl Default for FilesDesk {
             comparison: RwSignal::new(None),
             versions: RwSignal::default(),
             reveal: RwSignal::new(0),
+            order: RwSignal::new(None),
             seen: RwSignal::default(),
             uploads: Uploads::default(),
             refusal: RwSignal::new(None),
@@ -71,6 +90,18 @@ pub fn show_history(ide: Ide, path: &str) {
 pub fn show_trash(ide: Ide) {
     ide.files.panel.set(FilesPanel::Trash);
     side_view::show(ide, SideView::Files);
+}
+
+/// Has the tree do something, which is shown for it.
+pub fn order(ide: Ide, order: TreeOrder) {
+    let reads = matches!(order, TreeOrder::CopyPath | TreeOrder::Download | TreeOrder::Filter | TreeOrder::FoldAll);
+    if !reads && !untrack(|| ide.can_edit()) {
+        ide.toast("Editors of the project can change its files");
+        return;
+    }
+    ide.files.panel.set(FilesPanel::Tree);
+    side_view::show(ide, SideView::Files);
+    ide.files.order.set(Some(order));
 }
 
 /// Shows the file on top in the tree, with the focus on it.

@@ -1,10 +1,11 @@
 use leptos::prelude::*;
-use leptos_router::{components::Redirect, hooks::use_location};
+use leptos_router::{components::Redirect, hooks::use_location, location::Url};
 use serde::{Serialize, de::DeserializeOwned};
 use wire::{ErrorCode, users::User};
 
 use crate::{
     api::{self, ApiError},
+    components::preferences::use_preferences,
     ui::{PanelError, Skeleton},
 };
 
@@ -20,14 +21,17 @@ where
     F: Future<Output = Result<T, ApiError>> + Send + 'static,
     R: Fn(User, Result<T, ApiError>) -> AnyView + Clone + Send + Sync + 'static,
 {
-    let path = use_location().pathname;
+    let (path, search) = (use_location().pathname, use_location().search);
+    let prefs = use_preferences();
     let loaded = Resource::new(
         || (),
         move |()| {
             let load = load.clone();
+            let here = path.get_untracked();
             async move {
                 let viewer = api::auth::viewer().await?;
-                let data = if viewer.user.is_some() { Some(load().await) } else { None };
+                let open = viewer.user.is_some() && (!viewer.must_set_up || here == SET_UP_PATH);
+                let data = if open { Some(load().await) } else { None };
                 Loaded::<T>::Ok((viewer, data))
             }
         },
@@ -38,9 +42,15 @@ where
                 let render = render.clone();
                 Suspend::new(async move {
                     match loaded.await {
-                        Ok((api::auth::Viewer { user: Some(user), .. }, Some(data))) => render(user, data),
+                        Ok((api::auth::Viewer { user: Some(user), must_set_up, .. }, Some(data))) => {
+                            let id = user.id;
+                            provide_context(MustSetUp(must_set_up));
+                            Effect::new(move |_| prefs.belong_to(id));
+                            render(user, data)
+                        }
+                        Ok((viewer, _)) if viewer.must_set_up => view! { <Redirect path=SET_UP_PATH /> }.into_any(),
                         Ok((viewer, _)) => {
-                            let to = if viewer.has_users { sign_in_path(&path.get_untracked()) } else { "/signup".to_owned() };
+                            let to = if viewer.has_users { sign_in_path(&path.get_untracked(), &search.get_untracked()) } else { "/signup".to_owned() };
                             view! { <Redirect path=to /> }.into_any()
                         }
                         Err(error) => view! { <PageFailed error=error /> }.into_any(),
@@ -52,8 +62,23 @@ where
     .into_any()
 }
 
-fn sign_in_path(path: &str) -> String {
-    if path == "/" { "/login".to_owned() } else { format!("/login?next={path}") }
+/// Whether the page is for setting up a second factor, and nothing else is open to the person yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MustSetUp(pub bool);
+
+pub fn must_set_up() -> bool {
+    use_context::<MustSetUp>().is_some_and(|must| must.0)
+}
+
+/// Where a second factor is set up: the one page for whom one is required and who has none.
+const SET_UP_PATH: &str = "/settings/security";
+
+fn sign_in_path(path: &str, search: &str) -> String {
+    match search.trim_start_matches('?') {
+        "" if path == "/" => "/login".to_owned(),
+        "" => format!("/login?next={path}"),
+        query => format!("/login?next={path}{}", Url::escape(&format!("?{query}"))),
+    }
 }
 
 /// In the place of a page that could not be loaded.

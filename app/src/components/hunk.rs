@@ -52,6 +52,7 @@ fn mode_change(file: &ChangedFile) -> String {
 /// What a change without lines is.
 pub fn describe_bare(file: &ChangedFile) -> String {
     match file.action {
+        ChangeAction::Modify if file.link && file.binary => "The file becomes a symbolic link".to_owned(),
         ChangeAction::Add if file.binary => "New binary file".to_owned(),
         ChangeAction::Add => "New empty file".to_owned(),
         ChangeAction::Delete => "The file is deleted".to_owned(),
@@ -136,7 +137,7 @@ fn Drawn(id: HunkId, standing: Memo<Standing>, focused: Memo<bool>) -> impl Into
     let field = Memo::new(move |_| desk.field_of(id));
     let shown = RwSignal::new(false);
     let undecided = move || standing.get().is_open() && !matches!(field.get(), Some(Field::Edit | Field::Lines));
-    let rejected_by_mark = move || desk.is_of_agent() && desk.marks.with(|marks| marks.get(&id).is_some_and(Mark::is_reject));
+    let rejected_by_mark = move || desk.has_conversation() && desk.marks.with(|marks| marks.get(&id).is_some_and(Mark::is_reject));
     view! {
         <div class="hunk-head">
             {move || {
@@ -148,18 +149,18 @@ fn Drawn(id: HunkId, standing: Memo<Standing>, focused: Memo<bool>) -> impl Into
             <span class="grow"></span>
             <Show when=move || !standing.get().is_open()>
                 <Show when=rejected_by_mark>
-                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.open_field(id, Field::Reason)>
+                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| desk.open_field(id, Field::Reason)>
                         "Say why"
                         <Show when=move || focused.get()>
                             <kbd>"W"</kbd>
                         </Show>
                     </Button>
                 </Show>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| shown.update(|shown| *shown = !*shown)>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| shown.update(|shown| *shown = !*shown)>
                     {move || if shown.get() { "Hide" } else { "Show" }}
                 </Button>
                 <Show when=move || !settled.get()>
-                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.unmark(id)>
+                    <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| desk.unmark(id)>
                         "Undo"
                         <Show when=move || focused.get()>
                             <kbd>"U"</kbd>
@@ -211,9 +212,9 @@ fn remark(desk: Desk, id: HunkId, hunk: &Memo<Option<Hunk>>, standing: Standing)
 #[component]
 fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focused: Memo<bool>) -> impl IntoView {
     let desk = Desk::expect();
-    let is_deletion =
-        StoredValue::new(untrack(|| desk.with_hunk(id, |file, _, _, _| file.action == ChangeAction::Delete)).unwrap_or(false));
-    let has_lines = move || hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.diff.is_empty())) && !is_deletion.get_value();
+    let is_whole =
+        StoredValue::new(untrack(|| desk.with_hunk(id, |file, _, _, _| file.action == ChangeAction::Delete || file.link)).unwrap_or(false));
+    let has_lines = move || hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.diff.is_empty())) && !is_whole.get_value();
     let conflict = move || standing.get() == Standing::Conflict;
     let blocked = Signal::derive(move || !desk.ide.can_review() || desk.busy.get());
     // What a person writes into the project needs the right to write.
@@ -229,7 +230,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
         let accept = if focused.get() { ButtonKind::Accept } else { ButtonKind::Default };
         view! {
             <span class="row hunk-acts">
-                <Button size=ButtonSize::Small kind=kind(ButtonKind::Danger) icon=icon("x") disabled=blocked title=Signal::derive(why) on:click=move |_| desk.mark(id, Mark::reject())>
+                <Button size=ButtonSize::Small kind=kind(ButtonKind::Danger) icon=icon("x") disabled=blocked title=Signal::derive(why) on_click=move |_| desk.mark(id, Mark::reject())>
                     "Reject"
                     {hint("R")}
                 </Button>
@@ -242,7 +243,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                                 icon=icon("pencil")
                                 disabled=no_edit
                                 title=Signal::derive(why_not_edit)
-                                on:click=move |_| desk.open_field(id, Field::Edit)
+                                on_click=move |_| desk.open_field(id, Field::Edit)
                             >
                                 {if conflict() { "Edit to fit" } else { "Edit" }}
                                 {hint("E")}
@@ -253,7 +254,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                                     kind=kind(ButtonKind::Default)
                                     disabled=blocked
                                     title=Signal::derive(why)
-                                    on:click=move |_| desk.open_field(id, Field::Lines)
+                                    on_click=move |_| desk.open_field(id, Field::Lines)
                                 >
                                     "Lines"
                                     {hint("L")}
@@ -262,7 +263,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                         }
                     })}
                 {desk
-                    .is_of_agent()
+                    .has_conversation()
                     .then(|| {
                         view! {
                             <span class="second">
@@ -271,7 +272,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                                     kind=kind(ButtonKind::Default)
                                     disabled=blocked
                                     title=Signal::derive(why)
-                                    on:click=move |_| desk.open_field(id, Field::Comment)
+                                    on_click=move |_| desk.open_field(id, Field::Comment)
                                 >
                                     "Comment"
                                     {hint("C")}
@@ -279,7 +280,7 @@ fn Actions(id: HunkId, hunk: Memo<Option<Hunk>>, standing: Memo<Standing>, focus
                             </span>
                         }
                     })}
-                <Button size=ButtonSize::Small kind=accept icon=icon("check") disabled=blocked title=Signal::derive(why) on:click=move |_| desk.mark(id, Mark::Accept)>
+                <Button size=ButtonSize::Small kind=accept icon=icon("check") disabled=blocked title=Signal::derive(why) on_click=move |_| desk.mark(id, Mark::Accept)>
                     {if conflict() { "Accept again" } else { "Accept" }}
                     {hint("A")}
                 </Button>
@@ -359,11 +360,11 @@ fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
         <div class="hunk-edit">
             <textarea class="input" rows=rows spellcheck="false" aria-label="Text to write instead" node_ref=field on:keydown=on_keydown prop:value=start></textarea>
             <div class="acts">
-                <Button size=ButtonSize::Small kind=ButtonKind::Accept on:click=move |_| keep()>
+                <Button size=ButtonSize::Small kind=ButtonKind::Accept on_click=move |_| keep()>
                     "Keep this text"
                     <kbd>"Ctrl ⏎"</kbd>
                 </Button>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| cancel()>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| cancel()>
                     "Cancel"
                 </Button>
                 <span class="hint">"With the lines around it; nothing is written until you apply."</span>

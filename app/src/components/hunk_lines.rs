@@ -63,11 +63,11 @@ pub fn Choosing(id: HunkId, hunk: Hunk) -> impl IntoView {
         <div node_ref=node on:keydown=on_keydown>
             <Lines lines=lines chosen=chosen />
             <div class="acts hunk-note">
-                <Button size=ButtonSize::Small kind=ButtonKind::Accept on:click=move |_| keep()>
+                <Button size=ButtonSize::Small kind=ButtonKind::Accept on_click=move |_| keep()>
                     {move || format!("Take {} of {}", chosen.with(BTreeSet::len), format::counted(total as i64, "line", "lines"))}
                     <kbd>"⏎"</kbd>
                 </Button>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.close_field()>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| desk.close_field()>
                     "Back"
                 </Button>
                 <span class="hint">"Leave out lines with a click or the space bar."</span>
@@ -209,7 +209,7 @@ pub fn InConflict(file: ChangedFile, hunk: Hunk) -> impl IntoView {
                     <Button
                         size=ButtonSize::Small
                         kind=ButtonKind::Ghost
-                        on:click=move |_| desk.ide.open_file(&open_path, u32::try_from(first).ok())
+                        on_click=move |_| desk.ide.open_file(&open_path, u32::try_from(first).ok())
                     >
                         "Open"
                     </Button>

@@ -60,7 +60,7 @@ fn Said(desk: Desk, comment: ReviewComment) -> impl IntoView {
                 <span class="t3">{if sent_at.is_some() { "Sent to the agent" } else { "Not sent yet" }}</span>
                 <span class="grow"></span>
                 <Show when=move || sent_at.is_none() && (mine || is_owner())>
-                    <IconButton icon="x" small=true label="Remove this comment" on:click=move |_| desk.remove_comment(id) />
+                    <IconButton icon="x" small=true label="Remove this comment" on_click=move |_| desk.remove_comment(id) />
                 </Show>
             </span>
             <p>{text}</p>
@@ -135,11 +135,11 @@ fn Write(
         <div class="hunk-edit hunk-write">
             <textarea class="input" rows="2" maxlength="4000" aria-label=label node_ref=field on:keydown=on_keydown prop:value=start></textarea>
             <div class="acts">
-                <Button size=ButtonSize::Small kind=kind disabled=desk.busy on:click=move |_| done()>
+                <Button size=ButtonSize::Small kind=kind disabled=desk.busy on_click=move |_| done()>
                     {button}
                     <kbd>"Ctrl ⏎"</kbd>
                 </Button>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.close_field()>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| desk.close_field()>
                     "Cancel"
                 </Button>
                 <span class="hint">{hint}</span>

@@ -8,6 +8,7 @@ use wire::{
     changes::{ChangeOrigin, ChangeSet, ReviewKey},
     context::{Mention, SELECTION_MAX_BYTES},
     files::{Entry, Tree},
+    keys::Keymap,
     projects::{Project, ProjectRole},
     runs::{Run, RunKind, StartRun},
     users::User,
@@ -15,12 +16,15 @@ use wire::{
 
 use super::{
     autosave::Autosave,
+    chat_actions::ChatOrder,
     checkpoint_state::Checkpoints,
     composer_draft::{Picked, lines_label},
     editor_groups::Groups,
     files_desk::FilesDesk,
+    generate_state::Generating,
     outline::Outlines,
     ports_panel::Ports,
+    preferences::{Prefs, use_preferences},
     presence::Sharing,
     search_state::Search,
     terminal_state::Terminals,
@@ -89,7 +93,7 @@ pub struct Ide {
     pub project: RwSignal<Project>,
     /// Flat, sorted by path; follows the project live.
     pub tree: RwSignal<Tree>,
-    /// False until the tree has arrived (a big one is not part of the page).
+    /// False until the whole tree has arrived: of a big one, only what lies at the top is part of the page.
     pub tree_loaded: RwSignal<bool>,
     pub live: Live,
     /// Every open file once, in no order; where they are shown is in `groups`.
@@ -100,7 +104,10 @@ pub struct Ide {
     pub active: Memo<Option<String>>,
     /// What stands in the place of the editor of one file.
     pub beside: RwSignal<Option<Beside>>,
-    pub autosave: RwSignal<Autosave>,
+    pub autosave: Memo<Autosave>,
+    /// The keys of the commands.
+    pub keymap: Memo<Keymap>,
+    pub preferences: Prefs,
     /// A command for the editor that has the keyboard, by its id there; taken by the editor, which leaves it empty.
     pub editor_action: RwSignal<Option<&'static str>>,
     /// Newest first; follows the project live.
@@ -131,6 +138,7 @@ pub struct Ide {
     pub ports: Ports,
     pub sharing: Sharing,
     pub files: FilesDesk,
+    pub generating: Generating,
     /// Between phone and desk width the files open over the main area while the chat stands beside it.
     pub drawer: RwSignal<bool>,
     pub phone_pane: RwSignal<PhonePane>,
@@ -140,6 +148,8 @@ pub struct Ide {
     pub chat_draft: RwSignal<String>,
     /// What is to go along with the message; the composer takes it and leaves nothing.
     pub chat_mention: RwSignal<Option<Picked>>,
+    /// What a command wants of the chat; the composer takes it and leaves nothing.
+    pub chat_order: RwSignal<Option<ChatOrder>>,
     pub viewer: StoredValue<User>,
     pub palette: RwSignal<Option<PaletteKind>>,
     pub jump: RwSignal<Option<Jump>>,
@@ -162,8 +172,10 @@ pub struct Ide {
 #[derive(Debug, Clone)]
 pub struct IdeStart {
     pub project: Project,
-    /// `None` when it is too big to be part of the page.
-    pub tree: Option<Tree>,
+    /// Sorted by path, as the server tells it.
+    pub tree: Tree,
+    /// Whether the tree is more than what lies at the top, which is told first where all of it is too big for the page.
+    pub whole: bool,
     pub runs: Vec<Run>,
     pub viewer: User,
 }
@@ -176,10 +188,7 @@ pub fn use_ide() -> Ide {
 impl Ide {
     /// Makes the state and hands it to everything below.
     pub fn provide(start: IdeStart, live: Live, toasts: Toasts) -> Self {
-        let IdeStart { project, mut tree, runs, viewer } = start;
-        if let Some(tree) = &mut tree {
-            super::project_feed::sort_by_path(&mut tree.items);
-        }
+        let IdeStart { project, tree, whole, runs, viewer } = start;
         let side = use_panel(format!("side:{}", project.id), 180.0, 520.0, true);
         let chat = use_panel(format!("chat:{}", project.id), 300.0, 760.0, true);
         let console = use_panel(format!("console:{}", project.id), 120.0, 640.0, true);
@@ -189,17 +198,20 @@ impl Ide {
             .map(|run| run.command.clone())
             .unwrap_or_default();
         let groups = RwSignal::new(Groups::default());
+        let preferences = use_preferences();
         let ide = Self {
             project_id: project.id,
-            tree_loaded: RwSignal::new(tree.is_some()),
-            tree: RwSignal::new(tree.unwrap_or(Tree { revision: project.revision, seq: 0, items: Vec::new() })),
+            tree_loaded: RwSignal::new(whole),
+            tree: RwSignal::new(tree),
             project: RwSignal::new(project),
             live,
             tabs: RwSignal::new(Vec::new()),
             groups,
             active: Memo::new(move |_| groups.with(|groups| groups.active().map(str::to_owned))),
             beside: RwSignal::new(None),
-            autosave: RwSignal::new(Autosave::Off),
+            autosave: Memo::new(move |_| preferences.shown.with(|shown| shown.editor.autosave.into())),
+            keymap: preferences.keymap,
+            preferences,
             editor_action: RwSignal::new(None),
             selected_run: RwSignal::new(runs.first().map(|run| run.id)),
             runs: RwSignal::new(runs),
@@ -222,11 +234,13 @@ impl Ide {
             ports: RwSignal::default(),
             sharing: Sharing::default(),
             files: FilesDesk::default(),
+            generating: Generating::default(),
             drawer: RwSignal::new(false),
             phone_pane: RwSignal::new(PhonePane::Chat),
             phone_editor: RwSignal::new(false),
             chat_draft: RwSignal::new(String::new()),
             chat_mention: RwSignal::new(None),
+            chat_order: RwSignal::new(None),
             viewer: StoredValue::new(viewer),
             palette: RwSignal::new(None),
             jump: RwSignal::new(None),
@@ -294,7 +308,7 @@ impl Ide {
 
     /// Says a result that can be taken back.
     pub fn toast_undo(&self, text: impl Into<String>, undo: impl Fn() + Send + Sync + 'static) {
-        self.toasts.show_with_action(text, "Undo", Callback::new(move |()| undo()));
+        self.toasts.show_with_action(text, "Undo", undo);
     }
 
     /// Opens the chat with a text to go on from; the person still sends it.
@@ -346,8 +360,12 @@ impl Ide {
         });
     }
 
-    /// Starts what a run was once more: the same kind, directory and network.
+    /// Starts what a run was once more: the same kind, directory and network. A prompt is shown first, since it costs.
     pub fn run_again(&self, run: &Run) {
+        if run.is_prompt() {
+            self.generating.begin(*self, Some(&run.command));
+            return;
+        }
         if run.kind == RunKind::TestRunner && run.command.trim().is_empty() {
             test_desk::start(*self, run.only.clone());
             return;

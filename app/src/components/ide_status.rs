@@ -9,6 +9,7 @@ use wire::{
 use crate::{
     api,
     components::{
+        admin_access::AdminAccessNotice,
         editor_status::EditorStatus,
         ide::{Ide, use_ide},
         quota_meters::QuotaNotice,
@@ -132,6 +133,7 @@ pub fn IdeNotices() -> impl IntoView {
             <Show when=move || !connected.get() && !signed_out.get()>
                 <Banner icon="cloud-off" title="Offline." text="What you type is kept; reconnecting." />
             </Show>
+            <AdminAccessNotice />
             <QuotaNotice />
             {move || {
                 ide.problem
@@ -139,7 +141,7 @@ pub fn IdeNotices() -> impl IntoView {
                     .map(|problem| {
                         view! {
                             <Banner title=problem.title.clone() text=problem.detail.clone()>
-                                <Button size=ButtonSize::Small on:click=move |_| ide.problem.set(None)>
+                                <Button size=ButtonSize::Small on_click=move |_| ide.problem.set(None)>
                                     "Dismiss"
                                 </Button>
                             </Banner>

@@ -40,8 +40,10 @@ pub fn IdeTopbar() -> impl IntoView {
                 <span class="clip grow omni-text">"Go to file or run a command"</span>
                 <span class="wide">
                     <span class="keys">
-                        <kbd>"Ctrl"</kbd>
-                        <kbd>"P"</kbd>
+                        {move || {
+                            let keys = ide.keymap.with(|keymap| Command::GoToFile.keys(keymap));
+                            keys.into_iter().map(|key| view! { <kbd>{key}</kbd> }).collect_view()
+                        }}
                     </span>
                 </span>
             </button>
@@ -51,18 +53,18 @@ pub fn IdeTopbar() -> impl IntoView {
                 <IconButton
                     icon="panel-bottom"
                     label="Runs"
-                    key="Ctrl J"
+                    key=Command::ToggleConsole.shown_keys(ide)
                     class="desk"
                     pressed=Signal::derive(move || Some(ide.console_open.get()))
-                    on:click=move |_| Command::ToggleConsole.run(ide)
+                    on_click=move |_| Command::ToggleConsole.run(ide)
                 />
                 <IconButton
                     icon="panel-right"
                     label="Chat"
-                    key="Ctrl L"
+                    key=Command::ToggleChat.shown_keys(ide)
                     class="desk"
                     pressed=Signal::derive(move || Some(ide.chat_open.get()))
-                    on:click=move |_| Command::ToggleChat.run(ide)
+                    on_click=move |_| Command::ToggleChat.run(ide)
                 />
                 <People />
                 <ThemeSwitch class="desk" />
@@ -113,7 +115,7 @@ fn Switcher(ide: Ide) -> impl IntoView {
             </a>
             <MenuItem
                 icon="history"
-                key="F8"
+                key=Command::ShowCheckpoints.shown_keys(ide)
                 on_choose=move || {
                     state.close();
                     ide.open_checkpoints(None);

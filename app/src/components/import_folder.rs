@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use leptos::{ev, html, prelude::*, task::spawn_local, web_sys};
 
-use super::upload_pick::{self, Picked, PickedFiles};
+use super::{
+    import_files::LeftOut,
+    upload_pick::{self, Picked, PickedFiles},
+};
 use crate::ui::{Button, ButtonSize, Icon, format};
 
 thread_local! {
@@ -103,10 +106,10 @@ pub fn FolderField(
         >
             <p class="t2">"Drop a folder or files here, or choose them."</p>
             <div class="acts">
-                <Button size=ButtonSize::Small icon="folder-open" disabled=disabled on:click=move |_| open(folder)>
+                <Button size=ButtonSize::Small icon="folder-open" disabled=disabled on_click=move |_| open(folder)>
                     "Choose folder"
                 </Button>
-                <Button size=ButtonSize::Small icon="file-plus" disabled=disabled on:click=move |_| open(files)>
+                <Button size=ButtonSize::Small icon="file-plus" disabled=disabled on_click=move |_| open(files)>
                     "Choose files"
                 </Button>
             </div>
@@ -143,6 +146,35 @@ pub fn FolderField(
                 {move || chosen.with(|chosen| chosen.notes.iter().map(|note| view! { <p class="hint">{note.clone()}</p> }).collect_view())}
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// Rows of a list of files; the rest is counted.
+const LISTED: usize = 200;
+
+/// Which files a project does not get, each with the reason. Nothing while there are none.
+#[component]
+pub fn LeftOutList(files: RwSignal<Vec<LeftOut>>) -> impl IntoView {
+    let count = Memo::new(move |_| files.with(Vec::len));
+    let rows = move || {
+        files.with(|files| {
+            let row = |left: &LeftOut| view! { <li><span class="mono">{left.path.clone()}</span>" "{left.reason.clone()}</li> };
+            files.iter().take(LISTED).map(row).collect_view()
+        })
+    };
+    let more = move || {
+        let more = count.get().saturating_sub(LISTED);
+        (more > 0).then(|| view! { <p class="hint">{format!("And {}.", format::counted(more as i64, "more file", "more files"))}</p> })
+    };
+    view! {
+        <Show when=move || count.get() != 0>
+            <div class="left-out" role="group" aria-label="Files that were left out" tabindex="0">
+                <p aria-live="polite">{move || format!("{} left out:", format::counted(count.get() as i64, "file was", "files were"))}</p>
+                <ul class="plain-list t2">{rows}</ul>
+                {more}
+            </div>
+        </Show>
     }
     .into_any()
 }

@@ -6,13 +6,13 @@ use leptos::{prelude::*, task::spawn_local, web_sys};
 use wire::{
     ErrorCode, JobId, Problem, ProjectId,
     event::{EventKind, Stream},
-    files::BatchOutcome,
-    imports::ImportGit,
+    imports::{ImportGit, StartImport},
     jobs::{JobState, Progress as JobProgress},
-    projects::{CreateProject, ImportStarted},
+    projects::ImportStarted,
 };
 
 use super::{
+    import_files::{self, LeftOut, Sent},
     upload_pick::Picked,
     upload_send::{self, Answer, Payload},
 };
@@ -23,16 +23,17 @@ use crate::{
 };
 
 /// The request that is under way. One at a time: the dialog is locked meanwhile.
-const KEY: u64 = u64::MAX;
-/// Of one request of a folder: files, and bytes unless a single file has more.
-const BATCH_FILES: usize = 200;
-const BATCH_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
+pub(super) const KEY: u64 = u64::MAX;
+/// Percent of a folder's import that are its files' way here; the rest is the job's.
+const SENT: f64 = 90.0;
 
 /// What the job of an import does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     Unpacking,
     Cloning,
+    /// Makes the project of files that were sent.
+    Filing,
 }
 
 /// How far an import is.
@@ -43,6 +44,8 @@ pub enum Stage {
     Sending(f64, f64),
     /// Files of a folder sent, of all; bytes sent, of all.
     SendingFiles(usize, usize, f64, f64),
+    /// The connection was lost, or the server is busy: goes on from bytes sent, of all.
+    Again(f64, f64),
     Working(Work, JobProgress),
 }
 
@@ -56,7 +59,9 @@ impl Stage {
             Self::SendingFiles(done, files, ..) => {
                 format!("Sending, {} of {}", format::count(done as i64), format::counted(files as i64, "file", "files"))
             }
+            Self::Again(..) => "The server did not answer, trying again".to_owned(),
             Self::Working(_, JobProgress { total: 0, .. }) => "Waiting for a worker".to_owned(),
+            Self::Working(Work::Filing, _) => "All files are sent, the project is being made".to_owned(),
             Self::Working(Work::Cloning, JobProgress { total: 100, .. }) => "Cloning the repository".to_owned(),
             Self::Working(_, JobProgress { done, total }) => format!("Unpacking, {}", of(done, total)),
         }
@@ -64,7 +69,9 @@ impl Stage {
 
     pub fn percent(self) -> Option<f64> {
         match self {
-            Self::Sending(sent, total) | Self::SendingFiles(_, _, sent, total) if total > 0.0 => Some(sent / total * 100.0),
+            Self::Sending(sent, total) if total > 0.0 => Some(sent / total * 100.0),
+            Self::SendingFiles(_, _, sent, total) | Self::Again(sent, total) if total > 0.0 => Some(sent / total * SENT),
+            Self::Working(Work::Filing, JobProgress { done, total }) => Some(SENT + done as f64 / total.max(1) as f64 * (100.0 - SENT)),
             Self::Working(_, JobProgress { done, total }) if total > 0 => Some(done as f64 / total as f64 * 100.0),
             _ => None,
         }
@@ -77,6 +84,12 @@ pub struct Import {
     pub stage: RwSignal<Stage>,
     pub problem: RwSignal<Option<Problem>>,
     pub busy: RwSignal<bool>,
+    /// Files that could not be taken.
+    pub left_out: RwSignal<Vec<LeftOut>>,
+    /// A project that lacks some, until it is opened.
+    pub made: RwSignal<Option<ProjectId>>,
+    /// The import that files are sent to.
+    pub(super) staged: RwSignal<Option<ProjectId>>,
     pub opened: Callback<ProjectId>,
     pub toasts: Toasts,
     live: Live,
@@ -91,6 +104,9 @@ impl Import {
             stage: RwSignal::new(Stage::Idle),
             problem: RwSignal::new(None),
             busy: RwSignal::new(false),
+            left_out: RwSignal::new(Vec::new()),
+            made: RwSignal::new(None),
+            staged: RwSignal::new(None),
             opened,
             toasts,
             live,
@@ -103,8 +119,21 @@ impl Import {
         self.stopping.into()
     }
 
+    /// Also when the page has gone that it was begun on.
+    pub(super) fn is_stopped(self) -> bool {
+        self.stopping.try_get_untracked().unwrap_or(true)
+    }
+
+    /// Whether bytes are on their way that leaving the page would lose.
+    pub fn is_sending(self) -> bool {
+        let stage = self.stage.try_get_untracked().unwrap_or(Stage::Idle);
+        matches!(stage, Stage::Sending(..) | Stage::SendingFiles(..) | Stage::Again(..))
+    }
+
     fn begin(self, stage: Stage) {
         self.problem.set(None);
+        self.left_out.set(Vec::new());
+        self.made.set(None);
         self.job.set(None);
         self.stopping.set(false);
         self.busy.set(true);
@@ -129,8 +158,8 @@ impl Import {
         });
     }
 
-    fn why_not_sent(self, answer: &Answer) -> Problem {
-        if self.stopping.get_untracked() {
+    pub(super) fn why_not_sent(self, answer: &Answer) -> Problem {
+        if self.is_stopped() {
             return stopped();
         }
         answer.problem().unwrap_or_else(|| {
@@ -153,63 +182,49 @@ impl Import {
         });
     }
 
-    /// Makes a project and sends the files batch by batch. What is stopped half way is taken away again.
-    pub fn folder(self, request: CreateProject, files: Vec<Picked>) {
-        let total = files.iter().map(|picked| picked.file.size()).sum();
-        let count = files.len();
-        self.begin(Stage::SendingFiles(0, count, 0.0, total));
+    /// Sends the files batch by batch and follows the job that makes a project of them.
+    pub fn folder(self, request: StartImport, files: Vec<Picked>) {
+        self.begin(Stage::SendingFiles(0, files.len(), 0.0, request.bytes as f64));
         spawn_local(async move {
-            let project = match api::projects::create(request).await {
-                Ok(project) => project.id,
-                Err(error) => return self.fail(error.0),
-            };
-            match self.send_all(project, files, count, total).await {
-                Ok(left_out) => self.arrived(project, &left_out),
-                Err(problem) => {
-                    let gone = api::projects::delete(project).await;
-                    self.fail(if gone.is_ok() { problem } else { still_there(problem) });
-                }
+            match import_files::send_all(self, request, files).await {
+                Ok(Sent::Started(started)) => self.follow(Work::Filing, started),
+                Ok(Sent::Made(project)) => self.arrived(project),
+                Err(problem) => self.fail(problem),
             }
         });
     }
 
-    /// Answers what was left out, in sentences.
-    async fn send_all(self, project: ProjectId, files: Vec<Picked>, count: usize, total: f64) -> Result<Vec<String>, Problem> {
-        let url = format!("/api/projects/{project}/files:batch");
-        let (mut done, mut sent, mut left_out) = (0, 0.0, Vec::new());
-        for batch in batches(files) {
-            if self.stopping.get_untracked() {
-                return Err(stopped());
-            }
-            let size: f64 = batch.iter().map(|picked| picked.file.size()).sum();
-            let form =
-                batch_form(&batch).ok_or_else(|| Problem::new(ErrorCode::Unavailable, "This browser refused to start the upload."))?;
-            let told = move |loaded: f64| self.stage.set(Stage::SendingFiles(done, count, sent + loaded.min(size), total));
-            let answer = upload_send::send(KEY, "POST", &url, &[], Payload::Form(form), told).await;
-            let outcomes = answer.read::<Vec<BatchOutcome>>().filter(|_| answer.is_ok()).ok_or_else(|| self.why_not_sent(&answer))?;
-            left_out.extend(outcomes.into_iter().filter_map(refusal));
-            done += batch.len();
-            sent += size;
-            self.stage.set(Stage::SendingFiles(done, count, sent, total));
+    pub(super) fn leave_out(self, files: Vec<LeftOut>) {
+        if !files.is_empty() {
+            self.left_out.update(|all| all.extend(files));
         }
-        if left_out.len() == count {
-            let reason = left_out.first().map(String::as_str).unwrap_or("There was nothing to send.");
-            return Err(Problem::new(ErrorCode::Invalid, format!("None of the files was accepted. {reason}")));
-        }
-        Ok(left_out)
     }
 
-    fn arrived(self, project: ProjectId, left_out: &[String]) {
+    /// A project that lacks files is opened once somebody has seen which.
+    fn arrived(self, project: ProjectId) {
         self.stage.set(Stage::Idle);
         self.busy.set(false);
-        if let Some(first) = left_out.first() {
-            let more = match left_out.len() - 1 {
-                0 => String::new(),
-                more => format!(" {} more were left out.", format::count(more as i64)),
-            };
-            self.toasts.show(format!("{first}{more}"));
+        if self.left_out.with_untracked(Vec::is_empty) {
+            self.opened.run(project);
+        } else {
+            self.made.set(Some(project));
         }
-        self.opened.run(project);
+    }
+
+    /// Opens what [`Self::made`] holds.
+    pub fn open_made(self) {
+        if let Some(project) = self.made.get_untracked() {
+            self.made.set(None);
+            self.left_out.set(Vec::new());
+            self.opened.run(project);
+        }
+    }
+
+    /// The page goes: what was sent of a folder goes with it.
+    pub fn leave(self) {
+        if let Some(id) = self.staged.try_get_untracked().flatten() {
+            import_files::give_up_on_leave(id);
+        }
     }
 
     /// Follows the job that goes on on the server.
@@ -228,7 +243,7 @@ impl Import {
                     self.stage.set(Stage::Working(work, *progress));
                     return;
                 }
-                JobState::Succeeded => self.arrived(started.project_id, &[]),
+                JobState::Succeeded => self.arrived(started.project_id),
                 JobState::Cancelled => self.fail(stopped()),
                 JobState::Failed | JobState::Dead => {
                     let why = error.clone().unwrap_or_else(|| "The import ended early. Nothing was imported; try again.".to_owned());
@@ -268,21 +283,8 @@ impl Import {
     }
 }
 
-fn stopped() -> Problem {
+pub(super) fn stopped() -> Problem {
     Problem::new(ErrorCode::Unavailable, "Stopped. Nothing was imported.")
-}
-
-fn still_there(problem: Problem) -> Problem {
-    let detail = format!("{} The project that was begun is in the list; delete it there.", problem.detail);
-    Problem { detail, ..problem }
-}
-
-fn refusal(outcome: BatchOutcome) -> Option<String> {
-    match outcome {
-        BatchOutcome::Saved { .. } => None,
-        BatchOutcome::Conflict { path, .. } => Some(format!("{path} was left out, since another file has its name.")),
-        BatchOutcome::Refused { path, reason } => Some(format!("{path} was left out. {reason}")),
-    }
 }
 
 fn archive_form(name: &str, storage: &str, file: &web_sys::File) -> Option<web_sys::FormData> {
@@ -293,54 +295,17 @@ fn archive_form(name: &str, storage: &str, file: &web_sys::File) -> Option<web_s
     Some(form)
 }
 
-fn batch_form(batch: &[Picked]) -> Option<web_sys::FormData> {
-    let form = web_sys::FormData::new().ok()?;
-    let manifest: Vec<_> = batch.iter().map(|picked| serde_json::json!({ "path": picked.path, "base": "new" })).collect();
-    form.append_with_str("manifest", &serde_json::to_string(&manifest).ok()?).ok()?;
-    for picked in batch {
-        form.append_with_blob_and_filename("file", &picked.file, "file").ok()?;
-    }
-    Some(form)
-}
-
-fn batches(files: Vec<Picked>) -> Vec<Vec<Picked>> {
-    let sizes: Vec<f64> = files.iter().map(|picked| picked.file.size()).collect();
-    let mut rest = files.into_iter();
-    cut(&sizes).into_iter().map(|count| rest.by_ref().take(count).collect()).collect()
-}
-
-/// How many of the files, whose sizes these are, go together each time.
-fn cut(sizes: &[f64]) -> Vec<usize> {
-    let (mut counts, mut count, mut bytes) = (Vec::new(), 0, 0.0);
-    for size in sizes {
-        if count > 0 && (count == BATCH_FILES || bytes + size > BATCH_BYTES) {
-            counts.push(count);
-            (count, bytes) = (0, 0.0);
-        }
-        count += 1;
-        bytes += size;
-    }
-    if count > 0 {
-        counts.push(count);
-    }
-    counts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn batches_hold_few_files_and_bytes() {
-        assert_eq!(cut(&[]), [] as [usize; 0]);
-        assert_eq!(cut(&vec![1.0; 450]), [200, 200, 50]);
-        assert_eq!(cut(&[1.0, BATCH_BYTES * 3.0, 1.0, 2.0]), [1, 1, 2]);
-    }
-
-    #[test]
     fn what_is_shown_follows_the_stage() {
         assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).text(), "Sending, 1 of 4 files");
-        assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).percent(), Some(25.0));
+        assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).percent(), Some(22.5));
+        assert_eq!(Stage::Again(10.0, 40.0).percent(), Some(22.5));
+        assert_eq!(Stage::Working(Work::Filing, JobProgress::default()).percent(), Some(90.0));
+        assert_eq!(Stage::Working(Work::Filing, JobProgress { done: 1, total: 2 }).percent(), Some(95.0));
         assert_eq!(Stage::Working(Work::Cloning, JobProgress { done: 45, total: 100 }).text(), "Cloning the repository");
         assert_eq!(Stage::Working(Work::Cloning, JobProgress::default()).text(), "Waiting for a worker");
         assert_eq!(Stage::Sending(5.0, 5.0).text(), "Sent, the archive is being checked");

@@ -1,202 +1,263 @@
-use leptos::prelude::*;
-use wire::jobs::{Job, JobState};
+use std::{sync::Arc, time::Duration};
 
-use crate::{
-    api,
-    ui::{Badge, BadgeKind, Button, ButtonSize, Count, Empty, Pager, RelativeTime, SearchField, format, use_toasts},
+use leptos::{prelude::*, task::spawn_local};
+use wire::{
+    admin::{JobQuery, Listed},
+    jobs::{Job, JobState},
 };
 
-const PAGE: usize = 25;
+use super::{
+    admin_confirm::{Ask, ConfirmDialog},
+    admin_list::{CsvLink, ListError, ListFilter, ListSearch, Place, Remote, no_rows, pager_of},
+};
+use crate::{
+    api,
+    ui::{Badge, BadgeKind, Button, ButtonSize, Count, RelativeTime, focus::RowFocus, format, use_toasts},
+};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
-    All,
-    Live,
-    Dead,
+pub const PATH: &str = "/admin/jobs";
+const REFRESH: Duration = Duration::from_secs(3);
+
+const KINDS: [(&str, &str); 12] = [
+    ("", "All kinds"),
+    ("agent_turn", "Agent turns"),
+    ("codegen", "Code generation"),
+    ("sandbox_exec", "Commands"),
+    ("test_runner", "Tests"),
+    ("terminal", "Terminals"),
+    ("import", "Imports"),
+    ("git_import", "Imports from git"),
+    ("export", "Exports"),
+    ("move_storage", "Moves of storage"),
+    ("cleanup", "Cleanup"),
+    ("usage_rollup", "Sums of usage"),
+];
+
+const STATES: [(&str, &str); 8] = [
+    ("", "All states"),
+    ("live", "Waiting or running"),
+    ("queued", "Waiting"),
+    ("running", "Running"),
+    ("succeeded", "Done"),
+    ("failed", "Failed"),
+    ("dead", "Given up"),
+    ("cancelled", "Stopped"),
+];
+
+/// What the address asks for.
+pub fn query_of(get: impl Fn(&str) -> Option<String>) -> JobQuery {
+    let state = get("state");
+    JobQuery {
+        search: get("q"),
+        state: match state.as_deref() {
+            Some("queued") => Some(JobState::Queued),
+            Some("running") => Some(JobState::Running),
+            Some("succeeded") => Some(JobState::Succeeded),
+            Some("failed") => Some(JobState::Failed),
+            Some("dead") => Some(JobState::Dead),
+            Some("cancelled") => Some(JobState::Cancelled),
+            _ => None,
+        },
+        live: (state.as_deref() == Some("live")).then_some(true),
+        kind: get("kind").filter(|kind| KINDS.iter().any(|(known, _)| known == kind)),
+        user: get("user").and_then(|id| id.parse().ok()),
+        project: get("project").and_then(|id| id.parse().ok()),
+        cursor: get("cursor"),
+        limit: None,
+    }
 }
 
 /// Jobs, newest first: those that wait and run, and those that ended. Waiting and running ones can be stopped, dead ones tried again.
 #[component]
-pub fn JobsTable(jobs: RwSignal<Vec<Job>>) -> impl IntoView {
-    let query = RwSignal::new(String::new());
-    let which = RwSignal::new(Which::All);
-    let page = RwSignal::new(0_usize);
-    let found = Memo::new(move |_| {
-        let wanted = query.get().trim().to_lowercase();
-        let which = which.get();
-        jobs.with(|jobs| {
-            jobs.iter()
-                .filter(|job| match which {
-                    Which::All => true,
-                    Which::Live => !job.state.is_finished(),
-                    Which::Dead => matches!(job.state, JobState::Failed | JobState::Dead),
-                })
-                .filter(|job| wanted.is_empty() || matches(job, &wanted))
-                .cloned()
-                .collect::<Vec<_>>()
-        })
-    });
-    Effect::new(move |_| {
-        query.track();
-        which.track();
-        page.set(0);
-    });
-    let live = Signal::derive(move || jobs.with(|jobs| number_of(jobs, |state| !state.is_finished())));
-    let rows = move || found.get().into_iter().skip(page.get() * PAGE).take(PAGE).collect::<Vec<_>>();
-    let choice = move |value: Which, label: &'static str| {
-        view! {
-            <button
-                type="button"
-                aria-pressed=move || if which.get() == value { "true" } else { "false" }
-                on:click=move |_| which.set(value)
-            >
-                {label}
-            </button>
-        }
-    };
-    view! {
-        <section class="card">
-            <div class="card-head">
-                <h2>"Jobs"</h2>
-                <Count value=live />
-                <span class="t3 fs12 desk">"waiting or running"</span>
-                <span class="grow"></span>
-                <span class="seg" role="group" aria-label="Which jobs">
-                    {choice(Which::All, "All")}
-                    {choice(Which::Live, "Live")}
-                    {choice(Which::Dead, "Failed")}
-                </span>
-                <span class="desk head-search">
-                    <SearchField label="Search jobs" bind=query />
-                </span>
-            </div>
-            <Show
-                when=move || found.with(|found| !found.is_empty())
-                fallback=|| {
-                    view! {
-                        <div class="inset">
-                            <Empty
-                                title="No jobs here"
-                                text="Runs, agent turns and imports appear when somebody starts them."
-                            />
-                        </div>
-                    }
+pub fn JobsTable(first: Option<Listed<Job>>) -> impl IntoView {
+    let place = Place::here(PATH);
+    let key = Memo::new(move |_| query_of(|name| place.get(name)));
+    let list = Remote::follow(first, key, api::admin::jobs);
+    list.every(REFRESH);
+    let error = RwSignal::new(None::<String>);
+    let ask = RwSignal::new(None::<Ask>);
+    let toasts = use_toasts();
+    let requeue = Callback::new(move |()| {
+        error.set(None);
+        spawn_local(async move {
+            match api::admin::requeue_dead().await {
+                Ok(done) => {
+                    let jobs = i64::try_from(done.jobs.len()).unwrap_or(i64::MAX);
+                    toasts.show(format!("{} in the queue again", format::counted(jobs, "job is", "jobs are")));
+                    list.reload();
                 }
+                Err(refused) => drop(error.try_set(Some(refused.to_string()))),
+            }
+        });
+    });
+    let ask_requeue = move |_| {
+        ask.set(Some(Ask {
+            title: "Try all jobs again that were given up?".to_owned(),
+            text: "Each gets fresh attempts and goes to the end of its owner's queue. Look at their errors first: what failed for good fails again."
+                .to_owned(),
+            verb: "Try all again",
+            run: Arc::new(move || requeue.run(())),
+        }));
+    };
+    // A job that is stopped loses its button.
+    let rows = RowFocus::new("#jobs", move || list.shown.track());
+    let of_one = move || key.with(|query| query.user.is_some() || query.project.is_some());
+    view! {
+        <section class="card" id="jobs" aria-labelledby="jobs-title">
+            <div class="card-head">
+                <h2 id="jobs-title">"Jobs"</h2>
+                <Count value=Signal::derive(move || list.total()) />
+                <span class="grow"></span>
+                <ListSearch place=place label="Search jobs" />
+                <CsvLink query=key path="/api/admin/jobs.csv" name="jobs.csv" />
+                <Button icon="rotate-cw" on_click=ask_requeue>"Try all given up again"</Button>
+            </div>
+            <div class="list-filters">
+                <ListFilter place=place name="state" label="State of the jobs" choices=STATES.to_vec() />
+                <ListFilter place=place name="kind" label="Kind of the jobs" choices=KINDS.to_vec() />
+                <Show when=of_one>
+                    <a class="btn btn--s" href=move || place.href(&[("user", None), ("project", None)])>"Show jobs of everybody"</a>
+                </Show>
+            </div>
+            <ListError error=error />
+            <Show
+                when=move || list.has_items()
+                fallback=move || no_rows(list, place, "No jobs here", "Runs, agent turns and imports appear when somebody starts them.")
             >
-                <div class="over" tabindex="0" role="group" aria-label="Jobs table">
-                    <table class="tbl tbl--bare">
-                        <thead>
-                            <tr>
-                                <th>"Kind"</th>
-                                <th>"State"</th>
-                                <th>"For"</th>
-                                <th class="r">"Try"</th>
-                                <th>"Asked"</th>
-                                <th class="r">"Took"</th>
-                                <th>"Reason"</th>
-                                <th>
+                <div
+                    class="over"
+                    tabindex="0"
+                    role="group"
+                    aria-label="Jobs table"
+                    aria-busy=move || list.busy.get().then_some("true")
+                    on:focusin=move |event| rows.note(&event)
+                >
+                    <table class="tbl tbl--bare tbl--cards" role="table">
+                        <thead role="rowgroup">
+                            <tr role="row">
+                                <th scope="col" role="columnheader">"Kind"</th>
+                                <th scope="col" role="columnheader">"State"</th>
+                                <th scope="col" role="columnheader">"For"</th>
+                                <th scope="col" role="columnheader" class="r">"Try"</th>
+                                <th scope="col" role="columnheader">"Asked"</th>
+                                <th scope="col" role="columnheader" class="r">"Took"</th>
+                                <th scope="col" role="columnheader">"Reason"</th>
+                                <th scope="col" role="columnheader">
                                     <span class="sr">"Actions"</span>
                                 </th>
                             </tr>
                         </thead>
-                        <tbody>
+                        <tbody role="rowgroup">
                             <For
-                                each=rows
-                                key=|job| (job.id, job.state as u8, job.attempts, job.progress.done, job.finished_at)
+                                each=move || list.items()
+                                key=|job| job.id
                                 let:job
                             >
-                                <JobRow job=job jobs=jobs />
+                                <JobRow place=place first=job list=list ask=ask />
                             </For>
                         </tbody>
                     </table>
                 </div>
             </Show>
-            <Pager page=page page_size=PAGE total=Signal::derive(move || found.with(Vec::len)) />
+            {pager_of(list, place)}
         </section>
+        <ConfirmDialog ask=ask />
     }
     .into_any()
 }
 
-/// How many jobs are in a state that `wanted` accepts.
-pub fn number_of(jobs: &[Job], wanted: fn(JobState) -> bool) -> i64 {
-    i64::try_from(jobs.iter().filter(|job| wanted(job.state)).count()).unwrap_or(i64::MAX)
-}
-
-fn matches(job: &Job, wanted: &str) -> bool {
-    job.kind.to_lowercase().contains(wanted)
-        || job.user.as_ref().is_some_and(|user| user.name.to_lowercase().contains(wanted))
-        || job.error.as_ref().is_some_and(|error| error.to_lowercase().contains(wanted))
-}
-
 #[component]
-fn JobRow(job: Job, jobs: RwSignal<Vec<Job>>) -> impl IntoView {
+fn JobRow(place: Place, first: Job, list: Remote<Listed<Job>>, ask: RwSignal<Option<Ask>>) -> impl IntoView {
     let toasts = use_toasts();
     let busy = RwSignal::new(false);
     let error = RwSignal::new(None::<String>);
-    let (id, state) = (job.id, job.state);
-    let took = job.started_at.map(|start| job.finished_at.unwrap_or_else(format::now).millis_since(start));
+    let (id, kind, created, user) = (first.id, first.kind.clone(), first.created_at, first.user.clone());
+    let job = list.row(first, move |row| row.id == id);
+    let state = Memo::new(move |_| job.with(|job| job.state));
     let act = move |requeue: bool| {
-        busy.set(true);
-        leptos::task::spawn_local(async move {
+        // By the answer to a question, the row may be on another page.
+        let _ = busy.try_set(true);
+        let _ = error.try_set(None);
+        spawn_local(async move {
             let answer = if requeue { api::admin::requeue_job(id).await } else { api::admin::cancel_job(id).await };
             let _ = busy.try_set(false);
             match answer {
                 Ok(changed) => {
                     toasts.show(if requeue { "The job is in the queue again" } else { "The job was stopped" });
-                    jobs.update(|jobs| {
-                        if let Some(row) = jobs.iter_mut().find(|row| row.id == id) {
-                            *row = changed;
-                        }
-                    });
+                    list.put(|row| row.id == id, move |row| *row = changed);
                 }
                 Err(refused) => {
-                    let _ = error.try_set(Some(refused.to_string()));
+                    if error.try_set(Some(refused.to_string())).is_some() {
+                        toasts.show(refused.to_string());
+                    }
                 }
             }
         });
     };
-    let reason = job.error.clone().unwrap_or_default();
+    let ask_stop = move |_| {
+        let text = job.with_untracked(|job| match (job.state, &job.user) {
+            (JobState::Queued, Some(user)) => format!("It leaves the queue without having begun. {} can ask for it again.", user.name),
+            (_, Some(user)) => {
+                format!(
+                    "It ends within seconds and can't go on from where it was. {} sees that it was stopped and can ask for it again.",
+                    user.name
+                )
+            }
+            (_, None) => "It ends within seconds and can't go on from where it was.".to_owned(),
+        });
+        let title = job.with_untracked(|job| match &job.user {
+            Some(user) => format!("Stop this job of {}?", user.name),
+            None => "Stop this job of the server?".to_owned(),
+        });
+        ask.set(Some(Ask { title, text, verb: "Stop the job", run: Arc::new(move || act(false)) }));
+    };
+    let took = move || {
+        job.with(|job| job.started_at.map(|start| format::duration_ms(job.finished_at.unwrap_or_else(format::now).millis_since(start))))
+    };
+    let whose = match user {
+        Some(user) => {
+            let id = user.id.to_string();
+            let href = move || place.href(&[("user", Some(id.clone()))]);
+            view! { <a class="plain" href=href>{user.name}</a> }.into_any()
+        }
+        None => "System".into_any(),
+    };
+    let buttons = move || match state.get() {
+        JobState::Queued | JobState::Running => {
+            view! { <Button size=ButtonSize::Small busy=busy on_click=ask_stop>"Stop"</Button> }.into_any()
+        }
+        JobState::Dead => view! { <Button size=ButtonSize::Small busy=busy on_click=move |_| act(true)>"Try again"</Button> }.into_any(),
+        _ => ().into_any(),
+    };
     view! {
-        <tr>
-            <td>
-                <code class="fs12">{job.kind.clone()}</code>
+        <tr role="row">
+            <td role="cell">
+                <code class="fs12" title=id.to_string()>{kind}</code>
             </td>
-            <td>
-                <StateBadge job=job.clone() />
+            <td role="cell" data-label="State">{move || view! { <StateBadge job=job.get() /> }}</td>
+            <td role="cell" class="nowrap" data-label="For">{whose}</td>
+            <td role="cell" class="r t2 nowrap" data-label="Try">{move || job.with(|job| format!("{} of {}", job.attempts, job.max_attempts))}</td>
+            <td role="cell" data-label="Asked">
+                <RelativeTime at=created class="t2 nowrap" />
             </td>
-            <td class="nowrap">{job.user.map_or_else(|| "System".to_owned(), |user| user.name)}</td>
-            <td class="r t2 nowrap">{format!("{} of {}", job.attempts, job.max_attempts)}</td>
-            <td>
-                <RelativeTime at=job.created_at class="t2 nowrap" />
-            </td>
-            <td class="r t2 nowrap">{took.map(format::duration_ms)}</td>
-            <td class="t2 reason-col">
+            <td role="cell" class="r t2 nowrap" data-label="Took">{took}</td>
+            <td role="cell" class="t2 reason-col" data-label="Reason">
                 {move || match error.get() {
                     Some(error) => view! { <span class="c-bad" role="alert">{error}</span> }.into_any(),
-                    None => reason.clone().into_any(),
+                    None => job.with(|job| job.error.clone().unwrap_or_else(|| "–".to_owned())).into_any(),
                 }}
             </td>
-            <td class="r actions-col">
-                {match state {
-                    JobState::Queued | JobState::Running => {
-                        view! { <Button size=ButtonSize::Small busy=busy on:click=move |_| act(false)>"Stop"</Button> }.into_any()
-                    }
-                    JobState::Dead => {
-                        view! { <Button size=ButtonSize::Small busy=busy on:click=move |_| act(true)>"Try again"</Button> }.into_any()
-                    }
-                    _ => ().into_any(),
-                }}
-            </td>
+            <td role="cell" class="r actions-col">{buttons}</td>
         </tr>
     }
     .into_any()
 }
 
 #[component]
-fn StateBadge(job: Job) -> impl IntoView {
+pub fn StateBadge(job: Job) -> impl IntoView {
     let percent = (job.progress.total > 0).then(|| format!(" {}%", job.progress.done * 100 / job.progress.total));
     let (kind, icon, word) = match job.state {
-        JobState::Queued => (BadgeKind::Neutral, "clock", "Queued"),
+        JobState::Queued => (BadgeKind::Neutral, "clock", "Waiting"),
         JobState::Running => (BadgeKind::Running, "loader-circle", "Running"),
         JobState::Succeeded => (BadgeKind::Ok, "check", "Done"),
         JobState::Failed => (BadgeKind::Bad, "circle-x", "Failed"),

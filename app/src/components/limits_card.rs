@@ -4,6 +4,8 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{FieldError, Problem, settings::RunSettings};
 
 use super::{
+    admin_settings::{Theirs, read_theirs},
+    auth_frame::summary_of,
     limit_field::{LimitField, LimitInput},
     limits_form::{self, KINDS, LIMITS, PRESETS, SHARED, Texts},
 };
@@ -49,20 +51,25 @@ pub fn LimitsCard(settings: RwSignal<RunSettings>) -> impl IntoView {
                 return;
             }
         };
+        form.problem.set(None);
         form.busy.set(true);
         spawn_local(async move {
-            let saved = api::settings::update_runs(request).await;
+            let saved = api::settings::update_runs(request, settings.try_get_untracked()).await;
             if form.busy.try_set(false).is_some() {
                 return;
             }
             match saved {
                 Ok(saved) => {
-                    form.problem.set(None);
                     form.show(&saved);
                     settings.set(saved);
                     toasts.show("Saved. What starts from now on keeps to it; what runs keeps what it began with.");
                 }
-                Err(error) => form.problem.set(Some(error.0)),
+                Err(error) => {
+                    if let Some(theirs) = read_theirs(&error.0) {
+                        settings.set(theirs);
+                    }
+                    form.problem.set(Some(error.0));
+                }
             }
         });
     };
@@ -72,10 +79,15 @@ pub fn LimitsCard(settings: RwSignal<RunSettings>) -> impl IntoView {
         form.problem.set(None);
         toasts.show("The defaults are filled in. Nothing changes until you save; the hosts are as they were.");
     };
-    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(summary)));
+    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(|p| summary_of(p, "Nothing was saved."))));
     view! {
         <form class="stack limits" novalidate=true on:submit=save>
             <ErrorSummary message=on_top />
+            <Theirs
+                problem=form.problem
+                on_show=Callback::new(move |()| settings.with_untracked(|settings| form.show(settings)))
+                heading=&["#limits-title"]
+            />
             <LimitsTable form=form />
             <SharedLimits form=form />
             <Hosts form=form />
@@ -83,21 +95,13 @@ pub fn LimitsCard(settings: RwSignal<RunSettings>) -> impl IntoView {
                 <Button kind=ButtonKind::Primary submit=true busy=form.busy>
                     "Save limits"
                 </Button>
-                <Button disabled=form.busy on:click=reset>
+                <Button disabled=form.busy on_click=reset>
                     "Reset to defaults"
                 </Button>
             </div>
         </form>
     }
     .into_any()
-}
-
-fn summary(problem: &Problem) -> String {
-    match problem.fields.len() {
-        0 => problem.to_string(),
-        1 => "Nothing was saved: one value is not accepted.".to_owned(),
-        count => format!("Nothing was saved: {count} values are not accepted."),
-    }
 }
 
 #[component]
@@ -196,7 +200,7 @@ fn Hosts(form: Form) -> impl IntoView {
                         .into_iter()
                         .map(|(name, hosts)| {
                             view! {
-                                <Button size=ButtonSize::Small icon="plus" title=hosts.join(", ") on:click=move |_| add(hosts)>
+                                <Button size=ButtonSize::Small icon="plus" title=hosts.join(", ") on_click=move |_| add(hosts)>
                                     {name}
                                 </Button>
                             }

@@ -11,6 +11,9 @@ use super::{
 /// Lines that stand in one element of a code block: the browser lays out anew only the last of them.
 const CODE_CHUNK_LINES: usize = 40;
 
+/// Bytes that stand in one element of plain text.
+const PLAIN_CHUNK_BYTES: usize = 2048;
+
 /// Rendered Markdown that may still grow. Code blocks can be copied and, in a project, inserted or opened as a change.
 #[component]
 pub fn Markdown(
@@ -64,6 +67,21 @@ struct Page {
     tail: Vec<(web_sys::Element, String)>,
     code: Option<OpenCode>,
     list: Option<OpenList>,
+    paragraph: Option<OpenParagraph>,
+    plain: Option<OpenPlain>,
+}
+
+struct OpenParagraph {
+    block: web_sys::Element,
+    paragraph: web_sys::Element,
+    /// The last node that stays.
+    last: Option<web_sys::Node>,
+}
+
+struct OpenPlain {
+    block: web_sys::Element,
+    /// The text that takes more, and how many bytes it has.
+    chunk: Option<(web_sys::Text, usize)>,
 }
 
 struct OpenList {
@@ -85,6 +103,7 @@ impl Page {
                 Step::Clear => {
                     host.set_text_content(None);
                     (self.tail, self.code, self.list) = (Vec::new(), None, None);
+                    (self.paragraph, self.plain) = (None, None);
                 }
                 Step::Blocks { html, finished } => self.put_blocks(host, html, finished),
                 Step::OpenCode { frame } => {
@@ -109,7 +128,40 @@ impl Page {
                     }
                 }
                 Step::CloseList => self.list = None,
+                Step::OpenParagraph { html } => {
+                    self.paragraph = append_block(host, &html)
+                        .and_then(|block| Some(OpenParagraph { paragraph: block.first_element_child()?, block, last: None }));
+                }
+                Step::Parts { html, finished } => {
+                    if let Some(open) = &mut self.paragraph {
+                        open.put_parts(&html, finished);
+                    }
+                }
+                Step::CloseParagraph => self.paragraph = None,
+                Step::DropParagraph => {
+                    if let Some(open) = self.paragraph.take() {
+                        open.block.remove();
+                    }
+                }
+                Step::Plain(text) => self.put_plain(host, &text),
+                Step::ClosePlain => {
+                    if let Some(open) = self.plain.take() {
+                        open.block.remove();
+                    }
+                }
             }
+        }
+    }
+
+    fn put_plain(&mut self, host: &web_sys::Element, text: &str) {
+        if self.plain.is_none()
+            && let Some(block) = append_block(host, "")
+        {
+            block.set_class_name("md-b md-plain");
+            self.plain = Some(OpenPlain { block, chunk: None });
+        }
+        if let Some(open) = &mut self.plain {
+            open.push(text);
         }
     }
 
@@ -151,6 +203,35 @@ impl OpenList {
     }
 }
 
+impl OpenParagraph {
+    fn put_parts(&mut self, parts: &[String], finished: usize) {
+        while let Some(node) = self.paragraph.last_child().filter(|node| self.last.as_ref() != Some(node)) {
+            if self.paragraph.remove_child(&node).is_err() {
+                return;
+            }
+        }
+        for (i, html) in parts.iter().enumerate() {
+            if self.paragraph.insert_adjacent_html("beforeend", html).is_ok() && i < finished {
+                self.last = self.paragraph.last_child();
+            }
+        }
+    }
+}
+
+impl OpenPlain {
+    fn push(&mut self, mut text: &str) {
+        while !text.is_empty() {
+            let room = self.chunk.as_ref().map_or(0, |(_, bytes)| PLAIN_CHUNK_BYTES.saturating_sub(*bytes));
+            let (now, later) = text.split_at(text.floor_char_boundary(if room < 4 { PLAIN_CHUNK_BYTES } else { room }));
+            match &mut self.chunk {
+                Some((chunk, bytes)) if room >= 4 && chunk.append_data(now).is_ok() => *bytes += now.len(),
+                _ => self.chunk = append_chunk(&self.block, "md-part", now).map(|chunk| (chunk, now.len())),
+            }
+            text = later;
+        }
+    }
+}
+
 impl OpenCode {
     fn push(&mut self, text: &str) {
         for line in text.split_inclusive('\n') {
@@ -166,14 +247,21 @@ impl OpenCode {
     }
 
     fn begin_chunk(&mut self, line: &str) {
-        let document = document();
-        let Ok(element) = document.create_element("span") else { return };
-        element.set_class_name("code-part");
-        let text = document.create_text_node(line);
-        if element.append_child(&text).is_ok() && self.code.append_child(&element).is_ok() {
+        if let Some(text) = append_chunk(&self.code, "code-part", line) {
             self.chunk = Some((text, usize::from(line.ends_with('\n'))));
         }
     }
+}
+
+/// An element of its own for a piece of a long text. `None` when it could not be made.
+fn append_chunk(to: &web_sys::Element, class: &str, text: &str) -> Option<web_sys::Text> {
+    let document = document();
+    let element = document.create_element("span").ok()?;
+    element.set_class_name(class);
+    let text = document.create_text_node(text);
+    element.append_child(&text).ok()?;
+    to.append_child(&element).ok()?;
+    Some(text)
 }
 
 fn append_block(host: &web_sys::Element, html: &str) -> Option<web_sys::Element> {

@@ -1,9 +1,15 @@
 //! A model's Markdown as safe HTML: no raw HTML, no images, links to the web only. A text that grows is rendered by its blocks: what is
-//! finished is rendered once, and an open code block takes its lines as plain text.
+//! finished is rendered once, an open code block takes its lines as plain text, a long paragraph is rendered by its parts, and the end of
+//! anything else that is long is shown as it is written until it is finished.
 
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
+
+use super::markdown_parts::{self as parts, Inline, PART_BYTES, Part};
+
+/// An unfinished end that is longer takes what follows as plain text: rendering it anew would take longer with each word.
+const TAIL_MAX: usize = 4 * PART_BYTES;
 
 /// What the page has to do, in order, after the text has grown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +30,18 @@ pub enum Step {
     Items { html: Vec<String>, finished: usize },
     /// The open list is finished.
     CloseList,
+    /// A long paragraph begins after the finished blocks; its element is empty.
+    OpenParagraph { html: String },
+    /// As `Blocks`, within the open paragraph.
+    Parts { html: Vec<String>, finished: usize },
+    /// The open paragraph is finished.
+    CloseParagraph,
+    /// The open paragraph was something else: its element goes.
+    DropParagraph,
+    /// Text behind everything else, as it is written, until `ClosePlain`.
+    Plain(String),
+    /// The plain text goes; what it says follows.
+    ClosePlain,
 }
 
 /// How far a growing text is rendered.
@@ -33,6 +51,19 @@ pub struct Growing {
     /// Bytes of `seen` that are rendered for good.
     done: usize,
     open: Open,
+    paragraph: LongParagraph,
+    /// The end is shown as plain text.
+    is_plain: bool,
+}
+
+/// The open paragraph.
+#[derive(Debug, Default)]
+struct LongParagraph {
+    begin: usize,
+    /// Its finished parts.
+    html: String,
+    /// The one that begins there does not come in parts.
+    refused: Option<usize>,
 }
 
 /// What is not finished and takes more at its end.
@@ -42,6 +73,7 @@ enum Open {
     Nothing,
     Code(Fence),
     List,
+    Paragraph,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +86,8 @@ struct Block {
     html: String,
     range: Range<usize>,
     list: Option<List>,
+    /// Of a paragraph.
+    parts: Vec<Part>,
 }
 
 /// The parts of a list: its element without items, and of each item its HTML and where its first line begins.
@@ -72,15 +106,36 @@ impl Growing {
             *self = Self::default();
             steps.push(Step::Clear);
         }
-        self.seen.push_str(text.get(self.seen.len()..).unwrap_or_default());
+        let new = text.get(self.seen.len()..).unwrap_or_default();
+        self.seen.push_str(new);
+        // Nothing long ends within its line.
+        if self.is_plain && !is_last && !new.contains('\n') {
+            steps.extend((!new.is_empty()).then(|| Step::Plain(new.to_owned())));
+            return steps;
+        }
+        let before = (self.done, self.open);
+        let mut ahead = Vec::new();
+        self.advance(is_last, &mut ahead);
+        if self.is_plain && !is_last && before == (self.done, self.open) {
+            steps.extend((!new.is_empty()).then(|| Step::Plain(new.to_owned())));
+            return steps;
+        }
+        steps.extend(self.is_plain.then_some(Step::ClosePlain));
+        steps.append(&mut ahead);
+        self.is_plain = !is_last && !matches!(self.open, Open::Code(_)) && self.rest().len() > TAIL_MAX;
+        steps
+    }
+
+    fn advance(&mut self, is_last: bool, steps: &mut Vec<Step>) {
         loop {
             let went_on = match self.open {
-                Open::Code(fence) => self.take_code(fence, is_last, &mut steps),
-                Open::List => self.take_items(&mut steps),
-                Open::Nothing => self.take_blocks(is_last, &mut steps),
+                Open::Code(fence) => self.take_code(fence, is_last, steps),
+                Open::List => self.take_items(steps),
+                Open::Paragraph => self.take_parts(is_last, steps),
+                Open::Nothing => self.take_blocks(is_last, steps),
             };
             if !went_on {
-                return steps;
+                return;
             }
         }
     }
@@ -149,17 +204,59 @@ impl Growing {
         follows.is_some()
     }
 
+    /// Parts of the open paragraph. True when it was finished and something follows, or when it turns out to be none.
+    fn take_parts(&mut self, is_last: bool, steps: &mut Vec<Step>) -> bool {
+        let rest = self.rest();
+        let mut blocks = blocks(rest).into_iter();
+        let parts = blocks.next().map(|block| block.parts).unwrap_or_default();
+        let after: Vec<Block> = blocks.collect();
+        let next = after.first().map(|block| block.range.start);
+        let follows = next.filter(|start| is_settled(rest, *start));
+        let shown: String = parts.iter().map(|part| part.html.as_str()).collect();
+        let end = self.done + next.unwrap_or(rest.len());
+        let is_over = follows.is_some() || is_last;
+        if parts.is_empty() || (is_over && !self.is_as_rendered_whole(&shown, end)) {
+            self.open = Open::Nothing;
+            self.done = self.paragraph.begin;
+            self.paragraph.refused = Some(self.paragraph.begin);
+            steps.push(Step::DropParagraph);
+            return true;
+        }
+        let finished = if follows.is_some() { parts.len() } else { count_finished_parts(&parts, next.unwrap_or(rest.len())) };
+        let step = follows.or_else(|| parts.get(finished).map(|part| part.begin)).unwrap_or(0);
+        self.paragraph.html.extend(parts.iter().take(finished).map(|part| part.html.as_str()));
+        steps.push(Step::Parts { html: parts.into_iter().map(|part| part.html).collect(), finished });
+        if follows.is_some() {
+            self.open = Open::Nothing;
+            steps.push(Step::CloseParagraph);
+        } else {
+            steps.push(Step::Blocks { html: after.into_iter().map(|block| block.html).collect(), finished: 0 });
+        }
+        self.done += step;
+        follows.is_some()
+    }
+
+    /// Whether the open paragraph, which ends with `last`, looks as it would had it come at once: what spans parts shows only then.
+    fn is_as_rendered_whole(&self, last: &str, end: usize) -> bool {
+        let whole = self.seen.get(self.paragraph.begin..end).map(render_blocks).unwrap_or_default();
+        let [whole] = whole.as_slice() else { return false };
+        let shown = format!("<p>{}{last}</p> ", self.paragraph.html);
+        parts::without_parts(whole) == parts::without_parts(&shown)
+    }
+
     /// True when something was opened that takes what is next.
     fn take_blocks(&mut self, is_last: bool, steps: &mut Vec<Step>) -> bool {
         let rest = self.rest();
         let mut blocks = blocks(rest);
         let opened = if is_last { None } else { blocks.last().and_then(|last| Opening::of(rest, last)) };
+        let opened = opened.filter(|opening| opening.open != Open::Paragraph || self.paragraph.refused != Some(self.done + opening.begin));
         if let Some(opening) = opened {
             blocks.pop();
             let finished = blocks.len();
             steps.push(Step::Blocks { html: blocks.into_iter().map(|block| block.html).collect(), finished });
             self.done += opening.begin;
             self.open = opening.open;
+            self.paragraph = LongParagraph { begin: self.done, ..LongParagraph::default() };
             steps.push(opening.step);
             return true;
         }
@@ -182,6 +279,12 @@ fn count_finished(text: &str, starts: &[usize]) -> usize {
     starts.iter().skip(1).take_while(|start| is_settled(text, **start)).count()
 }
 
+/// How many parts of a paragraph that ends at `end` are finished. What may begin something that ends later is waited for, but not forever.
+fn count_finished_parts(parts: &[Part], end: usize) -> usize {
+    let is_long = |next: &Part| end.saturating_sub(next.begin) >= 2 * PART_BYTES;
+    parts.windows(2).take_while(|pair| matches!(pair, [part, next] if !part.is_open || is_long(next))).count()
+}
+
 /// A block that takes more at its end, and where that begins.
 struct Opening {
     open: Open,
@@ -190,8 +293,11 @@ struct Opening {
 }
 
 impl Opening {
-    /// For the last block of a text: a code block without an end, or a list with finished items.
+    /// For the last block of a text: a code block without an end, a list with finished items, or a paragraph with finished parts.
     fn of(text: &str, last: &Block) -> Option<Self> {
+        if count_finished_parts(&last.parts, text.len()) > 0 {
+            return Some(Self { open: Open::Paragraph, begin: last.range.start, step: Step::OpenParagraph { html: parts::empty() } });
+        }
         if let Some(list) = &last.list {
             let starts: Vec<usize> = list.items.iter().map(|(_, start)| *start).collect();
             let step = Step::OpenList { html: list.element.clone() };
@@ -240,6 +346,8 @@ pub fn render_blocks(text: &str) -> Vec<String> {
 fn blocks(text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut pending: Vec<Event<'_>> = Vec::new();
+    // Of each pending event, where it stands and whether it is plain text of a paragraph.
+    let mut places: Vec<(Range<usize>, bool)> = Vec::new();
     let mut list: Option<List> = None;
     let mut depth = 0usize;
     let (mut start, mut item_start) = (0, 0);
@@ -257,7 +365,7 @@ fn blocks(text: &str) -> Vec<Block> {
             (Event::Start(Tag::Item), 1) if list.is_some() => item_start = line_start(range.start),
             (Event::End(TagEnd::List(_)), 1) => {
                 if let Some(list) = list.take() {
-                    blocks.push(Block { html: list.to_html(), range: start..range.end, list: Some(list) });
+                    blocks.push(Block { html: list.to_html(), range: start..range.end, list: Some(list), parts: Vec::new() });
                 }
                 depth = 0;
                 continue;
@@ -270,18 +378,40 @@ fn blocks(text: &str) -> Vec<Block> {
             Event::End(_) => depth = depth.saturating_sub(1),
             _ => {}
         }
+        let is_plain = depth == 1 && matches!(event, Event::Text(_) | Event::SoftBreak);
         safe.push(event, &mut pending);
+        places.resize(pending.len(), (range.clone(), is_plain));
         let is_whole = depth == usize::from(list.is_some());
         if is_whole && !pending.is_empty() {
-            let mut html = String::new();
-            html::push_html(&mut html, pending.drain(..));
+            let events = pending.drain(..).zip(places.drain(..));
             match &mut list {
-                Some(list) => list.items.push((html, item_start)),
-                None => blocks.push(Block { html, range: start..range.end, list: None }),
+                Some(list) => list.items.push((render(events.map(|(event, _)| event)), item_start)),
+                None => blocks.push(block(text, start..range.end, events)),
             }
         }
     }
     blocks
+}
+
+/// A block that is no list, out of its events with their places.
+fn block<'a>(text: &'a str, range: Range<usize>, events: impl ExactSizeIterator<Item = (Event<'a>, (Range<usize>, bool))>) -> Block {
+    let inner = events.len().saturating_sub(2);
+    let mut events = events.peekable();
+    let is_paragraph = matches!(events.peek(), Some((Event::Start(Tag::Paragraph), _)));
+    if is_paragraph && range.len() > PART_BYTES {
+        let inlines = events.skip(1).take(inner).map(|(event, (range, is_plain))| Inline { event, range, is_plain }).collect();
+        let parts = parts::split(text, range.start, inlines);
+        return Block { html: parts::join(&parts), range, list: None, parts };
+    }
+    let html = render(events.map(|(event, _)| event));
+    let parts = if is_paragraph { vec![Part::whole(&html, range.start)] } else { Vec::new() };
+    Block { html, range, list: None, parts }
+}
+
+fn render<'a>(events: impl Iterator<Item = Event<'a>>) -> String {
+    let mut html = String::new();
+    html::push_html(&mut html, events);
+    html
 }
 
 fn list_element(first: Option<u64>) -> String {

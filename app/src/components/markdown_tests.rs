@@ -70,14 +70,42 @@ struct Page {
     code: Option<String>,
     /// The element of the open list, its finished items and the others.
     list: Option<(String, Vec<String>, Vec<String>)>,
+    /// The finished parts of the open paragraph, and the others.
+    paragraph: Option<(Vec<String>, Vec<String>)>,
+    plain: String,
     rendered: usize,
+    /// Bytes of HTML and of plain text that the last steps put on the page.
+    put: usize,
 }
 
 impl Page {
     fn apply(&mut self, steps: Vec<Step>) {
+        self.put = 0;
         for step in steps {
+            self.put += match &step {
+                Step::Blocks { html, .. } | Step::Items { html, .. } | Step::Parts { html, .. } => html.iter().map(String::len).sum(),
+                Step::Code(text) | Step::Plain(text) => text.len(),
+                _ => 0,
+            };
             match step {
-                Step::Clear => *self = Self::default(),
+                Step::Clear => *self = Self { put: self.put, ..Self::default() },
+                Step::OpenParagraph { .. } => {
+                    assert!(self.tail.is_empty(), "a paragraph begins after the finished blocks");
+                    self.paragraph = Some((Vec::new(), Vec::new()));
+                }
+                Step::Parts { mut html, finished } => {
+                    let (done, tail) = self.paragraph.as_mut().unwrap();
+                    *tail = html.split_off(finished);
+                    done.extend(html);
+                }
+                Step::CloseParagraph => {
+                    let (done, tail) = self.paragraph.take().unwrap();
+                    self.done.push(format!("<p>{}{}</p>", done.concat(), tail.concat()));
+                    self.tail.clear();
+                }
+                Step::DropParagraph => self.paragraph = None,
+                Step::Plain(text) => self.plain.push_str(&text),
+                Step::ClosePlain => self.plain.clear(),
                 Step::Blocks { mut html, finished } => {
                     self.rendered += html.len();
                     self.tail = html.split_off(finished);
@@ -118,6 +146,10 @@ impl Page {
         if let Some(list) = &self.list {
             all.push_str(&list_html(list));
         }
+        if let Some((done, tail)) = &self.paragraph {
+            all.push_str(&format!("<p>{}{}</p>", done.concat(), tail.concat()));
+        }
+        assert!(self.plain.is_empty(), "no plain text is left at the end");
         if let Some(code) = &self.code {
             all = all.replace("<pre><code></code>", &format!("<pre><code>{}</code>", escape_text(code)));
         }
@@ -135,7 +167,7 @@ fn escape_text(text: &str) -> String {
 
 /// Without what looks the same: whether the items of a list hold paragraphs depends on those that follow.
 fn normalise(html: &str) -> String {
-    html.replace("&quot;", "\"").replace("<p>", "").replace("</p>", "").replace('\n', "")
+    parts::without_parts(html).replace("&quot;", "\"").replace("<p>", "").replace("</p>", "").replace(' ', "")
 }
 
 const SAMPLE: &str = "# Title\n\nSome *text* with `code`\nover lines.\n\n- one\n- two\n  - nested\n\n- loose\n\n1. a\n\n2. b\n\n> quote\nlazy\n\n```rust src/a.rs\nfn main() {\n    let x = \"``\";\n}\n``\n  ```  \n\n| a | b |\n|---|---|\n| 1 | <b> |\n\nSetext\n======\n\n~~~\ntilde ``` inside\n~~~\nafter at once\n#\n***\n*em* end\n\n````md\n```\ninner\n```\n````\n\n    indented\n\nLast é ✓ line";
@@ -230,4 +262,137 @@ fn a_stopped_answer_shows_what_looked_like_a_fence() {
     assert!(!page.html().contains("``"));
     page.apply(growing.take("```\na\n``", true));
     assert!(page.html().contains("``"), "{}", page.html());
+}
+
+/// Numbers that look like chance, and are the same each time.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+
+    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        words[self.below(words.len())]
+    }
+}
+
+const INLINE: &[&str] = &[
+    "word ",
+    "words and more of them ",
+    "*",
+    "**",
+    "_",
+    "`",
+    "``",
+    "~~",
+    "[",
+    "]",
+    "](https://example.org/a) ",
+    "[a link](https://example.org/b) ",
+    "`code with  blanks` ",
+    "*soft* ",
+    "**strong words in it** ",
+    "snake_case ",
+    "5 * 3 ",
+    "a<b ",
+    "<b class=\"x y\">",
+    "</b> ",
+    "&amp; ",
+    "\\* ",
+    "\\",
+    "é✓ ",
+    "語語語語",
+    "\n",
+    "  \n",
+    "12 ",
+    "- ",
+    "# ",
+    "1. ",
+    "| ",
+    "<https://example.org> ",
+    "![picture](https://example.org/c) ",
+    "  ",
+    "averyverylongwordwithoutanyblankinitthatgoesonandonandonandonandonandonandonandonandonandonandonandonandonandonandonandonandonandonand",
+];
+
+fn paragraph(chance: &mut Chance) -> String {
+    let mut text = "Begin ".to_owned();
+    for _ in 0..chance.below(120) {
+        // Much of a text is words.
+        text.push_str(if chance.below(2) == 0 { "some words " } else { chance.pick(INLINE) });
+    }
+    // A line that is blank, or has marks alone, may be another block; such a text is none.
+    text.lines().map(str::trim_start).filter(|line| line.chars().any(char::is_alphabetic)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn texts_of_chance_in_pieces_of_chance_end_as_the_whole_would() {
+    for seed in 0..1500 {
+        let mut chance = Chance(seed);
+        let mut whole = String::new();
+        for _ in 0..=chance.below(4) {
+            whole.push_str(&match chance.below(6) {
+                0 => "## Heading\n\n".to_owned(),
+                1 => format!("```rs\n{}```\n\n", "let a = *b;\n".repeat(chance.below(30))),
+                2 => format!("| a | b |\n|---|---|\n{}\n", "| some *words* | `x` |\n".repeat(chance.below(30))),
+                3 => format!("> {}\n\n", paragraph(&mut chance).replace('\n', " ")),
+                _ => paragraph(&mut chance) + if chance.below(8) == 0 { "\n---\n\n" } else { "\n\n" },
+            });
+        }
+        let chars: Vec<char> = whole.chars().collect();
+        let (mut growing, mut page, mut text, mut at) = (Growing::default(), Page::default(), String::new(), 0);
+        while at < chars.len() {
+            let end = (at + 1 + chance.below(40)).min(chars.len());
+            text.extend(&chars[at..end]);
+            at = end;
+            page.apply(growing.take(&text, false));
+        }
+        page.apply(growing.take(&text, true));
+        assert_eq!(page.html(), normalise(&render(&whole)), "seed {seed}: {whole:?}");
+        page.apply(growing.take(&text, true));
+        assert_eq!(page.html(), normalise(&render(&whole)), "seed {seed}, taken once more");
+    }
+}
+
+/// The most that any piece of a text puts on the page before the text is whole.
+fn most_put(begin: &str, piece: &str) -> usize {
+    let (mut growing, mut page, mut text) = (Growing::default(), Page::default(), begin.to_owned());
+    let mut most = 0;
+    for _ in 0..600 {
+        text.push_str(piece);
+        page.apply(growing.take(&text, false));
+        most = most.max(page.put);
+    }
+    page.apply(growing.take(&text, true));
+    assert_eq!(page.html(), normalise(&render(&text)), "{begin}{piece}");
+    most
+}
+
+#[test]
+fn what_a_piece_costs_does_not_grow_with_the_text() {
+    for (begin, piece) in [
+        ("Words: ", "some **strong** words and `code`, see [this](https://example.org/a) "),
+        ("An * opener that *never ends: ", "words and words "),
+        ("A bracket [ that never ends, and a ` too: ", "words and words "),
+        ("Lines:\n", "a line of words\n"),
+        ("Word: ", "word"),
+        ("Marks: ", "12 + 3 "),
+        ("語", "語語語"),
+        ("**", "all of it is strong "),
+        ("- ", "words in one item "),
+        ("- one\n", "- another item\n"),
+        ("> ", "words of a quote "),
+        ("> a quote\n", "> of many lines\n"),
+        ("| a | b |\n|---|---|\n| ", "words in a cell "),
+        ("| a | b |\n|---|---|\n", "| words | in rows |\n"),
+        ("```rs\n", "let a = 1; "),
+        ("```rs\n", "let a = 1;\n"),
+        ("# ", "words of a heading "),
+        ("    ", "words of indented code "),
+    ] {
+        let most = most_put(begin, piece);
+        assert!(most <= 24 * PART_BYTES, "{most} bytes at once for {begin:?} and {piece:?}");
+    }
 }

@@ -6,12 +6,12 @@ use wire::{
     mcp::{CreateMcpServer, McpServer, McpTest, McpTransport, UpdateMcpServer},
 };
 
-use super::models_providers::KeyBadge;
+use super::{auth_frame::summary_of, models_providers::KeyBadge};
 use crate::{
     api::{self, ApiError},
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator, Skeleton,
-        TextField, Toasts, use_toasts,
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator,
+        SearchField, Skeleton, TextField, Toasts, open_about, use_toasts,
     },
 };
 
@@ -25,6 +25,7 @@ enum Target {
 #[derive(Clone, Copy)]
 struct Desk {
     servers: RwSignal<Option<Vec<McpServer>>>,
+    search: RwSignal<String>,
     failure: RwSignal<Option<String>>,
     form: RwSignal<Option<Target>>,
     tested: RwSignal<Option<McpServer>>,
@@ -66,6 +67,7 @@ impl Desk {
 pub fn McpServersCard() -> impl IntoView {
     let desk = Desk {
         servers: RwSignal::new(None),
+        search: RwSignal::new(String::new()),
         failure: RwSignal::new(None),
         form: RwSignal::new(None),
         tested: RwSignal::new(None),
@@ -80,7 +82,10 @@ pub fn McpServersCard() -> impl IntoView {
             <div class="card-head">
                 <h2 id="mcp-title">"Tool servers (MCP)"</h2>
                 <span class="grow"></span>
-                <Button icon="plus" on:click=move |_| desk.form.set(Some(Target::New))>
+                <span class="head-search">
+                    <SearchField label="Search tool servers" bind=desk.search />
+                </span>
+                <Button icon="plus" on_click=move |_| desk.form.set(Some(Target::New))>
                     "Add server"
                 </Button>
             </div>
@@ -117,6 +122,11 @@ pub fn McpServersCard() -> impl IntoView {
 
 #[component]
 fn ServersTable(desk: Desk) -> impl IntoView {
+    let found = Memo::new(move |_| {
+        let wanted = desk.search.with(|text| text.trim().to_lowercase());
+        let fits = |server: &McpServer| [&server.name, &server.target].iter().any(|text| text.to_lowercase().contains(&wanted));
+        desk.servers.get().unwrap_or_default().into_iter().filter(fits).collect::<Vec<_>>()
+    });
     view! {
         <div class="over" tabindex="0" role="group" aria-label="Tool servers table">
             <table class="tbl tbl--bare models-table">
@@ -132,12 +142,17 @@ fn ServersTable(desk: Desk) -> impl IntoView {
                     </tr>
                 </thead>
                 <tbody>
-                    <For each=move || desk.servers.get().unwrap_or_default() key=|server| (server.id, server.revision) let:server>
+                    <For each=move || found.get() key=|server| (server.id, server.revision) let:server>
                         <ServerRow desk=desk server=server />
                     </For>
                 </tbody>
             </table>
         </div>
+        <Show when=move || found.with(Vec::is_empty)>
+            <div class="inset">
+                <Empty title="No tool server matches" text="Names and addresses are searched." />
+            </div>
+        </Show>
     }
     .into_any()
 }
@@ -174,7 +189,7 @@ fn ServerRow(desk: Desk, server: McpServer) -> impl IntoView {
                                 <Button
                                     size=ButtonSize::Small
                                     title=format!("Ask {name} which tools it offers")
-                                    on:click=move |_| desk.tested.set(Some(row.get_value()))
+                                    on_click=move |_| desk.tested.set(Some(row.get_value()))
                                 >
                                     "Test"
                                 </Button>
@@ -254,7 +269,7 @@ impl Form {
 /// Open while there is something in `desk.form`.
 #[component]
 fn ServerDialog(desk: Desk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.form);
     let form = Form::new();
     let existing = move || {
         desk.form.with(|target| match target {
@@ -267,12 +282,6 @@ fn ServerDialog(desk: Desk) -> impl IntoView {
             return;
         }
         form.show(existing().as_ref());
-        open.set(true);
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.form.set(None);
-        }
     });
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
@@ -281,11 +290,7 @@ fn ServerDialog(desk: Desk) -> impl IntoView {
         }
     };
     let title = Signal::derive(move || existing().map_or_else(|| "Add tool server".to_owned(), |server| format!("Edit {}", server.name)));
-    let on_top = Signal::derive(move || {
-        form.problem.with(|problem| {
-            problem.as_ref().map(|problem| if problem.fields.is_empty() { problem.to_string() } else { "Nothing was saved.".to_owned() })
-        })
-    });
+    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(|p| summary_of(p, "Nothing was saved."))));
     view! {
         <Dialog open=open title=title locked=form.busy>
             <form novalidate=true on:submit=save>
@@ -297,7 +302,7 @@ fn ServerDialog(desk: Desk) -> impl IntoView {
                 </label>
                 <p class="hint">"Only for a server that you trust: nothing but its own word says that a tool changes nothing."</p>
                 <div class="acts end">
-                    <Button disabled=form.busy on:click=move |_| open.set(false)>
+                    <Button disabled=form.busy on_click=move |_| open.set(false)>
                         "Cancel"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy=form.busy>
@@ -410,14 +415,13 @@ fn send(desk: Desk, form: Form, open: RwSignal<bool>, existing: Option<McpServer
 /// Asks the server in `desk.tested` for its tools.
 #[component]
 fn TestDialog(desk: Desk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.tested);
     let result = RwSignal::new(None::<McpTest>);
     let failure = RwSignal::new(None::<String>);
     Effect::new(move |_| {
         let Some(server) = desk.tested.get() else { return };
         result.set(None);
         failure.set(None);
-        open.set(true);
         spawn_local(async move {
             match api::mcp::test(server.id).await {
                 Ok(found) => {
@@ -428,11 +432,6 @@ fn TestDialog(desk: Desk) -> impl IntoView {
                 }
             }
         });
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.tested.set(None);
-        }
     });
     let title =
         Signal::derive(move || desk.tested.with(|server| server.as_ref().map(|s| format!("Tools of {}", s.name)).unwrap_or_default()));
@@ -472,7 +471,7 @@ fn TestDialog(desk: Desk) -> impl IntoView {
                 </ul>
             </Show>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false)>"Close"</Button>
+                <Button on_click=move |_| open.set(false)>"Close"</Button>
             </div>
         </Dialog>
     }
@@ -482,17 +481,7 @@ fn TestDialog(desk: Desk) -> impl IntoView {
 /// Asks before a server is removed.
 #[component]
 fn RemovalDialog(desk: Desk) -> impl IntoView {
-    let open = RwSignal::new(false);
-    Effect::new(move |_| {
-        if desk.removal.with(Option::is_some) {
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.removal.set(None);
-        }
-    });
+    let open = open_about(desk.removal);
     let name = move || desk.removal.with(|server| server.as_ref().map(|server| server.name.clone()).unwrap_or_default());
     let remove = move |_| {
         if let Some(server) = desk.removal.get_untracked() {
@@ -504,10 +493,10 @@ fn RemovalDialog(desk: Desk) -> impl IntoView {
         <Dialog open=open title=Signal::derive(move || format!("Remove {}", name()))>
             <p class="t2">"The agent loses its tools, and its key is deleted. What its tools answered stays in the conversations."</p>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false) attr:autofocus=true>
+                <Button on_click=move |_| open.set(false) attr:autofocus=true>
                     "Keep"
                 </Button>
-                <Button kind=ButtonKind::Danger on:click=remove>
+                <Button kind=ButtonKind::Danger on_click=remove>
                     "Remove"
                 </Button>
             </div>

@@ -16,6 +16,11 @@ pub fn price_line(prices: Prices) -> String {
     format!("{} in · {} out", show_price(prices.input), show_price(prices.output))
 }
 
+/// `$3.00 / $15.00 / $0.30 / $3.75`: input, output, cached input, cache writes.
+pub fn price_list(prices: Prices) -> String {
+    [prices.input, prices.output, prices.cached, prices.of_cache_writes()].map(show_price).join(" / ")
+}
+
 /// `128k`, `1M`: tokens as models are described by.
 pub fn tokens_short(tokens: i64) -> String {
     match tokens {
@@ -49,6 +54,20 @@ fn speed_line(metrics: &ModelMetrics) -> String {
         return "Not measured yet".to_owned();
     }
     format!("{} to the first token · {} tokens/s", first_token(metrics), speed(metrics))
+}
+
+/// How its calls and its changes ended; `None` where nothing was measured.
+fn quality_line(metrics: &ModelMetrics) -> Option<String> {
+    if metrics.success_rate.is_none() && metrics.acceptance_rate.is_none() {
+        return None;
+    }
+    Some(format!("{} of calls ended well · {} of changes accepted", share(metrics.success_rate), share(metrics.acceptance_rate)))
+}
+
+/// The version, and what it is asked with.
+fn settings_line(item: &ModelInfo) -> String {
+    let reasoning = item.reasoning.as_ref().map(|word| format!(" · reasoning {word}")).unwrap_or_default();
+    format!("Version {} · temperature {}{reasoning}", item.version, item.temperature)
 }
 
 /// A button with the chosen model's name; it opens the list. `models` is read again whenever the list opens, so that what an administrator
@@ -114,7 +133,7 @@ fn Options(
         </For>
         <Show when=needs_key>
             <div role="separator"></div>
-            <a role="menuitem" tabindex="-1" class="model-keys" href="/settings#model-keys">
+            <a role="menuitem" tabindex="-1" class="model-keys" href="/settings/models">
                 <Icon name="key-round" small=true />
                 "Add a key of your own"
             </a>
@@ -165,6 +184,8 @@ fn ModelOption(
 fn Facts(item: ModelInfo) -> impl IntoView {
     let context = item.context_tokens.map(|tokens| format!(" · {} tokens", tokens_short(tokens))).unwrap_or_default();
     let facts = if item.is_demo { "Scripted, not an AI".to_owned() } else { format!("{}{context}", price_line(item.prices)) };
+    let quality = quality_line(&item.metrics).filter(|_| !item.is_demo);
+    let asked_with = (!item.is_demo).then(|| settings_line(&item));
     view! {
         <span class="model-what">
             <span class="row wrap-row">
@@ -175,7 +196,9 @@ fn Facts(item: ModelInfo) -> impl IntoView {
                 {item.needs_key.then(|| view! { <Badge icon="key-round">"Needs your key"</Badge> })}
             </span>
             <span class="t2 fs12">{facts}</span>
+            {asked_with.map(|text| view! { <span class="t3 fs12">{text}</span> })}
             {(!item.is_demo).then(|| view! { <span class="t3 fs12">{speed_line(&item.metrics)}</span> })}
+            {quality.map(|text| view! { <span class="t3 fs12">{text}</span> })}
         </span>
     }
     .into_any()
@@ -193,11 +216,15 @@ mod tests {
         let some = ModelMetrics { first_token_ms: Some(840), tokens_per_second: Some(53.6), success_rate: Some(0.984), ..none };
         assert_eq!(speed_line(&some), "0.8 s to the first token · 54 tokens/s");
         assert_eq!(share(some.success_rate), "98 %");
+        assert_eq!(quality_line(&none), None);
+        assert_eq!(quality_line(&some).unwrap(), "98 % of calls ended well · — of changes accepted");
+        let judged = ModelMetrics { acceptance_rate: Some(0.75), ..some };
+        assert_eq!(quality_line(&judged).unwrap(), "98 % of calls ended well · 75 % of changes accepted");
     }
 
     #[test]
     fn prices_are_per_million_tokens() {
-        assert_eq!(price_line(Prices { input: 3_000_000, output: 15_000_000, cached: 0 }), "$3.00 in · $15.00 out");
+        assert_eq!(price_line(Prices { input: 3_000_000, output: 15_000_000, cached: 0, cache_write: None }), "$3.00 in · $15.00 out");
         assert_eq!(price_line(Prices::default()), "No price set");
         assert_eq!([900, 8192, 128_000, 1_048_576, 1_500_000].map(tokens_short), ["900", "8k", "128k", "1M", "1.5M"]);
     }

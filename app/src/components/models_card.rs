@@ -1,10 +1,10 @@
 //! Models in the administration: what is offered, at what price, and what was measured of it.
 
 use leptos::prelude::*;
-use wire::models::{Audience, ManagedModel, UpdateModel, show_price};
+use wire::models::{Audience, ManagedModel, UpdateModel};
 
 use super::{
-    model_picker::{first_token, share, speed, tokens_short},
+    model_picker::{first_token, price_list, share, speed, tokens_short},
     models_choices::ChoicesCard,
     models_form::ModelDialog,
     models_providers::{ProviderDialog, ProvidersCard, TestDialog},
@@ -14,8 +14,13 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Badge, BadgeKind, Button, ButtonKind, Count, Empty, Icon, MenuButton, MenuItem, MenuSeparator, PanelError, Skeleton, format},
+    ui::{
+        Badge, BadgeKind, Button, ButtonKind, Count, Empty, Icon, MenuButton, MenuItem, MenuSeparator, Pager, PanelError, SearchField,
+        Skeleton, format,
+    },
 };
+
+const PAGE: usize = 25;
 
 /// Providers, models and what answers without being picked.
 #[component]
@@ -25,7 +30,7 @@ pub fn ModelsCard() -> impl IntoView {
     let nothing = move || match desk.failure.get() {
         Some(reason) => view! {
             <PanelError title="Models can't be shown" text=reason>
-                <Button on:click=move |_| {
+                <Button on_click=move |_| {
                     desk.failure.set(None);
                     desk.reload();
                 }>"Try again"</Button>
@@ -59,6 +64,16 @@ pub fn ModelsCard() -> impl IntoView {
 #[component]
 fn ModelsTable(desk: ModelsDesk) -> impl IntoView {
     let models = Memo::new(move |_| desk.models());
+    let search = RwSignal::new(String::new());
+    let page = RwSignal::new(0_usize);
+    let found = Memo::new(move |_| {
+        let wanted = search.with(|text| text.trim().to_lowercase());
+        let fits = |model: &&ManagedModel| {
+            [&model.name, &model.provider, &model.current.settings.remote_name].iter().any(|text| text.to_lowercase().contains(&wanted))
+        };
+        models.with(|models| models.iter().filter(fits).cloned().collect::<Vec<_>>())
+    });
+    let shown = move || found.with(|found| found.iter().skip(page.get() * PAGE).take(PAGE).cloned().collect::<Vec<_>>());
     let has_provider = move || desk.providers().iter().any(|provider| provider.kind != wire::models::ProviderKind::Demo);
     let add = move |_| desk.model.set(Some(ModelTarget::New { provider: None, remote_name: String::new() }));
     view! {
@@ -67,12 +82,19 @@ fn ModelsTable(desk: ModelsDesk) -> impl IntoView {
                 <h2 id="models-title">"Models"</h2>
                 <Count value=Signal::derive(move || i64::try_from(models.with(Vec::len)).unwrap_or(i64::MAX)) />
                 <span class="grow"></span>
+                <span class="head-search">
+                    <SearchField label="Search models" bind=search />
+                </span>
+                <a class="btn btn--s" href="/api/admin/models.csv" download="models.csv" rel="external">
+                    <Icon name="download" small=true />
+                    "CSV"
+                </a>
                 <Button
                     kind=ButtonKind::Primary
                     icon="plus"
                     disabled=Signal::derive(move || !has_provider())
                     title=Signal::derive(move || (!has_provider()).then(|| "Add a provider first".to_owned()))
-                    on:click=add
+                    on_click=add
                 >
                     "Add model"
                 </Button>
@@ -97,7 +119,7 @@ fn ModelsTable(desk: ModelsDesk) -> impl IntoView {
                                 <th>"Model"</th>
                                 <th>"Provider"</th>
                                 <th class="r">"Context"</th>
-                                <th class="r" title="Dollars per million tokens: input, output, cached input">
+                                <th class="r" title="Dollars per million tokens: input, output, cached input, cache writes">
                                     "Price per million"
                                 </th>
                                 <th class="r" title="Median time to the first token, last 30 days">
@@ -120,7 +142,7 @@ fn ModelsTable(desk: ModelsDesk) -> impl IntoView {
                         </thead>
                         <tbody>
                             <For
-                                each=move || models.get()
+                                each=shown
                                 key=|model| (model.id, model.revision, model.provider.clone(), model.current.metrics.calls, model.is_default, model.is_backup)
                                 let:model
                             >
@@ -129,6 +151,12 @@ fn ModelsTable(desk: ModelsDesk) -> impl IntoView {
                         </tbody>
                     </table>
                 </div>
+                <Show when=move || found.with(Vec::is_empty)>
+                    <div class="inset">
+                        <Empty title="No model matches" text="Names of models and of their providers are searched." />
+                    </div>
+                </Show>
+                <Pager page=page page_size=PAGE total=Signal::derive(move || found.with(Vec::len)) />
             </Show>
         </section>
     }
@@ -142,11 +170,7 @@ fn ModelRow(desk: ModelsDesk, model: ManagedModel) -> impl IntoView {
     let settings = current.settings;
     let metrics = current.metrics;
     let prices = settings.prices;
-    let price = if prices == wire::models::Prices::default() {
-        "—".to_owned()
-    } else {
-        format!("{} / {} / {}", show_price(prices.input), show_price(prices.output), show_price(prices.cached))
-    };
+    let price = if prices == wire::models::Prices::default() { "—".to_owned() } else { price_list(prices) };
     let measured = format!("{} in the last 30 days", format::counted(metrics.calls, "call", "calls"));
     view! {
         <tr>

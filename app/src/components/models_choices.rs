@@ -1,21 +1,50 @@
 //! Which model answers when nobody picks one, and which when another fails.
 
-use leptos::prelude::*;
+use leptos::{html, prelude::*, task::spawn_local};
 use wire::models::{ManagedModel, ModelChoices};
 
-use super::models_state::ModelsDesk;
+use super::{admin_settings::read_theirs, models_state::ModelsDesk};
 use crate::api;
+
+/// Saves what was chosen, based on the choices on screen. Where somebody else has changed these, theirs are shown, and the sentence keeps
+/// `name`, what was wanted here.
+fn save(desk: ModelsDesk, chosen: ModelChoices, name: Option<String>, refused: RwSignal<u32>) {
+    desk.failure.set(None);
+    spawn_local(async move {
+        match api::models::set_choices(chosen).await {
+            Ok(now) => {
+                desk.view.try_set(Some(now));
+                desk.toasts.show("Saved. It answers from the next turn on.");
+            }
+            Err(error) => {
+                let mut text = error.to_string();
+                if let Some(theirs) = read_theirs::<ModelChoices>(&error.0) {
+                    text.push_str(&format!(" You had chosen {}.", name.unwrap_or_else(|| "none here".to_owned())));
+                    desk.view.try_update(|view| {
+                        if let Some(view) = view {
+                            view.choices = theirs;
+                        }
+                    });
+                }
+                desk.failure.try_set(Some(text));
+                refused.try_update(|count| *count += 1);
+                desk.reload();
+            }
+        }
+    });
+}
 
 /// Saved as soon as something is chosen.
 #[component]
 pub fn ChoicesCard(desk: ModelsDesk) -> impl IntoView {
+    let refused = RwSignal::new(0_u32);
     let set_default = Callback::new(move |name: Option<String>| {
-        let chosen = ModelChoices { default: name, ..desk.choices() };
-        desk.change("Saved. It answers from the next turn on.", api::models::set_choices(chosen));
+        let chosen = ModelChoices { default: name.clone(), ..untrack(|| desk.choices()) };
+        save(desk, chosen, name, refused);
     });
     let set_backup = Callback::new(move |name: Option<String>| {
-        let chosen = ModelChoices { backup: name, ..desk.choices() };
-        desk.change("Saved. It answers from the next turn on.", api::models::set_choices(chosen));
+        let chosen = ModelChoices { backup: name.clone(), ..untrack(|| desk.choices()) };
+        save(desk, chosen, name, refused);
     });
     view! {
         <section class="card" aria-labelledby="choices-title">
@@ -31,6 +60,7 @@ pub fn ChoicesCard(desk: ModelsDesk) -> impl IntoView {
                     unset="The first of the list"
                     value=Signal::derive(move || desk.choices().default)
                     now=Signal::derive(move || named(&desk.models(), |model| model.is_default))
+                    refused=refused
                     on_choose=set_default
                 />
                 <Choice
@@ -41,6 +71,7 @@ pub fn ChoicesCard(desk: ModelsDesk) -> impl IntoView {
                     unset="None: the turn ends and says why"
                     value=Signal::derive(move || desk.choices().backup)
                     now=Signal::derive(move || named(&desk.models(), |model| model.is_backup))
+                    refused=refused
                     on_choose=set_backup
                 />
             </div>
@@ -65,8 +96,18 @@ fn Choice(
     value: Signal<Option<String>>,
     /// What applies now, with the environment taken into account.
     now: Signal<Option<String>>,
+    /// Counts up when a choice was not saved: the field goes back to what holds.
+    refused: RwSignal<u32>,
     on_choose: Callback<Option<String>>,
 ) -> impl IntoView {
+    let field = NodeRef::<html::Select>::new();
+    Effect::new(move |_| {
+        if refused.get() > 0
+            && let Some(field) = field.get_untracked()
+        {
+            field.set_value(&value.get_untracked().unwrap_or_default());
+        }
+    });
     let names = Memo::new(move |_| desk.models().into_iter().map(|model| model.name).collect::<Vec<_>>());
     let unchosen = move || match (value.get(), now.get()) {
         (None, Some(name)) => format!("As the environment says ({name})"),
@@ -86,6 +127,7 @@ fn Choice(
             <select
                 id=id
                 class="select"
+                node_ref=field
                 aria-describedby=format!("{id}-hint")
                 on:change:target=move |ev| on_choose.run(Some(ev.target().value()).filter(|name| !name.is_empty()))
             >

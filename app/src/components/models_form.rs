@@ -6,10 +6,13 @@ use wire::{
     models::{Audience, CreateModel, ManagedModel, ModelSettings, Prices, ProviderKind, UpdateModel},
 };
 
-use super::models_state::{ModelTarget, ModelsDesk};
+use super::{
+    auth_frame::summary_of,
+    models_state::{ModelTarget, ModelsDesk},
+};
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextField},
+    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextField, open_about},
 };
 
 /// What was typed.
@@ -24,6 +27,7 @@ struct Form {
     input_price: RwSignal<String>,
     output_price: RwSignal<String>,
     cached_price: RwSignal<String>,
+    cache_write_price: RwSignal<String>,
     temperature: RwSignal<String>,
     reasoning: RwSignal<String>,
     audience: RwSignal<Audience>,
@@ -70,6 +74,7 @@ impl Form {
             input_price: text(),
             output_price: text(),
             cached_price: text(),
+            cache_write_price: text(),
             temperature: text(),
             reasoning: text(),
             audience: RwSignal::new(Audience::Everyone),
@@ -88,6 +93,7 @@ impl Form {
         self.input_price.set(write_price(settings.prices.input));
         self.output_price.set(write_price(settings.prices.output));
         self.cached_price.set(write_price(settings.prices.cached));
+        self.cache_write_price.set(settings.prices.cache_write.map(write_price).unwrap_or_default());
         self.temperature.set(settings.temperature.to_string());
         self.reasoning.set(settings.reasoning.clone().unwrap_or_default());
         self.audience.set(audience);
@@ -114,6 +120,10 @@ impl Form {
             input: price("prices.input", self.input_price),
             output: price("prices.output", self.output_price),
             cached: price("prices.cached", self.cached_price),
+            cache_write: match self.cache_write_price.get_untracked().trim() {
+                "" => None,
+                _ => Some(price("prices.cache_write", self.cache_write_price)),
+            },
         };
         let temperature = self.temperature.get_untracked().trim().replace(',', ".").parse().unwrap_or(f32::NAN);
         let reasoning = Some(self.reasoning.get_untracked().trim().to_owned()).filter(|word| !word.is_empty());
@@ -134,7 +144,7 @@ impl Form {
 /// Open while there is something in `desk.model`.
 #[component]
 pub fn ModelDialog(desk: ModelsDesk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.model);
     let form = Form::new();
     Effect::new(move |_| {
         let Some(target) = desk.model.get() else { return };
@@ -147,12 +157,6 @@ pub fn ModelDialog(desk: ModelsDesk) -> impl IntoView {
             ModelTarget::Existing(model) => {
                 form.show(&model.name, Some(model.provider_id), &model.current.settings, model.audience);
             }
-        }
-        open.set(true);
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.model.set(None);
         }
     });
     let save = move |event: ev::SubmitEvent| {
@@ -170,11 +174,7 @@ pub fn ModelDialog(desk: ModelsDesk) -> impl IntoView {
             _ => "Add model".to_owned(),
         })
     });
-    let on_top = Signal::derive(move || {
-        form.problem.with(|problem| {
-            problem.as_ref().map(|problem| if problem.fields.is_empty() { problem.to_string() } else { "Nothing was saved.".to_owned() })
-        })
-    });
+    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(|p| summary_of(p, "Nothing was saved."))));
     view! {
         <Dialog open=open title=title locked=form.busy>
             <form novalidate=true on:submit=save class="model-form">
@@ -191,7 +191,7 @@ pub fn ModelDialog(desk: ModelsDesk) -> impl IntoView {
                     </p>
                 </Show>
                 <div class="acts end">
-                    <Button disabled=form.busy on:click=move |_| open.set(false)>
+                    <Button disabled=form.busy on_click=move |_| open.set(false)>
                         "Cancel"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy=form.busy>
@@ -296,10 +296,19 @@ fn Numbers(form: Form) -> impl IntoView {
         </div>
         <fieldset class="form-set">
             <legend>"Price, in dollars per million tokens"</legend>
-            <div class="form-three">
+            <div class="form-pair">
                 <TextField label="Input" name="price_input" bind=form.input_price error=form.error("prices.input") autocomplete="off" />
                 <TextField label="Output" name="price_output" bind=form.output_price error=form.error("prices.output") autocomplete="off" />
                 <TextField label="Cached input" name="price_cached" bind=form.cached_price error=form.error("prices.cached") autocomplete="off" />
+                <TextField
+                    label="Cache writes"
+                    name="price_cache_write"
+                    bind=form.cache_write_price
+                    error=form.error("prices.cache_write")
+                    hint="Empty: a quarter more than input."
+                    autocomplete="off"
+                    optional=true
+                />
             </div>
             <p class="hint">"Budgets and costs are reckoned with these. Without a price, calls cost nothing here and only tokens are counted."</p>
         </fieldset>

@@ -6,12 +6,15 @@ use wire::{
     models::{CreateProvider, KeyState, Provider, ProviderKind, ProviderTest, UpdateProvider},
 };
 
-use super::models_state::{ModelTarget, ModelsDesk, ProviderTarget, Removal};
+use super::{
+    auth_frame::summary_of,
+    models_state::{ModelTarget, ModelsDesk, ProviderTarget, Removal},
+};
 use crate::{
     api,
     ui::{
         Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator,
-        SearchField, Skeleton, TextField,
+        SearchField, Skeleton, TextField, open_about,
     },
 };
 
@@ -55,7 +58,7 @@ pub fn ProvidersCard(desk: ModelsDesk) -> impl IntoView {
             <div class="card-head">
                 <h2 id="providers-title">"Providers"</h2>
                 <span class="grow"></span>
-                <Button icon="plus" on:click=move |_| desk.provider.set(Some(ProviderTarget::New))>
+                <Button icon="plus" on_click=move |_| desk.provider.set(Some(ProviderTarget::New))>
                     "Add provider"
                 </Button>
             </div>
@@ -131,7 +134,7 @@ fn ProviderRow(desk: ModelsDesk, provider: Provider) -> impl IntoView {
                                 <Button
                                     size=ButtonSize::Small
                                     title=format!("Ask {name} which models it offers")
-                                    on:click=move |_| desk.tested.set(Some(row.get_value()))
+                                    on_click=move |_| desk.tested.set(Some(row.get_value()))
                                 >
                                     "Test"
                                 </Button>
@@ -207,7 +210,7 @@ impl Form {
 /// Open while there is something in `desk.provider`.
 #[component]
 pub fn ProviderDialog(desk: ModelsDesk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.provider);
     let form = Form {
         name: RwSignal::new(String::new()),
         kind: RwSignal::new(ProviderKind::OpenaiChat),
@@ -228,12 +231,6 @@ pub fn ProviderDialog(desk: ModelsDesk) -> impl IntoView {
             return;
         }
         form.show(existing().as_ref());
-        open.set(true);
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.provider.set(None);
-        }
     });
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
@@ -243,11 +240,7 @@ pub fn ProviderDialog(desk: ModelsDesk) -> impl IntoView {
     };
     let title = Signal::derive(move || existing().map_or_else(|| "Add provider".to_owned(), |provider| format!("Edit {}", provider.name)));
     let fixed = Memo::new(move |_| existing().is_some_and(|provider| provider.from_environment));
-    let on_top = Signal::derive(move || {
-        form.problem.with(|problem| {
-            problem.as_ref().map(|problem| if problem.fields.is_empty() { problem.to_string() } else { "Nothing was saved.".to_owned() })
-        })
-    });
+    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(|p| summary_of(p, "Nothing was saved."))));
     let allowed = move || desk.view.with(|view| view.as_ref().map(|view| view.hosts.clone()).unwrap_or_default());
     let fields = move || {
         if fixed.get() {
@@ -274,7 +267,7 @@ pub fn ProviderDialog(desk: ModelsDesk) -> impl IntoView {
                     <p>"The operator adds others with AI_ALLOWED_HOSTS."</p>
                 </details>
                 <div class="acts end">
-                    <Button disabled=form.busy on:click=move |_| open.set(false)>
+                    <Button disabled=form.busy on_click=move |_| open.set(false)>
                         "Cancel"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy=form.busy>
@@ -379,7 +372,7 @@ fn what_happened(saved: &Provider) -> String {
 /// Asks the provider in `desk.tested` for its models and offers to take one over.
 #[component]
 pub fn TestDialog(desk: ModelsDesk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.tested);
     let result = RwSignal::new(None::<ProviderTest>);
     let failure = RwSignal::new(None::<String>);
     let query = RwSignal::new(String::new());
@@ -388,7 +381,6 @@ pub fn TestDialog(desk: ModelsDesk) -> impl IntoView {
         result.set(None);
         failure.set(None);
         query.set(String::new());
-        open.set(true);
         spawn_local(async move {
             match api::models::test_provider(provider.id).await {
                 Ok(found) => {
@@ -399,11 +391,6 @@ pub fn TestDialog(desk: ModelsDesk) -> impl IntoView {
                 }
             }
         });
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.tested.set(None);
-        }
     });
     let title = Signal::derive(move || desk.tested.with(|p| p.as_ref().map(|p| format!("Models of {}", p.name)).unwrap_or_default()));
     let detail = move || failure.get().or_else(|| result.with(|result| result.as_ref().map(|result| result.detail.clone())));
@@ -431,7 +418,7 @@ pub fn TestDialog(desk: ModelsDesk) -> impl IntoView {
                 </Show>
             </Show>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false) attr:autofocus=true>
+                <Button on_click=move |_| open.set(false) attr:autofocus=true>
                     "Close"
                 </Button>
             </div>
@@ -461,7 +448,7 @@ fn Offered(result: RwSignal<Option<ProviderTest>>, query: RwSignal<String>, on_a
                     view! {
                         <li>
                             <span class="mono fs12 grow">{name}</span>
-                            <Button size=ButtonSize::Small icon="plus" attr:aria-label=label on:click=move |_| on_add.run(taken.clone())>
+                            <Button size=ButtonSize::Small icon="plus" attr:aria-label=label on_click=move |_| on_add.run(taken.clone())>
                                 "Add"
                             </Button>
                         </li>

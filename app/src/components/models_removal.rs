@@ -3,23 +3,13 @@ use leptos::prelude::*;
 use super::models_state::{ModelsDesk, Removal};
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog},
+    ui::{Button, ButtonKind, Dialog, open_about},
 };
 
 /// Asks before a model or a provider is removed. Turning it off can be taken back; this can't.
 #[component]
 pub fn RemovalDialog(desk: ModelsDesk) -> impl IntoView {
-    let open = RwSignal::new(false);
-    Effect::new(move |_| {
-        if desk.removal.with(Option::is_some) {
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.removal.set(None);
-        }
-    });
+    let open = open_about(desk.removal);
     let name = move || {
         desk.removal.with(|removal| match removal {
             Some(Removal::Model(model)) => model.name.clone(),
@@ -51,10 +41,10 @@ pub fn RemovalDialog(desk: ModelsDesk) -> impl IntoView {
         <Dialog open=open title=Signal::derive(move || format!("Remove {}", name()))>
             <p class="t2">{text}</p>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false) attr:autofocus=true>
+                <Button on_click=move |_| open.set(false) attr:autofocus=true>
                     "Keep"
                 </Button>
-                <Button kind=ButtonKind::Danger on:click=remove>
+                <Button kind=ButtonKind::Danger on_click=remove>
                     "Remove"
                 </Button>
             </div>

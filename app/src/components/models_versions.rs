@@ -1,28 +1,27 @@
 //! The versions that a model had: with any change of its settings a new one begins, and each is measured for itself.
 
 use leptos::{prelude::*, task::spawn_local};
-use wire::models::{ModelVersion, show_price};
+use wire::models::ModelVersion;
 
 use super::{
-    model_picker::{first_token, share, speed, tokens_short},
+    model_picker::{first_token, price_list, share, speed, tokens_short},
     models_state::ModelsDesk,
 };
 use crate::{
     api,
-    ui::{Badge, Button, Dialog, Icon, RelativeTime, Skeleton, format},
+    ui::{Badge, Button, Dialog, Icon, RelativeTime, Skeleton, format, open_about},
 };
 
 /// Open while a model is in `desk.versions`.
 #[component]
 pub fn VersionsDialog(desk: ModelsDesk) -> impl IntoView {
-    let open = RwSignal::new(false);
+    let open = open_about(desk.versions);
     let versions = RwSignal::new(None::<Vec<ModelVersion>>);
     let failure = RwSignal::new(None::<String>);
     Effect::new(move |_| {
         let Some(model) = desk.versions.get() else { return };
         versions.set(None);
         failure.set(None);
-        open.set(true);
         spawn_local(async move {
             match api::models::versions(model.id).await {
                 Ok(found) => {
@@ -33,11 +32,6 @@ pub fn VersionsDialog(desk: ModelsDesk) -> impl IntoView {
                 }
             }
         });
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            desk.versions.set(None);
-        }
     });
     let title =
         Signal::derive(move || desk.versions.with(|model| model.as_ref().map(|m| format!("Versions of {}", m.name)).unwrap_or_default()));
@@ -55,7 +49,7 @@ pub fn VersionsDialog(desk: ModelsDesk) -> impl IntoView {
                 {list}
             </Show>
             <div class="acts end">
-                <Button on:click=move |_| open.set(false) attr:autofocus=true>
+                <Button on_click=move |_| open.set(false) attr:autofocus=true>
                     "Close"
                 </Button>
             </div>
@@ -74,7 +68,7 @@ fn Versions(versions: Vec<ModelVersion>) -> impl IntoView {
             settings.remote_name,
             host,
             format!("{} tokens, answers of up to {}", tokens_short(settings.context_tokens), tokens_short(settings.max_output)),
-            format!("{} / {} / {} per million", show_price(prices.input), show_price(prices.output), show_price(prices.cached)),
+            format!("{} per million", price_list(prices)),
             format!("temperature {}", settings.temperature),
         ];
         facts.extend(settings.reasoning.map(|word| format!("reasoning {word}")));

@@ -55,15 +55,19 @@ impl Desk {
 
     /// Replaces the list; `said` is the sentence, and what was there before can be had back. A field that was used is emptied.
     fn save(self, rules: Vec<HostRule>, said: String, clears: Option<RwSignal<String>>) {
-        if self.busy.get_untracked() {
+        // Undo works after the page was left as well.
+        if self.busy.try_get_untracked() == Some(true) {
             return;
         }
-        self.busy.set(true);
-        self.problem.set(None);
-        let before = self.policy.with_untracked(|policy| policy.allow.clone());
+        let _ = self.busy.try_set(true);
+        let _ = self.problem.try_set(None);
+        let before = self.policy.try_with_untracked(|policy| policy.allow.clone()).unwrap_or_default();
         spawn_local(async move {
             let saved = api::network::update(self.project, UpdateNetwork { allow: rules }).await;
             if self.busy.try_set(false).is_some() {
+                if let Err(error) = saved {
+                    self.toasts.show(explain(&error));
+                }
                 return;
             }
             match saved {
@@ -72,7 +76,7 @@ impl Desk {
                     if let Some(field) = clears {
                         field.set(String::new());
                     }
-                    let undo = Callback::new(move |()| self.save(before.clone(), "The list is as it was".to_owned(), None));
+                    let undo = move || self.save(before.clone(), "The list is as it was".to_owned(), None);
                     self.toasts.show_with_action(said, "Undo", undo);
                 }
                 Err(error) => self.problem.set(Some(explain(&error))),
@@ -151,6 +155,7 @@ pub fn NetworkCard(desk: Desk) -> impl IntoView {
                         </For>
                     </ul>
                 </Show>
+                <Waiting desk=desk />
                 {if desk.may_change {
                     view! {
                         <AddRule desk=desk />
@@ -198,7 +203,7 @@ fn RuleRow(desk: Desk, rule: HostRule) -> impl IntoView {
                             label=label
                             small=true
                             disabled=desk.busy
-                            on:click=move |_| known.with_value(|rule| desk.remove(rule))
+                            on_click=move |_| known.with_value(|rule| desk.remove(rule))
                         />
                     }
                 })}
@@ -241,6 +246,23 @@ fn AddRule(desk: Desk) -> impl IntoView {
     .into_any()
 }
 
+/// Hosts that came with the archive of the project, and stay closed until somebody allows them.
+#[component]
+fn Waiting(desk: Desk) -> impl IntoView {
+    let waiting = Memo::new(move |_| {
+        let names = desk.policy.with(|policy| policy.waiting.clone());
+        names.into_iter().filter(|rule| !desk.is_allowed(rule)).map(|rule| rule.0).collect::<Vec<_>>()
+    });
+    view! {
+        <Show when=move || waiting.with(|names| !names.is_empty())>
+            <p class="hint">
+                "Open where the archive of this project was made, and closed here: " <code>{move || waiting.with(|names| names.join(", "))}</code>
+            </p>
+        </Show>
+    }
+    .into_any()
+}
+
 /// One click for each host that the administrator offers and the project has not.
 #[component]
 fn Offers(desk: Desk) -> impl IntoView {
@@ -263,7 +285,7 @@ fn Offers(desk: Desk) -> impl IntoView {
                                     icon="plus"
                                     disabled=desk.busy
                                     attr:aria-label=label
-                                    on:click=move |_| desk.add(rule.clone(), None)
+                                    on_click=move |_| desk.add(rule.clone(), None)
                                 >
                                     <span class="mono">{shown}</span>
                                 </Button>
@@ -388,7 +410,7 @@ fn LogRow(desk: Desk, entry: EgressEntry, name: Option<String>) -> impl IntoView
                         size=ButtonSize::Small
                         disabled=desk.busy
                         attr:aria-label=label.clone()
-                        on:click=move |_| desk.add(rule.get_value(), None)
+                        on_click=move |_| desk.add(rule.get_value(), None)
                     >
                         "Allow"
                     </Button>

@@ -2,17 +2,17 @@
 
 use std::cell::RefCell;
 
-use leptos::{html, prelude::*, task::spawn_local, web_sys};
+use leptos::{ev, html, prelude::*, task::spawn_local, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wire::{
     FieldError, Problem, ProjectId,
-    imports::{ImportGit, parse_git_url},
+    imports::{ImportGit, StartImport, parse_git_url},
     limits,
     projects::{CreateProject, validate_description, validate_name},
 };
 
 use super::{
-    import_folder::{Chosen, FolderField, chosen_files},
+    import_folder::{Chosen, FolderField, LeftOutList, chosen_files},
     import_state::{Import, Stage},
     storage_card::StorageChoice,
 };
@@ -113,9 +113,14 @@ impl Form {
         }
     }
 
-    fn create(self, description: String) -> CreateProject {
-        let storage = self.storage.get_untracked();
-        CreateProject { name: self.name.get_untracked(), description, storage_backend: Some(storage).filter(|name| !name.is_empty()) }
+    fn create(self) -> CreateProject {
+        let (name, description, storage) = (self.name.get_untracked(), self.description.get_untracked(), self.storage.get_untracked());
+        CreateProject { name, description, storage_backend: Some(storage).filter(|name| !name.is_empty()) }
+    }
+
+    fn folder(self) -> StartImport {
+        let (files, bytes) = self.chosen.with_untracked(|chosen| (chosen.count as i64, chosen.bytes as i64));
+        StartImport { name: self.name.get_untracked(), storage_backend: self.storage.get_untracked(), files, bytes }
     }
 }
 
@@ -160,7 +165,20 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
             form.suggest(address.project_name());
         }
     });
-    let on_submit = move |event: leptos::ev::SubmitEvent| {
+    Effect::new(move |_| {
+        let leaving = window_event_listener(ev::beforeunload, move |event| {
+            if import.is_sending() {
+                event.prevent_default();
+            }
+        });
+        let hiding = window_event_listener(ev::Custom::<web_sys::Event>::new("pagehide"), move |_| import.leave());
+        on_cleanup(move || {
+            leaving.remove();
+            hiding.remove();
+        });
+    });
+    let locked = Signal::derive(move || busy.get() || import.made.with(Option::is_some));
+    let on_submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
         if !busy.get_untracked() {
             submit(form, import, start.get_untracked());
@@ -175,6 +193,7 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
                 on:click=move |_| {
                     start.set(value);
                     import.problem.set(None);
+                    import.left_out.set(Vec::new());
                 }
             >
                 {label}
@@ -182,25 +201,28 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
         }
     };
     view! {
-        <Dialog open=open title="New project" locked=busy>
-            <span class="seg seg--l" role="group" aria-label="Start with">
-                {choice(Start::Empty, "Empty")}
-                {choice(Start::Archive, "Archive")}
-                {choice(Start::Folder, "Folder")}
-                {choice(Start::Git, "Git")}
-            </span>
-            <form novalidate=true on:submit=on_submit>
-                <Fields form=form import=import start=start />
-                <ImportProgress import=import />
-                <div class="acts end">
-                    <Button disabled=busy on:click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        {move || start.get().verb()}
-                    </Button>
-                </div>
-            </form>
+        <Dialog open=open title="New project" locked=locked>
+            <Show when=move || import.made.with(Option::is_none) fallback=move || view! { <MadeWithout import=import /> }>
+                <span class="seg seg--l" role="group" aria-label="Start with">
+                    {choice(Start::Empty, "Empty")}
+                    {choice(Start::Archive, "Archive")}
+                    {choice(Start::Folder, "Folder")}
+                    {choice(Start::Git, "Git")}
+                </span>
+                <form novalidate=true on:submit=on_submit>
+                    <Fields form=form import=import start=start />
+                    <LeftOutList files=import.left_out />
+                    <ImportProgress import=import />
+                    <div class="acts end">
+                        <Button disabled=busy on_click=move |_| open.set(false)>
+                            "Cancel"
+                        </Button>
+                        <Button kind=ButtonKind::Primary submit=true busy=busy>
+                            {move || start.get().verb()}
+                        </Button>
+                    </div>
+                </form>
+            </Show>
         </Dialog>
     }
     .into_any()
@@ -215,13 +237,15 @@ fn submit(form: Form, import: Import, start: Start) {
     import.problem.set(None);
     match start {
         Start::Empty => {
-            let request = form.create(form.description.get_untracked());
+            let request = form.create();
             import.busy.set(true);
             spawn_local(async move {
                 let made = api::projects::create(request).await;
                 import.busy.set(false);
                 match made {
-                    Ok(project) => import.opened.run(project.id),
+                    Ok(project) => {
+                        import.opened.try_run(project.id);
+                    }
                     Err(error) => import.problem.set(Some(error.0)),
                 }
             });
@@ -231,7 +255,7 @@ fn submit(form: Form, import: Import, start: Start) {
                 import.archive(&form.name.get_untracked(), &form.storage.get_untracked(), &file);
             }
         }
-        Start::Folder => import.folder(form.create(String::new()), chosen_files()),
+        Start::Folder => import.folder(form.folder(), chosen_files()),
         Start::Git => import.git(form.git()),
     }
 }
@@ -307,6 +331,21 @@ fn ArchiveField(form: Form, #[prop(into)] error: Signal<Option<String>>, busy: R
     .into_any()
 }
 
+/// The end of an import that left files out.
+#[component]
+fn MadeWithout(import: Import) -> impl IntoView {
+    view! {
+        <p>"The project was made, but not with all files."</p>
+        <LeftOutList files=import.left_out />
+        <div class="acts end">
+            <Button kind=ButtonKind::Primary on_click=move |_| import.open_made()>
+                "Open project"
+            </Button>
+        </div>
+    }
+    .into_any()
+}
+
 #[component]
 fn ImportProgress(import: Import) -> impl IntoView {
     let stage = import.stage;
@@ -317,7 +356,7 @@ fn ImportProgress(import: Import) -> impl IntoView {
                 text=Signal::derive(move || stage.get().text())
                 percent=Signal::derive(move || stage.get().percent())
             >
-                <Button size=ButtonSize::Small disabled=import.is_stopping() on:click=move |_| import.stop()>
+                <Button size=ButtonSize::Small disabled=import.is_stopping() on_click=move |_| import.stop()>
                     "Stop"
                 </Button>
             </Progress>

@@ -5,7 +5,10 @@ use std::time::Duration;
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use wire::search::{Outline, OutlineOf, Symbol, SymbolKind, has_outline};
 
-use super::ide::{Ide, PaletteKind, use_ide};
+use super::{
+    commands::Command,
+    ide::{Ide, PaletteKind, use_ide},
+};
 use crate::{api, editor::monaco, ui::Icon};
 
 /// An outline is read when the file was left alone for this long.
@@ -107,7 +110,7 @@ pub fn SymbolCrumb(
                 <button
                     type="button"
                     class="crumb-symbol clip"
-                    title="Go to a symbol (Ctrl Shift O)"
+                    title=move || ide.keymap.with(|keymap| Command::GoToSymbol.hint("Go to a symbol", keymap))
                     aria-label=format!("Go to a symbol; the cursor is in {text}")
                     on:click=move |_| ide.palette.set(Some(PaletteKind::Symbols))
                 >

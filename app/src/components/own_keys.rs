@@ -6,10 +6,13 @@ use wire::{
     models::{KeyState, OwnKey, SetOwnKey},
 };
 
-use super::models_providers::KeyBadge;
+use super::{
+    models_providers::KeyBadge,
+    second_factor_card::{clear_when_closed, field, on_top},
+};
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, use_toasts},
+    ui::{Button, ButtonKind, Dialog, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, focus::RowFocus, open_about, use_toasts},
 };
 
 /// Nothing at all where no provider allows it.
@@ -31,6 +34,7 @@ pub fn OwnKeysCard() -> impl IntoView {
         });
     });
     let none = move || keys.with(|keys| keys.as_ref().is_some_and(Vec::is_empty));
+    let rows = RowFocus::new("#model-keys", move || keys.track());
     view! {
         <section class="card" id="model-keys" aria-labelledby="model-keys-title">
             <div class="card-head">
@@ -51,7 +55,7 @@ pub fn OwnKeysCard() -> impl IntoView {
                         <p class="hint">
                             "Your key goes before that of everybody. It is sealed at rest, only sent to the host it stands beside, and never shown again."
                         </p>
-                        <ul class="own-keys">
+                        <ul class="own-keys" on:focusin=move |event| rows.note(&event)>
                             <For
                                 each=move || keys.get().unwrap_or_default()
                                 key=|key| (key.provider_id, key.host.clone(), format!("{:?}", key.key), key.set_at)
@@ -79,10 +83,15 @@ fn KeyRow(
     let toasts = use_toasts();
     let row = StoredValue::new(key.clone());
     let has_key = key.key != KeyState::Missing;
+    let busy = RwSignal::new(false);
     let remove = move |_| {
         let (id, name) = row.with_value(|row| (row.provider_id, row.provider.clone()));
+        busy.set(true);
+        failure.set(None);
         spawn_local(async move {
-            match api::models::remove_own_key(id).await {
+            let done = api::models::remove_own_key(id).await;
+            busy.try_set(false);
+            match done {
                 Ok(left) => {
                     keys.try_set(Some(left));
                     toasts.show(format!("Your key for {name} was removed"));
@@ -116,13 +125,13 @@ fn KeyRow(
                 {void.map(|text| view! { <span class="c-warn fs12">{text}</span> })}
             </span>
             <span class="row">
-                <Button attr:aria-label=format!("Set the key for {name}") on:click=move |_| target.set(Some(row.get_value()))>
+                <Button attr:aria-label=format!("Set the key for {name}") on_click=move |_| target.set(Some(row.get_value()))>
                     {if has_key { "Replace" } else { "Set key" }}
                 </Button>
                 {has_key
                     .then(|| {
                         view! {
-                            <Button kind=ButtonKind::Danger attr:aria-label=format!("Remove the key for {name}") on:click=remove>
+                            <Button kind=ButtonKind::Danger busy=busy attr:aria-label=format!("Remove the key for {name}") on_click=remove>
                                 "Remove"
                             </Button>
                         }
@@ -136,23 +145,11 @@ fn KeyRow(
 #[component]
 fn KeyDialog(target: RwSignal<Option<OwnKey>>, keys: RwSignal<Option<Vec<OwnKey>>>) -> impl IntoView {
     let toasts = use_toasts();
-    let open = RwSignal::new(false);
+    let open = open_about(target);
     let busy = RwSignal::new(false);
     let text = RwSignal::new(String::new());
     let problem = RwSignal::new(None::<Problem>);
-    Effect::new(move |_| {
-        if target.with(Option::is_some) {
-            text.set(String::new());
-            problem.set(None);
-            open.set(true);
-        }
-    });
-    Effect::new(move |_| {
-        if !open.get() {
-            text.set(String::new());
-            target.set(None);
-        }
-    });
+    clear_when_closed(open, problem, vec![text]);
     let save = move |event: ev::SubmitEvent| {
         event.prevent_default();
         let Some(row) = target.get_untracked().filter(|_| !busy.get_untracked()) else { return };
@@ -176,16 +173,14 @@ fn KeyDialog(target: RwSignal<Option<OwnKey>>, keys: RwSignal<Option<Vec<OwnKey>
     let title =
         Signal::derive(move || target.with(|row| row.as_ref().map(|row| format!("Your key for {}", row.provider)).unwrap_or_default()));
     let host = move || target.with(|row| row.as_ref().map(|row| format!("It is only sent to {}.", row.host)).unwrap_or_default());
-    let on_top = Signal::derive(move || problem.with(|p| p.as_ref().filter(|p| p.fields.is_empty()).map(ToString::to_string)));
-    let error = Signal::derive(move || problem.with(|p| p.as_ref()?.field("key").map(str::to_owned)));
     view! {
         <Dialog open=open title=title locked=busy>
             <form novalidate=true on:submit=save>
-                <ErrorSummary message=on_top />
+                <ErrorSummary message=on_top(problem) />
                 <p class="t2">{host}</p>
-                <TextField label="Key" name="own_key" kind="password" bind=text error=error autocomplete="off" autofocus=true />
+                <TextField label="Key" name="own_key" kind="password" bind=text error=field(problem, "key") autocomplete="off" autofocus=true />
                 <div class="acts end">
-                    <Button disabled=busy on:click=move |_| open.set(false)>
+                    <Button disabled=busy on_click=move |_| open.set(false)>
                         "Cancel"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy=busy>

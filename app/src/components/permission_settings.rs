@@ -80,17 +80,29 @@ impl PermissionDesk {
         });
     }
 
+    /// Takes a rule that came with an archive off the list. It held nothing, so there is nothing to have back.
+    fn dismiss(self, rule: PermissionRule) {
+        self.change(async move {
+            api::permissions::revoke(self.project, rule.id).await?;
+            Ok((format!("Took {} off the list", rule.label()), None))
+        });
+    }
+
     /// Does one change, reads the rules again, and says the sentence; what was revoked can be had back.
     fn change(self, work: impl Future<Output = Result<(String, Option<NewPermissionRule>), ApiError>> + 'static) {
-        if self.busy.get_untracked() {
+        // Undo works after the page was left as well.
+        if self.busy.try_get_untracked() == Some(true) {
             return;
         }
-        self.busy.set(true);
-        self.problem.set(None);
+        let _ = self.busy.try_set(true);
+        let _ = self.problem.try_set(None);
         spawn_local(async move {
             let done = work.await;
             let read = api::permissions::list(self.project).await;
             if self.busy.try_set(false).is_some() {
+                if let Err(error) = done {
+                    self.toasts.show(explain(&error));
+                }
                 return;
             }
             if let Ok(list) = read {
@@ -99,7 +111,7 @@ impl PermissionDesk {
             }
             match done {
                 Ok((said, Some(again))) => {
-                    self.toasts.show_with_action(said, "Undo", Callback::new(move |()| self.add(again.clone(), None)));
+                    self.toasts.show_with_action(said, "Undo", move || self.add(again.clone(), None));
                 }
                 Ok((said, None)) => self.toasts.show(said),
                 Err(error) => self.problem.set(Some(explain(&error))),
@@ -153,6 +165,7 @@ pub fn PermissionCard(desk: PermissionDesk) -> impl IntoView {
                         </For>
                     </ul>
                 </Show>
+                <WaitingRules desk=desk may_change=may_change />
                 {if may_change {
                     view! { <AddRule desk=desk /> }.into_any()
                 } else {
@@ -189,7 +202,56 @@ fn RuleRow(desk: PermissionDesk, rule: PermissionRule, may_change: bool) -> impl
             <span class="grow t3 fs12 perm-by">{by} ", " <RelativeTime at=at /></span>
             {may_change
                 .then(|| {
-                    view! { <IconButton icon="trash-2" label=label small=true disabled=desk.busy on:click=move |_| desk.revoke(kept.get_value()) /> }
+                    view! { <IconButton icon="trash-2" label=label small=true disabled=desk.busy on_click=move |_| desk.revoke(kept.get_value()) /> }
+                })}
+        </li>
+    }
+    .into_any()
+}
+
+/// Rules that came with the archive of the project and allow something: they hold once somebody here adds them.
+#[component]
+fn WaitingRules(desk: PermissionDesk, may_change: bool) -> impl IntoView {
+    let waiting = Memo::new(move |_| desk.list.with(|list| list.waiting.clone()));
+    view! {
+        <Show when=move || waiting.with(|rules| !rules.is_empty())>
+            <div class="stack">
+                <span class="medium" id="permissions-waiting">
+                    "Came with the archive and not in force"
+                </span>
+                <ul class="net-rules perm-rules" aria-labelledby="permissions-waiting">
+                    <For each=move || waiting.get() key=|rule| rule.id let:rule>
+                        <WaitingRow desk=desk rule=rule may_change=may_change />
+                    </For>
+                </ul>
+            </div>
+        </Show>
+    }
+    .into_any()
+}
+
+#[component]
+fn WaitingRow(desk: PermissionDesk, rule: PermissionRule, may_change: bool) -> impl IntoView {
+    let shown = rule.label();
+    let (add_label, drop_label) = (format!("Add the rule {shown}"), format!("Take {shown} off the list"));
+    let effect = rule.effect;
+    let kept = StoredValue::new(rule);
+    let add = move |_| {
+        let PermissionRule { effect, tool, command_pattern, path_pattern, .. } = kept.get_value();
+        desk.add(NewPermissionRule { effect, tool, command_pattern, path_pattern }, None);
+    };
+    view! {
+        <li>
+            {effect_badge(effect)}
+            <span class="perm-what grow">
+                <code>{shown}</code>
+            </span>
+            {may_change
+                .then(|| {
+                    view! {
+                        <IconButton icon="plus" label=add_label small=true disabled=desk.busy on_click=add />
+                        <IconButton icon="x" label=drop_label small=true disabled=desk.busy on_click=move |_| desk.dismiss(kept.get_value()) />
+                    }
                 })}
         </li>
     }

@@ -119,7 +119,7 @@ pub fn PermissionTry(desk: PermissionDesk) -> impl IntoView {
                         <option value="50">"Last 50 turns"</option>
                         <option value="200">"Last 200 turns"</option>
                     </select>
-                    <Button icon="play" busy=busy on:click=run>
+                    <Button icon="play" busy=busy on_click=run>
                         "Try"
                     </Button>
                 </div>

@@ -45,13 +45,13 @@ pub fn PlanCard(tool: Memo<Option<Tool>>, #[prop(into)] is_last: Signal<bool>) -
             <ol>{move || shown.get().into_iter().map(|step| view! { <li>{step}</li> }).collect_view()}</ol>
             <Show when=can_go_on>
                 <div class="acts">
-                    <Button kind=ButtonKind::Primary size=ButtonSize::Small busy=busy on:click=go_on>
+                    <Button kind=ButtonKind::Primary size=ButtonSize::Small busy=busy on_click=go_on>
                         "Go on with this plan"
                     </Button>
                     <Button
                         size=ButtonSize::Small
                         kind=ButtonKind::Ghost
-                        on:click=move |_| chat.ide.ask_agent("Change the plan: ")
+                        on_click=move |_| chat.ide.ask_agent("Change the plan: ")
                     >
                         "Change it"
                     </Button>

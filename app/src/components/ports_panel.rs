@@ -231,10 +231,10 @@ fn PortRow(ide: Ide, row: Row) -> impl IntoView {
             </td>
             <td class="r">
                 <span class="row end">
-                    <Button size=ButtonSize::Small icon="eye" busy=busy on:click=open attr:aria-label=format!("Open preview of port {port}")>
+                    <Button size=ButtonSize::Small icon="eye" busy=busy on_click=open attr:aria-label=format!("Open preview of port {port}")>
                         "Open preview"
                     </Button>
-                    <IconButton icon="clipboard" label=format!("Copy the address of port {port}") small=true on:click=copy />
+                    <IconButton icon="clipboard" label=format!("Copy the address of port {port}") small=true on_click=copy />
                 </span>
             </td>
         </tr>

@@ -49,7 +49,7 @@ pub fn EditProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_sav
             match saved {
                 Ok(project) => {
                     open.set(false);
-                    on_saved.run(project);
+                    on_saved.try_run(project);
                 }
                 Err(error) => problem.set(Some(error.0)),
             }
@@ -64,7 +64,7 @@ pub fn EditProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_sav
                 <TextField label="Name" name="edit-name" bind=name error=field("name") autocomplete="off" autofocus=true />
                 <TextArea label="Description" name="edit-description" bind=description error=field("description") optional=true />
                 <div class="acts end">
-                    <Button disabled=busy on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
                     <Button kind=ButtonKind::Primary submit=true busy=busy>"Save details"</Button>
                 </div>
             </form>
@@ -116,7 +116,7 @@ pub fn DeleteProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_d
                 Ok(()) => {
                     open.set(false);
                     toasts.show(format!("Deleted {}", project.name));
-                    on_deleted.run(project);
+                    on_deleted.try_run(project);
                 }
                 Err(refused) => error.set(Some(refused.to_string())),
             }
@@ -129,7 +129,7 @@ pub fn DeleteProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_d
                 <ErrorSummary message=error />
                 <TextField label="Type the name to confirm" name="confirm" bind=typed autocomplete="off" />
                 <div class="acts end">
-                    <Button disabled=busy attr:autofocus=true on:click=move |_| open.set(false)>"Keep it"</Button>
+                    <Button disabled=busy attr:autofocus=true on_click=move |_| open.set(false)>"Keep it"</Button>
                     <Button
                         kind=ButtonKind::Danger
                         submit=true

@@ -10,12 +10,12 @@ use wire::{
     ErrorCode, RunId,
     changes::ReviewKey,
     event::{Event, EventKind, Stream},
-    files::{Entry, EntryKind, FileAction},
+    files::{Entry, EntryKind, FileAction, Tree},
 };
 
 use crate::{
     api,
-    components::{documents, ide::Ide, terminal_state, tree_model::parent},
+    components::{documents, ide::Ide, tab::By, terminal_state, tree_model::parent},
 };
 
 /// Events that come in a row (a replay, a run that writes many files) end in one request.
@@ -53,7 +53,7 @@ pub fn follow_project(ide: Ide) {
     };
     Effect::new(move |_| {
         if !ide.tree_loaded.get_untracked() {
-            feed.mark(|stale| stale.tree = true);
+            feed.read_tree();
         }
         feed.read_open_reviews();
         let after = ide.tree.with_untracked(|tree| tree.seq);
@@ -90,8 +90,7 @@ impl Feed {
                 }
                 apply_to_tree(self.ide, event);
                 self.ide.project.update(|project| project.revision = project.revision.max(*revision));
-                let by = by.as_ref().map(|user| user.name.as_str()).unwrap_or_default();
-                documents::follow_change(self.ide, path, *action, *version, by);
+                documents::follow_change(self.ide, path, *action, *version, By(by.clone()));
             }
             EventKind::TreeChanged { revision, .. } if *revision > self.base_revision.get_value() => {
                 self.mark(|stale| stale.tree = true);
@@ -166,20 +165,25 @@ impl Feed {
         spawn_local(async move {
             match api::files::tree(ide.project_id).await {
                 _ if ide.is_gone() => {}
-                // Changes were told while this was under way: it is older than what is on screen.
-                Ok(tree) if ide.tree_loaded.get_untracked() && tree.revision < ide.tree.with_untracked(|known| known.revision) => {
-                    self.mark(|stale| stale.tree = true);
-                }
-                Ok(mut tree) => {
-                    sort_by_path(&mut tree.items);
-                    self.base_revision.set_value(tree.revision);
-                    ide.tree.set(tree);
-                    ide.tree_loaded.set(true);
-                    documents::follow_tree(ide);
-                }
+                Ok(tree) => self.take_tree(tree),
                 Err(error) => ide.error(&error.0),
             }
         });
+    }
+
+    fn take_tree(self, tree: Tree) {
+        let ide = self.ide;
+        // Changes were told while this was under way: it is older than what is on screen, and better than nothing alone.
+        if tree.revision < ide.tree.with_untracked(|known| known.revision) {
+            self.mark(|stale| stale.tree = true);
+            if ide.tree_loaded.get_untracked() {
+                return;
+            }
+        }
+        self.base_revision.set_value(tree.revision);
+        ide.tree.set(tree);
+        ide.tree_loaded.set(true);
+        documents::follow_tree(ide);
     }
 
     fn read_project(self) {
@@ -216,11 +220,6 @@ impl Feed {
             });
         }
     }
-}
-
-/// Everything here searches by path in byte order, which is not the order of every database.
-pub fn sort_by_path(items: &mut [Entry]) {
-    items.sort_by(|a, b| a.path.cmp(&b.path));
 }
 
 /// The tree after one change. Size and type of a changed file are not told; they come with the next whole tree.

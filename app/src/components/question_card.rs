@@ -89,13 +89,13 @@ pub fn QuestionCard(asked: Asked, behind: Signal<usize>) -> impl IntoView {
                         busy=busy
                         disabled=Signal::derive(move || !may() || is_blank())
                         title=Signal::derive(move || (!may()).then(|| "Reviewers and editors of the project may answer".to_owned()))
-                        on:click=move |_| send()
+                        on_click=move |_| send()
                     >
                         "Answer"
                     </Button>
                     <Button
                         disabled=Signal::derive(move || busy.get() || !may())
-                        on:click=move |_| answering.send(Approval::Reject, &words.get_untracked(), None)
+                        on_click=move |_| answering.send(Approval::Reject, &words.get_untracked(), None)
                     >
                         "Let the agent decide"
                     </Button>

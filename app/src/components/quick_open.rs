@@ -102,7 +102,7 @@ fn groups_for(ide: Ide, paths: StoredValue<Paths>, query: &str) -> Vec<PaletteGr
         groups.push(PaletteGroup { title: "File", entries: file_entries(ide, paths, text, line) });
     }
     if commands_only || !text.is_empty() {
-        groups.push(PaletteGroup { title: "Command", entries: command_entries(text) });
+        groups.push(PaletteGroup { title: "Command", entries: command_entries(ide, text) });
     }
     if !commands_only && !text.is_empty() {
         let ask = PaletteEntry { id: format!("ask:{text}"), icon: "sparkles", label: format!("“{text}”"), keys: Vec::new() };
@@ -169,7 +169,7 @@ fn line_entries(ide: Ide, text: &str) -> Vec<PaletteEntry> {
     vec![PaletteEntry { id: format!("line:{line}"), icon: "arrow-right", label: format!("Line {line} of {name}"), keys: Vec::new() }]
 }
 
-fn command_entries(text: &str) -> Vec<PaletteEntry> {
+fn command_entries(ide: Ide, text: &str) -> Vec<PaletteEntry> {
     let mut found: Vec<(i32, Command)> =
         Command::ALL.into_iter().filter_map(|command| Some((score_name(command.label(), text)?, command))).collect();
     found.sort_by_key(|(score, _)| -score);
@@ -177,7 +177,7 @@ fn command_entries(text: &str) -> Vec<PaletteEntry> {
         id: format!("{command:?}"),
         icon: command.icon(),
         label: command.label().to_owned(),
-        keys: command.keys(),
+        keys: ide.keymap.with(|keymap| command.keys(keymap)),
     };
     found.into_iter().map(entry).collect()
 }

@@ -77,7 +77,7 @@ pub fn QuotaMeter(
 pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
     let fixed = |used: Used| Signal::derive(move || used);
     let kept = format!(
-        "The newest {} of each file, for {} after they were replaced. Reaching this refuses nothing: the oldest go first, but never what a checkpoint or an open review needs.",
+        "The newest {} of each file, for {} after they were replaced. Beyond the limit the oldest go first, but never what a checkpoint or an open review needs; at twice the limit nothing new is saved.",
         format::counted(quota.versions_per_file, "version", "versions"),
         format::counted(i64::from(quota.retention_days), "day", "days"),
     );
@@ -125,7 +125,7 @@ pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
                 <p class="fs12 t2">
                     {move || {
                         if full() {
-                            "Delete projects or files you do not need, or ask an administrator for more room."
+                            "Delete files you do not need, or ask an administrator for more room. Deleted projects count for as long as they can be restored."
                         } else {
                             "All projects you own, together. What others share with you counts towards theirs."
                         }
@@ -190,7 +190,7 @@ pub fn QuotaNotice() -> impl IntoView {
                     <a class="btn btn--s" href=format!("/projects/{}/settings#quota-title", ide.project_id)>
                         "Show storage"
                     </a>
-                    <Button size=ButtonSize::Small on:click=move |_| dismissed.set(Some(is_full))>
+                    <Button size=ButtonSize::Small on_click=move |_| dismissed.set(Some(is_full))>
                         "Dismiss"
                     </Button>
                 </Banner>
@@ -213,6 +213,7 @@ mod tests {
             versions_per_file: 500,
             retention_days: 90,
             owner: UserQuota { bytes: used(owner), files: used(0), projects: 1, own: Default::default() },
+            own: Default::default(),
         }
     }
 

@@ -4,6 +4,8 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{FieldError, Problem, quotas::StorageSettings};
 
 use super::{
+    admin_settings::{Theirs, read_theirs},
+    auth_frame::summary_of,
     limit_field::LimitField,
     limits_form::{self, Limit, Texts, Unit},
 };
@@ -27,7 +29,12 @@ const PERSON: [Limit; 2] = [
 ];
 const HISTORY: [Limit; 3] = [
     limit("versions_per_file", "Versions of a file", Unit::Number, "The newest so many are kept, the present one included."),
-    limit("project_history_bytes", "Earlier versions of a project", Unit::Size, "Together with deleted files; beyond it the oldest go."),
+    limit(
+        "project_history_bytes",
+        "Earlier versions of a project",
+        Unit::Size,
+        "Together with deleted files; beyond it the oldest go, and at twice as much nothing new is saved.",
+    ),
     limit("retention_days", "Kept for days", Unit::Number, "After they were replaced. Empty: as STORAGE_RETENTION_DAYS says."),
 ];
 
@@ -90,20 +97,25 @@ pub fn StorageCard(settings: RwSignal<StorageSettings>) -> impl IntoView {
             Ok(request) => request,
             Err(fields) => return form.problem.set(Some(Problem::invalid(fields))),
         };
+        form.problem.set(None);
         form.busy.set(true);
         spawn_local(async move {
-            let saved = api::quotas::update_settings(request).await;
+            let saved = api::quotas::update_settings(request, settings.try_get_untracked()).await;
             if form.busy.try_set(false).is_some() {
                 return;
             }
             match saved {
                 Ok(saved) => {
-                    form.problem.set(None);
                     form.texts.set(write_all(&saved));
                     settings.set(saved);
                     toasts.show("Saved. Whoever is above a limit keeps everything, and can't add to it.");
                 }
-                Err(error) => form.problem.set(Some(error.0)),
+                Err(error) => {
+                    if let Some(theirs) = read_theirs(&error.0) {
+                        settings.set(theirs);
+                    }
+                    form.problem.set(Some(error.0));
+                }
             }
         });
     };
@@ -112,14 +124,15 @@ pub fn StorageCard(settings: RwSignal<StorageSettings>) -> impl IntoView {
         form.problem.set(None);
         toasts.show("The defaults are filled in. Nothing changes until you save.");
     };
-    let on_top = Signal::derive(move || {
-        form.problem.with(|problem| {
-            problem.as_ref().map(|problem| if problem.fields.is_empty() { problem.to_string() } else { "Nothing was saved.".to_owned() })
-        })
-    });
+    let on_top = Signal::derive(move || form.problem.with(|problem| problem.as_ref().map(|p| summary_of(p, "Nothing was saved."))));
     view! {
         <form class="stack limits" novalidate=true on:submit=save>
             <ErrorSummary message=on_top />
+            <Theirs
+                problem=form.problem
+                on_show=Callback::new(move |()| form.texts.set(settings.with_untracked(write_all)))
+                heading=&["#storage-project"]
+            />
             <Group form=form id="storage-project" title="Each project" limits=PROJECT.to_vec() />
             <Group form=form id="storage-person" title="Each person" limits=PERSON.to_vec()>
                 <p class="hint">
@@ -136,7 +149,7 @@ pub fn StorageCard(settings: RwSignal<StorageSettings>) -> impl IntoView {
                 <Button kind=ButtonKind::Primary submit=true busy=form.busy>
                     "Save limits"
                 </Button>
-                <Button disabled=form.busy on:click=reset>
+                <Button disabled=form.busy on_click=reset>
                     "Reset to defaults"
                 </Button>
             </div>

@@ -16,7 +16,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
     let unsent = Memo::new(move |_| {
         desk.set.with(|set| set.iter().flat_map(|set| &set.comments).filter(|comment| comment.sent_at.is_none()).count() as i64)
     });
-    let may_send = move || unsent.get() > 0 && desk.is_of_agent();
+    let may_send = move || unsent.get() > 0 && desk.has_conversation();
     let why_not_send = move || (!desk.ide.can_edit()).then(|| "Editors of the project may give the agent work".to_owned());
     let open = move || tally.with(Tally::open) as i64;
     let done = move || tally.with(|tally| tally.total() > 0 && tally.open() == 0) && marked.get() == 0;
@@ -56,12 +56,12 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                                 <Icon name="users" small=true />
                                 <span>{text}</span>
                                 <span class="grow"></span>
-                                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| desk.news.set(None) />
+                                <IconButton icon="x" label="Dismiss" small=true on_click=move |_| desk.news.set(None) />
                             </p>
                         }
                     })
             }}
-            <Show when=move || rejects.get() && desk.is_of_agent()>
+            <Show when=move || rejects.get() && desk.has_conversation()>
                 <div class="rv-reason">
                     <input
                         class="input input--s"
@@ -80,7 +80,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                     {pips}
                 </span>
                 <span class="t2 fs12 desk wide clip">
-                    {move || match (done(), desk.is_of_agent()) {
+                    {move || match (done(), desk.has_conversation()) {
                         (false, _) => "Nothing is written until you apply.",
                         (true, true) => "All decided; the agent is told with your next message.",
                         (true, false) => "All decided.",
@@ -92,7 +92,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                         icon="messages-square"
                         disabled=Signal::derive(move || desk.busy.get() || !desk.ide.can_edit())
                         title=Signal::derive(why_not_send)
-                        on:click=move |_| desk.send_comments()
+                        on_click=move |_| desk.send_comments()
                     >
                         {move || format!("Send {}", format::counted(unsent.get(), "comment", "comments"))}
                     </Button>
@@ -104,11 +104,11 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                             <Show when=move || { open() > 0 && desk.ide.can_review() }>
                                 <span class="desk row">
                                     <Show when=move || !desk.is_of_agent()>
-                                        <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::reject())>
+                                        <Button disabled=desk.busy on_click=move |_| desk.mark_all(None, &Mark::reject())>
                                             {move || format!("Reject the {} open", open())}
                                         </Button>
                                     </Show>
-                                    <Button disabled=desk.busy on:click=move |_| desk.mark_all(None, &Mark::Accept)>
+                                    <Button disabled=desk.busy on_click=move |_| desk.mark_all(None, &Mark::Accept)>
                                         {move || format!("Accept the {} open", open())}
                                     </Button>
                                 </span>
@@ -118,7 +118,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                                 busy=desk.busy
                                 disabled=Signal::derive(move || marked.get() == 0 || !desk.ide.can_review())
                                 title=Signal::derive(move || (marked.get() == 0).then(|| "Accept or reject a hunk first".to_owned()))
-                                on:click=move |_| desk.apply()
+                                on_click=move |_| desk.apply()
                             >
                                 {move || format!("Apply {}", format::counted(marked.get(), "decision", "decisions"))}
                                 <kbd>"Ctrl ⏎"</kbd>
@@ -126,7 +126,7 @@ pub fn SummaryBar(desk: Desk) -> impl IntoView {
                         }
                     }
                 >
-                    <Button kind=ButtonKind::Primary on:click=move |_| desk.ide.close_review()>
+                    <Button kind=ButtonKind::Primary on_click=move |_| desk.ide.close_review()>
                         "Back to the editor"
                     </Button>
                 </Show>

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
-    ErrorCode, HunkId,
+    ErrorCode, HunkId, RunId,
     changes::{AddComment, ChangeOrigin, ChangeSet, ChangedFile, Decided, Hunk, ReviewKey},
 };
 
@@ -176,6 +176,16 @@ impl Desk {
     /// Whether the agent proposes it, and is told what becomes of it. Tracks the set.
     pub fn is_of_agent(&self) -> bool {
         self.set.with(|set| set.as_ref().map_or(matches!(self.what, ReviewKey::Turn(_)), |set| set.origin == ChangeOrigin::Agent))
+    }
+
+    /// Whether there is somebody who is told what becomes of it, and where. Tracks the set.
+    pub fn has_conversation(&self) -> bool {
+        self.is_of_agent() && self.run().is_none()
+    }
+
+    /// The codegen run that proposes it. Tracks the set.
+    pub fn run(&self) -> Option<RunId> {
+        self.set.with(|set| set.as_ref().and_then(|set| set.run_id))
     }
 
     /// Tracks the marks.

@@ -44,7 +44,7 @@ pub fn WholeFile(desk: Desk, path: String) -> impl IntoView {
         Some(Err(reason)) => view! {
             <div class="inset">
                 <PanelError title="The file did not load" text=reason>
-                    <Button on:click=move |_| read()>"Try again"</Button>
+                    <Button on_click=move |_| read()>"Try again"</Button>
                 </PanelError>
             </div>
         }
@@ -90,22 +90,22 @@ fn Bar(desk: Desk, here: Memo<Option<HunkId>>, ids: Memo<Vec<HunkId>>, inline: R
                     "Inline"
                 </button>
             </span>
-            <IconButton icon="arrow-up" small=true label="Previous hunk" key="K" on:click=move |_| desk.step(false) />
-            <IconButton icon="arrow-down" small=true label="Next hunk" key="J" on:click=move |_| desk.step(true) />
+            <IconButton icon="arrow-up" small=true label="Previous hunk" key="K" on_click=move |_| desk.step(false) />
+            <IconButton icon="arrow-down" small=true label="Next hunk" key="J" on_click=move |_| desk.step(true) />
             <span class="clip t2 fs12">{place}</span>
             <span class="grow"></span>
             <Show when=is_marked>
-                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| here.get_untracked().into_iter().for_each(|id| desk.unmark(id))>
+                <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| here.get_untracked().into_iter().for_each(|id| desk.unmark(id))>
                     "Undo"
                     <kbd>"U"</kbd>
                 </Button>
             </Show>
             <Show when=open>
-                <Button size=ButtonSize::Small kind=ButtonKind::Danger icon="x" disabled=desk.busy on:click=move |_| decide(Mark::reject())>
+                <Button size=ButtonSize::Small kind=ButtonKind::Danger icon="x" disabled=desk.busy on_click=move |_| decide(Mark::reject())>
                     "Reject"
                     <kbd>"R"</kbd>
                 </Button>
-                <Button size=ButtonSize::Small kind=ButtonKind::Accept icon="check" disabled=desk.busy on:click=move |_| decide(Mark::Accept)>
+                <Button size=ButtonSize::Small kind=ButtonKind::Accept icon="check" disabled=desk.busy on_click=move |_| decide(Mark::Accept)>
                     "Accept"
                     <kbd>"A"</kbd>
                 </Button>

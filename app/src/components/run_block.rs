@@ -8,6 +8,7 @@ use wire::{
 
 use super::{
     clipboard,
+    commands::Command,
     ide::use_ide,
     run_chart::RunChart,
     run_egress::RunEgress,
@@ -34,6 +35,7 @@ fn badge(run: &Run, now: Micros) -> (BadgeKind, &'static str, String) {
             let seconds = run.started_at.map_or(0, |started| now.millis_since(started) / 1000);
             (BadgeKind::Running, "loader-circle", format!("Running {}:{:02}", seconds / 60, seconds % 60))
         }
+        RunState::Succeeded if run.is_prompt() => (BadgeKind::Ok, "check", "Done".to_owned()),
         RunState::Succeeded => (BadgeKind::Ok, "check", format!("Exit {}", exit.and_then(|exit| exit.code).unwrap_or(0))),
         RunState::TimedOut => (BadgeKind::Bad, "timer-off", format!("Timed out, {} s", run.limits.wall_s)),
         RunState::Cancelled => (BadgeKind::Neutral, "square", format!("Stopped, {} left", exit.map_or(0, |exit| exit.left_alive))),
@@ -51,6 +53,7 @@ fn failed_word(run: &Run) -> String {
         ExitKind::OutputLimit => "Too much output".to_owned(),
         ExitKind::DiskLimit => "Disk limit".to_owned(),
         ExitKind::PidsLimit => "Too many processes".to_owned(),
+        ExitKind::Refused if run.is_prompt() => "Ended early".to_owned(),
         ExitKind::Refused => "Not started".to_owned(),
         ExitKind::TimedOut | ExitKind::Cancelled | ExitKind::Lost => "Failed".to_owned(),
     }
@@ -128,15 +131,15 @@ pub fn RunBlock(id: RunId, now: RwSignal<Micros>, #[prop(into)] open: Signal<boo
                     when=move || finished.get()
                     fallback=move || {
                         view! {
-                            <Button size=ButtonSize::Small icon="square" busy=stopping on:click=stop>
+                            <Button size=ButtonSize::Small icon="square" busy=stopping on_click=stop>
                                 {move || if stopping.get() { "Stopping" } else { "Stop" }}
-                                <kbd>"Ctrl ."</kbd>
+                                {move || Some(Command::StopRun.shown_keys(ide).get()).filter(|keys| !keys.is_empty()).map(|keys| view! { <kbd>{keys}</kbd> })}
                             </Button>
                         }
                     }
                 >
                     {move || run.with(|run| run.as_ref().map(|run| view! { <RelativeTime at=run.created_at class="t3 fs12 nowrap desk" /> }))}
-                    <IconButton icon="rotate-cw" label="Run again" small=true disabled=Signal::derive(move || !ide.can_edit()) on:click=again />
+                    <IconButton icon="rotate-cw" label="Run again" small=true disabled=Signal::derive(move || !ide.can_edit()) on_click=again />
                 </Show>
             </div>
             <Show when=move || open.get()>
@@ -217,8 +220,8 @@ fn Facts(run: Memo<Option<Run>>, feed: RunFeed) -> impl IntoView {
                 RunNetwork::None => ("shield-check", "No network"),
                 RunNetwork::AllowList => ("link", "Allowed hosts only"),
             };
-            let changed =
-                run.state.is_finished().then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
+            let changed = (run.state.is_finished() && !run.is_prompt())
+                .then(|| format!("{} changed", format::counted(run.changes.len() as i64, "file", "files")));
             let tier = run.tier.clone();
             Some(view! {
                 <span>
@@ -290,6 +293,14 @@ fn Footer(id: RunId, run: Memo<Option<Run>>, parts: Parts) -> impl IntoView {
     };
     let failed = move || run.with(|run| run.as_ref().is_some_and(has_failed));
     let has_tests = move || run.with(|run| run.as_ref().is_some_and(|run| run.kind == RunKind::TestRunner && run.tests.is_some()));
+    // What a prompt led to is decided in its review.
+    let proposed =
+        Memo::new(move |_| run.with(|run| run.as_ref().and_then(|run| run.codegen_turn.filter(|_| run.change_set_id.is_some()))));
+    let review = move |_| {
+        if let Some(turn) = proposed.get_untracked() {
+            ide.open_review(turn);
+        }
+    };
     let ask = move |_| {
         run.with_untracked(|run| {
             if let Some(run) = run {
@@ -309,18 +320,23 @@ fn Footer(id: RunId, run: Memo<Option<Run>>, parts: Parts) -> impl IntoView {
         <div class="run-foot">
             {move || sentence().map(|text| view! { <span class="t2 fs12">{text}</span> })}
             <span class="grow"></span>
+            <Show when=move || proposed.with(Option::is_some)>
+                <Button size=ButtonSize::Small icon="git-compare" on_click=review>
+                    "Review the changes"
+                </Button>
+            </Show>
             <Show when=has_tests>
-                <Button size=ButtonSize::Small icon="flask-conical" on:click=move |_| test_desk::show_report(ide, id)>
+                <Button size=ButtonSize::Small icon="flask-conical" on_click=move |_| test_desk::show_report(ide, id)>
                     "Show the tests"
                 </Button>
             </Show>
             <Show when=failed>
-                <Button size=ButtonSize::Small icon="sparkles" on:click=ask>
+                <Button size=ButtonSize::Small icon="sparkles" on_click=ask>
                     "Ask the agent about this"
                 </Button>
             </Show>
-            <IconButton icon="search" label="Search in the output" key="Ctrl F" small=true on:click=move |_| parts.open_search() />
-            <IconButton icon="clipboard" label="Copy the output" small=true on:click=copy />
+            <IconButton icon="search" label="Search in the output" key="Ctrl F" small=true on_click=move |_| parts.open_search() />
+            <IconButton icon="clipboard" label="Copy the output" small=true on_click=copy />
             <a
                 class="ib ib--s"
                 href=output_url(id)
@@ -362,14 +378,14 @@ fn DeleteRun(id: RunId) -> impl IntoView {
         });
     };
     view! {
-        <IconButton icon="trash-2" label="Delete this run" small=true on:click=move |_| open.set(true) />
+        <IconButton icon="trash-2" label="Delete this run" small=true on_click=move |_| open.set(true) />
         <Dialog open=open title="Delete this run?" locked=deleting>
             <p>"Its output and what its tests found are deleted for everyone in the project. Files that it changed stay as they are."</p>
             <div class="row end">
-                <Button attr:autofocus=true on:click=move |_| open.set(false)>
+                <Button attr:autofocus=true on_click=move |_| open.set(false)>
                     "Keep it"
                 </Button>
-                <Button kind=ButtonKind::Danger icon="trash-2" busy=deleting disabled=deleting on:click=delete>
+                <Button kind=ButtonKind::Danger icon="trash-2" busy=deleting disabled=deleting on_click=delete>
                     "Delete the run"
                 </Button>
             </div>
@@ -392,7 +408,8 @@ fn question(run: &Run, output: &str) -> String {
     while output.contains(&fence) {
         fence.push('`');
     }
-    let mut text = format!("This command failed:\n\n{fence}\n{}\n{fence}\n\n{how}\n", title(run));
+    let what = if run.is_prompt() { "This prompt" } else { "This command" };
+    let mut text = format!("{what} failed:\n\n{fence}\n{}\n{fence}\n\n{how}\n", title(run));
     if !output.trim().is_empty() {
         text.push_str(&format!("\nThe end of its output:\n\n{fence}\n{output}\n{fence}\n"));
     }
@@ -430,6 +447,7 @@ mod tests {
             changes: Vec::new(),
             turn_id: None,
             change_set_id: None,
+            codegen_turn: None,
             started_by: UserRef { id: id.parse().unwrap(), name: "Mara".into() },
             created_at: Micros(0),
             started_at: Some(Micros(0)),

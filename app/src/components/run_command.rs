@@ -4,7 +4,7 @@ use leptos::{ev, html, prelude::*};
 use wire::limits;
 
 use super::{ide::use_ide, test_desk};
-use crate::ui::{Button, ButtonKind, ButtonSize, Icon, storage};
+use crate::ui::{Button, ButtonKind, ButtonSize, Icon, IconButton, storage};
 
 const HISTORY_MAX: usize = 50;
 
@@ -40,7 +40,7 @@ pub fn CommandLine() -> impl IntoView {
             ide.runs.with_untracked(|runs| {
                 runs.iter()
                     .rev()
-                    .filter(|run| run.turn_id.is_none() && !run.command.is_empty())
+                    .filter(|run| run.turn_id.is_none() && !run.is_prompt() && !run.command.is_empty())
                     .for_each(|run| remember(&mut known, &run.command));
             });
             known
@@ -114,7 +114,7 @@ pub fn CommandLine() -> impl IntoView {
                 }
                 on:keydown=on_keydown
             ></textarea>
-            <Button size=ButtonSize::Small kind=ButtonKind::Primary icon="play" disabled=disabled title=Signal::derive(why) on:click=move |_| start()>
+            <Button size=ButtonSize::Small kind=ButtonKind::Primary icon="play" disabled=disabled title=Signal::derive(why) on_click=move |_| start()>
                 "Run"
             </Button>
             <Button
@@ -122,10 +122,17 @@ pub fn CommandLine() -> impl IntoView {
                 icon="flask-conical"
                 disabled=Signal::derive(move || !ide.can_edit())
                 title="Run the tests of the project"
-                on:click=move |_| test_desk::start(ide, Vec::new())
+                on_click=move |_| test_desk::start(ide, Vec::new())
             >
                 "Test"
             </Button>
+            <IconButton
+                icon="sparkles"
+                small=true
+                label="Generate changes from a prompt"
+                disabled=Signal::derive(move || !ide.can_edit())
+                on_click=move |_| ide.generating.begin(ide, None)
+            />
         </div>
     }
 }

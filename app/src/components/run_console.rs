@@ -3,7 +3,7 @@
 use leptos::{ev, html, prelude::*};
 
 use super::{
-    commands,
+    commands::{self, Command},
     ide::{ConsoleTab, Ide, use_ide},
     ports_panel::{self, PortsPanel},
     run_list::{Hidden, RunList, running_clock},
@@ -50,7 +50,7 @@ pub fn RunConsole() -> impl IntoView {
                 <TabList ide=ide />
                 <span class="grow"></span>
                 <Show when=move || is_open(ConsoleTab::Output)>
-                    <IconButton icon="eraser" label="Hide the finished runs" small=true on:click=move |_| hidden.hide_finished() />
+                    <IconButton icon="eraser" label="Hide the finished runs" small=true on_click=move |_| hidden.hide_finished() />
                 </Show>
                 <IconButton
                     icon="maximize-2"
@@ -58,15 +58,15 @@ pub fn RunConsole() -> impl IntoView {
                     small=true
                     class="desk"
                     pressed=Signal::derive(move || Some(ide.console_max.get()))
-                    on:click=maximise
+                    on_click=maximise
                 />
                 <IconButton
                     icon="x"
                     label="Close panel"
-                    key="Ctrl J"
+                    key=Command::ToggleConsole.shown_keys(ide)
                     small=true
                     class="desk"
-                    on:click=move |_| {
+                    on_click=move |_| {
                         ide.console_max.set(false);
                         ide.console.set_open(false);
                     }

@@ -100,10 +100,10 @@ fn Denied(id: RunId, asked: Asked) -> impl IntoView {
                 }}
             </span>
             {move || match state.get() {
-                Allowing::Done => view! { <Button size=ButtonSize::Small icon="rotate-cw" on:click=again>"Run again"</Button> }.into_any(),
+                Allowing::Done => view! { <Button size=ButtonSize::Small icon="rotate-cw" on_click=again>"Run again"</Button> }.into_any(),
                 now if may() => {
                     view! {
-                        <Button size=ButtonSize::Small busy=now == Allowing::Sent disabled=now == Allowing::Sent on:click=allow>
+                        <Button size=ButtonSize::Small busy=now == Allowing::Sent disabled=now == Allowing::Sent on_click=allow>
                             {format!("Allow {}", host.get_value())}
                         </Button>
                     }

@@ -177,8 +177,8 @@ fn Compared(run: Run, change: RunChange, open: RwSignal<bool>) -> impl IntoView 
             Some(Ok(_)) => view! { <p class="t2">"Its content is not text, or too large to be compared here."</p> }.into_any(),
         }}
         <div class="row end">
-            {exists.then(|| view! { <Button icon="file-code" on:click=open_file>"Open the file"</Button> })}
-            <Button kind=ButtonKind::Primary attr:autofocus=true on:click=move |_| open.set(false)>
+            {exists.then(|| view! { <Button icon="file-code" on_click=open_file>"Open the file"</Button> })}
+            <Button kind=ButtonKind::Primary attr:autofocus=true on_click=move |_| open.set(false)>
                 "Close"
             </Button>
         </div>

@@ -78,9 +78,9 @@ pub fn RunSearch(screen: Screen, open: RwSignal<bool>) -> impl IntoView {
             <span class="t3 fs12 num nowrap" role="status">
                 {move || places(screen.results.get())}
             </span>
-            <IconButton icon="arrow-up" label="The place before" key="Shift Enter" small=true disabled=none on:click=move |_| find(Direction::Previous) />
-            <IconButton icon="arrow-down" label="The next place" key="Enter" small=true disabled=none on:click=move |_| find(Direction::Next) />
-            <IconButton icon="x" label="Close the search" key="Esc" small=true on:click=move |_| close() />
+            <IconButton icon="arrow-up" label="The place before" key="Shift Enter" small=true disabled=none on_click=move |_| find(Direction::Previous) />
+            <IconButton icon="arrow-down" label="The next place" key="Enter" small=true disabled=none on_click=move |_| find(Direction::Next) />
+            <IconButton icon="x" label="Close the search" key="Esc" small=true on_click=move |_| close() />
         </div>
     }
 }

@@ -18,7 +18,8 @@ pub fn is_large(text: &str, format: &TextFormat) -> bool {
     text.len() > INLINE_MAX && format.encoding == "utf-8"
 }
 
-/// Saves `text` if the file still has the content that `base` stands for: the tab's, or that of the conflict it shows.
+/// Saves `text` if the file still has the content that `base` stands for: the tab's, or that of the conflict it shows. A problem without
+/// the name of a request is not the server's: the file may be saved then.
 pub async fn send(ide: Ide, tab: &Tab, base: Base, text: &str) -> Result<SaveOutcome, Problem> {
     let (name, value) = match base {
         Base::New => ("If-None-Match", "*".to_owned()),
@@ -26,7 +27,7 @@ pub async fn send(ide: Ide, tab: &Tab, base: Base, text: &str) -> Result<SaveOut
     };
     let body = if tab.format.bom { format!("\u{feff}{text}") } else { text.to_owned() };
     let request = Request::put(&ide.file_url(&tab.path)).header(name, &value).header("content-type", "application/octet-stream").body(body);
-    let lost = |_| Problem::new(ErrorCode::Unavailable, "The connection was lost; nothing was written. Save again when it is back.");
+    let lost = |_| Problem::new(ErrorCode::Unavailable, "No answer came, so the file may be saved or not. Your text is kept here.");
     let answer = request.map_err(lost)?.send().await.map_err(lost)?;
     match answer.status() {
         200 | 201 => answer.json::<Entry>().await.map(|entry| SaveOutcome::Saved { entry }).map_err(lost),
@@ -36,7 +37,10 @@ pub async fn send(ide: Ide, tab: &Tab, base: Base, text: &str) -> Result<SaveOut
             Err(error) => Err(error.0),
         },
         status => {
-            let unknown = || Problem::new(ErrorCode::Internal, format!("The server answered with status {status}; nothing was written."));
+            let unknown = || {
+                let words = format!("The server answered with status {status}, so the file may be saved or not. Your text is kept here.");
+                Problem::new(ErrorCode::Internal, words)
+            };
             Err(answer.json::<Problem>().await.unwrap_or_else(|_| unknown()))
         }
     }

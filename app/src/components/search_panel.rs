@@ -3,6 +3,7 @@
 use leptos::{ev, html, prelude::*};
 
 use super::{
+    commands::Command,
     ide::{Ide, use_ide},
     search_list::SearchList,
     search_state::{first_reason, found_words},
@@ -29,25 +30,25 @@ pub fn SearchPanel() -> impl IntoView {
             <Show
                 when=move || search.running.get()
                 fallback=move || {
-                    view! { <IconButton icon="rotate-cw" label="Search again" small=true disabled=again on:click=move |_| search.start(ide) /> }
+                    view! { <IconButton icon="rotate-cw" label="Search again" small=true disabled=again on_click=move |_| search.start(ide) /> }
                 }
             >
-                <IconButton icon="square" label="Stop the search" small=true on:click=move |_| search.stop() />
+                <IconButton icon="square" label="Stop the search" small=true on_click=move |_| search.stop() />
             </Show>
             <IconButton
                 icon="pencil"
                 label="Replace"
-                key="Ctrl Shift H"
+                key=Command::ReplaceInProject.shown_keys(ide)
                 small=true
                 pressed=Signal::derive(move || search.replacing.get())
-                on:click=move |_| search.replacing.update(|on| *on = !*on)
+                on_click=move |_| search.replacing.update(|on| *on = !*on)
             />
             <IconButton
                 icon="list-filter"
                 label="Choose files by patterns, and lines of context"
                 small=true
                 pressed=Signal::derive(move || search.filtering.get())
-                on:click=move |_| search.filtering.update(|on| *on = !*on)
+                on_click=move |_| search.filtering.update(|on| *on = !*on)
             />
         </div>
         <Fields ide=ide />
@@ -279,7 +280,7 @@ fn Outcome(ide: Ide) -> impl IntoView {
                     title=Signal::derive(move || {
                         (!ide.can_edit()).then(|| "Your role in this project may not propose changes".to_owned())
                     })
-                    on:click=move |_| search.review(ide)
+                    on_click=move |_| search.review(ide)
                 >
                     {move || format!("Review replacements in {}", format::counted(counts.get().1, "file", "files"))}
                 </Button>

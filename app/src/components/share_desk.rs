@@ -197,7 +197,12 @@ impl ShareDesk {
                     self.who.set(String::new());
                     let text = match invited {
                         Invited::Joined { member } => format!("{} is in the project now", member.user.name),
-                        Invited::Pending { invitation } => format!("The invitation waits until {} signs up", invitation.email),
+                        Invited::Pending { invitation } => match invitation.account {
+                            Some(account) => {
+                                format!("{} has this address, which is not verified. Let them in below if you know them", account.user.name)
+                            }
+                            None => format!("The invitation waits for {}", invitation.email),
+                        },
                     };
                     self.said.set(Some(Said { text, undo: None }));
                     self.refresh().await;
@@ -228,6 +233,15 @@ impl ShareDesk {
         let back = format!("{name} is in the project again");
         let undo = undo_by(move || self.send_role(user, role, back.clone(), None));
         self.act(async move { api::members::remove(id, user).await }, format!("{name} was taken out of the project"), Some(undo));
+    }
+
+    /// Makes the account a member that says it has an invited address.
+    pub fn let_in(self, invitation: Invitation) {
+        let Some(account) = invitation.account else { return };
+        let id = self.project.with_untracked(|project| project.id);
+        let said = format!("{} is in the project now", account.user.name);
+        let (user, role) = (account.user.id, invitation.role);
+        self.act(async move { api::members::change(id, user, ChangeMember { role }).await.map(drop) }, said, None);
     }
 
     pub fn withdraw(self, invitation: Invitation) {

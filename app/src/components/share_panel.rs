@@ -53,7 +53,7 @@ pub fn SharePanel(desk: ShareDesk) -> impl IntoView {
                                         .undo
                                         .map(|undo| {
                                             view! {
-                                                <Button size=ButtonSize::Small disabled=desk.busy on:click=move |_| undo()>
+                                                <Button size=ButtonSize::Small disabled=desk.busy on_click=move |_| undo()>
                                                     "Undo"
                                                 </Button>
                                             }
@@ -87,7 +87,7 @@ fn InviteForm(desk: ShareDesk) -> impl IntoView {
                 name="who"
                 bind=desk.who
                 error=desk.who_error
-                hint="Whoever has no account yet comes in by signing up with the address."
+                hint="An address waits until its owner is here; you let in who says it is theirs."
                 autocomplete="off"
             />
             <div class="field">
@@ -199,7 +199,7 @@ fn MemberRow(desk: ShareDesk, member: Member, may_change: bool, only_owner: bool
     });
     let leave = (is_me && !stays_owner).then(|| {
         view! {
-            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on:click=move |_| desk.ask.set(Some(Ask::Leave))>
+            <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| desk.ask.set(Some(Ask::Leave))>
                 "Leave"
             </Button>
         }
@@ -226,6 +226,24 @@ fn Invitations(desk: ShareDesk) -> impl IntoView {
     let waiting = Memo::new(move |_| desk.members.with(|all| all.as_ref().map(|all| all.invitations.clone()).unwrap_or_default()));
     let row = move |invitation: Invitation| {
         let gone = StoredValue::new(invitation.clone());
+        let let_in = invitation.account.clone().map(|account| {
+            let name = account.user.name.clone();
+            view! {
+                <Button
+                    kind=ButtonKind::Primary
+                    size=ButtonSize::Small
+                    disabled=desk.busy
+                    title=format!("Make {name} a member of the project")
+                    on_click=move |_| desk.let_in(gone.get_value())
+                >
+                    {format!("Let {name} in")}
+                </Button>
+            }
+        });
+        let claim = invitation.account.as_ref().map(|account| {
+            let who = if account.user.name == account.username { account.username.clone() } else { format!("{} ({})", account.user.name, account.username) };
+            view! { <span class="t2 fs12 share-sub">{format!("{who} signed up with this address. It is not verified: let them in if you know them.")}</span> }
+        });
         view! {
             <li class="share-row">
                 <span class="avatar" aria-hidden="true">"@"</span>
@@ -235,13 +253,15 @@ fn Invitations(desk: ShareDesk) -> impl IntoView {
                         "Invited " <RelativeTime at=invitation.created_at class="t3" />
                         {invitation.invited_by.map(|by| format!(" by {}", by.name))}
                     </span>
+                    {claim}
                 </span>
                 <span class="t2 fs12 share-role">{role_label(invitation.role)}</span>
                 <span class="share-acts">
+                    {let_in}
                     <Button
                         size=ButtonSize::Small
                         title=format!("Take the invitation of {} back", invitation.email)
-                        on:click=move |_| desk.withdraw(gone.get_value())
+                        on_click=move |_| desk.withdraw(gone.get_value())
                     >
                         "Withdraw"
                     </Button>
@@ -252,9 +272,9 @@ fn Invitations(desk: ShareDesk) -> impl IntoView {
     view! {
         <Show when=move || waiting.with(|list| !list.is_empty())>
             <section class="stack share-list" aria-labelledby="share-waiting">
-                <h3 id="share-waiting">"Waiting for an account"</h3>
+                <h3 id="share-waiting">"Waiting"</h3>
                 <ul>
-                    <For each=move || waiting.get() key=|invitation| (invitation.id, invitation.role) let:invitation>
+                    <For each=move || waiting.get() key=|invitation| (invitation.id, invitation.role, invitation.account.clone().map(|account| account.user.id)) let:invitation>
                         {row(invitation)}
                     </For>
                 </ul>
@@ -335,10 +355,10 @@ fn Asked(desk: ShareDesk) -> impl IntoView {
                 <div class="share-ask" role="alertdialog" aria-label=verb>
                     <p>{text}</p>
                     <div class="acts">
-                        <Button kind=ButtonKind::Danger busy=desk.busy on:click=go>
+                        <Button kind=ButtonKind::Danger busy=desk.busy on_click=go>
                             {verb}
                         </Button>
-                        <Button on:click=move |_| desk.ask.set(None)>"Cancel"</Button>
+                        <Button on_click=move |_| desk.ask.set(None)>"Cancel"</Button>
                     </div>
                 </div>
             }

@@ -160,7 +160,7 @@ fn Moves(desk: Desk, backend: Memo<String>) -> impl IntoView {
                     {
                         let to = other.clone();
                         view! {
-                            <Button icon="hard-drive" busy=desk.busy on:click=move |_| desk.begin(to.clone())>
+                            <Button icon="hard-drive" busy=desk.busy on_click=move |_| desk.begin(to.clone())>
                                 {format!("Move to {}", in_sentence(&other))}
                             </Button>
                         }
@@ -200,7 +200,7 @@ fn Moving(desk: Desk, moving: Memo<Option<String>>) -> impl IntoView {
                 .may_move
                 .then(|| {
                     view! {
-                        <Button size=ButtonSize::Small busy=desk.busy on:click=move |_| desk.cancel()>
+                        <Button size=ButtonSize::Small busy=desk.busy on_click=move |_| desk.cancel()>
                             "Cancel"
                         </Button>
                     }

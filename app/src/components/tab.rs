@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use wire::{
-    Problem,
+    Problem, UserId,
     files::{EditorStyle, Entry, OpenedFile, TextFormat},
     limits,
+    users::UserRef,
 };
 
 use super::text_lines::{LineEnd, LineEnds, ends_of, with_ends};
@@ -34,13 +35,56 @@ impl TabBody {
     }
 }
 
+/// Who did something; nobody where it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct By(pub Option<UserRef>);
+
+impl By {
+    /// Whether it was this person, whatever others are called.
+    pub fn is(&self, user: UserId) -> bool {
+        self.0.as_ref().is_some_and(|by| by.id == user)
+    }
+
+    /// The subject of a sentence that `me` reads.
+    pub fn subject(&self, me: UserId) -> String {
+        match &self.0 {
+            None => "Someone".to_owned(),
+            Some(by) if by.id == me => "You".to_owned(),
+            Some(by) => by.name.clone(),
+        }
+    }
+}
+
+/// What a saved text was: the model at some state, or a merge with `theirs` that the model then takes over.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    Model(Option<f64>),
+    Merged { theirs: Box<OpenedFile> },
+}
+
+/// A text on its way to the server, as it was when it was sent: format and line ends may be chosen anew since.
+#[derive(Debug, Clone)]
+pub struct Saving {
+    pub text: Arc<str>,
+    pub format: TextFormat,
+    pub line_end: Option<LineEnd>,
+    pub sent: Sent,
+}
+
+impl Saving {
+    /// Whether a file as it is stored is what was sent.
+    pub fn is_stored_in(&self, file: &OpenedFile) -> bool {
+        file.text.as_deref() == Some(&*self.text) && file.format == self.format
+    }
+}
+
 /// The file moved on while the tab held unsaved text.
 #[derive(Debug, Clone)]
 pub struct Conflict {
     /// What is stored now; `None` when the file was deleted.
     pub theirs: Option<OpenedFile>,
     /// Who changed it.
-    pub by: String,
+    pub by: By,
     /// What both sides began with; `None` when it is not known any more.
     pub base: Option<Arc<str>>,
 }
@@ -50,7 +94,7 @@ pub struct Conflict {
 pub struct Draft {
     pub version: i64,
     pub text: String,
-    /// The browser tab it was typed in.
+    /// The window it was typed in.
     #[serde(default)]
     pub page: String,
     /// When it was kept, in milliseconds since 1970.
@@ -71,6 +115,8 @@ pub struct Tab {
     /// What the editor says of the text alone.
     pub typed: bool,
     pub saving: bool,
+    /// The last save, if no answer came to it: it may have been done or not.
+    pub unanswered: Option<Box<Saving>>,
     /// The state of the text whose save was refused.
     pub refused_at: Option<f64>,
     pub conflict: Option<Conflict>,
@@ -78,8 +124,8 @@ pub struct Tab {
     pub draft: Option<Draft>,
     /// The newest version that the live events told of.
     pub latest: i64,
-    /// Deleted by someone while the tab had nothing unsaved; the name of who did it.
-    pub deleted_by: Option<String>,
+    /// Deleted by someone while the tab had nothing unsaved.
+    pub deleted_by: Option<By>,
     /// How the text is to be saved, and how it is stored.
     pub format: TextFormat,
     pub stored_format: TextFormat,
@@ -100,6 +146,7 @@ impl Tab {
             dirty: false,
             typed: false,
             saving: false,
+            unanswered: None,
             refused_at: None,
             conflict: None,
             draft: None,
@@ -193,6 +240,26 @@ mod tests {
         assert!(tab.dirty);
         tab.take_format(TextFormat { encoding: "utf-8".to_owned(), bom: true });
         assert!(!tab.dirty);
+    }
+
+    #[test]
+    fn people_are_told_apart_by_their_ids() {
+        let id = |digit: u8| format!("0000000000000000000000000000000{digit}").parse::<UserId>().unwrap();
+        let by = |digit: u8| By(Some(UserRef { id: id(digit), name: "Ada".to_owned() }));
+        assert_eq!((by(1).subject(id(1)), by(2).subject(id(1))), ("You".to_owned(), "Ada".to_owned()));
+        assert!(by(1).is(id(1)) && !by(2).is(id(1)) && !By::default().is(id(1)));
+        assert_eq!(By::default().subject(id(1)), "Someone");
+    }
+
+    #[test]
+    fn what_was_sent_is_known_again_by_its_text_and_its_format() {
+        let saving = Saving { text: "new\n".into(), format: TextFormat::default(), line_end: None, sent: Sent::Model(None) };
+        let entry = crate::components::tree_model::tests::entry("a.txt", wire::files::EntryKind::File);
+        let stored = OpenedFile { entry, text: Some("new\n".to_owned()), format: TextFormat::default(), style: EditorStyle::default() };
+        assert!(saving.is_stored_in(&stored));
+        assert!(!saving.is_stored_in(&OpenedFile { text: None, ..stored.clone() }), "no text any more");
+        let with_bom = TextFormat { bom: true, ..TextFormat::default() };
+        assert!(!saving.is_stored_in(&OpenedFile { format: with_bom, ..stored }));
     }
 
     #[test]

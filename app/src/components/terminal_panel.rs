@@ -11,6 +11,7 @@ use wire::{
 };
 
 use super::{
+    commands::Command,
     ide::{ConsoleTab, Ide, use_ide},
     network_settings,
     terminal_state::{self, LinkState},
@@ -55,7 +56,7 @@ pub fn TerminalPanel() -> impl IntoView {
                             <p class="run-note err" role="alert">
                                 <Icon name="circle-alert" small=true />
                                 <span class="grow">{problem.to_string()}</span>
-                                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| terminals.problem.set(None) />
+                                <IconButton icon="x" label="Dismiss" small=true on_click=move |_| terminals.problem.set(None) />
                             </p>
                         }
                     })
@@ -100,7 +101,7 @@ fn NoTerminals(ide: Ide) -> impl IntoView {
                 busy=ide.terminals.opening
                 disabled=Signal::derive(move || !ide.can_edit())
                 title=MaybeProp::derive(move || (!ide.can_edit()).then(|| "Only editors of the project can open terminals".to_owned()))
-                on:click=move |_| terminal_state::open(ide)
+                on_click=move |_| terminal_state::open(ide)
             >
                 "New terminal"
             </Button>
@@ -160,10 +161,10 @@ fn Bar(ide: Ide, renaming: RwSignal<Option<RunId>>) -> impl IntoView {
             <IconButton
                 icon="plus"
                 label="New terminal"
-                key="Ctrl Shift `"
+                key=Command::NewTerminal.shown_keys(ide)
                 small=true
                 disabled=Signal::derive(move || !ide.can_edit() || terminals.opening.get())
-                on:click=move |_| terminal_state::open(ide)
+                on_click=move |_| terminal_state::open(ide)
             />
             <span class="facts grow">
                 <span class="tm-facts wide">{facts}</span>
@@ -173,9 +174,8 @@ fn Bar(ide: Ide, renaming: RwSignal<Option<RunId>>) -> impl IntoView {
                 icon="ellipsis"
                 label="More for this terminal"
                 small=true
-                attr:aria-haspopup="menu"
-                attr:aria-expanded=move || if menu.is_open() { "true" } else { "false" }
-                on:click=move |event: ev::MouseEvent| open_from(menu, &event)
+                menu_open=Signal::derive(move || menu.is_open())
+                on_click=move |event: ev::MouseEvent| open_from(menu, &event)
             />
             <Menu state=menu label="More for this terminal">
                 <MenuItem icon="pencil" key="F2" disabled=Signal::derive(move || !ide.can_edit()) on_choose=rename>
@@ -192,7 +192,7 @@ fn Bar(ide: Ide, renaming: RwSignal<Option<RunId>>) -> impl IntoView {
                 label=close_label
                 small=true
                 disabled=Signal::derive(move || !ide.can_edit())
-                on:click=move |_| {
+                on_click=move |_| {
                     if let Some(id) = terminals.selected.get_untracked() {
                         terminal_state::close(ide, id);
                     }
@@ -294,11 +294,11 @@ fn StateNote(ide: Ide, id: RunId) -> impl IntoView {
                     {closed
                         .then(|| {
                             view! {
-                                <Button size=ButtonSize::Small on:click=move |_| terminal_state::close(ide, id)>
+                                <Button size=ButtonSize::Small on_click=move |_| terminal_state::close(ide, id)>
                                     "Remove"
                                 </Button>
                                 <Show when=move || ide.can_edit()>
-                                    <Button size=ButtonSize::Small icon="plus" on:click=move |_| terminal_state::replace(ide, id)>
+                                    <Button size=ButtonSize::Small icon="plus" on_click=move |_| terminal_state::replace(ide, id)>
                                         "New terminal"
                                     </Button>
                                 </Show>
@@ -361,7 +361,7 @@ fn DeniedNote(ide: Ide, id: RunId) -> impl IntoView {
                         {move || answer.get().unwrap_or_else(|| reason.clone())}
                     </span>
                     <Show when=move || may() && answer.with(Option::is_none)>
-                        <Button size=ButtonSize::Small busy=busy on:click=allow>
+                        <Button size=ButtonSize::Small busy=busy on_click=allow>
                             {label.get_value()}
                         </Button>
                     </Show>
@@ -369,7 +369,7 @@ fn DeniedNote(ide: Ide, id: RunId) -> impl IntoView {
                         icon="x"
                         label="Dismiss"
                         small=true
-                        on:click=move |_| {
+                        on_click=move |_| {
                             denied.set(None);
                             terminal_state::request_focus(ide);
                         }
@@ -402,8 +402,9 @@ fn RenameDialog(ide: Ide, target: RwSignal<Option<RunId>>) -> impl IntoView {
         event.prevent_default();
         let Some(id) = target.get_untracked().filter(|_| !busy.get_untracked()) else { return };
         busy.set(true);
+        let title = title.get_untracked();
         spawn_local(async move {
-            let renamed = terminal_state::rename(ide, id, title.get_untracked()).await;
+            let renamed = terminal_state::rename(ide, id, title).await;
             if ide.is_gone() {
                 return;
             }
@@ -419,7 +420,7 @@ fn RenameDialog(ide: Ide, target: RwSignal<Option<RunId>>) -> impl IntoView {
             <form novalidate=true on:submit=on_submit>
                 <TextField label="Title" name="terminal-title" bind=title error=error autocomplete="off" autofocus=true />
                 <div class="acts end">
-                    <Button disabled=busy on:click=move |_| open.set(false)>"Cancel"</Button>
+                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
                     <Button kind=ButtonKind::Primary submit=true busy=busy>"Rename"</Button>
                 </div>
             </form>

@@ -235,7 +235,8 @@ pub fn TerminalView(id: RunId, #[prop(into)] shown: Signal<bool>) -> impl IntoVi
                 failure.set(Some(sentence));
                 return;
             }
-            terminal::set_theme(dark.get_untracked());
+            let Some(dark) = dark.try_get_untracked() else { return };
+            terminal::set_theme(dark);
             session.begin(&element, &label);
             take_focus(session, shown);
         });
@@ -358,7 +359,7 @@ fn IdleBar(session: Session) -> impl IntoView {
                 <Icon name="clock" small=true />
                 <span class="grow">{text}</span>
                 <Show when=move || session.ide.can_edit()>
-                    <Button size=ButtonSize::Small on:click=keep>"Keep open"</Button>
+                    <Button size=ButtonSize::Small on_click=keep>"Keep open"</Button>
                 </Show>
             </div>
         </Show>

@@ -95,19 +95,19 @@ pub fn TestDetail(view: TestView, case: TestCase) -> impl IntoView {
                 <span class="t3 fs12 nowrap">{state}</span>
                 <span class="grow"></span>
                 {link}
-                <IconButton icon="x" label="Close the detail" small=true on:click=move |_| close(view) />
+                <IconButton icon="x" label="Close the detail" small=true on_click=move |_| close(view) />
             </div>
             {has_message.then(|| view! { <div class="cmd tests-message" tabindex="0" role="group" aria-label="Message">{message.collect_view()}</div> })}
             <div class="acts">
                 {failed
                     .then(|| {
                         view! {
-                            <Button kind=ButtonKind::Primary size=ButtonSize::Small icon="sparkles" on:click=move |_| ide.ask_agent(asked.clone())>
+                            <Button kind=ButtonKind::Primary size=ButtonSize::Small icon="sparkles" on_click=move |_| ide.ask_agent(asked.clone())>
                                 "Ask the agent about this"
                             </Button>
                         }
                     })}
-                <Button size=ButtonSize::Small disabled=locked on:click=move |_| test_desk::start(ide, vec![id.clone()])>
+                <Button size=ButtonSize::Small disabled=locked on_click=move |_| test_desk::start(ide, vec![id.clone()])>
                     "Run this test"
                 </Button>
             </div>

@@ -10,7 +10,7 @@ use wire::{
 };
 
 use super::{
-    commands,
+    commands::Command,
     ide::{ConsoleTab, Ide, use_ide},
     test_desk::{self, framework_name},
     test_detail::TestDetail,
@@ -118,10 +118,10 @@ pub fn TestPanel(now: RwSignal<Micros>) -> impl IntoView {
                             <div class="tests-note err" role="alert">
                                 <Icon name="circle-alert" small=true />
                                 <span class="grow">{problem.detail}</span>
-                                <Button size=ButtonSize::Small on:click=move |_| ide.tests.configuring.set(true)>
+                                <Button size=ButtonSize::Small on_click=move |_| ide.tests.configuring.set(true)>
                                     "Set the command"
                                 </Button>
-                                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| ide.tests.problem.set(None) />
+                                <IconButton icon="x" label="Dismiss" small=true on_click=move |_| ide.tests.problem.set(None) />
                             </div>
                         }
                     })
@@ -188,7 +188,7 @@ fn TestHead(view: TestView, now: RwSignal<Micros>) -> impl IntoView {
             (count > 0).then(|| view! { <Badge kind=kind icon=icon>{text}</Badge> })
         }
     };
-    let stop = move |_| commands::Command::StopRun.run(ide);
+    let stop = move |_| Command::StopRun.run(ide);
     let locked = Signal::derive(move || !ide.can_edit() || running.get());
     let filter = RwSignal::new(String::new());
     Effect::new(move |_| {
@@ -226,13 +226,13 @@ fn TestHead(view: TestView, now: RwSignal<Micros>) -> impl IntoView {
                     label="Failed ones first"
                     small=true
                     pressed=Signal::derive(move || Some(view.wish.with(|wish| wish.failed_first)))
-                    on:click=move |_| view.wish.update(|wish| wish.failed_first = !wish.failed_first)
+                    on_click=move |_| view.wish.update(|wish| wish.failed_first = !wish.failed_first)
                 />
             </Show>
             <Show when=move || running.get()>
-                <Button size=ButtonSize::Small icon="square" on:click=stop>
+                <Button size=ButtonSize::Small icon="square" on_click=stop>
                     "Stop "
-                    <kbd>"Ctrl ."</kbd>
+                    {move || Some(Command::StopRun.shown_keys(ide).get()).filter(|keys| !keys.is_empty()).map(|keys| view! { <kbd>{keys}</kbd> })}
                 </Button>
             </Show>
             <Show when=move || has_report() && !running.get()>
@@ -241,15 +241,15 @@ fn TestHead(view: TestView, now: RwSignal<Micros>) -> impl IntoView {
                     icon="rotate-cw"
                     disabled=Signal::derive(move || locked.get() || count(CaseState::Failed) == 0)
                     title="Run the cases that failed"
-                    on:click=move |_| run_failed(view)
+                    on_click=move |_| run_failed(view)
                 >
                     "Run failed"
                 </Button>
-                <Button size=ButtonSize::Small icon="play" disabled=locked on:click=move |_| test_desk::start(ide, Vec::new())>
+                <Button size=ButtonSize::Small icon="play" disabled=locked on_click=move |_| test_desk::start(ide, Vec::new())>
                     "Run all"
                 </Button>
             </Show>
-            <IconButton icon="settings" label="How the tests are run" small=true on:click=move |_| ide.tests.configuring.set(true) />
+            <IconButton icon="settings" label="How the tests are run" small=true on_click=move |_| ide.tests.configuring.set(true) />
         </div>
     }
 }
@@ -317,7 +317,7 @@ fn NoReport(ide: Ide) -> impl IntoView {
             <b>"The tests are running"</b>
             <p>"What they find is listed here when they have ended. Their output is in the first tab."</p>
             <div class="acts">
-                <Button on:click=move |_| ide.show_run(run.id)>"Show the output"</Button>
+                <Button on_click=move |_| ide.show_run(run.id)>"Show the output"</Button>
             </div>
         }
         .into_any(),
@@ -334,13 +334,13 @@ fn NoReport(ide: Ide) -> impl IntoView {
                 <b>{title}</b>
                 <p>{text}</p>
                 <div class="acts">
-                    <Button kind=ButtonKind::Primary on:click=move |_| ide.show_run(last.id)>
+                    <Button kind=ButtonKind::Primary on_click=move |_| ide.show_run(last.id)>
                         "Show the output"
                     </Button>
-                    <Button icon="rotate-cw" disabled=locked on:click=run>
+                    <Button icon="rotate-cw" disabled=locked on_click=run>
                         "Run again"
                     </Button>
-                    <Button icon="settings" on:click=configure>
+                    <Button icon="settings" on_click=configure>
                         "Set the command"
                     </Button>
                 </div>
@@ -367,10 +367,10 @@ fn NeverRan(ide: Ide) -> impl IntoView {
             Some((command, lead)) => view! {
                 <p>{lead} <code>{command}</code></p>
                 <div class="acts">
-                    <Button kind=ButtonKind::Primary icon="play" disabled=locked on:click=move |_| test_desk::start(ide, Vec::new())>
+                    <Button kind=ButtonKind::Primary icon="play" disabled=locked on_click=move |_| test_desk::start(ide, Vec::new())>
                         "Run the tests"
                     </Button>
-                    <Button icon="settings" on:click=move |_| ide.tests.configuring.set(true)>
+                    <Button icon="settings" on_click=move |_| ide.tests.configuring.set(true)>
                         "Change the command"
                     </Button>
                 </div>
@@ -381,7 +381,7 @@ fn NeverRan(ide: Ide) -> impl IntoView {
                     "Nothing in the project's files says how they are run. Known are cargo test, pytest, unittest, Node's test runner, Vitest, Jest and go test, and any command that leaves JUnit XML or prints TAP."
                 </p>
                 <div class="acts">
-                    <Button kind=ButtonKind::Primary icon="settings" disabled=locked on:click=move |_| ide.tests.configuring.set(true)>
+                    <Button kind=ButtonKind::Primary icon="settings" disabled=locked on_click=move |_| ide.tests.configuring.set(true)>
                         "Set the command"
                     </Button>
                 </div>

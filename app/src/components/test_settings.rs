@@ -116,7 +116,7 @@ fn SettingsForm(open: RwSignal<bool>) -> impl IntoView {
                 autocomplete="off"
             />
             <div class="row end">
-                <Button on:click=move |_| open.set(false)>"Cancel"</Button>
+                <Button on_click=move |_| open.set(false)>"Cancel"</Button>
                 <Button kind=ButtonKind::Primary submit=true busy=saving disabled=locked>
                     "Save"
                 </Button>

@@ -73,7 +73,7 @@ pub fn TextEditor(
                     view! {
                         <div class="inset ed-over">
                             <PanelError title="The editor did not load" text=reason>
-                                <Button on:click=move |_| begin()>"Try again"</Button>
+                                <Button on_click=move |_| begin()>"Try again"</Button>
                             </PanelError>
                         </div>
                     }

@@ -201,7 +201,7 @@ fn ToolBody(tool: Memo<Option<Tool>>, arguments: Memo<Arguments>) -> impl IntoVi
                 } else {
                     // The end of what a command printed says more than its beginning.
                     let room = FOLD_LINES.saturating_sub(used).max(3);
-                    Some(fold(&text, folded().then_some(room)))
+                    Some(fold_end(&text, folded().then_some(room)))
                 }
             }}
             <Show when=move || { lines.get() > FOLD_LINES || run().is_some() }>
@@ -241,9 +241,25 @@ fn fold(text: &str, limit: Option<usize>) -> String {
     }
 }
 
+/// The last `limit` lines, or all of them.
+fn fold_end(text: &str, limit: Option<usize>) -> String {
+    let text = text.trim_end_matches('\n');
+    let above = limit.map_or(0, |limit| text.lines().count().saturating_sub(limit));
+    if above == 0 { text.to_owned() } else { text.lines().skip(above).collect::<Vec<_>>().join("\n") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_output_shows_its_end() {
+        let lines: Vec<String> = (1..=9).map(|n| n.to_string()).collect();
+        let text = lines.join("\n") + "\n";
+        assert_eq!(fold_end(&text, Some(2)), "8\n9");
+        assert_eq!((fold_end(&text, Some(9)), fold_end(&text, None)), (lines.join("\n"), lines.join("\n")));
+        assert_eq!(fold(&text, Some(2)), "1\n2");
+    }
 
     #[test]
     fn arguments_show_what_matters() {

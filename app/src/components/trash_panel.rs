@@ -59,7 +59,7 @@ pub fn TrashPanel(ide: Ide) -> impl IntoView {
                     view! {
                         <div class="inset">
                             <PanelError title="The trash did not load" text=problem.to_string()>
-                                <Button on:click=move |_| read()>"Try again"</Button>
+                                <Button on_click=move |_| read()>"Try again"</Button>
                             </PanelError>
                         </div>
                     }
@@ -95,7 +95,7 @@ pub fn PanelHead(ide: Ide, #[prop(into)] title: String) -> impl IntoView {
     view! {
         <div class="phead">
             <h2 class="clip">{title}</h2>
-            <IconButton icon="files" label="Back to the files" small=true on:click=move |_| ide.files.panel.set(FilesPanel::Tree) />
+            <IconButton icon="files" label="Back to the files" small=true on_click=move |_| ide.files.panel.set(FilesPanel::Tree) />
         </div>
     }
 }
@@ -113,6 +113,10 @@ fn TrashRow(ide: Ide, item: TrashItem) -> impl IntoView {
     } else {
         format::bytes(item.size)
     };
+    let lost = (item.lost > 0).then(|| {
+        let files = format::counted(item.lost, "file of it is", "files of it are");
+        view! { <div class="t2 fs12">{format!("{files} not kept any more; the others come back.")}</div> }
+    });
     let by = item.deleted_by.as_ref().map(|user| format!("by {}, ", user.name)).unwrap_or_default();
     let path = StoredValue::new(item.path.clone());
     let taken = Memo::new(move |_| ide.tree.with(|tree| path.with_value(|path| is_taken(&tree.items, path))));
@@ -124,6 +128,7 @@ fn TrashRow(ide: Ide, item: TrashItem) -> impl IntoView {
             <div class="grow">
                 <div class="clip">{name}</div>
                 <div class="t3 fs12">{place} {size}</div>
+                {lost}
                 <div class="t3 fs12">{by} <RelativeTime at=item.deleted_at /></div>
                 <Show when=move || taken.get()>
                     <div class="t2 fs12">"Something else has this name now; it gets another one."</div>
@@ -133,14 +138,14 @@ fn TrashRow(ide: Ide, item: TrashItem) -> impl IntoView {
                 {is_file
                     .then(|| {
                         view! {
-                            <IconButton icon="history" label=format!("History of {}", item.path) small=true on:click=move |_| show_history(ide, &path.get_value()) />
+                            <IconButton icon="history" label=format!("History of {}", item.path) small=true on_click=move |_| show_history(ide, &path.get_value()) />
                         }
                     })}
                 <Button
                     size=ButtonSize::Small
                     disabled=Signal::derive(move || !ide.can_edit())
                     attr:aria-label=label
-                    on:click=move |_| restore(ide, path.get_value())
+                    on_click=move |_| restore(ide, path.get_value())
                 >
                     "Restore"
                 </Button>

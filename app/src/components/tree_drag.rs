@@ -111,7 +111,7 @@ pub fn on_drop(explorer: Explorer, event: &ev::DragEvent) {
     let dropped = upload_pick::of_drop(&data);
     spawn_local(async move {
         let picked = upload_pick::walk(dropped).await;
-        if !explorer.ide.is_gone() {
+        if !explorer.ide.is_gone() && !explorer.is_gone() {
             if !directory.is_empty() {
                 explorer.set_expanded(&directory, true);
             }

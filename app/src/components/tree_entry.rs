@@ -6,8 +6,8 @@ use crate::{
     components::{
         explorer_state::{Edit, Explorer, focus_row, row_id},
         file_plan::Transfer,
-        ide::Ide,
         tree_drag, tree_keys,
+        tree_marks::Marks,
         tree_model::{Row, RowKind, file_icon, find, is_below},
     },
     ui::Icon,
@@ -88,7 +88,7 @@ pub fn TreeEntry(explorer: Explorer, rows: Memo<Vec<Row>>, row: Row) -> impl Int
                 } else {
                     view! {
                         <span class="clip">{move || row.with(|row| row.name().to_owned())}</span>
-                        <RowBadge ide=explorer.ide row=row />
+                        <RowBadge explorer=explorer row=row />
                     }
                         .into_any()
                 }
@@ -131,16 +131,15 @@ enum RowMark {
     /// How many wait, and whether any is the agent's.
     Hunks(usize, bool),
     Changed,
-    /// A folded directory with unsaved files in it.
-    UnsavedInside,
+    /// In a folded directory, which is the row nearest to them.
+    Inside(Marks),
 }
 
-fn mark_of(ide: Ide, row: &Row) -> RowMark {
-    let path = &row.path;
+fn mark_of(explorer: Explorer, row: &Row) -> RowMark {
+    let (ide, path) = (explorer.ide, &row.path);
     if row.kind == RowKind::Directory {
-        let inside = |tab: &&crate::components::ide::Tab| is_below(&tab.path, path) && (tab.dirty || tab.conflict.is_some());
-        let marked = row.expanded != Some(true) && ide.tabs.with(|tabs| tabs.iter().find(inside).is_some());
-        return if marked { RowMark::UnsavedInside } else { RowMark::None };
+        let inside = if row.expanded == Some(true) { Marks::default() } else { explorer.marks.below(path) };
+        return if inside.is_empty() { RowMark::None } else { RowMark::Inside(inside) };
     }
     match ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == *path).map(|tab| (tab.conflict.is_some(), tab.dirty))) {
         Some((true, _)) => return RowMark::Conflict,
@@ -153,16 +152,17 @@ fn mark_of(ide: Ide, row: &Row) -> RowMark {
         hunks => return RowMark::Hunks(hunks, ide.has_agent_hunks(Some(path))),
     }
     let changed = ide.tree.with(|tree| {
-        let me = |me: &wire::users::User, entry: &wire::files::Entry| ide.files.seen.with(|seen| seen.is_changed(entry, me.display_name()));
+        let me = |me: &wire::users::User, entry: &wire::files::Entry| ide.files.seen.with(|seen| seen.is_changed(entry, me.id));
         find(&tree.items, path).is_some_and(|entry| ide.viewer.with_value(|viewer| me(viewer, entry)))
     });
     if changed { RowMark::Changed } else { RowMark::None }
 }
 
-/// One badge at most: conflict, then unsaved, then what the agent proposes, then what changed since it was looked at.
+/// One badge at most: conflict, then unsaved, then what the agent proposes, then what changed since it was looked at. A folded directory
+/// has the first of them that a file in it has, and tells them all.
 #[component]
-fn RowBadge(ide: Ide, row: Memo<Row>) -> impl IntoView {
-    let badge = Memo::new(move |_| row.with(|row| mark_of(ide, row)));
+fn RowBadge(explorer: Explorer, row: Memo<Row>) -> impl IntoView {
+    let badge = Memo::new(move |_| row.with(|row| mark_of(explorer, row)));
     move || match badge.get() {
         RowMark::None => ().into_any(),
         RowMark::Conflict => view! {
@@ -173,7 +173,17 @@ fn RowBadge(ide: Ide, row: Memo<Row>) -> impl IntoView {
         }
         .into_any(),
         RowMark::Unsaved => dot("dot dot--unsaved", "Not saved yet", "not saved"),
-        RowMark::UnsavedInside => dot("dot dot--unsaved", "Holds something that is not saved yet", "holds something not saved"),
+        RowMark::Inside(marks) => {
+            let words = marks.words();
+            let title = words.clone();
+            view! {
+                <span class="m" title=title>
+                    <span class=marks.class()></span>
+                    <span class="sr">{words}</span>
+                </span>
+            }
+            .into_any()
+        }
         RowMark::Changed => dot("dot dot--changed", "Changed since you looked at it", "changed since you looked at it"),
         RowMark::Proposed => view! {
             <span class="m c-agent" title="Proposed by the agent">

@@ -1,6 +1,6 @@
 //! The menu of a row of the file tree, and of the project as a whole.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use crate::{
     components::{
@@ -134,6 +134,22 @@ fn ReadItems(explorer: Explorer, row: StoredValue<Row>) -> impl IntoView {
                     </a>
                 }
             })}
+    }
+}
+
+/// Follows `url` as a link to something to be kept, not to be shown.
+pub fn download(url: &str) {
+    let document = document();
+    let Some(link) = document.create_element("a").ok().and_then(|link| link.dyn_into::<web_sys::HtmlAnchorElement>().ok()) else { return };
+    link.set_href(url);
+    link.set_download("");
+    // The router leaves such a link to the browser.
+    link.set_rel("external");
+    if let Some(body) = document.body()
+        && body.append_child(&link).is_ok()
+    {
+        link.click();
+        link.remove();
     }
 }
 

@@ -7,7 +7,7 @@ use wire::{
     chat::{Message, MessageBody},
 };
 
-use super::chat_session::Chat;
+use super::{chat_session::Chat, message_limits};
 use crate::{
     api,
     ui::{Button, ButtonSize, Dialog, Empty, PanelError, Skeleton, format},
@@ -39,7 +39,7 @@ pub fn TurnUsageDialog(chat: Chat) -> impl IntoView {
             <div class="stack">
                 {move || chat.measured.get().map(|of| view! { <Calls chat=chat of=of /> })}
                 <div class="acts">
-                    <Button on:click=move |_| open.set(false)>"Close"</Button>
+                    <Button on_click=move |_| open.set(false)>"Close"</Button>
                 </div>
             </div>
         </Dialog>
@@ -59,11 +59,12 @@ fn Calls(chat: Chat, of: Measured) -> impl IntoView {
     };
     Effect::new(move |_| load());
     let chosen = chat.view.with_untracked(|view| view.as_ref().map(|view| messages_of_answer(&view.messages, of)).unwrap_or_default());
+    let budget = chat.view.with_untracked(|view| view.as_ref()?.turns.iter().find(|turn| turn.id == of.turn)?.budget);
     move || match found.get() {
         None => view! { <Skeleton lines=4 /> }.into_any(),
         Some(Err(reason)) => view! {
             <PanelError title="The usage can't be shown" text=reason>
-                <Button size=ButtonSize::Small on:click=move |_| load()>
+                <Button size=ButtonSize::Small on_click=move |_| load()>
                     "Try again"
                 </Button>
             </PanelError>
@@ -76,7 +77,11 @@ fn Calls(chat: Chat, of: Measured) -> impl IntoView {
             />
         }
         .into_any(),
-        Some(Ok(usage)) => table(&usage, &chosen),
+        Some(Ok(usage)) => view! {
+            {budget.map(|budget| view! { <p class="t2">{format!("Its message set limits: {}.", message_limits::say(&budget))}</p> })}
+            {table(&usage, &chosen)}
+        }
+        .into_any(),
     }
 }
 

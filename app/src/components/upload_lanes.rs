@@ -145,16 +145,18 @@ fn take_batch(ide: Ide, batch: &[Item], answer: Answer) {
         Some(outcomes) => take_outcomes(ide, batch, outcomes),
         None if is_passing(answer.status) => batch.iter().for_each(|item| lose(ide, item.id, &answer)),
         None => {
-            let reason = answer.reason();
             for sent in batch {
-                update(ide, sent.id, |item| (item.sent, item.state) = (0.0, State::Failed(reason.clone())));
+                update(ide, sent.id, |item| {
+                    item.sent = 0.0;
+                    fail(item, &answer);
+                });
             }
         }
     }
 }
 
 fn take_outcomes(ide: Ide, batch: &[Item], outcomes: Vec<BatchOutcome>) {
-    let me = ide.viewer.with_value(|user| user.display_name().to_owned());
+    let me = ide.viewer.with_value(|user| user.id);
     let mut unwanted = Vec::new();
     for (sent, outcome) in batch.iter().zip(outcomes) {
         if let BatchOutcome::Saved { entry } = &outcome {
@@ -166,7 +168,7 @@ fn take_outcomes(ide: Ide, batch: &[Item], outcomes: Vec<BatchOutcome>) {
             documents::put_entry(ide, entry.clone());
         }
         TRIES.with_borrow_mut(|all| all.remove(&sent.id));
-        update(ide, sent.id, |item| take_outcome(item, outcome, &me));
+        update(ide, sent.id, |item| take_outcome(item, outcome, me));
     }
     if !unwanted.is_empty() {
         spawn_local(async move {
@@ -177,6 +179,12 @@ fn take_outcomes(ide: Ide, batch: &[Item], outcomes: Vec<BatchOutcome>) {
             }
         });
     }
+}
+
+/// It may be there all the same; should it be tried again, a file that is there then is looked at first.
+fn fail(item: &mut Item, answer: &Answer) {
+    item.unsure |= answer.is_unsure();
+    item.state = State::Failed(answer.reason());
 }
 
 /// The connection went; the file waits and goes on by itself, unless it was paused or cancelled.
@@ -293,16 +301,16 @@ fn refuse(ide: Ide, id: u64, answer: &Answer) {
     if ide.is_gone() {
         return;
     }
-    let me = ide.viewer.with_value(|user| user.display_name().to_owned());
+    let me = ide.viewer.with_value(|user| user.id);
     match answer.status {
         status if is_passing(status) => lose(ide, id, answer),
         409 | 412 | 428 => {
             let there = item(ide, id).and_then(|item| ide.tree.with_untracked(|tree| find(&tree.items, &item.path).cloned()));
             match answer.current().or(there) {
-                Some(current) => update(ide, id, |item| take_conflict(item, Some(current), &me)),
-                None => update(ide, id, |item| item.state = State::Failed(answer.reason())),
+                Some(current) => update(ide, id, |item| take_conflict(item, Some(current), me)),
+                None => update(ide, id, |item| fail(item, answer)),
             }
         }
-        _ => update(ide, id, |item| item.state = State::Failed(answer.reason())),
+        _ => update(ide, id, |item| fail(item, answer)),
     }
 }

@@ -92,20 +92,20 @@ fn UploadHead(ide: Ide, sum: Memo<Totals>, folded: RwSignal<bool>) -> impl IntoV
                 label=Signal::derive(move || if folded.get() { "Show the uploads".to_owned() } else { "Fold the uploads".to_owned() })
                 small=true
                 pressed=MaybeProp::derive(move || Some(folded.get()))
-                on:click=move |_| folded.update(|folded| *folded = !*folded)
+                on_click=move |_| folded.update(|folded| *folded = !*folded)
             />
             <b class="fs12 grow">{move || if desk.paused.get() { "Uploads, paused" } else { "Uploads" }}</b>
             <Show when=runs>
-                <IconButton icon="circle-pause" label="Pause all" small=true on:click=move |_| uploads::pause_all(ide) />
+                <IconButton icon="circle-pause" label="Pause all" small=true on_click=move |_| uploads::pause_all(ide) />
             </Show>
             <Show when=can_resume>
-                <IconButton icon="play" label="Go on with all" small=true on:click=move |_| uploads::resume_all(ide) />
+                <IconButton icon="play" label="Go on with all" small=true on_click=move |_| uploads::resume_all(ide) />
             </Show>
             <Show when=move || sum.with(|sum| sum.files > sum.saved + sum.failed)>
-                <IconButton icon="x" label="Cancel all" small=true on:click=move |_| uploads::cancel_all(ide) />
+                <IconButton icon="x" label="Cancel all" small=true on_click=move |_| uploads::cancel_all(ide) />
             </Show>
             <Show when=move || sum.with(|sum| sum.files == sum.saved + sum.failed)>
-                <IconButton icon="x" label="Dismiss" small=true on:click=move |_| uploads::clear(ide) />
+                <IconButton icon="x" label="Dismiss" small=true on_click=move |_| uploads::clear(ide) />
             </Show>
         </div>
         <Show when=move || sum.with(|sum| sum.files > 0)>
@@ -138,7 +138,7 @@ fn Notes(ide: Ide) -> impl IntoView {
             view! {
                 <div class="row upload-notes" role="status">
                     <ul class="grow fs12 t2">{shown}</ul>
-                    <IconButton icon="x" label="Dismiss the notes" small=true on:click=move |_| notes.set(Vec::new()) />
+                    <IconButton icon="x" label="Dismiss the notes" small=true on_click=move |_| notes.set(Vec::new()) />
                 </div>
             }
         })
@@ -155,15 +155,15 @@ fn ForAll(ide: Ide, sum: Memo<Totals>) -> impl IntoView {
         <Show when=move || many(asking())>
             <div class="upload-all" role="group" aria-label="For all files that exist already">
                 <span class="fs12 grow">{move || format!("{} exist already", format::count(asking() as i64))}</span>
-                <Button size=ButtonSize::Small on:click=move |_| uploads::decide_all(ide, Clash::Replace)>"Replace all"</Button>
-                <Button size=ButtonSize::Small on:click=move |_| uploads::decide_all(ide, Clash::KeepBoth)>"Keep both"</Button>
-                <Button size=ButtonSize::Small on:click=move |_| uploads::decide_all(ide, Clash::Skip)>"Skip all"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::decide_all(ide, Clash::Replace)>"Replace all"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::decide_all(ide, Clash::KeepBoth)>"Keep both"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::decide_all(ide, Clash::Skip)>"Skip all"</Button>
             </div>
         </Show>
         <Show when=move || many(failed())>
             <div class="upload-all">
                 <span class="fs12 grow">{move || format!("{} were not uploaded", format::count(failed() as i64))}</span>
-                <Button size=ButtonSize::Small on:click=move |_| uploads::retry_failed(ide)>"Try all again"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::retry_failed(ide)>"Try all again"</Button>
             </div>
         </Show>
     }
@@ -177,29 +177,45 @@ fn UploadRow(ide: Ide, id: u64, choose: Callback<u64>) -> impl IntoView {
     // Progress alone must not make the row anew: its buttons would lose the focus.
     let state = Memo::new(move |_| item.with(|item| item.as_ref().map(|item| (item.path.clone(), item.state.clone()))));
     let progress = Memo::new(move |_| item.with(|item| item.as_ref().map_or((0.0, 0.0), |item| (item.sent, item.size))));
+    let shape = Memo::new(move |_| state.with(|state| state.as_ref().map(|(_, state)| shape_of(state))));
+    let body = move |_| move || state.get().map(|(path, state)| row(ide, id, path, state, progress, choose));
     view! {
         <li class="upload-row">
-            {move || state.get().map(|(path, state)| {
-                let shown = path.clone();
-                view! {
-                    <span class="upload-path" title=path.clone()>{shown}</span>
-                    {row_body(ide, id, path, state, progress, choose)}
-                }
-            })}
+            // Made anew for another shape: what is changed into something else keeps the handlers of its buttons.
+            <For each=move || shape.get() key=|shape| *shape children=body />
         </li>
+    }
+}
+
+/// States with the same buttons have the same shape.
+fn shape_of(state: &State) -> u8 {
+    match state {
+        State::Failed(_) => 0,
+        State::Exists(_) => 1,
+        State::Missing(_) => 2,
+        State::Saved(_) => 3,
+        State::Waiting | State::Sending | State::Paused | State::Lost(_) => 4,
+    }
+}
+
+fn row(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, f64)>, choose: Callback<u64>) -> impl IntoView {
+    let shown = path.clone();
+    view! {
+        <span class="upload-path" title=path.clone()>{shown}</span>
+        {row_body(ide, id, path, state, progress, choose)}
     }
 }
 
 fn row_body(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, f64)>, choose: Callback<u64>) -> AnyView {
     let cancel = {
         let label = format!("Cancel {path}");
-        move || view! { <IconButton icon="x" label=label.clone() small=true on:click=move |_| uploads::cancel(ide, id) /> }
+        move || view! { <IconButton icon="x" label=label.clone() small=true on_click=move |_| uploads::cancel(ide, id) /> }
     };
     match state {
         State::Failed(reason) => view! {
             <span class="c-bad fs12 upload-words" role="alert">{reason}</span>
             <div class="upload-acts">
-                <Button size=ButtonSize::Small on:click=move |_| uploads::resume(ide, id)>"Try again"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::resume(ide, id)>"Try again"</Button>
                 {cancel()}
             </div>
         }
@@ -208,9 +224,9 @@ fn row_body(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, 
             <span class="t2 fs12 upload-words">"Exists already"</span>
             <div class="upload-acts" role="group" aria-label=format!("{path} exists already")>
                 {can_replace(current.as_deref())
-                    .then(|| view! { <Button size=ButtonSize::Small on:click=move |_| uploads::decide(ide, id, Clash::Replace)>"Replace"</Button> })}
-                <Button size=ButtonSize::Small on:click=move |_| uploads::decide(ide, id, Clash::KeepBoth)>"Keep both"</Button>
-                <Button size=ButtonSize::Small on:click=move |_| uploads::decide(ide, id, Clash::Skip)>"Skip"</Button>
+                    .then(|| view! { <Button size=ButtonSize::Small on_click=move |_| uploads::decide(ide, id, Clash::Replace)>"Replace"</Button> })}
+                <Button size=ButtonSize::Small on_click=move |_| uploads::decide(ide, id, Clash::KeepBoth)>"Keep both"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| uploads::decide(ide, id, Clash::Skip)>"Skip"</Button>
             </div>
         }
         .into_any(),
@@ -223,7 +239,7 @@ fn row_body(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, 
                 {wrong.map(|wrong| view! { <span class="c-bad" role="alert">" " {wrong}</span> })}
             </span>
             <div class="upload-acts">
-                <Button size=ButtonSize::Small on:click=move |_| choose.run(id)>"Choose the file"</Button>
+                <Button size=ButtonSize::Small on_click=move |_| choose.run(id)>"Choose the file"</Button>
                 {cancel()}
             </div>
         }
@@ -232,6 +248,8 @@ fn row_body(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, 
         under_way => {
             let paused = ide.files.uploads.paused;
             let is_paused = matches!(under_way, State::Paused);
+            // One button for both, so that it keeps the focus.
+            let (icon, label) = if is_paused { ("play", format!("Go on with {path}")) } else { ("circle-pause", format!("Pause {path}")) };
             let word = match under_way {
                 State::Paused => "Paused, ",
                 State::Waiting => "Waits, ",
@@ -251,13 +269,7 @@ fn row_body(ide: Ide, id: u64, path: String, state: State, progress: Memo<(f64, 
                     {text}
                 </span>
                 <div class="upload-acts">
-                    {if is_paused {
-                        view! { <IconButton icon="play" label=format!("Go on with {path}") small=true on:click=move |_| uploads::resume(ide, id) /> }
-                            .into_any()
-                    } else {
-                        view! { <IconButton icon="circle-pause" label=format!("Pause {path}") small=true on:click=move |_| uploads::pause(ide, id) /> }
-                            .into_any()
-                    }}
+                    <IconButton icon=icon label=label small=true on_click=move |_| uploads::pause_or_go_on(ide, id) />
                     {cancel()}
                 </div>
                 <span class="meter" role="progressbar" aria-label=path aria-valuemin="0" aria-valuemax="100" aria-valuenow=move || format!("{:.0}", part())>

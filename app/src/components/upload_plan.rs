@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 use wire::{
-    UploadId,
-    files::{Base, BatchOutcome, Entry},
+    UploadId, UserId,
+    files::{Base, BatchOutcome, Entry, EntryKind, PathConflict},
 };
+
+use crate::ui::format;
 
 /// Files up to this many bytes travel together; larger ones in pieces.
 pub const SMALL_MAX: f64 = 1024.0 * 1024.0;
@@ -32,7 +34,11 @@ pub enum State {
 pub struct Item {
     pub id: u64,
     pub path: String,
+    /// What the file is called on the person's computer; empty where it is not known.
+    pub name: String,
     pub size: f64,
+    /// When it was last changed there, in milliseconds since 1970.
+    pub modified: Option<f64>,
     pub sent: f64,
     pub state: State,
     pub base: Base,
@@ -46,11 +52,40 @@ pub struct Item {
 
 impl Item {
     pub fn new(id: u64, path: String, size: f64, state: State) -> Self {
-        Self { id, path, size, sent: 0.0, state, base: Base::New, session: None, unsure: false, replaces: None }
+        Self {
+            id,
+            path,
+            name: String::new(),
+            size,
+            modified: None,
+            sent: 0.0,
+            state,
+            base: Base::New,
+            session: None,
+            unsure: false,
+            replaces: None,
+        }
     }
-}
 
-impl Item {
+    /// What of a file can be told from another one without reading it.
+    pub fn of_file(self, file: &FileFacts) -> Self {
+        Self { name: file.name.clone(), size: file.size, modified: Some(file.modified), ..self }
+    }
+
+    /// Why a chosen file is not the one that the upload began with, in a sentence: half of one and half of another would be a file that
+    /// nobody ever had. `None` where it is the same as far as can be told.
+    pub fn differs_from(&self, chosen: &FileFacts) -> Option<String> {
+        let FileFacts { name, size, modified } = chosen;
+        if self.size != *size {
+            let (now, before) = (format::bytes(*size as i64), format::bytes(self.size as i64));
+            return Some(format!("{name} has {now}, the upload began with {before}."));
+        }
+        if !self.name.is_empty() && self.name != *name {
+            return Some(format!("{name} is another file; the upload began with {}.", self.name));
+        }
+        let changed = self.modified.is_some_and(|before| before != *modified);
+        changed.then(|| format!("{name} was changed since the upload began with it. Cancel this upload to send it anew."))
+    }
     pub fn is_small(&self) -> bool {
         self.size <= SMALL_MAX && self.session.is_none()
     }
@@ -74,12 +109,39 @@ impl Item {
     }
 }
 
+/// What the browser tells of a chosen file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileFacts {
+    pub name: String,
+    pub size: f64,
+    /// In milliseconds since 1970.
+    pub modified: f64,
+}
+
 /// A piecewise upload that the browser remembers over a reload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Remembered {
     pub id: UploadId,
     pub path: String,
     pub size: f64,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub modified: Option<f64>,
+}
+
+impl Remembered {
+    /// An upload that could go on after a reload.
+    pub fn of(item: &Item) -> Option<Self> {
+        let id = item.session.filter(|_| !matches!(item.state, State::Saved(_)))?;
+        Some(Self { id, path: item.path.clone(), size: item.size, name: item.name.clone(), modified: item.modified })
+    }
+
+    /// The upload, which waits for its file.
+    pub fn into_item(self, id: u64) -> Item {
+        let item = Item::new(id, self.path, self.size, State::Missing(None));
+        Item { session: Some(self.id), name: self.name, modified: self.modified, ..item }
+    }
 }
 
 /// The ids of the small files that go next, in one request.
@@ -145,9 +207,9 @@ pub fn totals(items: &[Item]) -> Totals {
     totals
 }
 
-/// What the server's answer for one file makes of it. `me` is the name of the person at this page: after a lost answer, a file of the
-/// same size that they have just saved is this one.
-pub fn take_outcome(item: &mut Item, outcome: BatchOutcome, me: &str) {
+/// What the server's answer for one file makes of it. `me` is the person at this page: after a lost answer, a file of the same size that
+/// they have saved next is this one.
+pub fn take_outcome(item: &mut Item, outcome: BatchOutcome, me: UserId) {
     match outcome {
         BatchOutcome::Saved { entry } => {
             item.sent = item.size;
@@ -161,9 +223,18 @@ pub fn take_outcome(item: &mut Item, outcome: BatchOutcome, me: &str) {
     }
 }
 
-pub fn take_conflict(item: &mut Item, current: Option<Entry>, me: &str) {
+/// Whether what is there now is what was sent when the answer was lost.
+fn is_own(item: &Item, entry: &Entry, me: UserId) -> bool {
+    let is_next = match item.base {
+        Base::Version(before) => entry.version == before + 1,
+        _ => true,
+    };
+    item.unsure && is_next && entry.size as f64 == item.size && entry.updated_by.as_ref().is_some_and(|by| by.id == me)
+}
+
+pub fn take_conflict(item: &mut Item, current: Option<Entry>, me: UserId) {
     match current {
-        Some(entry) if item.unsure && entry.size as f64 == item.size && entry.updated_by.as_ref().is_some_and(|by| by.name == me) => {
+        Some(entry) if is_own(item, &entry, me) => {
             item.sent = item.size;
             item.state = State::Saved(Box::new(entry));
         }
@@ -184,16 +255,24 @@ pub fn wait_s(tries: u32, asked: Option<u32>) -> u32 {
     asked.unwrap_or(0).max(2_u32.saturating_pow(tries.min(5)).min(30))
 }
 
+/// Those of the empty folders that can still be made, when `conflicts` stand in the way of some, and what to say of the others. A folder
+/// that is there by now needs no words.
+pub fn folders_left(paths: Vec<String>, conflicts: &[PathConflict]) -> (Vec<String>, Vec<String>) {
+    let left = paths.into_iter().filter(|path| !conflicts.iter().any(|conflict| conflict.path == *path)).collect();
+    let is_there = |entry: &Entry| entry.kind == EntryKind::Directory;
+    let told = conflicts.iter().filter(|conflict| !conflict.current.as_ref().is_some_and(is_there));
+    (left, told.map(|conflict| format!("The empty folder {} was not made. {}", conflict.path, conflict.reason)).collect())
+}
+
 /// Whether a dropped path belongs to what version control keeps for itself.
 pub fn is_left_out(path: &str) -> bool {
-    path.split('/').any(|part| part == ".git")
+    path.split('/').any(wire::files::is_git)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::components::tree_model::tests::entry;
-    use wire::files::EntryKind;
 
     fn item(id: u64, size: f64, state: State) -> Item {
         Item::new(id, format!("f{id}"), size, state)
@@ -245,22 +324,62 @@ mod tests {
         assert!(items[0].rank() < items[1].rank() && items[3].rank() < items[2].rank());
     }
 
+    fn person(digit: u8) -> UserId {
+        format!("0000000000000000000000000000000{digit}").parse().unwrap()
+    }
+
     #[test]
     fn a_lost_answer_does_not_ask_about_ones_own_file() {
-        let by = wire::users::UserRef { id: "00000000000000000000000000000001".parse().unwrap(), name: "Ada".to_owned() };
-        let there = Entry { size: 10, updated_by: Some(by), ..entry("f1", EntryKind::File) };
-        let mut sure = item(1, 10.0, State::Sending);
-        take_conflict(&mut sure, Some(there.clone()), "Ada");
-        assert!(matches!(sure.state, State::Exists(Some(_))));
-        let mut unsure = Item { unsure: true, ..item(1, 10.0, State::Sending) };
-        take_conflict(&mut unsure, Some(there), "Ada");
-        assert!(matches!(unsure.state, State::Saved(_)));
+        // Somebody else may be called the same.
+        let by = |digit: u8| Some(wire::users::UserRef { id: person(digit), name: "Ada".to_owned() });
+        let there = Entry { size: 10, version: 5, updated_by: by(1), ..entry("f1", EntryKind::File) };
+        let taken = |item: &Item, there: &Entry| {
+            let mut item = item.clone();
+            take_conflict(&mut item, Some(there.clone()), person(1));
+            matches!(item.state, State::Saved(_))
+        };
+        let sure = item(1, 10.0, State::Sending);
+        assert!(!taken(&sure, &there));
+        let unsure = Item { unsure: true, ..sure };
+        assert!(taken(&unsure, &there));
+        assert!(!taken(&unsure, &Entry { updated_by: by(2), ..there.clone() }));
+        assert!(!taken(&unsure, &Entry { size: 11, ..there.clone() }));
+        assert!(taken(&Item { base: Base::Version(4), ..unsure.clone() }, &there));
+        assert!(!taken(&Item { base: Base::Version(3), ..unsure }, &there), "somebody was between");
+    }
+
+    #[test]
+    fn only_the_file_that_an_upload_began_with_goes_on() {
+        let facts = FileFacts { name: "disk.img".to_owned(), size: 9e6, modified: 1_700_000_000_123.0 };
+        let begun = Item { session: Some("00000000000000000000000000000009".parse().unwrap()), ..item(1, 9e6, State::Sending) };
+        let kept = serde_json::to_string(&Remembered::of(&begun.of_file(&facts)).unwrap()).unwrap();
+        let again = serde_json::from_str::<Remembered>(&kept).unwrap().into_item(7);
+        assert_eq!((again.id, &again.state), (7, &State::Missing(None)));
+        assert_eq!(again.differs_from(&facts), None);
+        let said = |facts: FileFacts| again.differs_from(&facts).unwrap();
+        assert!(said(FileFacts { size: 8e6, ..facts.clone() }).contains("the upload began with"));
+        assert!(said(FileFacts { name: "other.img".to_owned(), ..facts.clone() }).contains("another file"));
+        assert!(said(FileFacts { modified: facts.modified + 1.0, ..facts.clone() }).contains("was changed since"));
+        // Kept by a page that did not remember as much.
+        let old = r#"{"id":"00000000-0000-0000-0000-000000000009","path":"disk.img","size":9000000.0}"#;
+        assert_eq!(serde_json::from_str::<Remembered>(old).unwrap().into_item(8).differs_from(&facts), None);
+        let saved = Item { state: State::Saved(Box::new(entry("a", EntryKind::File))), ..again };
+        assert_eq!(Remembered::of(&saved), None);
+    }
+
+    #[test]
+    fn folders_that_can_be_made_are_and_the_others_are_told() {
+        let conflict = |path: &str, current: Option<Entry>| PathConflict { path: path.to_owned(), reason: "Taken.".to_owned(), current };
+        let paths = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let conflicts = [conflict("a", Some(entry("a", EntryKind::File))), conflict("b", Some(entry("b", EntryKind::Directory)))];
+        let (left, told) = folders_left(paths, &conflicts);
+        assert_eq!((left, told), (vec!["c".to_owned()], vec!["The empty folder a was not made. Taken.".to_owned()]));
     }
 
     #[test]
     fn waiting_grows_and_ends() {
         assert_eq!((wait_s(1, None), wait_s(3, None), wait_s(40, None), wait_s(1, Some(60))), (2, 8, 30, 60));
         assert!(is_passing(0) && is_passing(503) && !is_passing(413));
-        assert!(is_left_out("a/.git/config") && !is_left_out("a/.gitignore"));
+        assert!(is_left_out("a/.git/config") && is_left_out(".Git/HEAD") && !is_left_out("a/.gitignore"));
     }
 }

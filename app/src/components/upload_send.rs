@@ -8,7 +8,7 @@ use leptos::{
 };
 use serde::de::DeserializeOwned;
 use wasm_bindgen_futures::JsFuture;
-use wire::{Problem, files::Entry};
+use wire::{ErrorCode, Problem, files::Entry};
 
 thread_local! {
     /// What is under way, so that it can be stopped.
@@ -47,12 +47,19 @@ impl Answer {
         serde_json::from_value(self.problem()?.current?).ok()
     }
 
-    /// Why it was refused, in a sentence.
+    /// Whether the server may have done what it was asked for although it did not say so.
+    pub fn is_unsure(&self) -> bool {
+        self.problem().is_none_or(|problem| problem.code == ErrorCode::Internal)
+    }
+
+    /// Why it was refused, or what is not known, in a sentence.
     pub fn reason(&self) -> String {
         match self.problem() {
             Some(problem) => problem.to_string(),
-            None if self.status == 0 => "The connection was lost; nothing was written.".to_owned(),
-            None => format!("The server answered with status {}; nothing was written.", self.status),
+            None if self.status == 0 => "No answer came, so it may have arrived or not. Look before you send it again.".to_owned(),
+            None => {
+                format!("The server answered with status {}, so it may have arrived or not. Look before you send it again.", self.status)
+            }
         }
     }
 }
@@ -110,4 +117,20 @@ pub fn stop(key: u64) {
 pub async fn is_readable(file: &web_sys::Blob) -> bool {
     let Ok(first) = file.slice_with_f64_and_f64(0.0, 1.0) else { return false };
     JsFuture::from(first.array_buffer()).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_claimed_where_the_server_said_nothing() {
+        let told = |code: ErrorCode| Answer { status: code.status(), body: serde_json::to_string(&Problem::new(code, "Why.")).unwrap() };
+        assert!(!told(ErrorCode::TooLarge).is_unsure() && !told(ErrorCode::Unavailable).is_unsure());
+        assert!(told(ErrorCode::Internal).is_unsure());
+        for answer in [Answer::default(), Answer { status: 502, body: "<html>".to_owned() }, Answer { status: 200, body: String::new() }] {
+            assert!(answer.is_unsure() && !answer.reason().contains("nothing was"), "{answer:?}");
+        }
+        assert_eq!(told(ErrorCode::TooLarge).reason(), "Why.");
+    }
 }

@@ -7,22 +7,21 @@ use std::{
 };
 
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
-use wire::files::{Base, ChangeFiles, Entry, EntryKind, FileStep, Upload, check_path};
+use wire::files::{Base, ChangeFiles, Entry, EntryKind, FileStep, FilesChanged, Upload, check_path};
 
 use super::{
     file_plan::{Clash, free_name},
     ide::Ide,
     project_feed,
     tree_model::{find, is_taken, join},
+    unanswered,
     upload_lanes::pump,
     upload_pick::PickedFiles,
-    upload_plan::{Item, Remembered, State},
+    upload_plan::{FileFacts, Item, Remembered, State, folders_left},
     upload_send::{Payload, send, stop},
+    window_name,
 };
-use crate::{
-    api,
-    ui::{format, storage},
-};
+use crate::{api, ui::storage};
 
 thread_local! {
     /// What the items stand for; a browser's handles do not leave its thread.
@@ -62,16 +61,7 @@ impl Default for Uploads {
 
 /// Brings back what a reload interrupted, and watches the connection. Only in the browser.
 pub fn begin(ide: Ide) {
-    Effect::new(move |_| {
-        let remembered: Vec<Remembered> = storage::read(&key(ide)).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        if ide.files.uploads.items.with_untracked(Vec::is_empty) {
-            let items = remembered
-                .into_iter()
-                .map(|known| Item { session: Some(known.id), ..Item::new(next_id(), known.path, known.size, State::Missing(None)) });
-            ide.files.uploads.items.set(items.collect());
-            read_progress(ide);
-        }
-    });
+    Effect::new(move |_| spawn_local(bring_back(ide)));
     let online = window_event_listener(ev::Custom::<web_sys::Event>::new("online"), move |_| wake(ide));
     let leaving = window_event_listener(ev::beforeunload, move |event| {
         if ide.files.uploads.items.try_with_untracked(|items| items.iter().any(|item| !item.is_settled())) == Some(true) {
@@ -84,10 +74,42 @@ pub fn begin(ide: Ide) {
     });
 }
 
-/// How far the uploads from before a reload had come; those that have run out are forgotten.
+/// What this window had begun before a reload, and what windows that are gone have left. What another open window uploads is its own.
+async fn bring_back(ide: Ide) {
+    window_name::claim().await;
+    if ide.is_gone() {
+        return;
+    }
+    let (prefix, own) = (prefix(ide), window_name::name());
+    let kept: Vec<(String, Vec<Remembered>)> = storage::keys(&prefix)
+        .into_iter()
+        .filter_map(|key| Some((key[prefix.len()..].to_owned(), serde_json::from_str(&storage::read(&key)?).ok()?)))
+        .collect();
+    let open = if kept.iter().any(|(window, _)| *window != own) { window_name::open().await } else { Default::default() };
+    if ide.is_gone() {
+        return;
+    }
+    let mut items = Vec::new();
+    for (window, remembered) in kept.into_iter().filter(|(window, _)| *window == own || !open.contains(window)) {
+        items.extend(remembered.into_iter().map(|known| known.into_item(next_id())));
+        if window != own {
+            storage::remove(&format!("{prefix}{window}"));
+        }
+    }
+    if !items.is_empty() {
+        ide.files.uploads.items.update(|all| all.extend(items));
+        remember(ide);
+        read_progress(ide);
+    }
+}
+
+/// How far the uploads from before a reload had come; those that have run out are forgotten, which is said.
 fn read_progress(ide: Ide) {
-    let missing = ide.files.uploads.items.with_untracked(|items| items.iter().filter_map(|i| Some((i.id, i.session?))).collect::<Vec<_>>());
-    for (id, session) in missing {
+    let is_missing = |item: &&Item| matches!(item.state, State::Missing(_));
+    let missing = ide.files.uploads.items.with_untracked(|items| {
+        items.iter().filter(is_missing).filter_map(|item| Some((item.id, item.session?, item.path.clone(), item.size))).collect::<Vec<_>>()
+    });
+    for (id, session, path, size) in missing {
         spawn_local(async move {
             let answer = send(id, "GET", &format!("/api/uploads/{session}"), &[], Payload::None, |_| {}).await;
             if ide.is_gone() {
@@ -95,26 +117,32 @@ fn read_progress(ide: Ide) {
             }
             match answer.read::<Upload>().filter(|_| answer.is_ok()) {
                 Some(upload) => update(ide, id, |item| item.sent = upload.received as f64),
-                None if matches!(answer.status, 404 | 410) => forget(ide, id),
+                None if matches!(answer.status, 404 | 410) => {
+                    forget(ide, id);
+                    let is_there = ide.tree.with_untracked(|tree| find(&tree.items, &path).is_some_and(|entry| entry.size as f64 == size));
+                    if !is_there {
+                        let words = format!("What was sent of {path} is not kept any more. Upload it again if it is not there.");
+                        ide.files.uploads.notes.update(|notes| notes.push(words));
+                    }
+                }
                 None => {}
             }
         });
     }
 }
 
-fn key(ide: Ide) -> String {
-    ide.storage_key("uploads")
+/// What begins the keys of one person's uploads to a project; the window follows.
+fn prefix(ide: Ide) -> String {
+    format!("{}:{}:", ide.storage_key("uploads"), ide.viewer.with_value(|user| user.id))
 }
 
 /// Keeps in the browser what could go on after a reload.
 pub(super) fn remember(ide: Ide) {
-    let open: Vec<Remembered> = ide.files.uploads.items.with_untracked(|items| {
-        let unfinished = items.iter().filter(|item| !matches!(item.state, State::Saved(_)));
-        unfinished.filter_map(|item| Some(Remembered { id: item.session?, path: item.path.clone(), size: item.size })).collect()
-    });
+    let key = format!("{}{}", prefix(ide), window_name::name());
+    let open: Vec<Remembered> = ide.files.uploads.items.with_untracked(|items| items.iter().filter_map(Remembered::of).collect());
     match serde_json::to_string(&open) {
-        Ok(text) if !open.is_empty() => storage::write(&key(ide), &text),
-        _ => storage::remove(&key(ide)),
+        Ok(text) if !open.is_empty() => storage::write(&key, &text),
+        _ => storage::remove(&key),
     }
 }
 
@@ -132,12 +160,14 @@ pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
         uploads.items.with_untracked(|items| items.iter().map(|item| (item.path.clone(), item.clone())).collect());
     let mut more: BTreeMap<String, Item> = BTreeMap::new();
     for chosen in picked.files {
-        let (path, size) = (join(directory, &chosen.path), chosen.file.size());
-        match known.get(&path) {
-            Some(Item { id, state: State::Missing(_), size: before, .. }) if *before == size => {
-                choose_again(ide, *id, chosen.file);
-                continue;
-            }
+        let (path, facts) = (join(directory, &chosen.path), facts_of(&chosen.file));
+        let known = known.get(&path);
+        let goes_on = known.filter(|item| matches!(item.state, State::Missing(_)) && item.differs_from(&facts).is_none());
+        if let Some(item) = goes_on {
+            choose_again(ide, item.id, chosen.file);
+            continue;
+        }
+        match known {
             // What goes on already goes on.
             Some(Item { state: State::Waiting | State::Sending | State::Paused | State::Lost(_), .. }) => continue,
             Some(settled) => remove(ide, settled.id),
@@ -146,7 +176,7 @@ pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
         let id = next_id();
         FILES.with_borrow_mut(|files| files.insert(id, chosen.file));
         let state = first_state(ide, &path);
-        more.insert(path.clone(), Item::new(id, path, size, state));
+        more.insert(path.clone(), Item::new(id, path, facts.size, state).of_file(&facts));
     }
     let mut more: Vec<Item> = more.into_values().collect();
     more.sort_by_key(|item| item.id);
@@ -167,17 +197,39 @@ fn first_state(ide: Ide, path: &str) -> State {
 
 fn create_directories(ide: Ide, paths: Vec<String>) {
     let missing = ide.tree.with_untracked(|tree| paths.into_iter().filter(|path| !is_taken(&tree.items, path)).collect::<Vec<_>>());
-    if missing.is_empty() {
-        return;
+    if !missing.is_empty() {
+        spawn_local(make_directories(ide, missing));
     }
-    let steps: Vec<FileStep> = missing.into_iter().map(|path| FileStep::CreateDirectory { path }).collect();
-    spawn_local(async move {
-        match api::files::change(ide.project_id, ChangeFiles { steps }).await {
-            _ if ide.is_gone() => {}
-            Ok(_) => project_feed::reload_tree_soon(ide),
-            Err(error) => ide.files.uploads.notes.update(|notes| notes.push(format!("Empty folders were not made. {error}"))),
+}
+
+/// Makes those that can be made: what stands in the way of one folder does not keep the others away.
+async fn make_directories(ide: Ide, mut paths: Vec<String>) {
+    let note = |lines: Vec<String>| ide.files.uploads.notes.update(|notes| notes.extend(lines));
+    while !paths.is_empty() {
+        let steps: Vec<FileStep> = paths.iter().map(|path| FileStep::CreateDirectory { path: path.clone() }).collect();
+        let answer = api::files::change(ide.project_id, ChangeFiles { steps }).await;
+        if ide.is_gone() {
+            return;
         }
-    });
+        match answer {
+            Ok(FilesChanged::Changed { .. }) => return project_feed::reload_tree_soon(ide),
+            Ok(FilesChanged::Conflict { paths: conflicts }) => {
+                project_feed::reload_tree_soon(ide);
+                let asked = paths.len();
+                let (left, told) = folders_left(paths, &conflicts);
+                note(told);
+                if left.len() == asked {
+                    return note(vec!["Empty folders were not made.".to_owned()]);
+                }
+                paths = left;
+            }
+            Err(error) if unanswered::is_unsure(&error.0) => {
+                project_feed::reload_tree_soon(ide);
+                return note(vec![format!("Empty folders may be made or not; the tree shows it once the server answers. {error}")]);
+            }
+            Err(error) => return note(vec![format!("Empty folders were not made. {error}")]),
+        }
+    }
 }
 
 pub(super) fn update(ide: Ide, id: u64, change: impl FnOnce(&mut Item)) {
@@ -253,8 +305,11 @@ pub fn resume_all(ide: Ide) {
     pump(ide);
 }
 
-/// Pauses one file.
-pub fn pause(ide: Ide, id: u64) {
+/// Pauses one file, or goes on with it where it is paused.
+pub fn pause_or_go_on(ide: Ide, id: u64) {
+    if item(ide, id).is_some_and(|item| item.state == State::Paused) {
+        return resume(ide, id);
+    }
     update(ide, id, |item| item.state = State::Paused);
     stop(id);
 }
@@ -276,16 +331,14 @@ pub fn retry_failed(ide: Ide) {
     pump(ide);
 }
 
+fn facts_of(file: &web_sys::File) -> FileFacts {
+    FileFacts { name: file.name(), size: file.size(), modified: file.last_modified() }
+}
+
 /// The file of an upload from before a reload. Another file than the one begun with is refused.
 pub fn choose_again(ide: Ide, id: u64, file: web_sys::File) {
     let Some(known) = item(ide, id) else { return };
-    if file.size() != known.size {
-        let words = format!(
-            "{} has {}, the upload began with {}.",
-            file.name(),
-            format::bytes(file.size() as i64),
-            format::bytes(known.size as i64)
-        );
+    if let Some(words) = known.differs_from(&facts_of(&file)) {
         return update(ide, id, |item| item.state = State::Missing(Some(words)));
     }
     FILES.with_borrow_mut(|files| files.insert(id, file));

@@ -129,7 +129,7 @@ pub fn UsageChart(report: UsageReport, measure: Measure, as_table: RwSignal<bool
                             }
                         })}
                 </span>
-                <Button kind=ButtonKind::Ghost size=ButtonSize::Small on:click=move |_| as_table.update(|on| *on = !*on)>
+                <Button kind=ButtonKind::Ghost size=ButtonSize::Small on_click=move |_| as_table.update(|on| *on = !*on)>
                     {move || if as_table.get() { "Show as chart" } else { "Show as table" }}
                 </Button>
             </div>

@@ -39,7 +39,7 @@ pub fn UserMenu(user: User) -> impl IntoView {
             {is_admin.then(|| view! { <GoTo icon="users" to="/admin" label="Administration" /> })}
             <MenuSeparator />
             <MenuItem
-                icon="log-in"
+                icon="log-out"
                 on_choose=move || {
                     logout.dispatch(LogoutFn {});
                 }

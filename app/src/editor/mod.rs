@@ -5,8 +5,26 @@ pub mod drafts;
 pub mod monaco;
 pub mod terminal;
 
+use serde::Serialize;
+use wire::keys::Combo;
+
 #[cfg(target_arch = "wasm32")]
 pub use module::asset_url;
+
+/// A combination that editors or terminals leave to the page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PageKey {
+    pub ctrl: bool,
+    pub alt: bool,
+    pub shift: bool,
+    pub key: String,
+}
+
+impl From<&Combo> for PageKey {
+    fn from(combo: &Combo) -> Self {
+        Self { ctrl: combo.ctrl, alt: combo.alt, shift: combo.shift, key: combo.key.clone() }
+    }
+}
 
 /// Where the build's file of that role is served.
 #[cfg(not(target_arch = "wasm32"))]
@@ -15,7 +33,7 @@ pub fn asset_url(_entry: &str) -> Option<String> {
 }
 
 #[cfg(target_arch = "wasm32")]
-mod module {
+pub(crate) mod module {
     use leptos::web_sys;
     use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
     use wasm_bindgen_futures::JsFuture;

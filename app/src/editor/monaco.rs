@@ -1,8 +1,30 @@
 //! Monaco: editors, open texts ("models", named by their path in the project) and comparisons.
 
 use serde::{Deserialize, Serialize};
+use wire::preferences::{LineNumbers, Whitespace};
+
+use super::PageKey;
 
 pub use half::*;
+
+/// How the person wants every editor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handling {
+    /// Pixels.
+    pub font_size: u8,
+    pub tab_size: u8,
+    pub insert_spaces: bool,
+    pub detect_indentation: bool,
+    pub word_wrap: bool,
+    pub minimap: bool,
+    pub line_numbers: LineNumbers,
+    pub render_whitespace: Whitespace,
+    pub font_ligatures: bool,
+    pub format_on_paste: bool,
+    /// What the page's commands have.
+    pub keys: Vec<PageKey>,
+}
 
 /// What an editor reports.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -13,7 +35,7 @@ pub enum EditorEvent {
         uri: String,
         dirty: bool,
     },
-    /// Ctrl/Cmd+S.
+    /// Chosen in the editor's own list of commands.
     Save {
         uri: String,
     },
@@ -100,7 +122,7 @@ mod half {
     use leptos::web_sys::HtmlElement;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 
-    use super::{DiffOptions, EditorEvent, ModelInfo, ModelOptions};
+    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions};
     use crate::editor::module;
 
     #[wasm_bindgen]
@@ -151,6 +173,8 @@ mod half {
         fn trigger(this: &Facade, handle: u32, action: &str);
         #[wasm_bindgen(method, js_name = setTheme)]
         fn set_theme(this: &Facade, name: &str);
+        #[wasm_bindgen(method, js_name = setHandling)]
+        fn set_handling(this: &Facade, json: &str);
         #[wasm_bindgen(method)]
         fn layout(this: &Facade, handle: u32);
         #[wasm_bindgen(method)]
@@ -166,6 +190,7 @@ mod half {
     thread_local! {
         static FACADE: RefCell<Option<Facade>> = const { RefCell::new(None) };
         static LISTENERS: RefCell<BTreeMap<u32, Listener>> = const { RefCell::new(BTreeMap::new()) };
+        static HANDLING: RefCell<Option<String>> = const { RefCell::new(None) };
     }
 
     fn with<T>(call: impl FnOnce(&Facade) -> T) -> Option<T> {
@@ -182,7 +207,16 @@ mod half {
         FACADE.with_borrow_mut(|facade| {
             facade.get_or_insert_with(|| module.unchecked_into());
         });
+        if let Some(json) = HANDLING.with_borrow(Clone::clone) {
+            let _ = with(|f| f.set_handling(&json));
+        }
         Ok(())
+    }
+
+    pub fn set_handling(handling: &Handling) {
+        let Ok(json) = serde_json::to_string(handling) else { return };
+        let _ = with(|f| f.set_handling(&json));
+        HANDLING.set(Some(json));
     }
 
     pub fn set_theme(dark: bool) {
@@ -348,7 +382,10 @@ mod half {
 mod half {
     use leptos::web_sys::HtmlElement;
 
-    use super::{DiffOptions, EditorEvent, ModelInfo, ModelOptions};
+    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions};
+
+    /// For every editor of the page, open ones and later ones.
+    pub fn set_handling(_handling: &Handling) {}
 
     /// Loads the editor; quick when it is there already. The error is a sentence for the person.
     pub async fn load() -> Result<(), String> {

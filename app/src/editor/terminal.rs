@@ -1,8 +1,20 @@
 //! xterm: what a run prints, and terminals to type into.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::PageKey;
 
 pub use half::*;
+
+/// How the person wants every terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handling {
+    /// Pixels.
+    pub font_size: u8,
+    /// What does not go to the program inside.
+    pub keys: Vec<PageKey>,
+}
 
 /// What a watched terminal reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -27,7 +39,7 @@ mod half {
     use leptos::web_sys::HtmlElement;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 
-    use super::{Direction, TerminalEvent};
+    use super::{Direction, Handling, TerminalEvent};
     use crate::editor::module;
 
     #[wasm_bindgen]
@@ -62,6 +74,8 @@ mod half {
         fn get_text(this: &Facade, handle: u32) -> String;
         #[wasm_bindgen(method, js_name = setTheme)]
         fn set_theme(this: &Facade, name: &str);
+        #[wasm_bindgen(method, js_name = setHandling)]
+        fn set_handling(this: &Facade, json: &str);
         #[wasm_bindgen(method, js_name = setScreenReaderMode)]
         fn set_screen_reader_mode(this: &Facade, handle: u32, on: bool);
         #[wasm_bindgen(method)]
@@ -78,6 +92,7 @@ mod half {
 
     thread_local! {
         static WATCHERS: RefCell<BTreeMap<u32, Watcher>> = const { RefCell::new(BTreeMap::new()) };
+        static HANDLING: RefCell<Option<String>> = const { RefCell::new(None) };
         static FACADE: RefCell<Option<Facade>> = const { RefCell::new(None) };
         static LISTENERS: RefCell<BTreeMap<u32, Listeners>> = const { RefCell::new(BTreeMap::new()) };
     }
@@ -95,7 +110,16 @@ mod half {
         FACADE.with_borrow_mut(|facade| {
             facade.get_or_insert_with(|| module.unchecked_into());
         });
+        if let Some(json) = HANDLING.with_borrow(Clone::clone) {
+            let _ = with(|f| f.set_handling(&json));
+        }
         Ok(())
+    }
+
+    pub fn set_handling(handling: &Handling) {
+        let Ok(json) = serde_json::to_string(handling) else { return };
+        let _ = with(|f| f.set_handling(&json));
+        HANDLING.set(Some(json));
     }
 
     pub fn set_theme(dark: bool) {
@@ -216,7 +240,10 @@ mod half {
 mod half {
     use leptos::web_sys::HtmlElement;
 
-    use super::{Direction, TerminalEvent};
+    use super::{Direction, Handling, TerminalEvent};
+
+    /// For every terminal of the page, open ones and later ones.
+    pub fn set_handling(_handling: &Handling) {}
 
     /// Loads the terminal; quick when it is there already. The error is a sentence for the person.
     pub async fn load() -> Result<(), String> {

@@ -1,8 +1,10 @@
 pub mod admin;
 pub mod dashboard;
+pub mod forgot;
 pub mod login;
 pub mod not_found;
 pub mod project;
 pub mod project_settings;
+pub mod reset;
 pub mod settings;
 pub mod signup;

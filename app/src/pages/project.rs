@@ -2,7 +2,7 @@
 
 use leptos::{ev, prelude::*};
 use leptos_router::hooks::use_params_map;
-use wire::{ErrorCode, Problem, ProjectId, files::Tree, projects::Project, runs::Run, users::User};
+use wire::{ErrorCode, Problem, ProjectId, packed_tree::PackedTree, projects::Project, runs::Run, users::User};
 
 use crate::{
     api::{self, ApiError},
@@ -11,10 +11,12 @@ use crate::{
         change_review::ChangeReview,
         checkpoint_dialogs::CheckpointDialogs,
         checkpoint_panel::CheckpointPanel,
-        commands,
+        command_keys,
+        commands::Command,
         editor_pane::EditorPane,
         file_compare::FileCompare,
         file_explorer::FileExplorer,
+        generate_dialog::GenerateDialog,
         guard::{Guarded, PageFailed},
         ide::{Ide, IdeStart, PhonePane, SideView},
         ide_status::{IdeNotices, IdeStatus},
@@ -30,10 +32,11 @@ use crate::{
     ui::{BadgeKind, Count, Icon, PageTitle, Sash, SashEdge, storage, use_toasts},
 };
 
-/// A longer list would make the page itself slow to arrive; the browser then reads it after the rest is there.
+/// A longer list would make the page itself slow to arrive: it then has what lies at the top, and the browser reads the rest at once.
 const TREE_IN_PAGE_MAX: i64 = 3000;
 
-type Loaded = (Project, Option<Tree>, Vec<Run>);
+/// The project, its files, whether those are all of them, and its runs.
+type Loaded = (Project, PackedTree, bool, Vec<Run>);
 
 /// `/projects/:id`.
 #[component]
@@ -52,14 +55,17 @@ async fn load(id: String) -> Result<Loaded, ApiError> {
     let id: ProjectId = id.parse().map_err(unknown)?;
     let project = api::projects::get(id).await?;
     let runs = api::runs::list(id).await?;
-    let fits = !cfg!(feature = "ssr") || project.file_count <= TREE_IN_PAGE_MAX;
-    let tree = if fits { Some(api::files::tree(id).await?) } else { None };
-    Ok((project, tree, runs))
+    let whole = !cfg!(feature = "ssr") || project.file_count <= TREE_IN_PAGE_MAX;
+    let tree = if whole { api::files::packed_tree(id).await? } else { api::files::top(id).await? };
+    Ok((project, tree, whole, runs))
 }
 
 fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
     match loaded {
-        Ok((project, tree, runs)) => view! { <ProjectFrame start=IdeStart { project, tree, runs, viewer } /> }.into_any(),
+        Ok((project, tree, whole, runs)) => {
+            let start = IdeStart { project, tree: tree.unpack(), whole, runs, viewer };
+            view! { <ProjectFrame start=start /> }.into_any()
+        }
         Err(error) if error.code() == ErrorCode::NotFound => NotFound().into_any(),
         Err(error) => view! { <PageFailed error=error /> }.into_any(),
     }
@@ -73,7 +79,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
     terminal_state::begin(ide);
     ports_panel::follow_ports(ide);
     presence::follow_people(ide);
-    let keys = window_event_listener(ev::keydown, move |event| commands::take_key(ide, &event));
+    let keys = window_event_listener(ev::keydown, move |event| command_keys::take_key(ide, &event));
     on_cleanup(move || keys.remove());
     Effect::new(move |_| {
         if let Some(command) = storage::read(&ide.storage_key("command")) {
@@ -126,6 +132,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
         </div>
         <QuickOpen />
         <CheckpointDialogs />
+        <GenerateDialog />
     }
 }
 
@@ -165,6 +172,7 @@ fn Main(ide: Ide) -> impl IntoView {
 #[component]
 fn Rail(ide: Ide) -> impl IntoView {
     let waiting = Signal::derive(move || i64::try_from(ide.open_hunks()).unwrap_or(i64::MAX));
+    let hint = move |command: Command, does: &'static str| move || ide.keymap.with(|keymap| command.hint(does, keymap));
     let side = move |view: SideView| move |_| side_view::toggle(ide, view);
     let side_current =
         move |view: SideView| move || (ide.side_open.get() && !ide.takes_main() && ide.side_view.get() == view).then_some("true");
@@ -176,18 +184,18 @@ fn Rail(ide: Ide) -> impl IntoView {
         if ide.review.get_untracked().is_some() {
             ide.close_review();
         } else {
-            commands::Command::OpenReview.run(ide);
+            Command::OpenReview.run(ide);
         }
     };
     view! {
         <nav class="rail" aria-label="Side panels">
-            <button type="button" aria-label="Files" title="Files (Ctrl B)" aria-current=side_current(SideView::Files) on:click=side(SideView::Files)>
+            <button type="button" aria-label="Files" title=hint(Command::ToggleSide, "Files") aria-current=side_current(SideView::Files) on:click=side(SideView::Files)>
                 <Icon name="files" />
             </button>
             <button
                 type="button"
                 aria-label="Search"
-                title="Search (Ctrl Shift F)"
+                title=hint(Command::SearchProject, "Search")
                 aria-current=side_current(SideView::Search)
                 on:click=side(SideView::Search)
             >
@@ -196,7 +204,7 @@ fn Rail(ide: Ide) -> impl IntoView {
             <button
                 type="button"
                 aria-label=review_label
-                title="Review (F7)"
+                title=hint(Command::OpenReview, "Review")
                 aria-current=move || ide.review.with(Option::is_some).then_some("true")
                 on:click=review
             >
@@ -208,9 +216,9 @@ fn Rail(ide: Ide) -> impl IntoView {
             <button
                 type="button"
                 aria-label="Checkpoints"
-                title="Checkpoints (F8)"
+                title=hint(Command::ShowCheckpoints, "Checkpoints")
                 aria-current=move || ide.checkpoints.open.get().then_some("true")
-                on:click=move |_| commands::Command::ShowCheckpoints.run(ide)
+                on:click=move |_| Command::ShowCheckpoints.run(ide)
             >
                 <Icon name="history" />
             </button>

@@ -18,6 +18,7 @@ use wire::{
 use crate::{
     api::{self, ApiError},
     components::{
+        admin_access::AdminAccessCard,
         budget_settings::ProjectBudgetCard,
         export_panel::ExportCard,
         guard::{Guarded, PageFailed},
@@ -113,6 +114,7 @@ fn Settings(viewer: User, loaded: Loaded) -> impl IntoView {
                         <SharePanel desk=share />
                     </div>
                 </section>
+                <AdminAccessCard project=project.id />
                 <ProjectQuotaCard quota=quota />
                 {edits
                     .then(|| {

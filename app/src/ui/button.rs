@@ -1,4 +1,4 @@
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 
 use super::Icon;
 
@@ -25,7 +25,31 @@ pub enum ButtonSize {
     Large,
 }
 
-/// A button with a verb. Give it `on:click`; while `busy` it shows the spinner in the place of its icon and takes no clicks.
+/// What a click does. A property of its own: a handler that is spread onto a component stays the first one when the view around it is
+/// made anew in the same place, and then acts on what stood there before, or on nothing.
+pub struct Press(Box<dyn FnMut(ev::MouseEvent)>);
+
+impl<F: FnMut(ev::MouseEvent) + 'static> From<F> for Press {
+    fn from(press: F) -> Self {
+        Self(Box::new(press))
+    }
+}
+
+fn handler(mut press: Option<Press>) -> impl FnMut(ev::MouseEvent) {
+    move |event| {
+        if let Some(Press(press)) = &mut press {
+            press(event);
+        }
+    }
+}
+
+/// What `aria-expanded` and `aria-pressed` say. Properties of the buttons for the same reason as [`Press`]: what is spread onto a component
+/// and changes stays what it was when the view around it is made anew.
+fn word(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
+}
+
+/// A button with a verb; while `busy` it shows the spinner in the place of its icon and takes no clicks.
 #[component]
 pub fn Button(
     #[prop(optional)] kind: ButtonKind,
@@ -42,6 +66,10 @@ pub fn Button(
     /// The tooltip; when disabled it says why.
     #[prop(optional, into)]
     title: MaybeProp<String>,
+    /// Where it unfolds something: whether that is shown.
+    #[prop(optional, into)]
+    expanded: MaybeProp<bool>,
+    #[prop(optional, into)] on_click: Option<Press>,
     children: Children,
 ) -> impl IntoView {
     let mut class = String::from("btn");
@@ -66,7 +94,16 @@ pub fn Button(
             class=class
             disabled=move || disabled.get()
             aria-busy=move || busy.get().then_some("true")
+            aria-expanded=move || expanded.get().map(word)
             title=move || title.get()
+            on:click:capture=move |event: ev::MouseEvent| {
+                // What a button sends or starts must not begin a second time; before all handlers, and the form's own way, too.
+                if busy.get_untracked() {
+                    event.prevent_default();
+                    event.stop_immediate_propagation();
+                }
+            }
+            on:click=handler(on_click)
         >
             {move || {
                 if busy.get() {
@@ -87,26 +124,36 @@ pub fn IconButton(
     icon: &'static str,
     #[prop(into)] label: Signal<String>,
     /// The key that does the same, such as `Ctrl J`.
-    #[prop(optional)]
-    key: &'static str,
+    #[prop(optional, into)]
+    key: Signal<String>,
     #[prop(optional)] small: bool,
     /// For switches: whether it is on.
     #[prop(optional, into)]
     pressed: MaybeProp<bool>,
+    /// Opens a menu, which is open or not.
+    #[prop(optional, into)]
+    menu_open: MaybeProp<bool>,
     #[prop(optional, into)] disabled: Signal<bool>,
     /// More classes, such as `desk`.
     #[prop(optional)]
     class: &'static str,
+    #[prop(optional, into)] on_click: Option<Press>,
 ) -> impl IntoView {
-    let title = move || if key.is_empty() { label.get() } else { format!("{} ({key})", label.get()) };
+    let title = move || match key.get() {
+        key if key.is_empty() => label.get(),
+        key => format!("{} ({key})", label.get()),
+    };
     view! {
         <button
             type="button"
             class=format!("ib{}{}{class}", if small { " ib--s" } else { "" }, if class.is_empty() { "" } else { " " })
             aria-label=move || label.get()
-            aria-pressed=move || pressed.get().map(|on| if on { "true" } else { "false" })
+            aria-pressed=move || pressed.get().map(word)
+            aria-haspopup=move || menu_open.get().map(|_| "menu")
+            aria-expanded=move || menu_open.get().map(word)
             disabled=move || disabled.get()
             title=title
+            on:click=handler(on_click)
         >
             <Icon name=icon small=small />
         </button>

@@ -42,3 +42,21 @@ pub fn Dialog(
     }
     .into_any()
 }
+
+/// The `open` of a dialog that is about something: open from when `target` holds it, which is forgotten when the dialog closes.
+pub fn open_about<T: Send + Sync + 'static>(target: RwSignal<Option<T>>) -> RwSignal<bool> {
+    let open = RwSignal::new(false);
+    Effect::new(move |_| {
+        if target.with(Option::is_some) {
+            open.set(true);
+        }
+    });
+    Effect::new(move |before: Option<bool>| {
+        let is_open = open.get();
+        if before == Some(true) && !is_open {
+            target.set(None);
+        }
+        is_open
+    });
+    open
+}

@@ -100,6 +100,7 @@ pub fn TextArea(
     bind: RwSignal<String>,
     #[prop(optional, into)] error: Signal<Option<String>>,
     #[prop(optional)] optional: bool,
+    #[prop(optional)] hint: &'static str,
     #[prop(default = 3)] rows: u32,
 ) -> impl IntoView {
     let id = format!("f-{name}");
@@ -118,20 +119,20 @@ pub fn TextArea(
                 rows=rows
                 prop:value=move || bind.get()
                 aria-invalid=move || error.with(Option::is_some).then_some("true")
-                aria-describedby=move || error.with(Option::is_some).then(|| described.clone())
+                aria-describedby=move || (error.with(Option::is_some) || !hint.is_empty()).then(|| described.clone())
                 on:input:target=move |ev| bind.set(ev.target().value())
             ></textarea>
-            {move || {
-                error
-                    .get()
-                    .map(|error| {
-                        view! {
-                            <p class="err" id=note_id.clone()>
-                                <Icon name="circle-alert" small=true />
-                                <span>{error}</span>
-                            </p>
-                        }
-                    })
+            {move || match error.get() {
+                Some(error) => {
+                    view! {
+                        <p class="err" id=note_id.clone()>
+                            <Icon name="circle-alert" small=true />
+                            <span>{error}</span>
+                        </p>
+                    }
+                        .into_any()
+                }
+                None => (!hint.is_empty()).then(|| view! { <p class="hint" id=note_id.clone()>{hint}</p> }).into_any(),
             }}
         </div>
     }

@@ -110,6 +110,23 @@ pub fn clock(at: Micros) -> String {
     local(at).1
 }
 
+/// Tells times on the person's own clock. What the server renders can't know it and says UTC until the page is alive.
+#[derive(Clone, Copy)]
+pub struct Clock(RwSignal<bool>);
+
+pub fn use_clock() -> Clock {
+    let alive = RwSignal::new(false);
+    Effect::new(move |_| alive.set(true));
+    Clock(alive)
+}
+
+impl Clock {
+    /// `14:05`, or `13:05 UTC`. Reactive.
+    pub fn tell(self, at: Micros) -> String {
+        if self.0.get() { clock(at) } else { format!("{} UTC", at.to_rfc3339().get(11..16).unwrap_or_default()) }
+    }
+}
+
 /// `Today`, `Yesterday`, or the date.
 pub fn day(at: Micros, now: Micros) -> String {
     let day = local(at).0;

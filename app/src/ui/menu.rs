@@ -149,8 +149,8 @@ pub fn MenuItem(
     #[prop(optional)] icon: &'static str,
     #[prop(into)] on_choose: Callback<()>,
     /// The key that does the same.
-    #[prop(optional)]
-    key: &'static str,
+    #[prop(optional, into)]
+    key: Signal<String>,
     #[prop(optional, into)] disabled: Signal<bool>,
     /// When disabled: why.
     #[prop(optional, into)]
@@ -180,14 +180,17 @@ pub fn MenuItem(
         >
             {(!icon.is_empty()).then(|| view! { <Icon name=icon small=true /> })}
             {children()}
-            {(!key.is_empty())
-                .then(|| {
-                    view! {
-                        <span class="keys">
-                            <kbd>{key}</kbd>
-                        </span>
-                    }
-                })}
+            {move || {
+                Some(key.get())
+                    .filter(|key| !key.is_empty())
+                    .map(|key| {
+                        view! {
+                            <span class="keys">
+                                <kbd>{key}</kbd>
+                            </span>
+                        }
+                    })
+            }}
         </button>
     }
     .into_any()
@@ -212,9 +215,8 @@ pub fn MenuButton(
             icon=icon
             label=label
             small=small
-            attr:aria-haspopup="menu"
-            attr:aria-expanded=move || if state.is_open() { "true" } else { "false" }
-            on:click=move |event: ev::MouseEvent| open_from(state, &event)
+            menu_open=Signal::derive(move || state.is_open())
+            on_click=move |event: ev::MouseEvent| open_from(state, &event)
         />
         <Menu state=state label=label children=children />
     }

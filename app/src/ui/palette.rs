@@ -9,7 +9,7 @@ pub struct PaletteEntry {
     pub icon: &'static str,
     pub label: String,
     /// The keys that do the same.
-    pub keys: Vec<&'static str>,
+    pub keys: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -24,22 +24,31 @@ pub fn remove(key: &str) {
     }
 }
 
+/// The keys that begin with `prefix`.
+pub fn keys(prefix: &str) -> Vec<String> {
+    let Some(storage) = local() else { return Vec::new() };
+    let keys = (0..storage.length().unwrap_or(0)).filter_map(|at| storage.key(at).ok().flatten());
+    keys.filter(|key| key.starts_with(prefix)).collect()
+}
+
 /// Characters kept under keys that begin with `prefix`, all but one of them.
 pub fn size_of_others(prefix: &str, but: &str) -> usize {
-    let Some(storage) = local() else { return 0 };
-    let keys = (0..storage.length().unwrap_or(0)).filter_map(|at| storage.key(at).ok().flatten());
-    let others = keys.filter(|key| key.starts_with(prefix) && key != but);
-    others.filter_map(|key| storage.get_item(&key).ok().flatten()).map(|value| value.len()).sum()
+    keys(prefix).iter().filter(|key| *key != but).filter_map(|key| read(key)).map(|value| value.len()).sum()
+}
+
+fn session() -> Option<leptos::web_sys::Storage> {
+    window().session_storage().ok().flatten()
 }
 
 /// A name that this tab of the browser has under `key`; it stays over reloads and is made when it is first asked for.
 pub fn session_id(key: &str) -> String {
-    let storage = window().session_storage().ok().flatten();
-    if let Some(known) = storage.as_ref().and_then(|storage| storage.get_item(key).ok().flatten()) {
-        return known;
-    }
+    session().and_then(|storage| storage.get_item(key).ok().flatten()).unwrap_or_else(|| renew_session_id(key))
+}
+
+/// Gives this tab of the browser another name under `key`.
+pub fn renew_session_id(key: &str) -> String {
     let made = format!("{:x}{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 1e9) as u64);
-    if let Some(storage) = storage {
+    if let Some(storage) = session() {
         let _ = storage.set_item(key, &made);
     }
     made

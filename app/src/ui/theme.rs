@@ -1,13 +1,13 @@
 //! Light and dark: the system decides, the person's choice overrides it. The choice lives in a cookie, so that the server renders
 //! the first page in it and nothing flashes.
 
-use leptos::prelude::*;
-use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use leptos::{prelude::*, web_sys};
+use wasm_bindgen::{JsCast, closure::Closure};
+use wire::preferences;
 
-use super::IconButton;
+use super::{IconButton, look};
 
 const COOKIE: &str = "theme";
-const YEAR_S: u32 = 31_536_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Theme {
@@ -25,6 +25,15 @@ impl Theme {
             Self::System => "System",
             Self::Light => "Light",
             Self::Dark => "Dark",
+        }
+    }
+
+    /// What the browser paints a page in before its styles are there: the value of the `color-scheme` meta tag.
+    pub fn color_scheme(self) -> &'static str {
+        match self {
+            Self::System => "light dark",
+            Self::Light => "light",
+            Self::Dark => "dark",
         }
     }
 
@@ -55,19 +64,35 @@ impl Theme {
 
     /// The theme in a `Cookie` header.
     pub fn from_cookies(header: &str) -> Self {
-        header
-            .split(';')
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == COOKIE)
-            .map_or(Self::System, |(_, value)| Self::parse(value))
+        look::cookie_in(header, COOKIE).map_or(Self::System, Self::parse)
     }
 
-    /// The theme of the request that is being answered.
+    /// The theme of the request that is being answered: the person's own for all browsers, else that of this browser.
     #[cfg(feature = "ssr")]
     pub fn of_request() -> Self {
-        use_context::<http::request::Parts>()
-            .and_then(|parts| parts.headers.get(http::header::COOKIE)?.to_str().ok().map(Self::from_cookies))
-            .unwrap_or_default()
+        let everywhere = use_context::<preferences::Appearance>().filter(|appearance| appearance.everywhere);
+        everywhere
+            .map_or_else(|| look::cookies_of_request().map_or(Self::System, |header| Self::from_cookies(&header)), |all| all.theme.into())
+    }
+}
+
+impl From<preferences::ThemeChoice> for Theme {
+    fn from(choice: preferences::ThemeChoice) -> Self {
+        match choice {
+            preferences::ThemeChoice::System => Self::System,
+            preferences::ThemeChoice::Light => Self::Light,
+            preferences::ThemeChoice::Dark => Self::Dark,
+        }
+    }
+}
+
+impl From<Theme> for preferences::ThemeChoice {
+    fn from(theme: Theme) -> Self {
+        match theme {
+            Theme::System => Self::System,
+            Theme::Light => Self::Light,
+            Theme::Dark => Self::Dark,
+        }
     }
 }
 
@@ -84,14 +109,26 @@ pub fn provide_theme() {
     #[cfg(not(feature = "ssr"))]
     let theme =
         document().document_element().and_then(|root| root.get_attribute("data-theme")).map_or(Theme::System, |value| Theme::parse(&value));
-    let signal = ThemeSignal { chosen: RwSignal::new(theme), system_dark: RwSignal::new(false) };
+    let signal = ThemeSignal { chosen: RwSignal::new(theme), system_dark: RwSignal::new(prefers_dark()) };
     provide_context(signal);
     Effect::new(move |_| follow_system(signal.system_dark));
 }
 
+/// What the system prefers now, known before an editor or a terminal is made: it would be light for a moment otherwise. False on the server.
+fn prefers_dark() -> bool {
+    #[cfg(feature = "ssr")]
+    return false;
+    #[cfg(not(feature = "ssr"))]
+    return system_query().is_some_and(|query| query.matches());
+}
+
+fn system_query() -> Option<web_sys::MediaQueryList> {
+    window().match_media("(prefers-color-scheme: dark)").ok().flatten()
+}
+
 /// Keeps the signal at what the system prefers, also when that changes while the page is open.
 fn follow_system(dark: RwSignal<bool>) {
-    let Some(query) = window().match_media("(prefers-color-scheme: dark)").ok().flatten() else { return };
+    let Some(query) = system_query() else { return };
     dark.set(query.matches());
     let asked = query.clone();
     let changed = Closure::<dyn FnMut()>::new(move || {
@@ -119,17 +156,21 @@ pub fn use_dark() -> Signal<bool> {
     })
 }
 
-fn choose(signal: RwSignal<Theme>, theme: Theme) {
+/// Shows the theme and remembers it in this browser. Only in effects and event handlers.
+pub fn choose(signal: RwSignal<Theme>, theme: Theme) {
     if let Some(root) = document().document_element() {
         let _ = match theme.attribute() {
             Some(value) => root.set_attribute("data-theme", value),
             None => root.remove_attribute("data-theme"),
         };
     }
-    let value = theme.attribute().unwrap_or("system");
-    let cookie = format!("{COOKIE}={value}; Path=/; Max-Age={YEAR_S}; SameSite=Lax");
-    let _ = js_sys::Reflect::set(&document(), &JsValue::from_str("cookie"), &JsValue::from_str(&cookie));
+    keep_in_browser(theme);
     signal.set(theme);
+}
+
+/// Remembers it in this browser. Only in effects and event handlers.
+pub fn keep_in_browser(theme: Theme) {
+    look::write_cookie(COOKIE, theme.attribute().unwrap_or("system"));
 }
 
 /// The button in the topbar: system, light, dark, and round again.
@@ -145,7 +186,7 @@ pub fn ThemeSwitch(#[prop(optional)] class: &'static str) -> impl IntoView {
             icon="sun-moon"
             label=label
             class=class
-            on:click=move |_| choose(theme, theme.get_untracked().next())
+            on_click=move |_| choose(theme, theme.get_untracked().next())
         />
     }
     .into_any()

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*};
 
@@ -8,11 +8,14 @@ const STAY: Duration = Duration::from_secs(8);
 /// More at once would cover the page; the oldest goes.
 const MOST: usize = 3;
 
-#[derive(Debug, Clone)]
+/// No `Callback`: toasts outlive the page, the menu and the row that raised them.
+type Action = Arc<dyn Fn() + Send + Sync>;
+
+#[derive(Clone)]
 struct Toast {
     id: u64,
     text: String,
-    action: Option<(String, Callback<()>)>,
+    action: Option<(String, Action)>,
 }
 
 /// The results on screen. Never for errors that need action: those stand where they happened.
@@ -28,12 +31,12 @@ impl Toasts {
         self.push(text.into(), None);
     }
 
-    /// Says a result that can be taken back, or followed.
-    pub fn show_with_action(self, text: impl Into<String>, label: impl Into<String>, action: Callback<()>) {
-        self.push(text.into(), Some((label.into(), action)));
+    /// Says a result that can be taken back, or followed; `action` has to work after the page was left as well.
+    pub fn show_with_action(self, text: impl Into<String>, label: impl Into<String>, action: impl Fn() + Send + Sync + 'static) {
+        self.push(text.into(), Some((label.into(), Arc::new(action))));
     }
 
-    fn push(self, text: String, action: Option<(String, Callback<()>)>) {
+    fn push(self, text: String, action: Option<(String, Action)>) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
         self.items.update(|items| {
@@ -109,16 +112,16 @@ fn ToastView(toasts: Toasts, toast: Toast) -> impl IntoView {
                     view! {
                         <Button
                             size=ButtonSize::Small
-                            on:click=move |_| {
+                            on_click=move |_| {
                                 toasts.dismiss(id);
-                                action.run(());
+                                action();
                             }
                         >
                             {label}
                         </Button>
                     }
                 })}
-            <IconButton icon="x" label="Dismiss" small=true on:click=move |_| toasts.dismiss(id) />
+            <IconButton icon="x" label="Dismiss" small=true on_click=move |_| toasts.dismiss(id) />
         </div>
     }
     .into_any()
