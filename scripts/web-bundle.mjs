@@ -1,7 +1,7 @@
 // Bundles what is not Rust: editor, terminal, their workers, and the stylesheet. Writes content-hashed files and
 // bundle.json (role → file name) into frontend/js/out, which web-finish.mjs puts into dist/. Run by Trunk.
 import { build } from 'esbuild';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
@@ -28,9 +28,34 @@ const common = {
 };
 
 const monaco = 'monaco-editor';
+// Parts of Monaco that it names and nothing here reaches: drawing by the graphics card, and many comparisons in one list.
+const UNREACHED = {
+  'browser/gpu/viewGpuContext': 'ViewGpuContext',
+  'browser/viewParts/viewLinesGpu/viewLinesGpu': 'ViewLinesGpu',
+  'browser/viewParts/rulersGpu/rulersGpu': 'RulersGpu',
+  'browser/widget/multiDiffEditor/multiDiffEditorWidget': 'MultiDiffEditorWidget',
+};
+const withoutUnreached = {
+  name: 'without what is not reached',
+  setup({ onLoad }) {
+    const folder = String.raw`[/\\]monaco-editor[/\\]esm[/\\]vs[/\\]`;
+    for (const [file, name] of Object.entries(UNREACHED)) {
+      const filter = new RegExp(`${folder}editor[/\\\\]${file.replaceAll('/', '[/\\\\]')}\\.js$`);
+      onLoad({ filter }, async ({ path: found }) => {
+        if (!(await readFile(found, 'utf8')).includes(name)) throw new Error(`${found} does not hold ${name} any more`);
+        return { contents: `export class ${name} {}`, loader: 'js' };
+      });
+    }
+    // The file by which Monaco's languages start their workers takes all that Monaco can do along, whatever features.js says.
+    onLoad({ filter: new RegExp(`${folder}internal[/\\\\]common[/\\\\]workers\\.js$`) }, async ({ path: found }) => {
+      const text = await readFile(found, 'utf8');
+      return { contents: text.replace(/^import '[^']+';$/gm, ''), loader: 'js' };
+    });
+  },
+};
 const runs = [
   // They share chunks and load grammars on demand.
-  { format: 'esm', splitting: true, entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js', drafts: 'frontend/js/drafts.js' } },
+  { format: 'esm', splitting: true, plugins: [withoutUnreached], entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js', drafts: 'frontend/js/drafts.js', passkeys: 'frontend/js/passkeys.js' } },
   {
     format: 'iife',
     entryPoints: {
@@ -63,7 +88,7 @@ for (const run of runs) {
   }
 }
 
-const wanted = ['editor', 'editor_css', 'terminal', 'terminal_css', 'drafts', 'pdf', 'style', ...names(runs[1])];
+const wanted = ['editor', 'editor_css', 'terminal', 'terminal_css', 'drafts', 'passkeys', 'pdf', 'style', ...names(runs[1])];
 const missing = wanted.filter((name) => !files[name]);
 if (missing.length > 0) throw new Error(`esbuild wrote no file for: ${missing.join(', ')}`);
 // Every lazy chunk gets a stylesheet that only repeats what editor.css already says.

@@ -3,13 +3,14 @@
 //
 // onEvent receives one of
 //   {type:'dirty', uri, dirty}        only when the answer changes
-//   {type:'save', uri}                Ctrl/Cmd+S
+//   {type:'save', uri}                chosen in the command list (F1); the key for it belongs to the page
 //   {type:'cursor', uri, line, col, selected}   1-based; selected = characters selected
 //   {type:'focus'|'blur', uri}        the keyboard came to the editor with its widgets, or left it
 //   {type:'command', id, uri, text, startLine, endLine}   an entry added with addCommand; text = the selection
 //   {type:'merge', open, total}       conflicts of a merge that are not decided, and all of them
-import 'monaco-editor/features/register.all.js';
+import './features.js';
 import { editor, KeyCode, KeyMod, Range, Uri } from 'monaco-editor/editor/editor.api.js';
+import { monacoKeybinding } from './keys.js';
 import { quietLanguageServices } from './languages.js';
 import { createMergeView } from './merge.js';
 import { createRecords, languageFor, plainBrackets } from './models.js';
@@ -22,6 +23,15 @@ const merges = new Map();
 const records = createRecords((event) => editors.values().next().value?.emit(event));
 let nextHandle = 1;
 let scheme = 'light';
+let pageKeys;
+
+const LINE_HEIGHT = 20 / 13;
+
+// Until the page says what the person wants.
+let handling = {
+  fontSize: 13, tabSize: 4, insertSpaces: true, detectIndentation: true, wordWrap: false, minimap: false, lineNumbers: 'on',
+  renderWhitespace: 'selection', fontLigatures: false, formatOnPaste: false, keys: [],
+};
 
 const WORKER_OF_LABEL = {
   json: 'json',
@@ -48,28 +58,30 @@ export async function configure(manifestJson) {
 
 /** The page owns these keys: an empty rule makes Monaco let the event bubble. */
 function leaveKeysToThePage() {
-  const { CtrlCmd, Shift } = KeyMod;
-  const keys = [
-    CtrlCmd | KeyCode.KeyP,
-    CtrlCmd | Shift | KeyCode.KeyP,
-    CtrlCmd | KeyCode.KeyJ,
-    CtrlCmd | KeyCode.KeyB,
-    CtrlCmd | KeyCode.KeyL,
-    CtrlCmd | KeyCode.Enter,
-    CtrlCmd | KeyCode.Period,
-    CtrlCmd | KeyCode.Backslash,
-    CtrlCmd | Shift | KeyCode.KeyF,
-    CtrlCmd | Shift | KeyCode.KeyH,
-    CtrlCmd | Shift | KeyCode.KeyO,
-    KeyCode.F4,
-    Shift | KeyCode.F4,
-    KeyCode.F6,
-    Shift | KeyCode.F6,
-    KeyCode.F7,
-    Shift | KeyCode.F7,
-    KeyCode.F8,
-  ];
-  editor.addKeybindingRules(keys.map((keybinding) => ({ keybinding, command: null })));
+  pageKeys?.dispose();
+  const ofReview = [KeyCode.F7, KeyMod.Shift | KeyCode.F7, KeyMod.CtrlCmd | KeyCode.Enter];
+  const ofCommands = handling.keys.map((combo) => monacoKeybinding(combo, { KeyCode, KeyMod })).filter((key) => key !== undefined);
+  pageKeys = editor.addKeybindingRules([...ofReview, ...ofCommands].map((keybinding) => ({ keybinding, command: null })));
+}
+
+/**
+ * How the person wants every editor, as JSON: {fontSize, tabSize, insertSpaces, detectIndentation, wordWrap, minimap, lineNumbers,
+ * renderWhitespace, fontLigatures, formatOnPaste, keys}; `keys` are those that Monaco leaves to the page. Applies to what is open, too.
+ */
+export function setHandling(json) {
+  handling = parse(json);
+  leaveKeysToThePage();
+  records.setIndentation(handling);
+  for (const { view, uri } of editors.values()) {
+    const record = uri && records.get(uri);
+    view.updateOptions({ ...chosenOptions(), ...(record ? optionsFor(record) : {}) });
+  }
+  for (const { view } of [...diffs.values(), ...merges.values()]) view.updateOptions(chosenOptions());
+}
+
+function chosenOptions() {
+  const { fontSize, fontLigatures, lineNumbers, renderWhitespace, formatOnPaste } = handling;
+  return { fontSize, lineHeight: Math.round(fontSize * LINE_HEIGHT), fontLigatures, lineNumbers, renderWhitespace, formatOnPaste };
 }
 
 function baseOptions() {
@@ -82,9 +94,7 @@ function baseOptions() {
     hideCursorInOverviewRuler: true,
     overviewRulerBorder: false,
     fontFamily,
-    fontLigatures: false,
-    fontSize: 13,
-    lineHeight: 20,
+    ...chosenOptions(),
     minimap: { enabled: false },
     padding: { top: 6, bottom: 6 },
     renderLineHighlight: 'line',
@@ -104,7 +114,8 @@ function optionsFor({ readOnly, light, rulers, uri }) {
     readOnlyMessage: readOnly ? { value: readOnly } : undefined,
     ariaLabel: `Editor, ${uri}`,
     rulers,
-    wordWrap: 'off',
+    wordWrap: handling.wordWrap && !light ? 'on' : 'off',
+    minimap: { enabled: handling.minimap && !light },
     folding: !light,
     links: !light,
     colorDecorators: !light,
@@ -131,7 +142,6 @@ export function createEditor(el, onEvent) {
   view.addAction({
     id: 'cloudxdevai.save',
     label: 'Save',
-    keybindings: [KeyMod.CtrlCmd | KeyCode.KeyS],
     run: () => entry.uri && entry.emit({ type: 'save', uri: entry.uri }),
   });
   view.onDidChangeCursorSelection(({ selection }) => tellCursor(entry, selection));

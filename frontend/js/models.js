@@ -58,7 +58,7 @@ export function plainBrackets(model) {
   return model;
 }
 
-/** Indentation as the project's .editorconfig says it; what it does not say stays as found in the text. */
+/** Indentation as the project's .editorconfig says it; what it does not say stays. */
 function indentationOf({ insertSpaces, indentSize, tabWidth }) {
   const options = {};
   if (insertSpaces !== undefined) options.insertSpaces = insertSpaces;
@@ -70,6 +70,15 @@ function indentationOf({ insertSpaces, indentSize, tabWidth }) {
 /** The book of open models; one per page. `tellAll` takes their events. */
 export function createRecords(tellAll) {
   const byUri = new Map();
+  let chosen = { tabSize: 4, insertSpaces: true, detectIndentation: true };
+
+  /** What the person chose, then what the text shows, then what the project says. */
+  function indent({ model, style }) {
+    const { tabSize, insertSpaces, detectIndentation } = chosen;
+    if (detectIndentation) model.detectIndentation(insertSpaces, tabSize);
+    else model.updateOptions({ insertSpaces, tabSize, indentSize: 'tabSize' });
+    model.updateOptions(indentationOf(style));
+  }
 
   /** `light` leaves out all that takes long on a large text; `readOnly` is the reason, empty where it may be edited. */
   function open(uri, text, hint, { readOnly = '', style = {}, light = false }) {
@@ -80,8 +89,9 @@ export function createRecords(tellAll) {
     }
     const language = light ? 'plaintext' : languageFor(hint || uri, text.slice(0, 200).split(/[\r\n]/, 1)[0]);
     const model = editor.createModel(withoutBom(text), language, Uri.from({ scheme: 'project', path: `/${uri}` }));
-    plainBrackets(model).updateOptions(indentationOf(style));
-    const record = { uri, model, readOnly, light, rulers: style.maxLineLength ? [style.maxLineLength] : [], bom: text.startsWith(BOM), dirty: false };
+    plainBrackets(model);
+    const record = { uri, model, style, readOnly, light, rulers: style.maxLineLength ? [style.maxLineLength] : [], bom: text.startsWith(BOM), dirty: false };
+    indent(record);
     byUri.set(uri, record);
     settle(record);
     model.onDidChangeContent(() => tell(record));
@@ -142,6 +152,10 @@ export function createRecords(tellAll) {
 
   return {
     open,
+    setIndentation(handling) {
+      chosen = handling;
+      for (const record of byUri.values()) indent(record);
+    },
     setText,
     tidy,
     getText(uri) {

@@ -13,11 +13,14 @@ import { Terminal } from '@xterm/xterm';
 import { FitAddon } from '@xterm/addon-fit';
 import { SearchAddon } from '@xterm/addon-search';
 import { WebLinksAddon } from '@xterm/addon-web-links';
+import { isPressed } from './keys.js';
 import { loadStylesheet, openTokens } from './tokens.js';
 
 const terminals = new Map();
 let nextHandle = 1;
 let scheme = 'light';
+// Until the page says what the person wants.
+let handling = { fontSize: 12, keys: [] };
 
 /** Takes the asset manifest (JSON text or object). Resolves once the terminal's stylesheet applies. */
 export async function configure(manifestJson) {
@@ -53,7 +56,7 @@ export function create(el, { readOnly = false, onData, onFit, label } = {}) {
     cursorInactiveStyle: readOnly ? 'none' : 'outline',
     disableStdin: readOnly,
     fontFamily,
-    fontSize: 12,
+    fontSize: handling.fontSize,
     lineHeight: 1.25,
     linkHandler: { activate: (_event, uri) => openLink(uri), allowNonHttpProtocols: false },
     scrollback: 10_000,
@@ -109,16 +112,14 @@ function answers(entry) {
 /** False lets the page have the key. Ctrl+M makes Tab leave the terminal, and back. */
 function takesKey(entry, event) {
   if (entry.readOnly) return false;
+  if (handling.keys.some((combo) => isPressed(event, combo))) return false;
   const ctrl = event.ctrlKey || event.metaKey;
-  if (ctrl && event.code === 'Backquote') return false;
   if (event.ctrlKey && event.code === 'KeyM') {
     if (event.type === 'keydown') entry.tabLeaves = !entry.tabLeaves;
     event.preventDefault();
     return false;
   }
   if (event.key === 'Tab' && entry.tabLeaves) return false;
-  if (event.key === 'F6' || event.key === 'F7') return false;
-  if (ctrl && event.shiftKey && event.code === 'KeyP') return false;
   if (ctrl && event.shiftKey && event.code === 'KeyC' && entry.term.hasSelection()) {
     if (event.type === 'keydown') navigator.clipboard?.writeText(entry.term.getSelection()).catch(() => {});
     event.preventDefault();
@@ -274,6 +275,19 @@ export function getText(handle) {
   }
   while (lines.length > 0 && lines[lines.length - 1] === '') lines.pop();
   return lines.length > 0 ? `${lines.join('\n')}\n` : '';
+}
+
+/**
+ * How the person wants every terminal, as JSON: {fontSize, keys}; `keys` are those of commands that a terminal leaves to the page.
+ * Everything else belongs to the program inside.
+ */
+export function setHandling(json) {
+  handling = JSON.parse(json);
+  for (const [handle, { term }] of terminals) {
+    if (term.options.fontSize === handling.fontSize) continue;
+    term.options.fontSize = handling.fontSize;
+    fit(handle);
+  }
 }
 
 /** @param {'light'|'dark'} name */
