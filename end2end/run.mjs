@@ -1,12 +1,16 @@
-// Runs every journey against the server binary in one Chromium: node end2end/run.mjs [name…]
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+// Runs every journey against the server binary, a few at once, each lane with a Chromium of its own (a headless one has one
+// clipboard): node end2end/run.mjs [name…]; JOURNEYS_AT_ONCE says how many.
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { chromium } from 'playwright-core';
 import { Journey } from './support/journey.mjs';
 import { artefacts, root, stopAll } from './support/processes.mjs';
 
-const JOURNEY_LIMIT = 120_000;
+const JOURNEY_LIMIT = 180_000;
+// Most of a journey is waiting for what is shown.
+const lanes = Math.max(1, Number(process.env.JOURNEYS_AT_ONCE ?? os.availableParallelism()));
 const folder = path.join(root, 'end2end/journeys');
 const wanted = process.argv.slice(2);
 const known = (await readdir(folder)).filter((file) => file.endsWith('.mjs')).map((file) => path.basename(file, '.mjs')).sort();
@@ -17,24 +21,33 @@ if (wanted.length === 0) await rm(artefacts, { recursive: true, force: true });
 await mkdir(path.join(artefacts, 'screens'), { recursive: true });
 const report = { passed: 0, failed: 0, failures: [], steps: [] };
 const started = Date.now();
-let browser;
+// The longest texts first, which are the longest walks, so that no lane ends long after the others.
+const sizes = new Map(await Promise.all(names.map(async (name) => [name, (await stat(path.join(folder, `${name}.mjs`))).size])));
+const left = names.toSorted((one, other) => sizes.get(other) - sizes.get(one));
 try {
-  browser = await launch();
-  for (const name of names) {
-    if (!browser.isConnected()) browser = await launch();
-    await take(name);
-  }
+  await Promise.all(Array.from({ length: Math.min(lanes, names.length) }, walkLane));
 } catch (error) {
   report.failed += 1;
   report.failures.push({ journey: '-', step: 'start', reason: String(error.stack ?? error) });
   console.log(`not ok - ${error.message}`);
 } finally {
-  await browser?.close().catch(() => {});
   await stopAll();
 }
 await writeFile(path.join(artefacts, 'result.json'), `${JSON.stringify(report, null, 2)}\n`);
 console.log(`${report.passed} steps passed, ${report.failed} failed, ${seconds(started)}`);
 process.exit(report.failed > 0 || report.passed === 0 ? 1 : 0);
+
+async function walkLane() {
+  let browser;
+  try {
+    while (left.length > 0) {
+      if (!browser?.isConnected()) browser = await launch();
+      await take(left.shift(), browser);
+    }
+  } finally {
+    await browser?.close().catch(() => {});
+  }
+}
 
 function launch() {
   return chromium.launch({
@@ -43,10 +56,9 @@ function launch() {
   });
 }
 
-async function take(name) {
+async function take(name, browser) {
   const began = Date.now();
   const journey = new Journey(name, browser, report);
-  const before = report.passed;
   let late;
   try {
     const { default: walk } = await import(path.join(folder, `${name}.mjs`));
@@ -55,7 +67,7 @@ async function take(name) {
     });
     await Promise.race([walk(journey), limit]);
     await journey.step('no errors in the console', () => journey.noErrors());
-    console.log(`ok ${name}, ${report.passed - before} steps, ${seconds(began)}`);
+    console.log(`ok ${name}, ${journey.passed} steps, ${seconds(began)}`);
   } catch (error) {
     report.failed += 1;
     const reason = String(error.message ?? error).trim();

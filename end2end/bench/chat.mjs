@@ -29,7 +29,16 @@ const ANSWERS = {
   'one code block': `Here it is:\n\n\`\`\`rust\n${fill(() => CODE)}\`\`\`\n`,
   'one list': fill((n) => `- **${n}** ${PARAGRAPH}\n`),
   'one paragraph': fill(() => PARAGRAPH),
+  'one word': fill(() => 'word'),
+  'one line of code': `\`\`\`rust\n${fill(() => CODE.replaceAll('\n', ' '))}\n\`\`\`\n`,
+  'one item of a list': `- ${fill(() => PARAGRAPH)}`,
+  'one row of a table': `| a | b |\n|---|---|\n| ${fill(() => PARAGRAPH)}|\n`,
+  'one table': `| part | row |\n|---|---|\n${fill((n) => `| **${n}** | ${PARAGRAPH}|\n`)}`,
+  'one quote': fill(() => `> ${PARAGRAPH}\n`),
 };
+
+/** Only what is named on the command line, when anything is. */
+const CHOSEN = process.argv[1] === fileURLToPath(import.meta.url) ? process.argv.slice(2) : [];
 
 function fill(part) {
   let text = '';
@@ -61,7 +70,7 @@ export async function streaming(browser, server, rest, model, report) {
   const project = await rest.project('chat');
   const journey = new Journey('bench-chat', browser, { steps: [], passed: 0 });
   try {
-    for (const [make, text] of Object.entries(ANSWERS)) {
+    for (const [make, text] of Object.entries(ANSWERS).filter(([make]) => CHOSEN.length === 0 || CHOSEN.includes(make))) {
       const page = await journey.page({ base: server.base });
       await page.addInitScript(watchFrames);
       await signIn(page, rest.user.username);
@@ -95,7 +104,7 @@ if (path.resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) {
   if (!existsSync(modelBinary)) throw new Error('the example `model_server` is not built');
   try {
     const model = await ModelServer.start();
-    const server = await Server.start({ LOG_LEVEL: 'warn', ...model.env }, 'bench-chat');
+    const server = await Server.start({ LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false', ...model.env }, 'bench-chat');
     const rest = await Rest.signUp(server.base, 'ada');
     const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
     await streaming(browser, server, rest, model, new Report());

@@ -68,7 +68,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const report = new Report();
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM_PATH || '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu'] });
   try {
-    const server = await Server.start({ LOG_LEVEL: 'warn' }, 'bench-review');
+    const server = await Server.start({ LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }, 'bench-review');
     await openReview(browser, server, await Rest.signUp(server.base, 'ada'), report);
   } finally {
     await browser.close();

@@ -54,7 +54,7 @@ async function opened(page, name, text) {
 
 /** Both conversations, over REST and in the browser. */
 export async function sessions(browser, report) {
-  const server = await Server.start({ LOG_LEVEL: 'warn' }, 'bench-sessions');
+  const server = await Server.start({ LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false' }, 'bench-sessions');
   const rest = await Rest.signUp(server.base, 'ada');
   const project = await rest.project('long');
   const make = async (title) => (await rest.post(`/api/projects/${project}/conversations`, { title }, 201)).id;

@@ -10,8 +10,8 @@ import { kilobytes, median, milliseconds, Report } from './figures.mjs';
 import { firstToken } from './work.mjs';
 
 const STREAMS = 500;
-/** Answers at once before anything is measured, so that what is made once is made: statements of all connections, room for a burst. */
-const WARM = 200;
+/** Answers at once before anything is measured, so that what is made once is made, such as the statements of all connections. */
+const WARM = 40;
 /** Connections that all of them share. */
 const CONNECTIONS = '10';
 const PACE_MS = 1000;
@@ -75,7 +75,7 @@ if (path.resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) {
   if (!existsSync(modelBinary)) throw new Error('the example `model_server` is not built');
   try {
     const model = await ModelServer.start();
-    const env = { LOG_LEVEL: 'warn', WORKER_CONCURRENCY: String(STREAMS + 20), DB_POOL_SIZE: CONNECTIONS, ...model.env };
+    const env = { LOG_LEVEL: 'warn', RATE_LIMIT_ENABLED: 'false', WORKER_CONCURRENCY: String(STREAMS + 20), DB_POOL_SIZE: CONNECTIONS, ...model.env };
     const server = await Server.start(env, 'bench-streams');
     const rest = await Rest.signUp(server.base, 'ada');
     const limits = await rest.get('/api/admin/settings/runs');

@@ -18,7 +18,7 @@ export default async function (journey) {
   writeFileSync(hosts, `127.0.0.1 localhost ${HOST}\n`);
   const { base } = await journey.server({ SANDBOX_OPEN_ADDRESSES: '127.0.0.1' }, isRoot ? { hosts } : {});
   const ada = await Rest.signUp(base, 'ada');
-  const page = await journey.page({ base, allow: [/status of 4\d\d/] });
+  const page = await journey.page({ base, allow: [/status of 4\d\d/, /ERR_FAILED/] });
   const source = readFileSync(sdist());
   const project = await ada.importArchive('six', path.basename(sdist()), source);
   await ada.write(project, 'README.rst', 'Mine\n');
@@ -32,6 +32,32 @@ export default async function (journey) {
     return page.url().split('/').at(-1);
   };
   let archive;
+  const local = path.join(folder, 'parcel-rates');
+  const choose = async (where) => {
+    await page.getByRole('button', { name: 'New project' }).first().click();
+    await dialog.getByRole('button', { name: 'Folder', exact: true }).click();
+    const [picker] = await Promise.all([page.waitForEvent('filechooser'), dialog.getByRole('button', { name: 'Choose folder' }).click()]);
+    await picker.setFiles(where);
+  };
+  const batches = '**/api/imports/*/files';
+  /** Begins an import whose second batch never arrives; answers its id. */
+  const sendHalf = async () => {
+    await page.goto('/');
+    await alive(page);
+    let sent = 0;
+    await page.route(batches, async (route) => {
+      sent += 1;
+      if (sent === 1) await route.continue();
+    });
+    await choose(local);
+    const begun = page.waitForResponse((answer) => new URL(answer.url()).pathname === '/api/imports');
+    await dialog.getByRole('button', { name: 'Import files' }).click();
+    const { id } = await (await begun).json();
+    await dialog.getByText('Sending, 200 of 231 files').waitFor();
+    assert.equal((await ada.get(`/api/imports/${id}`)).files, 200);
+    return id;
+  };
+  const isGone = async (id) => (await ada.call('GET', `/api/imports/${id}`)).status === 404;
 
   await journey.step('an archive with history is made in the settings and downloaded', async () => {
     await page.goto(`/projects/${project}/settings`);
@@ -51,7 +77,8 @@ export default async function (journey) {
   await journey.step('importing it makes an equal project', async () => {
     await page.goto('/');
     await alive(page);
-    await page.getByRole('button', { name: 'Import archive' }).click();
+    await page.getByRole('button', { name: 'Other ways to start' }).click();
+    await page.getByRole('menuitem', { name: 'Import archive' }).click();
     await dialog.getByLabel('Archive').setInputFiles(archive);
     await dialog.getByLabel('Name').fill('six again');
     await dialog.getByRole('button', { name: 'Import archive' }).click();
@@ -97,7 +124,8 @@ export default async function (journey) {
 
     await page.goto('/');
     await alive(page);
-    await page.getByRole('button', { name: 'Import archive' }).click();
+    await page.getByRole('button', { name: 'Other ways to start' }).click();
+    await page.getByRole('menuitem', { name: 'Import archive' }).click();
     await dialog.getByLabel('Archive').setInputFiles(archive);
     await dialog.getByRole('button', { name: 'Import archive' }).click();
     await dialog.getByText('Waiting for a worker').waitFor();
@@ -111,8 +139,7 @@ export default async function (journey) {
     assert.equal((await ada.get('/api/projects')).items.length, 2);
   });
 
-  await journey.step('a folder becomes a project', async () => {
-    const local = path.join(folder, 'parcel-rates');
+  await journey.step('a folder becomes a project, also when a batch gets lost on its way', async () => {
     mkdirSync(path.join(local, 'src', 'deep'), { recursive: true });
     writeFileSync(path.join(local, 'README.md'), '# Parcel rates\n');
     for (let n = 0; n < 230; n += 1) writeFileSync(path.join(local, 'src', 'deep', `file-${n}.txt`), `number ${n}\n`);
@@ -125,12 +152,79 @@ export default async function (journey) {
     await dialog.getByText('231 files of parcel-rates').waitFor();
     assert.equal(await dialog.getByLabel('Name').inputValue(), 'parcel-rates');
     await journey.shot(page, 'import-folder');
+    let lost = 0;
+    await page.route(batches, (route) => {
+      lost += 1;
+      return lost === 1 ? route.abort() : route.continue();
+    });
     await dialog.getByRole('button', { name: 'Import files' }).click();
+    await dialog.getByText('The server did not answer, trying again').waitFor();
     const made = await opened();
+    await page.unroute(batches);
     const listed = (await paths(made)).map(([name]) => name);
     assert.ok(listed.includes('README.md') && listed.includes('src/deep/file-229.txt'), listed.slice(0, 5).join());
     assert.equal((await ada.get(`/api/projects/${made}`)).file_count, 231);
     assert.equal(await ada.read(made, 'src/deep/file-17.txt'), 'number 17\n');
+  });
+
+  await journey.step('a folder that is stopped while it is sent leaves nothing', async () => {
+    const projects = (await ada.get('/api/projects')).items.length;
+    const id = await sendHalf();
+    await dialog.getByRole('progressbar', { name: 'Import' }).waitFor({ state: 'attached' });
+    await journey.shot(page, 'import-folder-sending');
+    await dialog.getByRole('button', { name: 'Stop' }).click();
+    await dialog.getByText('Stopped. Nothing was imported.').waitFor();
+    await page.unroute(batches);
+    assert.ok(await isGone(id));
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    assert.equal((await ada.get('/api/projects')).items.length, projects);
+  });
+
+  await journey.step('it can be stopped while its job waits, too', async () => {
+    const projects = (await ada.get('/api/projects')).items.length;
+    await ada.expect(200, 'PUT', '/api/admin/settings/runs', { json: { jobs_per_user: 1 } });
+    const run = await ada.startRun(project, 'sleep 100');
+    await ada.events(`run:${run.id}`, { done: (event) => event.kind === 'run_started' });
+    await choose(local);
+    await dialog.getByRole('button', { name: 'Import files' }).click();
+    await dialog.getByText('Waiting for a worker').waitFor();
+    assert.equal(await dialog.getByRole('progressbar', { name: 'Import' }).getAttribute('aria-valuenow'), '90');
+    await dialog.getByRole('button', { name: 'Stop' }).click();
+    await dialog.getByText('Stopped. Nothing was imported.').waitFor();
+    await dialog.getByRole('button', { name: 'Cancel' }).click();
+    await ada.post(`/api/runs/${run.id}/cancel`);
+    await ada.finishedRun(run.id);
+    await ada.expect(200, 'PUT', '/api/admin/settings/runs', { json: {} });
+    assert.equal((await ada.get('/api/projects')).items.length, projects);
+  });
+
+  await journey.step('a page that is left takes its unfinished import along', async () => {
+    const id = await sendHalf();
+    page.once('dialog', (asked) => asked.accept());
+    await page.goto('/');
+    await page.unroute(batches);
+    for (let tries = 0; !(await isGone(id)); tries += 1) {
+      assert.ok(tries < 100, 'the import is still there');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  });
+
+  await journey.step('files that no project can have are listed before the project opens', async () => {
+    const odd = path.join(folder, 'odd');
+    mkdirSync(odd);
+    for (const name of ['Same.txt', 'other.txt', 'same.txt']) writeFileSync(path.join(odd, name), `${name}\n`);
+    await page.goto('/');
+    await alive(page);
+    await choose(odd);
+    await dialog.getByRole('button', { name: 'Import files' }).click();
+    await dialog.getByText('The project was made, but not with all files.').waitFor();
+    const list = dialog.getByRole('group', { name: 'Files that were left out' });
+    await list.getByText('1 file was left out:').waitFor();
+    assert.match(await list.innerText(), /same\.txt[^]*differs from it only in upper and lower case/i);
+    await journey.shot(page, 'import-left-out');
+    await dialog.getByRole('button', { name: 'Open project' }).click();
+    const made = await opened();
+    assert.equal((await paths(made)).length, 2);
   });
 
   await journey.step('a repository of a closed host is refused by name, without an account in its address', async () => {

@@ -14,7 +14,7 @@ export default async function (journey) {
   const project = await ben.project('paid');
   await ben.write(project, 'greet.py', "print('hello')\n");
   await setPrice(ada);
-  const admin = await journey.page({ base });
+  const admin = await journey.page({ base, allow: [/status of 409/] });
   await signIn(admin, 'ada');
   const page = await journey.page({ base });
   await signIn(page, 'ben');
@@ -53,7 +53,7 @@ export default async function (journey) {
   await journey.step('a turn that does not fit stops with a sentence', async () => {
     const asked = (await model.requests()).length;
     await send(page, 'Go on');
-    await chat.getByText(/This month's budget of your account is used up: \$0\.0[12]\d* of \$0\.10 is left, and the next answer may cost up to \$0\.\d+\. An administrator can raise it\./).first().waitFor();
+    await chat.getByText(/This month's budget of your account does not cover the worst case of the next answer: \$0\.0[12]\d* of \$0\.10 is left, and it may cost up to \$0\.\d+\. An administrator can raise it\./).first().waitFor();
     await turnEnded(page);
     assert.equal((await model.requests()).length, asked, 'the model was not asked');
     await journey.shot(page, 'budgets-stop');
@@ -74,6 +74,23 @@ export default async function (journey) {
     await turnEnded(page);
     await page.locator('a.budget').getByText(/^\$4\.\d\d left$/).waitFor({ timeout: 30_000 });
     assert.equal(await chat.locator('.chat-budget').count(), 0, 'the notice is gone');
+  });
+
+  await journey.step('a budget that somebody else has changed meanwhile is not overwritten unseen', async () => {
+    await budgets.getByRole('row', { name: /Each person/ }).getByRole('button', { name: 'Change' }).click();
+    const dialog = admin.getByRole('dialog', { name: 'Budget: Each person' });
+    await dialog.getByLabel('US dollars').fill('7');
+    await ada.expect(200, 'PUT', '/api/admin/budgets', { json: { scope: 'user_default', usd_micros: 6_000_000 } });
+    await dialog.getByRole('button', { name: 'Save the budget' }).click();
+    await dialog.getByText('Changed meanwhile by you, elsewhere.').waitFor();
+    await dialog.getByText('It is $6.00 now. Saving replaces it with your entries.').waitFor();
+    assert.equal(await dialog.getByLabel('US dollars').inputValue(), '7', 'what is typed stays');
+    await journey.shot(admin, 'budgets-changed-elsewhere');
+    await dialog.getByRole('button', { name: 'Show what is saved now' }).click();
+    assert.equal(await dialog.getByLabel('US dollars').inputValue(), '6.00');
+    await dialog.getByLabel('US dollars').fill('5');
+    await dialog.getByRole('button', { name: 'Save the budget' }).click();
+    await budgets.getByRole('row', { name: /Each person/ }).locator('td').filter({ hasText: '$5.00' }).waitFor();
   });
 
   await journey.step('what a turn and an answer used shows on demand', async () => {
@@ -103,7 +120,7 @@ export default async function (journey) {
     await dialog.getByRole('button', { name: 'Save the budget' }).click();
     await dialog.waitFor({ state: 'hidden' });
     await send(page, 'Too much');
-    await chat.getByText(/The budget of this conversation is used up: 0 of 1.000 tokens are left.*You can raise it in the chat's budget\./).first().waitFor();
+    await chat.getByText(/The budget of this conversation does not cover the worst case of the next answer: 0 of 1.000 tokens are left.*You can raise it in the chat's budget\./).first().waitFor();
     await turnEnded(page);
   });
 

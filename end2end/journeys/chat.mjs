@@ -168,6 +168,75 @@ export default async function (journey) {
     await chat.locator('.stopcard').last().getByRole('heading', { name: 'Stopped' }).waitFor();
     await turnEnded(page);
   });
+
+  await journey.step('a message has limits of its own', async () => {
+    await model.reset();
+    await chat.getByRole('button', { name: 'Limits of this message', exact: true }).click();
+    const limits = chat.getByRole('group', { name: 'Limits of this message' });
+    const steps = limits.getByLabel('Steps that this message may take');
+    const money = limits.getByLabel('US dollars that this message may cost');
+    await until(() => money.evaluate((field) => field === document.activeElement), 'the first field to have the focus');
+    await steps.fill('0');
+    await limits.getByText('Choose 1 to 500 steps').waitFor();
+    await steps.fill('1');
+    await money.fill('0.50');
+    await model.script({ tool_calls: [call('list_files', {})] });
+    await send(page, 'Look around');
+    await chat.locator('.stopcard').last().getByText('The turn reached the limit of 1 step that its message set.').waitFor();
+    await turnEnded(page);
+    assert.equal((await model.requests()).length, 1, 'the model was asked once');
+    await limits.waitFor({ state: 'hidden' });
+    const { items } = await rest.get(`/api/projects/${project}/conversations`);
+    const { turns } = await rest.get(`/api/conversations/${items[0].id}`);
+    assert.deepEqual(turns.at(-1).budget, { tokens: null, steps: 1, usd_micros: 500_000 });
+  });
+
+  await journey.step('a prompt without a conversation ends in a review', async () => {
+    await model.reset();
+    await page.getByRole('button', { name: 'Generate changes from a prompt' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Generate changes' });
+    await dialog.getByLabel('Temperature').fill('3');
+    await dialog.getByRole('button', { name: 'Generate', exact: true }).click();
+    await dialog.getByText('Write what the agent should do.').waitFor();
+    await dialog.getByText('Choose 0 to 2.').waitFor();
+    await journey.shot(page, 'generate-wrong');
+    await dialog.getByLabel('Temperature').fill('0.5');
+    await dialog.getByLabel('Prompt').fill('Talk first');
+    await model.script({ text: 'on and on '.repeat(400), pace_ms: 30 });
+    await dialog.getByRole('button', { name: 'Generate', exact: true }).click();
+    const at_work = page.getByRole('dialog', { name: 'Generating changes' });
+    await at_work.getByText('on and on').first().waitFor();
+    await journey.shot(page, 'generate-at-work');
+    await at_work.getByRole('button', { name: 'Stop', exact: true }).click();
+    await at_work.getByRole('button', { name: 'Change the prompt' }).click();
+    assert.equal(await dialog.getByLabel('Prompt').inputValue(), 'Talk first', 'the prompt is still there');
+
+    await dialog.getByLabel('Prompt').fill('Write a page');
+    await model.reset();
+    await model.script({ tool_calls: [call('write_file', { path: 'GENERATED.md', content: 'Generated.\n' })] }, { text: 'It is written.' });
+    await dialog.getByRole('button', { name: 'Generate', exact: true }).click();
+    await page.getByRole('heading', { name: '1 change in 1 file' }).waitFor();
+    await (await hunk(page, 'Generated.')).focus();
+    await page.keyboard.press('a');
+    await page.getByRole('button', { name: /Apply 1 decision/ }).click();
+    await page.getByText('All decided').waitFor();
+    assert.equal(await rest.read(project, 'GENERATED.md'), 'Generated.\n');
+    await page.getByRole('button', { name: 'Show the run' }).click();
+    const block = page.locator('article.run').filter({ has: page.locator('code', { hasText: 'Write a page' }) }).first();
+    await block.getByText('Done', { exact: true }).waitFor();
+    await block.getByRole('button', { name: 'Review the changes' }).click();
+    await page.getByRole('heading', { name: '1 change in 1 file' }).waitFor();
+  });
+
+  await journey.step('the palette begins one as well', async () => {
+    await page.getByRole('button', { name: /^Leave the review/ }).click();
+    await page.keyboard.press('Control+Shift+P');
+    const palette = page.getByRole('combobox', { name: 'Go to a file or run a command' });
+    await palette.fill('>generate changes');
+    await page.keyboard.press('Enter');
+    await page.getByRole('dialog', { name: 'Generate changes' }).getByLabel('Prompt').waitFor();
+    await page.keyboard.press('Escape');
+  });
 }
 
 function textOf(message) {

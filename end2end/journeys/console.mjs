@@ -22,7 +22,8 @@ export default async function (journey) {
   const project = await rest.project('console');
   await rest.write(project, 'busy.py', BUSY);
   await rest.write(project, 'notes.txt', 'one\ntwo\nthree\n');
-  const page = await journey.page({ base });
+  // A run can be cleared away while the page asks for it.
+  const page = await journey.page({ base, allow: [/404.*\/fn\/runs\/get/] });
   await signIn(page, 'ada');
   await openProject(page, project);
   const tab = (name) => page.getByRole('tablist', { name: 'Run console' }).getByRole('tab', { name: new RegExp(`^${name}`) });

@@ -27,7 +27,7 @@ export default async function (journey) {
     'style/plain.txt': '',
   };
   for (const [path, body] of Object.entries(files)) await rest.write(project, path, body);
-  const allow = [/status of (409|412)/];
+  const allow = [/status of (409|412)/, /ERR_CONNECTION_FAILED/];
   const profile = await journey.profile({ base, allow });
   const page = await profile.newPage();
   await signIn(page, 'ada');
@@ -39,6 +39,31 @@ export default async function (journey) {
       assert.equal(JSON.stringify((await bytesOf(path)).toString('latin1')), JSON.stringify(wanted.toString('latin1')), error.message);
     });
   };
+  /** What the browser has kept of a file, by each window that did. */
+  const kept = (one, path) =>
+    one.evaluate(
+      ([begin, end]) => Object.entries({ ...localStorage }).flatMap(([key, value]) => (key.startsWith(begin) && key.endsWith(end) ? [value] : [])),
+      [`draft:${project}:`, `:${path}`],
+    );
+  /** The beginnings of the texts that are too large for the plain storage. */
+  const keptApart = (one) =>
+    one.evaluate(
+      () =>
+        new Promise((resolve, reject) => {
+          const request = indexedDB.open('cloudxdevai', 1);
+          request.onerror = () => reject(request.error);
+          request.onupgradeneeded = () => request.result.createObjectStore('drafts');
+          request.onsuccess = () => {
+            const all = request.result.transaction('drafts').objectStore('drafts').getAll();
+            all.onerror = () => reject(all.error);
+            all.onsuccess = () => {
+              request.result.close();
+              resolve(all.result.map(({ value }) => value.slice(0, 100)));
+            };
+          };
+        }),
+    );
+  const ribbonOf = (one) => one.getByRole('status').filter({ hasText: 'kept unsaved text' });
   const editorStarts = (text) => until(async () => (await editorText(page)).startsWith(text), `the text to start with ${text}`);
   const command = async (name) => {
     await page.keyboard.press('Control+Shift+p');
@@ -209,6 +234,8 @@ export default async function (journey) {
     await typeOnTop(other, 'typed there\n');
     await isUnsaved(other, 'other.txt');
     await typeOnTop(page, 'typed here\n');
+    // The choice is the person's, so it holds in this window too.
+    await page.keyboard.press('Control+s');
     await stored('other.txt', 'typed here\non leaving\nby itself\nother\n');
     await other.getByRole('alert').filter({ hasText: 'saved this file in another window' }).waitFor();
     await other.locator('footer.status').getByRole('button', { name: /^Autosave/ }).click();
@@ -228,14 +255,14 @@ export default async function (journey) {
     await openFile(other, 'lines.txt');
     await typeOnTop(other, 'typed before the crash\n');
     await isUnsaved(other, 'lines.txt');
-    await until(() => other.evaluate((key) => (localStorage.getItem(key) ?? '').includes('before the crash'), `draft:${project}:lines.txt`), 'the draft to be kept');
+    await until(async () => (await kept(other, 'lines.txt')).join().includes('before the crash'), 'the draft to be kept');
     // The page is not asked before it goes.
     await other.close({ runBeforeUnload: false });
     await rest.write(project, 'lines.txt', `${LINES}and one more\n`);
     const again = await profile.newPage();
     await openProject(again, project);
     await openFile(again, 'lines.txt');
-    const ribbon = again.getByRole('status').filter({ hasText: 'kept unsaved text' });
+    const ribbon = ribbonOf(again);
     await ribbon.getByText(/typed over version \d+/).waitFor();
     await journey.shot(again, 'editor-draft');
     await ribbon.getByRole('button', { name: 'Restore' }).click();
@@ -247,6 +274,128 @@ export default async function (journey) {
     await isSaved(again, 'lines.txt');
     await stored('lines.txt', `typed before the crash\n${LINES}and one more\n`);
     await again.close();
+  });
+
+  await journey.step('two windows keep apart what is typed, and nobody else is offered it', async () => {
+    await rest.write(project, 'shared.txt', 'shared\n');
+    await Rest.signUp(base, 'cara');
+    await rest.expect(201, 'POST', `/api/projects/${project}/members`, { json: { who: 'cara', role: 'editor' } });
+    const browser = await journey.profile({ base, allow });
+    const opened = async () => {
+      const one = await browser.newPage();
+      await openProject(one, project);
+      await openFile(one, 'shared.txt');
+      await editorShows(one, 'shared');
+      return one;
+    };
+    const signedIn = async (who) => {
+      await browser.clearCookies();
+      const one = await browser.newPage();
+      await signIn(one, who);
+      await one.close();
+    };
+    await signedIn('ada');
+    const windows = [];
+    for (const at of [1, 2]) {
+      const one = await opened();
+      windows.push(one);
+      assert.equal(await ribbonOf(one).count(), 0, 'what an open window keeps is its own');
+      await typeOnTop(one, `typed in window ${at}\n`);
+      await isUnsaved(one, 'shared.txt');
+      await until(async () => (await kept(one, 'shared.txt')).length === at, 'each window to keep its text');
+    }
+    for (const one of windows) await one.close({ runBeforeUnload: false });
+    await signedIn('cara');
+    const hers = await opened();
+    assert.equal(await ribbonOf(hers).count(), 0, 'somebody else on this browser is not offered it');
+    await hers.close();
+    await signedIn('ada');
+    const again = await opened();
+    await ribbonOf(again).getByRole('button', { name: 'Discard' }).click();
+    await until(async () => (await kept(again, 'shared.txt')).length === 1, 'one of them to be dropped');
+    await ribbonOf(again).getByRole('button', { name: 'Restore' }).click();
+    await editorShows(again, 'typed in window 1', 'the one of the first window to be left');
+    await again.close({ runBeforeUnload: false });
+  });
+
+  await journey.step('a large text survives a crash as well', async () => {
+    const large = 'a line of a large file, 1234567890 1234567890 1234567890\n'.repeat(7000);
+    await rest.write(project, 'large.txt', large);
+    const other = await profile.newPage();
+    await openProject(other, project);
+    await openFile(other, 'large.txt');
+    await typeOnTop(other, 'typed into much\n');
+    await isUnsaved(other, 'large.txt');
+    await until(async () => (await kept(other, 'large.txt')).some((json) => JSON.parse(json).large && json.length < 1000), 'the text to be kept apart');
+    await until(async () => (await keptApart(other)).some((text) => text.startsWith('typed into much')), 'the text to be in the database');
+    await other.close({ runBeforeUnload: false });
+    const again = await profile.newPage();
+    await openProject(again, project);
+    await openFile(again, 'large.txt');
+    await ribbonOf(again).getByRole('button', { name: 'Restore' }).click();
+    await editorShows(again, 'typed into much');
+    await editor(again).locator('.view-lines').click();
+    await again.keyboard.press('Control+s');
+    await isSaved(again, 'large.txt');
+    await stored('large.txt', `typed into much\n${large}`);
+    await until(async () => (await keptApart(again)).length === 0, 'what is saved to be forgotten');
+    assert.deepEqual(await kept(again, 'large.txt'), []);
+    await again.close();
+  });
+
+  await journey.step('their side is taken as it is where it is no text, and mine is not lost', async () => {
+    const bytes = Buffer.from([0, 1, 2, 255, 0, 7]);
+    await rest.write(project, 'side.dat', 'a text still\n');
+    await openFile(page, 'side.dat');
+    await typeOnTop(page, 'typed by me\n');
+    await isUnsaved(page, 'side.dat');
+    await rest.write(project, 'side.dat', bytes);
+    const bar = page.getByRole('alert').filter({ hasText: 'saved this file' });
+    await bar.waitFor();
+    assert.equal(await bar.getByRole('button', { name: 'Merge' }).count(), 0);
+    await status.getByRole('button', { name: /^Autosave/ }).click();
+    await page.getByRole('menuitem', { name: 'After a second of rest' }).click();
+    await bar.getByRole('button', { name: 'Take theirs' }).click();
+    await page.getByLabel('Content of the file').getByText('00 01 02 ff 00 07').waitFor();
+    await page.keyboard.press('Control+s');
+    await page.waitForTimeout(2_500);
+    await stored('side.dat', bytes, 'their bytes to stay');
+    assert.equal(await tab(page, 'side.dat').locator('.dot--unsaved').count(), 0);
+    await command('Autosave: off');
+    await journey.shot(page, 'editor-left-over');
+    // It is there after a reload, and becomes a file of its own.
+    await page.reload();
+    await connected(page);
+    await ribbonOf(page).getByRole('button', { name: 'Save as a new file' }).click();
+    await stored('side.dat.txt', 'typed by me\na text still\n');
+    await editorShows(page, 'typed by me');
+    assert.deepEqual(await kept(page, 'side.dat'), []);
+    await stored('side.dat', bytes);
+  });
+
+  await journey.step('a save without an answer is looked up before anything is said of it', async () => {
+    await openFile(page, 'other.txt');
+    const before = (await bytesOf('other.txt')).toString();
+    const save = '**/fn/files/save';
+    const done = async (route) => {
+      await route.fetch();
+      await route.abort('connectionfailed');
+    };
+    await page.route(save, done, { times: 1 });
+    await typeOnTop(page, 'arrived\n');
+    await page.keyboard.press('Control+s');
+    await page.getByText('so it may be saved or not').first().waitFor();
+    await isSaved(page, 'other.txt');
+    await stored('other.txt', `arrived\n${before}`);
+    assert.equal(await page.getByRole('alert').filter({ hasText: 'saved this file' }).count(), 0, 'it is no conflict with oneself');
+    await page.route(save, (route) => route.abort('connectionfailed'), { times: 1 });
+    await typeOnTop(page, 'late\n');
+    await page.keyboard.press('Control+s');
+    await page.getByText(/other\.txt was not saved: it is still at version \d+/).first().waitFor();
+    await isUnsaved(page, 'other.txt');
+    await page.keyboard.press('Control+s');
+    await isSaved(page, 'other.txt');
+    await stored('other.txt', `late\narrived\n${before}`);
   });
 
   await journey.step('both sides are merged: apart by themselves, together by choice', async () => {

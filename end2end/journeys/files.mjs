@@ -1,11 +1,11 @@
 // The tree as people use it: several files at once, by mouse and by keys; uploads that survive; what is deleted comes back; and what
 // a file was before.
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { deflateSync } from 'node:zlib';
-import { connected, editorShows, entry, openFile, openProject, signIn, tree } from '../support/pages.mjs';
+import { connected, editorShows, entry, isSaved, isUnsaved, openFile, openProject, signIn, tree, typeOnTop } from '../support/pages.mjs';
 import { until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 import { PHONE } from '../support/journey.mjs';
@@ -57,6 +57,8 @@ export default async function (journey) {
       await writeFile(path.join(desktop, 'album/list.txt'), 'list\n');
       // More than a browser hands out at once.
       for (let n = 0; n < 120; n += 1) await writeFile(path.join(desktop, `album/deep/deeper/${n}.txt`), `${n}\n`);
+      // Empty ones, of which a project has room for one.
+      for (const name of ['Quiet', 'quiet']) await mkdir(path.join(desktop, 'album', name));
       const box = await entry(page, 'docs').boundingBox();
       const browser = await page.context().newCDPSession(page);
       const at = { x: box.x + box.width / 2, y: box.y + box.height / 2, data: { items: [], files: [path.join(desktop, 'album')], dragOperationsMask: 1 } };
@@ -65,6 +67,9 @@ export default async function (journey) {
       await until(async () => (await rest.get(`/api/projects/${project}/tree`)).items.filter((item) => item.path.startsWith('docs/album/') && item.kind === 'file').length === 121, 'all files of the folder');
       assert.equal(await rest.read(project, 'docs/album/list.txt'), 'list\n');
       await toast('Uploaded 121 files').waitFor();
+      await uploads.getByText(/The empty folder docs\/album\/[Qq]uiet was not made/).waitFor();
+      const quiet = async () => (await rest.get(`/api/projects/${project}/tree`)).items.filter((item) => /^docs\/album\/quiet$/i.test(item.path)).length;
+      await until(async () => (await quiet()) === 1, 'the other one to be made all the same');
     } finally {
       await rm(desktop, { recursive: true, force: true });
     }
@@ -115,7 +120,14 @@ export default async function (journey) {
 
   await journey.step('a large upload stops, survives a reload and goes on where it was', async () => {
     const bytes = Buffer.alloc(13 * 1024 * 1024, 'abcdefgh');
-    const file = { name: 'film.bin', mimeType: 'application/octet-stream', buffer: bytes };
+    const disk = await mkdtemp(path.join(tmpdir(), 'cloudxdevai-film-'));
+    const onDisk = async (folder, content) => {
+      const file = path.join(disk, folder, 'film.bin');
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFile(file, content);
+      return file;
+    };
+    const file = await onDisk('first', bytes);
     let pieces = 0;
     await page.route('**/api/uploads/*', async (route) => {
       if (route.request().method() !== 'PATCH') return route.continue();
@@ -140,13 +152,84 @@ export default async function (journey) {
       await uploads.getByRole('button', { name: 'Choose the file' }).click();
       await (await chooser).setFiles([chosen]);
     };
-    await choose({ ...file, buffer: bytes.subarray(1) });
-    await uploads.getByText(/the upload began with/).waitFor();
+    await choose(await onDisk('shorter', bytes.subarray(1)));
+    await uploads.getByText(/film\.bin has .*, the upload began with/).waitFor();
+    // As long as it was, and another one all the same.
+    const other = await onDisk('other', Buffer.alloc(bytes.length, 'hgfedcba'));
+    await utimes(other, new Date(), new Date(Date.now() - 60_000));
+    await choose(other);
+    await uploads.getByText('film.bin was changed since the upload began with it').waitFor();
+    assert.deepEqual(sent, [], 'nothing of it is sent');
     await choose(file);
     await there('film.bin');
     assert.ok(sent.length > 0 && Math.min(...sent) === 4 * 1024 * 1024, `it went on at ${sent.join(', ')}`);
     const stored = await fetch(base + rest.fileAddress(project, 'film.bin'), { headers: { authorization: `Bearer ${rest.token}` } });
     assert.ok(bytes.equals(Buffer.from(await stored.arrayBuffer())), 'byte for byte');
+    await rm(disk, { recursive: true, force: true });
+  });
+
+  const pieces = '**/api/uploads/*';
+  /**
+   * Sends a file whose first piece arrives and whose second is kept on its way; answers it with the address that it goes to. What is
+   * kept goes on when the route is taken away.
+   */
+  const sendHalf = async (name) => {
+    const file = { name, mimeType: 'application/octet-stream', buffer: Buffer.alloc(9 * 1024 * 1024, name) };
+    let keep;
+    let isKept = false;
+    const kept = new Promise((resolve) => (keep = resolve));
+    await page.route(pieces, (route) => {
+      const isSecond = route.request().method() === 'PATCH' && route.request().headers()['upload-offset'] !== '0';
+      if (!isSecond || isKept) return route.continue();
+      isKept = true;
+      return keep(route);
+    });
+    await entry(page, 'README.md').click();
+    await page.getByLabel('Files to upload').setInputFiles([file]);
+    const route = await kept;
+    return { route, bytes: file.buffer, address: new URL(route.request().url()).pathname };
+  };
+  const arrived = async (path, bytes) => {
+    await there(path);
+    const stored = await fetch(base + rest.fileAddress(project, path), { headers: { authorization: `Bearer ${rest.token}` } });
+    assert.ok(bytes.equals(Buffer.from(await stored.arrayBuffer())), `${path}, byte for byte`);
+  };
+
+  await journey.step('an upload pauses, and goes on where it was', async () => {
+    const { bytes, address } = await sendHalf('paused.bin');
+    await uploads.getByRole('button', { name: 'Pause paused.bin' }).click();
+    await uploads.getByText(/^Paused, .* of 9.4 MB$/).waitFor();
+    assert.equal((await rest.get(address)).received, 4 * 1024 * 1024);
+    assert.ok(!(await rest.exists(project, 'paused.bin')), 'nothing is seen of it yet');
+    const next = page.waitForRequest((request) => request.method() === 'PATCH');
+    await uploads.getByRole('button', { name: 'Go on with paused.bin' }).click();
+    assert.equal((await next).headers()['upload-offset'], String(4 * 1024 * 1024));
+    await arrived('paused.bin', bytes);
+    await toast('Uploaded paused.bin').waitFor();
+    await page.unroute(pieces);
+  });
+
+  await journey.step('a cancelled upload leaves nothing, here and on the server', async () => {
+    const { address } = await sendHalf('cancelled.bin');
+    const dropped = page.waitForResponse((answer) => answer.request().method() === 'DELETE' && answer.url().endsWith(address));
+    await uploads.getByRole('button', { name: 'Cancel cancelled.bin' }).click();
+    assert.equal((await dropped).status(), 204);
+    await uploads.getByText('cancelled.bin').waitFor({ state: 'detached' });
+    assert.equal((await rest.call('GET', address)).status, 404);
+    assert.ok(!(await rest.exists(project, 'cancelled.bin')));
+    await page.unroute(pieces);
+  });
+
+  await journey.step('an upload that is refused says so, and is tried again', async () => {
+    const { route, bytes, address } = await sendHalf('again.bin');
+    await rest.expect(204, 'DELETE', address);
+    await route.continue();
+    await uploads.getByRole('listitem').filter({ hasText: 'again.bin' }).getByRole('alert').waitFor();
+    assert.ok(!(await rest.exists(project, 'again.bin')));
+    await uploads.getByRole('button', { name: 'Try again' }).click();
+    await arrived('again.bin', bytes);
+    await toast('Uploaded again.bin').waitFor();
+    await page.unroute(pieces);
   });
 
   await journey.step('several files are chosen and dragged to another folder, and back by undo', async () => {
@@ -329,6 +412,64 @@ export default async function (journey) {
     await journey.shot(page, 'preview-pdf');
   });
 
+  await journey.step('a drawing is edited as text and looked at as a picture, in which nothing runs', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="24" height="12"><script>parent.ran = top.ran = 1</script><rect width="24" height="12"/></svg>\n';
+    await put(rest, project, 'sign.svg', svg);
+    await openFile(page, 'sign.svg');
+    await editorShows(page, '<svg');
+    const preview = page.locator('.preview-head').getByRole('button', { name: 'Preview' });
+    await preview.click();
+    const picture = page.getByRole('img', { name: 'sign.svg' });
+    await picture.waitFor();
+    await page.getByText('24 × 12').waitFor();
+    await page.getByText('Version 1 as a picture', { exact: true }).waitFor();
+    assert.match(await picture.getAttribute('src'), /^blob:/);
+    assert.equal(await page.evaluate(() => window.ran), undefined, 'its script does not run');
+    await journey.shot(page, 'preview-svg');
+    await rest.write(project, 'sign.svg', svg.replace('width="24" height="12">', 'width="30" height="12">'));
+    await page.getByText('30 × 12').waitFor();
+    await preview.click();
+    await editorShows(page, 'width="30"');
+    await typeOnTop(page, '<!-- typed -->');
+    await isUnsaved(page, 'sign.svg');
+    await preview.click();
+    await page.getByText('Version 2 as a picture, without what is not saved yet').waitFor();
+    await preview.click();
+    await editorShows(page, 'typed');
+    await page.keyboard.press('Control+s');
+    await isSaved(page, 'sign.svg');
+  });
+
+  await journey.step('a file over 5 MB is edited in a lighter mode', async () => {
+    await put(rest, project, 'long.log', Buffer.alloc(6_000_000, 'one line of a long log, as they are\n'));
+    await openFile(page, 'long.log');
+    await editorShows(page, 'one line of a long log');
+    await page.locator('footer.status').getByText('Light', { exact: true }).waitFor();
+    await typeOnTop(page, 'above it all\n');
+    await isUnsaved(page, 'long.log');
+    await page.keyboard.press('Control+s');
+    await isSaved(page, 'long.log');
+    const start = await rest.call('GET', rest.fileAddress(project, 'long.log'), { headers: { range: 'bytes=0-20' } });
+    assert.deepEqual([start.status, start.text], [206, 'above it all\none line']);
+  });
+
+  await journey.step('a file of 70 MB is read by its parts, and nobody writes it', async () => {
+    await put(rest, project, 'huge.csv', Buffer.concat([Buffer.from('number;name\n'), Buffer.alloc(70_000_000, '1234;parcel\n'), Buffer.from('the end of it\n')]));
+    const parts = [];
+    const note = (answer) => answer.url().includes('huge.csv') && parts.push([answer.status(), Number(answer.headers()['content-length'])]);
+    page.on('response', note);
+    await entry(page, 'huge.csv').click();
+    const content = page.getByLabel('Content of the file');
+    await content.getByText('number;name').waitFor();
+    await page.getByText('Read only', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Last', exact: true }).click();
+    await content.getByText('the end of it').waitFor();
+    page.off('response', note);
+    assert.equal(parts.length, 2, JSON.stringify(parts));
+    assert.ok(parts.every(([status, size]) => status === 206 && size <= 64 * 1024), JSON.stringify(parts));
+    await journey.shot(page, 'huge-file');
+  });
+
   await journey.step('a folder comes as zip', async () => {
     const answer = await fetch(`${base}/api/projects/${project}/archive?path=docs`, { headers: { authorization: `Bearer ${rest.token}` } });
     assert.equal(answer.status, 200);
@@ -406,7 +547,8 @@ function pdf(text) {
     `<< /Length ${stream.length} >>\nstream\n${stream}\nendstream`,
     '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>',
   ];
-  let out = '%PDF-1.4\n%\0\xe2\xe3\n';
+  // Nothing in it is no text, which does not make it one.
+  let out = '%PDF-1.4\n%\xe2\xe3\n';
   const places = objects.map((object, at) => {
     const place = out.length;
     out += `${at + 1} 0 obj\n${object}\nendobj\n`;

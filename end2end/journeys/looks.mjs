@@ -1,8 +1,8 @@
 // Every page in both themes, on a desk and on a phone: pictures to look at, and no serious finding by axe.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { AxeBuilder } from '@axe-core/playwright';
 import { sdist } from '../support/archives.mjs';
+import { inspect } from '../support/inspect.mjs';
 import { alive, editor, entry, openFile, openProject, signIn } from '../support/pages.mjs';
 import { DESK, PHONE } from '../support/journey.mjs';
 import { Rest } from '../support/rest.mjs';
@@ -12,7 +12,9 @@ export default async function (journey) {
   const { base } = await journey.server(model.env);
   const empty = await journey.server();
   const rest = await Rest.signUp(base, 'ada');
-  await Rest.signUp(base, 'ben');
+  const ben = await Rest.signUp(base, 'ben');
+  const reset = await rest.post(`/api/admin/users/${ben.user.id}/reset-link`, {}, 201);
+  const invitation = await rest.post('/api/admin/invitations', { email: 'cleo@example.org' }, 201);
   const project = await prepare(rest, model);
   const findings = [];
 
@@ -27,9 +29,16 @@ export default async function (journey) {
       };
       await journey.step(`pages, ${where}`, async () => {
         const guest = await journey.page({ base, dark, size, allow: [/status of 422/] });
-        for (const name of ['login', 'signup']) {
-          await guest.goto(`/${name}`);
+        for (const [name, path, sign] of [
+          ['login', '/login', 'Forgot the password?'],
+          ['signup', '/signup', 'Create account'],
+          ['signup-invited', invitation.url_path, 'You are invited'],
+          ['forgot', '/forgot', 'Ask an administrator for a link'],
+          ['reset', reset.url_path, 'for the account ben'],
+        ]) {
+          await guest.goto(path);
           await alive(guest);
+          await guest.getByText(sign).first().waitFor();
           await look(guest, name);
         }
         await guest.goto(`${empty.base}/signup`);
@@ -37,6 +46,14 @@ export default async function (journey) {
         await guest.getByRole('button', { name: 'Create account' }).click();
         await guest.locator('[aria-invalid=true]').first().waitFor();
         await look(guest, 'signup-errors');
+        // The document of the API, complete by itself: nothing comes from elsewhere, which journeys refuse anyway.
+        await guest.goto(`${base}/api/docs#projects_create`);
+        await guest.locator('#projects_create[open]').getByText('Weather station').first().waitFor();
+        await look(guest, 'api-docs');
+        await guest.getByLabel('Filter').fill('post /runs');
+        await guest.getByRole('status').getByText(/^\d+ of \d+$/).waitFor();
+        assert.equal(await guest.locator('#runs_start').isVisible(), true);
+        assert.equal(await guest.locator('#projects_create').isVisible(), false);
         await guest.context().close();
 
         const page = await journey.page({ base, dark, size });
@@ -46,14 +63,10 @@ export default async function (journey) {
         await page.getByRole('button', { name: 'New project' }).click();
         await page.getByRole('dialog').waitFor();
         await look(page, 'new-project');
+        // The other sections are looked at where they are tried: admin.mjs and settings.mjs.
         for (const [name, path, sign] of [
-          ['settings', '/settings', 'Settings'],
-          ['admin', '/admin', 'Queue'],
-          ['admin-users', '/admin/users', 'Users'],
-          ['admin-jobs', '/admin/jobs', 'Jobs'],
+          ['admin-user', `/admin/users?user=${ben.user.id}`, 'ben'],
           ['admin-runs', '/admin/runs', 'Limits of one run'],
-          ['admin-models', '/admin/models', 'Providers'],
-          ['admin-health', '/admin/health', 'Health'],
           ['project-settings', `/projects/${project}/settings`, 'What runs asked for'],
         ]) {
           await page.goto(path);
@@ -152,19 +165,4 @@ async function lookAtPhone(page, look) {
   await panes.getByRole('button', { name: /^Review/ }).click();
   await page.locator('.review .hunk').nth(1).waitFor();
   await look(page, 'review');
-}
-
-/** What axe finds serious, and whether the page is wider than the screen. */
-async function inspect(page, where) {
-  // The insides of Monaco and xterm are not ours.
-  const { violations } = await new AxeBuilder({ page }).exclude('.monaco-editor').exclude('.xterm').analyze();
-  const found = violations
-    .filter((violation) => ['serious', 'critical'].includes(violation.impact))
-    .map((violation) => {
-      const [node] = violation.nodes;
-      return `${where}: ${violation.id}, ${violation.nodes.length} times, first at ${node.target.join(' ')}: ${node.failureSummary.split('\n').slice(1, 2).join(' ').trim()}`;
-    });
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  if (wide > 0) found.push(`${where}: ${wide} pixels wider than the screen`);
-  return found;
 }

@@ -24,7 +24,7 @@ export default async function (journey) {
     const marker = `escaped-${process.pid}`;
     const hostile = zipOf(path.join(scratch, 'hostile.zip'), [['fine.txt', 'fine\n'], [`../../../../../../../../tmp/${marker}`, 'out\n']]);
     await signIn(page, 'ada');
-    await importArchive(page, hostile, 'Import zip or tar.gz');
+    await importArchive(page, hostile, 'Archive zip or tar.gz');
     const words = await page.getByRole('dialog').getByRole('alert').filter({ hasText: /\w/ }).innerText();
     assert.match(words, /\.\.|path|outside|leave/i, `the error says what is wrong: ${words}`);
     assert.equal((await rest.get('/api/projects')).items.length, 0, 'no project is left');
@@ -50,7 +50,7 @@ export default async function (journey) {
         if (bar) window.progressSeen.push(bar.parentElement.textContent);
       }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
     });
-    await importArchive(page, sdist(), 'Import zip or tar.gz');
+    await importArchive(page, sdist(), 'Archive zip or tar.gz');
     await page.waitForURL('**/projects/*');
     assert.ok((await page.evaluate(() => window.progressSeen.length)) > 0, 'progress was shown');
     project = page.url().split('/').at(-1);

@@ -1,6 +1,6 @@
 // An administrator connects a provider, tests it and offers its models; people pick them, with keys of their own where that is allowed.
 import assert from 'node:assert/strict';
-import { AxeBuilder } from '@axe-core/playwright';
+import { inspect } from '../support/inspect.mjs';
 import { alive, openProject, send, signIn, turnEnded } from '../support/pages.mjs';
 import { PHONE } from '../support/journey.mjs';
 import { until } from '../support/processes.mjs';
@@ -141,7 +141,7 @@ export default async function (journey) {
     await row(host).getByText('Allowed').waitFor();
     assert.match((await ada.get('/api/admin/models')).providers[0].key.hint, /1234/, 'the shared key stays');
 
-    await bens.goto('/settings');
+    await bens.goto('/settings/models');
     await alive(bens);
     await bens.getByRole('button', { name: 'Set the key for House' }).click();
     await bens.getByLabel('Key', { exact: true }).fill('sk-the-own-key-of-ben');
@@ -168,7 +168,7 @@ export default async function (journey) {
     await form.getByRole('button', { name: 'Save provider' }).click();
     await page.getByText("One person's key for the old host was deleted", { exact: false }).waitFor();
     await row('api.openai.com').getByText('Void: was for another host').waitFor();
-    await bens.goto('/settings#model-keys');
+    await bens.goto('/settings/models');
     await alive(bens);
     await bens.getByText(`Your key was for ${host} and was deleted`, { exact: false }).waitFor();
     await row('api.openai.com').getByRole('button', { name: 'Actions for House', exact: true }).click();
@@ -224,7 +224,5 @@ export default async function (journey) {
 }
 
 async function accessible(page, what) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  const grave = violations.filter((found) => ['serious', 'critical'].includes(found.impact));
-  assert.deepEqual(grave.map((found) => `${found.id}: ${found.nodes.map((node) => node.target.join(' ')).slice(0, 3).join(', ')}`), [], what);
+  assert.deepEqual(await inspect(page, what), []);
 }

@@ -53,12 +53,13 @@ export default async function (journey) {
     await ada.expect(201, 'PUT', ada.fileAddress(project, 'a/ä b.txt'), { body: 'text\n', headers: { 'if-none-match': '*' } });
     assert.equal((await ada.call('PUT', ada.fileAddress(project, 'a/ä b.txt'), { body: 'x', headers: { 'if-none-match': '*' } })).status, 412);
     assert.ok((await ada.call('PUT', `/api/projects/${project}/files/..%2f..%2fescaped`, { body: 'x', headers: { 'if-none-match': '*' } })).status >= 400);
-    await ada.call('POST', `/api/projects/${project}/files:move`, { json: { from: 'a/ä b.txt', to: 'b.txt' } });
+    await ada.call('POST', `/api/projects/${project}/files:move`, { json: { from: 'a/ä b.txt', to: 'b.txt', base: { version: 1 } } });
     assert.equal(await ada.read(project, 'b.txt'), 'text\n');
     const entry = await ada.expect(200, 'GET', ada.fileAddress(project, 'b.txt'));
+    assert.equal((await ada.call('DELETE', ada.fileAddress(project, 'b.txt'))).status, 428);
     await ada.call('DELETE', ada.fileAddress(project, 'b.txt'), { headers: { 'if-match': entry.headers.get('etag') } });
     assert.equal(await ada.exists(project, 'b.txt'), false);
-    await ada.call('POST', `/api/projects/${project}/files:restore`, { json: { path: 'b.txt' } });
+    await ada.call('POST', `/api/projects/${project}/files:restore`, { json: { path: 'b.txt', base: 'new' } });
     assert.equal(await ada.read(project, 'b.txt'), 'text\n');
     const range = await ada.call('GET', where, { headers: { range: 'bytes=0-4' } });
     assert.deepEqual([range.status, range.text], [206, '# one']);

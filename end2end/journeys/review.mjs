@@ -183,7 +183,7 @@ export default async function (journey) {
     await onHunk(1, 'client\\.py, open');
     await page.keyboard.press('a');
     await onHunk(2, 'client\\.py, open');
-    const [open] = await other.get(`/api/projects/${project}/change-sets`);
+    const [open] = (await other.get(`/api/projects/${project}/change-sets`)).items;
     assert.equal(open.open_hunks, 3);
     const set = await other.get(`/api/change-sets/${open.change_set_id}`);
     await other.post(`/api/change-sets/${open.change_set_id}/decisions`, { reject: [set.files[0].hunks[0].id], reason: 'not now' });

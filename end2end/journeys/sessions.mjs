@@ -88,9 +88,45 @@ export default async function (journey) {
     await enqueue('Sixth question');
     await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await queue.getByText('The turn before was stopped.').waitFor();
+  });
+
+  await journey.step('what was changed elsewhere meanwhile is not overwritten unseen', async () => {
+    await queue.getByRole('button', { name: 'Edit this message' }).click();
+    const edit = page.getByLabel('The message that waits');
+    await edit.fill('Mine');
+    const [waiting] = (await view()).queue;
+    const theirs = { prompt: 'Theirs', version: waiting.version };
+    await rest.expect(200, 'PATCH', `/api/queue/${waiting.id}`, { json: theirs });
+    const late = await rest.expect(409, 'PATCH', `/api/queue/${waiting.id}`, { json: { ...theirs, prompt: 'Late' } });
+    assert.equal(late.json.current.request.prompt, 'Theirs');
+    await queue.getByText('Changed elsewhere. It says now: Theirs').waitFor();
+    assert.equal(await edit.inputValue(), 'Mine', 'what is typed stays');
+    await journey.shot(page, 'sessions-changed-elsewhere');
+    await queue.getByRole('button', { name: 'Replace it with mine' }).click();
+    await edit.waitFor({ state: 'detached' });
+    await queue.getByText('Mine').waitFor();
+    assert.equal((await view()).queue[0].request.prompt, 'Mine');
     await queue.getByRole('button', { name: 'Send now' }).click();
     await chat.getByText('The sixth answer.').waitFor();
     await turnEnded(page);
+  });
+
+  await journey.step('the palette changes model and mode, and exports', async () => {
+    const run = async (command) => {
+      await page.keyboard.press('Control+Shift+p');
+      await page.getByRole('combobox', { name: 'Go to a file or run a command' }).fill(`>${command}`);
+      await page.getByRole('option', { name: command }).click();
+    };
+    await run('Change the mode to Plan');
+    await until(async () => (await page.getByLabel('How much the agent may do').inputValue()) === 'plan', 'the mode to be Plan');
+    await run('Change the mode to Ask first');
+    await until(async () => (await page.getByLabel('How much the agent may do').inputValue()) === 'ask', 'the mode to be Ask first');
+    await run('Change the model');
+    await page.getByRole('menu', { name: 'Model' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('menu', { name: 'Model' }).waitFor({ state: 'detached' });
+    const [download] = await Promise.all([page.waitForEvent('download'), run('Export the conversation as JSON')]);
+    assert.match(download.suggestedFilename(), /\.json$/);
   });
 
   let changed;

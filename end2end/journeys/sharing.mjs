@@ -43,7 +43,7 @@ export default async function (journey) {
     await invite(owner, 'cleo', 'viewer');
     await member(box, 'cleo').waitFor();
     await invite(owner, 'dora@example.org', 'editor');
-    await box.getByRole('heading', { name: 'Waiting for an account' }).waitFor();
+    await box.getByRole('heading', { name: 'Waiting', exact: true }).waitFor();
     await member(box, 'dora@example.org').getByText('Editor', { exact: true }).waitFor();
     await until(() => box.getByRole('radio', { name: /^Shared/ }).isChecked(), 'inviting to make it a shared project');
     await journey.shot(owner, 'share-dialog');
@@ -54,9 +54,9 @@ export default async function (journey) {
   await journey.step('a viewer finds it, reads it and is told why nothing can be changed', async () => {
     await guest.goto('/');
     await alive(guest);
-    await guest.getByRole('button', { name: /^Mine/ }).click();
+    await guest.getByRole('link', { name: /^Mine/ }).click();
     await guest.getByText('You own no project yet').waitFor();
-    await guest.getByRole('button', { name: /^Shared with me/ }).click();
+    await guest.getByRole('link', { name: /^Shared with me/ }).click();
     const row = guest.getByRole('row').filter({ hasText: 'ledger' });
     await row.getByRole('cell', { name: /^Viewer/ }).waitFor();
     await row.getByRole('link', { name: 'ledger' }).click();
@@ -90,12 +90,16 @@ export default async function (journey) {
     await owner.keyboard.press('Escape');
   });
 
-  await journey.step('an address that waited comes in by signing up', async () => {
+  await journey.step('whoever signs up with an address that waits is let in by the owner', async () => {
     const dora = await Rest.signUp(base, 'dora');
-    assert.equal((await dora.get(`/api/projects/${project}`)).role, 'editor');
+    assert.equal((await dora.call('GET', `/api/projects/${project}`)).status, 404, 'an address that was only typed opens nothing');
     const box = await openShare(owner);
+    await box.getByText('dora signed up with this address').waitFor();
+    await box.getByRole('button', { name: 'Let dora in' }).click();
+    await box.getByRole('status').getByText('dora is in the project now').waitFor();
+    await box.getByRole('heading', { name: 'Waiting', exact: true }).waitFor({ state: 'hidden' });
     await member(box, 'dora').waitFor();
-    await box.getByRole('heading', { name: 'Waiting for an account' }).waitFor({ state: 'hidden' });
+    assert.equal((await dora.get(`/api/projects/${project}`)).role, 'editor');
     await owner.keyboard.press('Escape');
   });
 
@@ -129,7 +133,7 @@ export default async function (journey) {
     await owner.keyboard.press('Escape');
     await guest.goto('/');
     await alive(guest);
-    await guest.getByRole('button', { name: /^Public/ }).click();
+    await guest.getByRole('link', { name: /^Public/ }).click();
     await guest.getByRole('link', { name: 'ledger' }).click();
     await connected(guest);
     await guest.locator('.role-badge').getByText('Viewer').waitFor();
@@ -158,7 +162,7 @@ export default async function (journey) {
     await admin.getByRole('menuitem', { name: 'Storage limits' }).click();
     const box = admin.getByRole('dialog', { name: 'Storage of ben' });
     await box.getByRole('meter').first().waitFor();
-    await box.getByLabel('Files of this person').fill('2 MiB');
+    await box.getByLabel('Size of the files').fill('2 MiB');
     await box.getByRole('button', { name: 'Save limits' }).click();
     await admin.locator('.toast').getByText(/storage limits of ben/).waitFor();
     const id = (await ben.get('/api/users/me')).id;

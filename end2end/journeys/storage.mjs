@@ -1,6 +1,6 @@
 // Where a project's files are: chosen when it is made, moved there and back while it is used, and told when the storage is away.
 import assert from 'node:assert/strict';
-import { signIn } from '../support/pages.mjs';
+import { editorShows, entry, isUnsaved, openFile, openProject, signIn, typeOnTop } from '../support/pages.mjs';
 import { until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 import { PHONE } from '../support/journey.mjs';
@@ -11,7 +11,7 @@ export default async function (journey) {
   const rest = await Rest.signUp(base, 'ada');
   const project = await rest.project('ledger');
   for (let number = 0; number < 20; number += 1) await rest.write(project, `books/${number}.txt`, `page ${number}\n`);
-  const page = await journey.page({ base });
+  const page = await journey.page({ base, allow: [/status of 503/] });
   await signIn(page, 'ada');
   const card = (window) => window.getByRole('region', { name: 'Where the files are' });
 
@@ -45,6 +45,10 @@ export default async function (journey) {
   });
 
   await journey.step('while the storage is away a save says why, and nothing is changed', async () => {
+    await openProject(page, project);
+    await entry(page, 'books').click();
+    await openFile(page, 'books/0.txt');
+    await typeOnTop(page, 'typed while it was away\n');
     await s3.stop();
     const refused = await rest.call('PUT', rest.fileAddress(project, 'new.txt'), { body: 'new', headers: { 'if-none-match': '*' } });
     assert.equal(refused.status, 503, refused.text);
@@ -54,6 +58,28 @@ export default async function (journey) {
     const check = health.checks.find((one) => one.name === 'file storage on S3');
     assert.equal(check.state, 'failed');
     assert.match(check.reason, /does not answer/);
+  });
+
+  await journey.step('what was typed stays in the editor, and in the browser over a reload', async () => {
+    const version = (await rest.get(`/api/projects/${project}/tree`)).items.find((item) => item.path === 'books/0.txt').version;
+    await page.keyboard.press('Control+s');
+    await page.getByText(/S3 storage does not answer\. Nothing was changed/).first().waitFor();
+    await isUnsaved(page, '0.txt');
+    await editorShows(page, 'typed while it was away');
+    const kept = () =>
+      page.evaluate(
+        (begin) => Object.entries({ ...localStorage }).some(([key, value]) => key.startsWith(begin) && key.endsWith(':books/0.txt') && value.includes('typed while it was away')),
+        `draft:${project}:`,
+      );
+    await until(kept, 'the browser to keep it');
+    await journey.shot(page, 'storage-away');
+    page.once('dialog', (dialog) => dialog.accept());
+    await page.reload();
+    // What was read lately is still at hand on the server's disk.
+    await page.getByText('This browser kept unsaved text of this file').waitFor();
+    assert.ok(await kept(), 'until somebody decides');
+    const now = (await rest.get(`/api/projects/${project}/tree`)).items.find((item) => item.path === 'books/0.txt').version;
+    assert.equal(now, version, 'no half of it is stored');
   });
 
   await journey.step('a move that can not go on can be cancelled', async () => {

@@ -1,6 +1,6 @@
 // Reloads, second windows, and a server that is killed in the middle of a turn and a run: nothing lost, nothing doubled.
 import assert from 'node:assert/strict';
-import { connected, openProject, runCommand, send, signIn, terminalText, turnEnded } from '../support/pages.mjs';
+import { connected, editorText, openProject, runCommand, send, signIn, terminalText, turnEnded } from '../support/pages.mjs';
 import { processesWith, until } from '../support/processes.mjs';
 import { assertGapless, printed, Rest } from '../support/rest.mjs';
 
@@ -116,6 +116,24 @@ export default async function (journey) {
     const block = await runCommand(page, 'cat readme.txt && echo again > again.txt');
     await block.getByText('Exit 0').waitFor();
     await other.locator('[role=treeitem][data-path="again.txt"]').waitFor();
+  });
+
+  await journey.step('a page whose second half can not be fetched asks, and goes on', async () => {
+    const late = await journey.page({ base, allow: [/ERR_FAILED/] });
+    let refused = 0;
+    await late.route(/\/pkg\/frontend-late-/, (route) => {
+      refused += 1;
+      return refused <= 3 ? route.abort() : route.continue();
+    });
+    late.on('dialog', (dialog) => dialog.accept());
+    await signIn(late, 'ada');
+    await openProject(late, project);
+    await late.locator('[role=treeitem][data-path="again.txt"]').click();
+    await until(async () => (await editorText(late)).includes('again'), 'the file to be there');
+    await model.script({ text: 'Here as well.' });
+    await send(late, 'Are you here too?');
+    await turnEnded(late);
+    assert.ok(refused > 0, 'there is a second half');
   });
 }
 

@@ -21,6 +21,7 @@ export class Journey {
     this.name = name;
     this.browser = browser;
     this.report = report;
+    this.passed = 0;
     this.servers = [];
     this.helpers = [];
     this.contexts = [];
@@ -50,6 +51,7 @@ export class Journey {
     this.doing = title;
     const began = Date.now();
     await work();
+    this.passed += 1;
     this.report.passed += 1;
     this.report.steps.push({ journey: this.name, step: title, ms: Date.now() - began });
   }

@@ -5,7 +5,7 @@ import { until } from './processes.mjs';
 
 /** Waits until the browser half has taken over (see `noteHydration`); pages without it are complete as they are. */
 export async function alive(page) {
-  await page.waitForFunction(() => window.__alive === true || !document.querySelector('script[type=module]'));
+  await page.waitForFunction(() => window.__alive === true || !document.querySelector('script[type=module]:not([data-alone])'));
 }
 
 /** Signs in by the form, then waits for the dashboard. */

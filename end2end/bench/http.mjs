@@ -1,0 +1,85 @@
+// Requests per second of the server's processor time, by what they cost: nothing, a password's hash, and a list out of the database.
+import { readFile } from 'node:fs/promises';
+import http from 'node:http';
+import { until } from '../support/processes.mjs';
+import { PASSWORD, Rest } from '../support/rest.mjs';
+
+const SECONDS = 4;
+const CLIENTS = 16;
+const PROJECTS = 20;
+const TICKS_PER_SECOND = 100;
+// Ten times what a FastAPI server with SQLAlchemy is taken to do of the same: 1000 answers that cost nothing, and 100 such lists. An
+// estimate, as nothing here runs one; it is said beside the figures.
+const HEALTH_BAR = 10_000;
+const LIST_BAR = 1000;
+/** A login is its hash, whatever the server: 40 ms of two at once. */
+const LOGIN_BAR = 20;
+/** What the passwords of accounts cost; see `domain/src/password.rs`. */
+const HASH = 'Argon2id, 19 MiB twice';
+
+const perSecond = (value) => `${value < 100 ? value.toFixed(1) : value.toFixed(0)}/s`;
+
+/** Seconds of processor time that the server has used so far. */
+async function processorTime(server) {
+  const stat = await readFile(`/proc/${server.pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** One request on a connection that is kept. */
+function ask(agent, address, { method = 'GET', headers = {}, body } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = http.request(address, { agent, method, headers }, (answer) => {
+      answer.resume();
+      answer.once('end', () => resolve(answer.statusCode));
+    });
+    request.once('error', reject);
+    request.end(body);
+  });
+}
+
+/** As many requests as are answered in a while by clients that never wait. */
+async function rate(server, where, options) {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
+  const before = await processorTime(server);
+  const end = performance.now() + SECONDS * 1000;
+  let count = 0;
+  const client = async () => {
+    while (performance.now() < end) {
+      const status = await ask(agent, server.base + where, options);
+      if (status !== 200) throw new Error(`${where} answered ${status}`);
+      count += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  agent.destroy();
+  return count / ((await processorTime(server)) - before);
+}
+
+export async function requestRates(server, report) {
+  const rest = await Rest.signUp(server.base, 'rates');
+  console.log(`  bars of health and list: ten times an estimate of FastAPI with SQLAlchemy (${HEALTH_BAR / 10} and ${LIST_BAR / 10} per second of processor), which was not measured here`);
+  for (let number = 0; number < PROJECTS; number += 1) await rest.project(`project ${number}`);
+  const authorization = `Bearer ${rest.token}`;
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  const body = new URLSearchParams({ username: 'rates', password: PASSWORD }).toString();
+  report.addRate('health, per second of processor', await rate(server, '/healthz'), HEALTH_BAR, perSecond);
+  report.addRate(`project list of ${PROJECTS}, per second of processor`, await rate(server, `/api/projects?limit=${PROJECTS}`, { headers: { authorization } }), LIST_BAR, perSecond);
+  report.addRate(`login (${HASH}), per second of processor`, await rate(server, '/api/auth/login', { method: 'POST', headers, body }), LOGIN_BAR, perSecond);
+}
+
+/** Queries of one list, by what the driver says. `server` logs `sqlx::query=debug`. */
+export async function queriesOfAList(server, report) {
+  const rest = await Rest.signUp(server.base, 'queries');
+  for (let number = 0; number < PROJECTS; number += 1) await rest.project(`project ${number}`);
+  await rest.get(`/api/projects?limit=${PROJECTS}`);
+  const id = `bench-${Date.now()}`;
+  await rest.expect(200, 'GET', `/api/projects?limit=${PROJECTS}`, { headers: { 'x-request-id': id } });
+  const lines = await until(async () => {
+    const own = (await readFile(server.log, 'utf8')).split('\n').filter((line) => line.includes(id));
+    return own.some((line) => line.includes('request answered')) && own;
+  }, 'the request to be logged');
+  const queries = lines.filter((line) => line.includes('sqlx::query')).length;
+  if (queries === 0) throw new Error('the log names no queries');
+  report.add(`queries of a project list of ${PROJECTS}`, queries, 3, String);
+}

@@ -1,0 +1,20 @@
+// What is wrong with a page as it stands.
+import { AxeBuilder } from '@axe-core/playwright';
+
+/** What axe finds serious, and whether the page is wider than the screen: sentences, none where all is well. */
+export async function inspect(page, where) {
+  // The insides of Monaco and xterm are not ours. The legacy mode opens no page of its own for the report; frames of other origins, which
+  // it does not look into, are not among ours.
+  const axe = new AxeBuilder({ page }).setLegacyMode().options({ resultTypes: ['violations'] });
+  const { violations } = await axe.exclude('.monaco-editor').exclude('.xterm').analyze();
+  const found = violations
+    .filter((violation) => ['serious', 'critical'].includes(violation.impact))
+    .map(({ id, nodes }) => {
+      const targets = nodes.map((node) => node.target.join(' ')).slice(0, 3).join(', ');
+      const [, why] = nodes[0].failureSummary.split('\n');
+      return `${where}: ${id}, ${nodes.length} times, at ${targets}: ${why?.trim() ?? ''}`;
+    });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) found.push(`${where}: ${wide} pixels wider than the screen`);
+  return found;
+}
