@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Formatting and lints of both halves. Prints one line per check; fails when any fails.
+# Formatting and lints of both halves and of the Dockerfile. Prints one line per check; fails when any fails.
 set -uo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 . "$ROOT/scripts/crates.sh"
@@ -29,4 +29,5 @@ lint_web() {
 check format cargo fmt --all --check
 check "lints, server" cargo clippy $LOCKED "${NATIVE_CRATES[@]}" --all-targets -- -D warnings
 check "lints, browser" lint_web
+check Dockerfile "$(python_home)/bin/hadolint" Dockerfile
 exit $((failed > 0))

@@ -64,4 +64,9 @@ postgres_bin() {
   if command -v initdb >/dev/null; then dirname "$(readlink -f "$(command -v initdb)")"; fi
 }
 
+# The folder of the Python packages that hold the document of the API against the server.
+python_home() {
+  echo "$CACHE/python/$({ python3 -V; cat "$ROOT/scripts/requirements.txt"; } | sha256sum | cut -c1-16)"
+}
+
 chromium_bin() { command -v chromium || command -v chromium-browser || command -v google-chrome || true; }

@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Installs what is missing and nothing else; takes well under a second when nothing is.
 #   scripts/setup.sh run     what building and starting needs (default)
-#   scripts/setup.sh test    that, and what the tests add: Chromium, PostgreSQL, Redis, cargo-nextest
-#   scripts/setup.sh check   run, and clippy for the browser half
+#   scripts/setup.sh test    that, and what the tests add: Chromium, PostgreSQL, Redis, cargo-nextest, hadolint, schemathesis
+#   scripts/setup.sh bench   test, and ripgrep, which the search is measured beside
+#   scripts/setup.sh check   run, clippy for the browser half, hadolint
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 cd "$ROOT"
 
 group=${1:-run}
-case $group in run | test | check) ;; *) die "usage: scripts/setup.sh [run|test|check]" ;; esac
+wants_ripgrep=false
+case $group in
+  run | test | check) ;;
+  bench) group=test wants_ripgrep=true ;;
+  *) die "usage: scripts/setup.sh [run|test|bench|check]" ;;
+esac
 
 for tool in cargo rustc node npm python3 git; do
   command -v $tool >/dev/null || die "$tool is missing. Install Rust 1.95 or newer (rustup.rs), Node.js 20 or newer, Python 3 and git, then run this again."
@@ -46,8 +52,13 @@ if [ "$group" = test ]; then
   [ -n "$(chromium_bin)" ] || packages+=(chromium)
   [ -n "$(postgres_bin)" ] || packages+=(postgresql)
   command -v redis-server >/dev/null || packages+=(redis-server)
-  # Fetches the source archive that the browser journeys import.
+fi
+if [ "$group" != run ]; then
+  # Fetches the tools below, and the source archive that the browser journeys import.
   python3 -c 'import pip' 2>/dev/null || packages+=(python3-pip)
+fi
+if $wants_ripgrep; then
+  command -v rg >/dev/null || packages+=(ripgrep)
 fi
 
 toolchain=$(wasm_toolchain)
@@ -149,3 +160,18 @@ install_npm() {
   ln -sfn "$place/node_modules" node_modules
 }
 install_npm
+
+# --- Python packages --------------------------------------------------------------------------------------------
+# In a folder of their own, which needs no virtual environment and leaves the system's packages alone.
+install_python() {
+  local place partial
+  place=$(python_home)
+  partial=$place.partial
+  [ ! -e "$place" ] || return 0
+  say "Installing hadolint and schemathesis."
+  rm -rf "$partial"
+  mkdir -p "${place%/*}"
+  python3 -m pip install --quiet --no-input --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$partial" -r scripts/requirements.txt >&2
+  mv "$partial" "$place"
+}
+[ "$group" = run ] || install_python
