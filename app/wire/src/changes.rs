@@ -178,6 +178,9 @@ pub struct ChangedFile {
     /// A symbolic link, whose lines are where it leads. It is accepted or rejected as a whole.
     #[serde(default)]
     pub link: bool,
+    /// A directory that is empty, or that the project holds for itself. It is accepted or rejected as a whole.
+    #[serde(default)]
+    pub directory: bool,
     pub added_lines: i32,
     pub removed_lines: i32,
     pub old_mode: Option<i32>,

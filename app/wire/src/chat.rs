@@ -2,7 +2,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChangeSetId, CheckpointId, ConversationId, FieldError, MessageId, Micros, ProjectId, QueuedPromptId, RewindId, RunId, TurnId,
-    budgets::{BUDGET_TOKENS_MAX, MICROS_USD_MAX},
     changes::HunkDecision,
     checkpoints::RestorePlan,
     context::{self, ContextChoice, ImageRef},
@@ -12,7 +11,10 @@ use crate::{
     users::UserRef,
 };
 
+mod budget;
+
 pub use crate::models::{ModelInfo, Models};
+pub use budget::TurnBudget;
 
 /// How much the agent may do without asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -131,42 +133,6 @@ pub struct Turn {
     pub change_set_id: Option<ChangeSetId>,
     pub created_at: Micros,
     pub finished_at: Option<Micros>,
-}
-
-/// Limits of one turn, beside those that hold for everybody. The first that is reached ends it, and its end says which one that was.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct TurnBudget {
-    /// Input and output of all its answers together.
-    #[serde(default)]
-    pub tokens: Option<i64>,
-    /// Answers of the model, 1 to 500; 40 where absent.
-    #[serde(default)]
-    pub steps: Option<u32>,
-    /// Micro-US-dollars. No answer begins whose worst case does not fit.
-    #[serde(default)]
-    pub usd_micros: Option<i64>,
-}
-
-impl TurnBudget {
-    /// `None` where it limits nothing.
-    pub fn some(self) -> Option<Self> {
-        (self != Self::default()).then_some(self)
-    }
-
-    pub fn validate(&self) -> Vec<FieldError> {
-        let mut fields = Vec::new();
-        if self.tokens.is_some_and(|tokens| !(1..=BUDGET_TOKENS_MAX).contains(&tokens)) {
-            fields.push(FieldError::new("budget.tokens", "Choose 1 to 10¹² tokens, or leave it empty."));
-        }
-        if self.steps.is_some_and(|steps| !(1..=limits::TURN_STEPS_MAX).contains(&steps)) {
-            fields.push(FieldError::new("budget.steps", "Choose 1 to 500 steps, or leave it empty."));
-        }
-        if self.usd_micros.is_some_and(|micros| !(0..=MICROS_USD_MAX).contains(&micros)) {
-            fields.push(FieldError::new("budget.usd_micros", "Choose 0 to 1 million US dollars, or leave it empty."));
-        }
-        fields
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! What the first page tells besides the projects: what waits and runs in them, what was talked about, and what this month has cost.
+//! What the first page tells: projects, what waits and runs in them, what was talked about, and what this month has cost.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,9 +7,23 @@ use crate::{
     ConversationId, Micros, ProjectId,
     budgets::{Budget, BudgetUse},
     chat::{TurnReason, TurnState},
-    projects::ProjectRole,
+    projects::{Project, ProjectRole},
+    quotas::UserQuota,
 };
 
+/// All of it, read together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FirstPage {
+    /// The caller's own, last changed first.
+    pub projects: Vec<Project>,
+    /// Public ones of others that the caller is no member of, last changed first.
+    pub public: Vec<Project>,
+    /// What the caller's own projects use together.
+    pub quota: UserQuota,
+    pub board: Dashboard,
+}
+
+/// What stands beside the projects.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
     /// The caller's own, last used first.

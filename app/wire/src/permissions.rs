@@ -5,10 +5,13 @@
 
 mod command;
 mod paths;
+mod reach;
 mod subject;
 mod suggest;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_reach;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,7 @@ use crate::{ConversationId, FieldError, Micros, PermissionRuleId, ProjectId, Tur
 
 use command::Reading;
 pub use paths::{BUILT_IN, BuiltIn, always_asks};
+pub use reach::{Hidden, Reach, UNKNOWN};
 pub use subject::{CallSubject, ToolTraits, tool_traits};
 pub use suggest::{Suggestion, suggest};
 
@@ -86,6 +90,8 @@ pub struct CallFacts<'a> {
     pub command: Option<&'a str>,
     /// What a file tool touches; for a command, the folder it runs in.
     pub paths: &'a [&'a str],
+    /// What it reaches below them and a rule is about: see [`Reach::held`].
+    pub held: &'a [&'a str],
     pub mutates: bool,
     pub asks: bool,
 }
@@ -271,6 +277,9 @@ impl PermissionRule {
 
     /// Whether a rule that narrows applies: when in doubt, it does.
     fn restricts(&self, call: &CallFacts, command: Option<&Reading<'_>>) -> bool {
+        if self.is_about_held(call) {
+            return true;
+        }
         if !self.names(call.tool) {
             return false;
         }
@@ -284,13 +293,20 @@ impl PermissionRule {
         }
     }
 
+    /// What is denied to a tool that shows many files is left out of what it shows, and the others are not denied with it.
+    fn is_about_held(&self, call: &CallFacts) -> bool {
+        let leaves_out = self.effect == PermissionEffect::Deny && subject::SHOWS_MANY.contains(&call.tool);
+        let Some(pattern) = self.path_pattern.as_deref().filter(|_| !leaves_out && self.shows_or_is(call.tool)) else { return false };
+        call.held.iter().any(|path| paths::is_unclear(path) || paths::matches(pattern, path))
+    }
+
     /// Whether a rule that widens covers the whole call but, for a command, only `part` of it.
     fn permits(&self, call: &CallFacts, part: Option<&[String]>) -> bool {
         if !self.names(call.tool) {
             return false;
         }
         match (&self.command_pattern, &self.path_pattern) {
-            (Some(pattern), _) => part.is_some_and(|words| command::fits(pattern, words)),
+            (Some(pattern), _) => part.is_some_and(|words| command::allows(pattern, words)),
             (None, Some(pattern)) => {
                 // A rule about files never opens a host that happens to be called the same.
                 let is_for_hosts = call.tool == subject::WEB_FETCH && self.tool.as_deref() == Some(subject::WEB_FETCH);
@@ -320,15 +336,18 @@ pub fn decide(rules: &[PermissionRule], mode: Mode, call: &CallFacts) -> Decisio
     {
         return Decision::Ask { why: built_in.why.to_owned() };
     }
+    if call.mutates && call.held.contains(&UNKNOWN) {
+        return Decision::Ask { why: "It can't be seen what is in a folder that it would change.".to_owned() };
+    }
     if let Some(rule) = restricts(PermissionEffect::Ask) {
         return Decision::Ask { why: format!("A rule of this project asks for {}.", rule.label()) };
     }
     if let Some(rule) = permitting(rules, call, command.as_ref()) {
         return Decision::Allow { rule: Some(rule) };
     }
-    let is_limited = rules.iter().any(|r| r.effect != PermissionEffect::Allow && r.command_pattern.is_some() && r.names(call.tool));
-    if is_limited && command.as_ref().is_some_and(Reading::is_unsure) {
-        return Decision::Ask { why: "The command can't be read with certainty, and rules limit commands here.".to_owned() };
+    let limits = |r: &PermissionRule| r.effect != PermissionEffect::Allow && (r.command_pattern.is_some() || r.path_pattern.is_some());
+    if command.as_ref().is_some_and(Reading::is_unsure) && rules.iter().any(|r| limits(r) && r.names(call.tool)) {
+        return Decision::Ask { why: "The command can't be read with certainty, and rules limit commands or paths here.".to_owned() };
     }
     match mode {
         Mode::Auto => Decision::Allow { rule: None },

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldError, JobId, Micros, ProjectId, files::Origin, languages::Languages, limits, users::UserRef};
+use crate::{
+    FieldError, JobId, Micros, ProjectId, files::Origin, languages::Languages, limits, packed_tree::PackedTree, runs::Run, users::UserRef,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
@@ -55,6 +57,18 @@ pub struct Project {
     pub last_change: Option<LastChange>,
     pub created_at: Micros,
     pub updated_at: Micros,
+}
+
+/// What a project's page begins with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OpenedProject {
+    pub project: Project,
+    /// All files, or those at the top.
+    pub tree: PackedTree,
+    /// The tree has all of them.
+    pub whole: bool,
+    /// The newest first.
+    pub runs: Vec<Run>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

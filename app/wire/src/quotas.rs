@@ -15,7 +15,8 @@ pub struct StorageSettings {
     /// Earlier versions and deleted files of one project, each content counted once. Beyond it the oldest that nothing needs are removed;
     /// at [`HISTORY_TIMES`] as much nothing new is saved until some of it is gone.
     pub project_history_bytes: i64,
-    /// The newest of each file are kept, the present one included; older ones that nothing needs are removed.
+    /// The newest of each file are kept, the present one included; older ones that nothing needs are removed. Within the hour in which
+    /// they were replaced at most [`HISTORY_TIMES`] as many are.
     pub versions_per_file: i64,
     /// Of one project.
     pub checkpoints: i64,
@@ -141,6 +142,10 @@ pub struct ProjectQuota {
     /// Earlier versions and deleted files. Beyond the limit the oldest go; at [`HISTORY_TIMES`] as much nothing new is saved.
     pub history_bytes: Used,
     pub checkpoints: Used,
+    /// Of the file that has most. Beyond the limit the oldest go within the hour, at [`HISTORY_TIMES`] as many at once; those that a
+    /// checkpoint, an open review or an unfinished turn needs stay.
+    #[serde(default)]
+    pub versions: Used,
     pub versions_per_file: i64,
     pub retention_days: u32,
     /// What the project's owner uses over all projects: the project stops growing there too.
@@ -156,6 +161,9 @@ pub struct ProjectQuota {
 pub struct UserQuota {
     pub bytes: Used,
     pub files: Used,
+    /// At least what earlier versions and deleted files hold; at the limit nothing new is saved.
+    #[serde(default)]
+    pub history_bytes: Used,
     pub projects: i64,
     /// Set for this person by an administrator.
     #[serde(default)]

@@ -5,13 +5,28 @@ use super::paths::ANYTHING;
 /// Stands where a sign means itself, and ends what could be a path.
 const PLAIN_SIGN: char = '\u{2}';
 
-/// Programs and words of the shell that run what their arguments say.
+/// Programs and words of the shell that run what their arguments or their input say. A version behind the name makes no difference.
 const RUNNERS: &[&str] = &[
-    "!", ".", "[[", "bash", "builtin", "busybox", "case", "chroot", "command", "coproc", "dash", "do", "doas", "elif", "else", "env",
-    "eval", "exec", "find", "fish", "for", "function", "if", "ionice", "ksh", "nice", "node", "nohup", "parallel", "perl", "php", "python",
-    "python3", "ruby", "select", "setsid", "sh", "source", "ssh", "stdbuf", "su", "sudo", "then", "time", "timeout", "trap", "until",
-    "watch", "while", "xargs", "zsh", "{",
+    "!", ".", "[[", "ash", "bash", "builtin", "busybox", "case", "chroot", "command", "coproc", "csh", "dash", "do", "doas", "elif",
+    "else", "env", "eval", "exec", "expect", "fish", "flock", "for", "function", "if", "ionice", "ksh", "lua", "mksh", "nice", "node",
+    "nohup", "parallel", "perl", "php", "pwsh", "pypy", "python", "rbash", "ruby", "script", "select", "setsid", "sh", "source", "ssh",
+    "stdbuf", "strace", "su", "sudo", "taskset", "tclsh", "tcsh", "then", "time", "timeout", "trap", "unshare", "until", "watch", "while",
+    "xargs", "zsh", "{",
 ];
+
+/// What makes `find` more than a list.
+const FIND_ACTS: &[&str] = &["-delete", "-exec", "-execdir", "-fls", "-fprint", "-fprint0", "-fprintf", "-ok", "-okdir"];
+
+/// Programs that change or take along all that a folder holds.
+const CHANGE_FOLDERS: &[&str] =
+    &["chmod", "chown", "cp", "ln", "mmv", "mv", "rename", "rm", "rmdir", "rsync", "scp", "shred", "trash", "truncate", "unlink"];
+/// Programs that show what is in the files of a folder, or pack it.
+const READ_FOLDERS: &[&str] = &["7z", "ack", "ag", "cpio", "diff", "egrep", "fgrep", "find", "grep", "rg", "tar", "tree", "zip"];
+/// Subcommands of git that do as the programs that change folders.
+const GIT_FOLDERS: &[&str] = &["clean", "mv", "rm"];
+
+/// Where the project is in the sandbox.
+const SANDBOX_TOP: &str = "w";
 
 /// Subcommands of git that change nothing, with whatever arguments.
 const GIT_READS: &[&str] =
@@ -76,9 +91,44 @@ impl<'a> Reading<'a> {
         let whole = self.parts().unwrap_or_default().iter().flatten().map(String::as_str).filter(|word| !word.contains(['*', '?']));
         tokens(self.text).chain(words.iter().map(String::as_str)).chain(whole).any(|token| {
             let token = token.trim_start_matches("./").trim_end_matches('/');
-            !token.is_empty()
-                && (is_meant(token) || folders.iter().any(|folder| is_meant(&format!("{}/{token}", folder.trim_end_matches('/')))))
+            if token.is_empty() {
+                return false;
+            }
+            let is_plain = is_meant(token) || folders.iter().any(|folder| is_meant(&format!("{}/{token}", folder.trim_end_matches('/'))));
+            let has_detours = || token.starts_with('/') || token.split('/').any(|part| matches!(part, "" | "." | ".."));
+            is_plain || (has_detours() && places(token, folders.first().copied().unwrap_or_default()).iter().any(|place| is_meant(place)))
         })
+    }
+
+    /// The places whose whole content it takes along, changes or shows, as seen from the folder it runs in, with the shell's signs; empty for
+    /// the whole project. With whether it may change them. `None` for a command that keeps to the files it names.
+    pub fn folders(&self, cwd: &str) -> Option<(bool, Vec<String>)> {
+        let is_unsure = self.is_unsure();
+        let parts = || self.parts().unwrap_or_default().iter().map(|words| bare(words));
+        let names = |programs: &[&str]| {
+            let is_one = |word: &str| programs.contains(&base_name(word));
+            parts().any(|words| words.first().is_some_and(|word| is_one(word))) || (is_unsure && tokens(self.text).any(is_one))
+        };
+        let by_git =
+            || parts().any(|words| matches!(words, [git, what, ..] if base_name(git) == "git" && GIT_FOLDERS.contains(&what.as_str())));
+        let find_acts = || parts().any(|words| words.first().is_some_and(|word| base_name(word) == "find") && acts(words));
+        let changes = names(CHANGE_FOLDERS) || by_git() || find_acts();
+        if !changes && !names(READ_FOLDERS) {
+            return None;
+        }
+        let whole = self.parts().unwrap_or_default().iter().flatten().filter(|word| !word.contains(['*', '?'])).cloned();
+        let mut found: Vec<String> = Vec::new();
+        if parts().any(searches_here) {
+            found.push(cwd.trim_matches('/').to_owned());
+        }
+        for word in words(self.text, is_unsure).into_iter().chain(whole).filter(|word| !word.starts_with('-')) {
+            for place in places(&word, cwd) {
+                if !found.contains(&place) {
+                    found.push(place);
+                }
+            }
+        }
+        Some((changes, found))
     }
 
     /// Whether it may change what git keeps.
@@ -108,8 +158,74 @@ pub fn fits(pattern: &str, words: &[String]) -> bool {
     ends && rest == first
 }
 
+/// Whether an allowing pattern covers this simple command. What a runner runs is not to be seen in its name: such a pattern has to fix more
+/// of it than options.
+pub fn allows(pattern: &str, words: &[String]) -> bool {
+    fits(pattern, words) && (!is_runner(bare(words)) || fixes_what_runs(pattern))
+}
+
+fn fixes_what_runs(pattern: &str) -> bool {
+    let pattern = pattern.trim();
+    let Some(parts) = split(pattern) else { return false };
+    let words = parts.first().map(|words| bare(words)).unwrap_or_default();
+    let fixed = if pattern.ends_with('*') { words.split_last().map_or(words, |(_, fixed)| fixed) } else { words };
+    fixed.iter().skip(1).any(|word| !word.starts_with('-'))
+}
+
 pub fn is_runner(words: &[String]) -> bool {
-    words.first().is_some_and(|word| RUNNERS.contains(&base_name(word)) || word.contains(['*', '?', '[', '~']))
+    words.first().is_some_and(|word| {
+        let name = base_name(word);
+        let unversioned = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let is_known = RUNNERS.contains(&name) || RUNNERS.contains(&unversioned);
+        is_known || (name == "find" && acts(words)) || word.contains(['*', '?', '[', '~'])
+    })
+}
+
+fn acts(words: &[String]) -> bool {
+    words.iter().any(|word| FIND_ACTS.contains(&word.as_str()))
+}
+
+/// Whether it looks into the folder it runs in, because it names none.
+fn searches_here(words: &[String]) -> bool {
+    let Some((program, rest)) = words.split_first() else { return false };
+    let named = rest.iter().filter(|word| !word.starts_with('-')).count();
+    let is_recursive = || rest.iter().any(|word| word == "--recursive" || (is_short(word) && word.contains(['r', 'R'])));
+    match base_name(program) {
+        "rg" | "ag" | "ack" => named < 2,
+        "grep" | "egrep" | "fgrep" => named < 2 && is_recursive(),
+        "tree" => named == 0,
+        "find" => rest.first().is_none_or(|word| word.starts_with('-')),
+        _ => false,
+    }
+}
+
+fn is_short(word: &str) -> bool {
+    word.starts_with('-') && !word.starts_with("--")
+}
+
+/// Where a path can lead in the project, as seen from a folder of it: one place, or where nobody can say how it comes back from outside,
+/// all that it could be. Empty for the top.
+fn places(path: &str, folder: &str) -> Vec<String> {
+    let is_absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = if is_absolute { Vec::new() } else { folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect() };
+    let mut is_above = false;
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => is_above |= parts.pop().is_none(),
+            name => parts.push(name),
+        }
+    }
+    match (is_absolute, parts.as_slice()) {
+        (false, inside) if !is_above => vec![inside.join("/")],
+        (true, [SANDBOX_TOP, inside @ ..]) => vec![inside.join("/")],
+        (true, []) => vec![String::new()],
+        (_, outside) => {
+            let ends = (0..outside.len()).filter_map(|at| outside.get(at..)).map(|end| end.join("/"));
+            // From above, the project itself has a name that is not known here.
+            ends.chain((!is_absolute).then(String::new)).collect()
+        }
+    }
 }
 
 fn base_name(word: &str) -> &str {

@@ -80,7 +80,7 @@ impl BuiltIn {
     }
 
     /// Also true for a folder on the way to what is meant: moving it moves that.
-    fn covers(&self, path: &str) -> bool {
+    pub(super) fn covers(&self, path: &str) -> bool {
         let path = path.to_lowercase();
         self.patterns.iter().any(|pattern| {
             let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
@@ -117,7 +117,7 @@ pub fn always_asks(call: &CallFacts) -> Option<BuiltIn> {
         return BUILT_IN.first().copied();
     }
     BUILT_IN.into_iter().find(|built_in| {
-        call.paths.iter().any(|path| built_in.covers(&plain(path)))
+        call.paths.iter().chain(call.held).any(|path| built_in.covers(&plain(path)))
             || reading.as_ref().is_some_and(|reading| reading.mentions(call.paths, |path| built_in.covers(path)))
     })
 }

@@ -11,6 +11,11 @@ pub(super) const WEB_FETCH: &str = "web_fetch";
 const FILE_TOOLS: [&str; 8] = ["list_files", "read_file", "search", "write_file", "edit_file", "move_file", "delete_file", "read_output"];
 const READS: [&str; 7] = ["list_files", "read_file", "search", "read_output", "ask_user", "propose_plan", "outline"];
 const WRITES: [&str; 4] = ["write_file", "edit_file", "move_file", "delete_file"];
+/// What they show of a folder is what no rule hides.
+pub(super) const SHOWS_MANY: [&str; 2] = ["list_files", SEARCH];
+pub(super) const SEARCH: &str = "search";
+pub(super) const READ_FILE: &str = "read_file";
+pub(super) const MOVE_FILE: &str = "move_file";
 /// Fields of arguments that name a place in the project.
 const PATH_FIELDS: [&str; 7] = ["path", "from", "to", "cwd", "file", "file_path", "directory"];
 
@@ -39,6 +44,12 @@ fn host_or_unclear(address: &str) -> String {
     read_host(address).map_or_else(|| format!("//{address}"), |(host, _)| host)
 }
 
+/// As the tools that show what is in a folder read its path.
+pub(super) fn plain_folder(path: &str) -> &str {
+    let path = path.trim_start_matches("./").trim_end_matches('/');
+    if path == "." { "" } else { path }
+}
+
 pub(super) fn is_file_tool(tool: &str) -> bool {
     FILE_TOOLS.contains(&tool)
 }
@@ -58,14 +69,17 @@ impl CallSubject {
         if tool == WEB_FETCH {
             return Self { command: None, paths: vec![host_or_unclear(&text("url").unwrap_or_default())] };
         }
-        let paths = PATH_FIELDS.iter().filter_map(|key| text(key)).filter(|path| !matches!(path.as_str(), "" | ".")).collect();
+        let plain = |path: String| if SHOWS_MANY.contains(&tool) { plain_folder(&path).to_owned() } else { path };
+        let paths = PATH_FIELDS.iter().filter_map(|key| text(key)).map(plain);
+        let paths = paths.filter(|path| !matches!(path.as_str(), "" | ".")).collect();
         Self { command: if tool == RUN_COMMAND { Some(text("command").unwrap_or_default()) } else { None }, paths }
     }
 
     /// Hands the facts to `judge`, which borrows them.
     pub fn with_facts<T>(&self, tool: &str, traits: ToolTraits, judge: impl FnOnce(&CallFacts) -> T) -> T {
         let paths: Vec<&str> = self.paths.iter().map(String::as_str).collect();
-        judge(&CallFacts { tool, command: self.command.as_deref(), paths: &paths, mutates: traits.mutates, asks: traits.asks })
+        let command = self.command.as_deref();
+        judge(&CallFacts { tool, command, paths: &paths, held: &[], mutates: traits.mutates, asks: traits.asks })
     }
 
     /// The command, or the paths, in one line.

@@ -15,13 +15,13 @@ fn deny(command: &str) -> PermissionRule {
 }
 
 fn run(rules: &[PermissionRule], mode: Mode, command: &str) -> &'static str {
-    let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], mutates: true, asks: true };
+    let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], held: &[], mutates: true, asks: true };
     word(&decide(rules, mode, &call))
 }
 
 fn touch(rules: &[PermissionRule], mode: Mode, tool: &str, path: &str) -> &'static str {
     let traits = tool_traits(tool);
-    let call = CallFacts { tool, command: None, paths: &[path], mutates: traits.mutates, asks: traits.asks };
+    let call = CallFacts { tool, command: None, paths: &[path], held: &[], mutates: traits.mutates, asks: traits.asks };
     word(&decide(rules, mode, &call))
 }
 
@@ -208,9 +208,9 @@ fn a_path_rule_speaks_of_files_and_not_of_commands() {
     }
     assert_eq!(run(&rules, Mode::Auto, "cat secrets/key"), "deny");
     assert_eq!(run(&rules, Mode::Auto, "cat --file=./secrets/key"), "deny");
-    let inside = CallFacts { tool: "run_command", command: Some("rm x"), paths: &["docs/x"], mutates: true, asks: true };
+    let inside = CallFacts { tool: "run_command", command: Some("rm x"), paths: &["docs/x"], held: &[], mutates: true, asks: true };
     assert_eq!(word(&decide(&rules, Mode::Ask, &inside)), "ask");
-    let both = CallFacts { tool: "move_file", command: None, paths: &["docs/a", "src/a"], mutates: true, asks: true };
+    let both = CallFacts { tool: "move_file", command: None, paths: &["docs/a", "src/a"], held: &[], mutates: true, asks: true };
     assert_eq!(word(&decide(&rules, Mode::Ask, &both)), "ask");
     let into = CallFacts { paths: &["docs/a", "docs/b"], ..both };
     assert_eq!(word(&decide(&rules, Mode::Ask, &into)), "rule");
@@ -288,13 +288,14 @@ fn some_places_always_ask() {
     ] {
         assert_eq!(run(&everything, Mode::Auto, command), expected, "{command}");
     }
-    let below = CallFacts { tool: "run_command", command: Some("rm workflows/ci.yml"), paths: &[".github"], mutates: true, asks: true };
+    let below =
+        CallFacts { tool: "run_command", command: Some("rm workflows/ci.yml"), paths: &[".github"], held: &[], mutates: true, asks: true };
     assert_eq!(word(&decide(&everything, Mode::Auto, &below)), "ask");
     assert_eq!(run(&[deny("git push *")], Mode::Auto, "git push"), "deny");
 }
 
 fn offered(command: &str) -> Vec<String> {
-    let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], mutates: true, asks: true };
+    let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], held: &[], mutates: true, asks: true };
     suggest(&call).into_iter().map(|found| found.label).collect()
 }
 
@@ -344,7 +345,7 @@ fn suggestions_stay_narrow() {
 #[test]
 fn what_is_suggested_covers_the_call_and_is_a_valid_rule() {
     for command in ["cargo test -p wire", "cargo test | tail", "echo 'a b' > x", "pytest -q", "./x.sh 'a b'", "'my tool' x"] {
-        let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], mutates: true, asks: true };
+        let call = CallFacts { tool: "run_command", command: Some(command), paths: &[], held: &[], mutates: true, asks: true };
         for found in suggest(&call) {
             let new = found.rule.for_tool("run_command");
             assert!(new.validate().is_empty(), "{}", found.label);
@@ -352,7 +353,7 @@ fn what_is_suggested_covers_the_call_and_is_a_valid_rule() {
             assert_eq!(word(&decide(&[rule], Mode::Ask, &call)), "rule", "{command}: {}", found.label);
         }
     }
-    let call = CallFacts { tool: "edit_file", command: None, paths: &["src/a/b.rs"], mutates: true, asks: true };
+    let call = CallFacts { tool: "edit_file", command: None, paths: &["src/a/b.rs"], held: &[], mutates: true, asks: true };
     let labels: Vec<String> = suggest(&call).into_iter().map(|found| found.label).collect();
     assert_eq!(labels, ["src/a/b.rs", "Everything in src/a"]);
     let own = CallFacts { tool: "mcp__tickets__close", ..call };
