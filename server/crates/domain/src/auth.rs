@@ -19,6 +19,7 @@ use wire::{
 use crate::{
     Ctx, Error, Result, Services, accounts,
     audit::{self, Facts},
+    ctx::Arrival,
     password, second_factor, settings, throttle,
 };
 
@@ -100,9 +101,11 @@ pub fn safe_next(next: Option<&str>) -> String {
 pub async fn authenticate_cookie(ctx: &Ctx, cookie: &str) -> Result<Ctx> {
     let services = ctx.services();
     let mut conn = services.db.read().await?;
-    let found = sessions::live_by_cookie(&mut conn, &hash(cookie), ctx.now()).await?;
+    let mut found = sessions::live_by_cookie(&mut conn, &hash(cookie), ctx.now()).await?.ok_or(Error::NotSignedIn)?;
     drop(conn);
-    enter(ctx, found).await
+    let preferences = found.preferences_revision.zip(found.preferences.take());
+    let arrival = Arrival { accounts: found.accounts.clone(), preferences };
+    Ok(enter(ctx, found).await?.arriving(arrival))
 }
 
 /// The context of an access token's user. The session is looked up each time: who is disabled is out at the next request.
@@ -117,13 +120,12 @@ pub async fn authenticate_bearer(ctx: &Ctx, token: &str) -> Result<Ctx> {
         return Err(Error::NotSignedIn);
     }
     let mut conn = services.db.read().await?;
-    let found = sessions::live_by_id(&mut conn, claims.sid, ctx.now()).await?;
+    let found = sessions::live_by_id(&mut conn, claims.sid, ctx.now()).await?.ok_or(Error::NotSignedIn)?;
     drop(conn);
     enter(ctx, found).await
 }
 
-async fn enter(ctx: &Ctx, found: Option<sessions::LiveSession>) -> Result<Ctx> {
-    let session = found.ok_or(Error::NotSignedIn)?;
+async fn enter(ctx: &Ctx, session: sessions::LiveSession) -> Result<Ctx> {
     let now = ctx.now();
     if now.0 - session.session_seen_at.0 > SEEN_EVERY_S * 1_000_000 {
         let services = ctx.services();

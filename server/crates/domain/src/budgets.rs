@@ -18,6 +18,7 @@ use wire::{
     models::{Prices, ProviderKind},
 };
 
+pub(crate) use self::limits::of_person;
 pub use self::limits::{list, of_caller, of_project, set, set_of_conversation, set_of_project, watched};
 use crate::{
     Ctx, Error, Result,

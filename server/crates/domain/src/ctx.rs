@@ -66,6 +66,15 @@ enum Actor {
     System,
 }
 
+/// What the lookup of a browser's session found besides, so that the page which is asked for need not ask again. As old as the request.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// The saved settings of accounts.
+    pub accounts: Option<String>,
+    /// Revision and document of the user's preferences.
+    pub preferences: Option<(i64, String)>,
+}
+
 /// Who is asking, and with what. Made by the HTTP layer, the job runner and the test kit, and by nothing else.
 #[derive(Clone)]
 pub struct Ctx {
@@ -77,18 +86,20 @@ pub struct Ctx {
     job: Option<JobId>,
     /// What the job's claim is known by.
     fence: Option<i64>,
+    arrival: Option<Arc<Arrival>>,
 }
 
 impl Ctx {
     /// A request before its credentials were looked at. `trace` is the request id.
     pub fn nobody(services: &Arc<Services>, trace: impl Into<Arc<str>>, client: Client) -> Self {
-        Self { services: services.clone(), actor: Actor::Nobody, trace: trace.into(), client: Arc::new(client), job: None, fence: None }
+        let (trace, client) = (trace.into(), Arc::new(client));
+        Self { services: services.clone(), actor: Actor::Nobody, trace, client, job: None, fence: None, arrival: None }
     }
 
     /// A job that a user asked for. The caller has just read the user, and checked that the account is active.
     pub fn for_job(services: &Arc<Services>, on_behalf_of: User, job: JobId) -> Self {
         let actor = Actor::User { user: Arc::new(on_behalf_of), session: None };
-        Self { services: services.clone(), actor, trace: format!("job:{job}").into(), client: Arc::default(), job: Some(job), fence: None }
+        Self { actor, trace: format!("job:{job}").into(), job: Some(job), ..Self::system(services) }
     }
 
     /// Somebody who looks at a preview, by a ticket that was just found to be of a live session.
@@ -97,7 +108,7 @@ impl Ctx {
     }
 
     pub fn system(services: &Arc<Services>) -> Self {
-        Self { services: services.clone(), actor: Actor::System, trace: "system".into(), client: Arc::default(), job: None, fence: None }
+        Self { actor: Actor::System, ..Self::nobody(services, "system", Client::default()) }
     }
 
     /// Administration from the server's own command line. `name` is the system's user.
@@ -136,6 +147,16 @@ impl Ctx {
 
     pub(crate) fn setting_up(&self, user: User, session: SessionId) -> Self {
         Self { actor: Actor::SettingUp { user: Arc::new(user), session }, ..self.clone() }
+    }
+
+    /// The same caller, for a request that has just begun.
+    pub(crate) fn arriving(self, arrival: Arrival) -> Self {
+        Self { arrival: Some(Arc::new(arrival)), ..self }
+    }
+
+    /// For what a page shows as it was when the request came; nothing that decides who may do what.
+    pub(crate) fn arrival(&self) -> Option<&Arrival> {
+        self.arrival.as_deref()
     }
 
     pub(crate) fn with_token(&self, user: User, grant: TokenGrant) -> Self {

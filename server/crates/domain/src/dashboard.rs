@@ -1,12 +1,12 @@
-//! What the first page tells besides the projects.
+//! What the first page tells: projects, and what stands beside them.
 
 use wire::{
     Micros,
-    budgets::{Budget, BudgetScope, Period},
-    dashboard::{Dashboard, MonthUse, Sample},
+    budgets::{Budget, Period},
+    dashboard::{Dashboard, FirstPage, MonthUse, Sample},
 };
 
-use crate::{Ctx, Result, budgets};
+use crate::{Ctx, Result, budgets, projects, quotas, settings};
 
 /// Conversations that are told of.
 const CONVERSATIONS: i64 = 6;
@@ -15,23 +15,23 @@ const WORK: i64 = 60;
 /// What was spent in less time says nothing about a pace.
 const LEAST_PACE_S: i64 = 86_400;
 
-/// What waits and goes on in the caller's projects, what they talked about last, and what this month has cost them.
-pub async fn mine(ctx: &Ctx) -> Result<Dashboard> {
-    let user = ctx.require_user()?.id;
+/// The projects that are open to the caller and the room theirs take, what waits and goes on in them, what the caller talked about last,
+/// and what this month has cost.
+pub async fn mine(ctx: &Ctx) -> Result<FirstPage> {
+    let user = ctx.require_user()?;
     // It is about all of the person's projects, or about none.
     ctx.require_all_projects()?;
-    let budgets = budgets::of_caller(ctx, None, None).await?;
     let month = budgets::month_of(ctx.now());
     let mut conn = ctx.services().db.read().await?;
-    let counter = store::budgets::counter(&mut conn, BudgetScope::User, user.0).await?;
+    let (projects, public) = projects::list_open(ctx, &mut conn).await?;
+    let account = store::dashboard::account_of(&mut conn, user.id).await?;
+    let budgets = budgets::of_person(&mut conn, user, &month).await?;
+    let activity = store::dashboard::activity_of(&mut conn, user.id, CONVERSATIONS, WORK).await?;
     let lasts_until = lasts_until(&budgets, &month, ctx.now());
-    let month = MonthUse { used: counter.used(Period::Month, &month), month, budgets, lasts_until };
-    Ok(Dashboard {
-        conversations: store::dashboard::conversations_of(&mut conn, user, CONVERSATIONS).await?,
-        work: store::dashboard::work_of(&mut conn, user, WORK).await?,
-        month,
-        sample: sample(ctx),
-    })
+    let month = MonthUse { used: account.counter.used(Period::Month, &month), month, budgets, lasts_until };
+    let quota = quotas::quota_of_person(account.totals, account.own, &settings::read_storage(account.storage.as_deref()));
+    let board = Dashboard { conversations: activity.conversations, work: activity.work, month, sample: sample(ctx) };
+    Ok(FirstPage { projects, public, quota, board })
 }
 
 fn sample(ctx: &Ctx) -> Sample {
@@ -57,7 +57,7 @@ fn lasts_until(budgets: &[Budget], month: &str, now: Micros) -> Option<Micros> {
 
 #[cfg(test)]
 mod tests {
-    use wire::budgets::{BudgetUse, USD};
+    use wire::budgets::{BudgetScope, BudgetUse, USD};
 
     use super::*;
 

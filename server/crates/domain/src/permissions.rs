@@ -56,7 +56,7 @@ pub async fn add(ctx: &Ctx, project: ProjectId, request: NewPermissionRule) -> R
     Ok(rule)
 }
 
-/// Takes a rule back, or one that waits off the list. Turns under way keep to the rules they began with until they are taken up again.
+/// Takes a rule back, or one that waits off the list. Turns under way read the rules before each call, so it ends for them as well.
 pub async fn revoke(ctx: &Ctx, project: ProjectId, id: PermissionRuleId) -> Result<()> {
     let by = require_person(ctx)?;
     let mut tx = ctx.services().db.begin().await?;

@@ -14,6 +14,14 @@ pub async fn get(ctx: &Ctx) -> Result<Preferences> {
     load(&mut ctx.services().db.read().await?, user).await
 }
 
+/// As [`get`], as of the moment in which the request came, for the page that it asks for.
+pub async fn on_arrival(ctx: &Ctx) -> Result<Preferences> {
+    match ctx.arrival() {
+        Some(arrival) => Ok(read(ctx.require_user()?.id, arrival.preferences.as_ref().map(|(revision, text)| (*revision, text.as_str())))),
+        None => get(ctx).await,
+    }
+}
+
 /// Changes what the request names, based on the revision that it names.
 pub async fn update(ctx: &Ctx, request: UpdatePreferences) -> Result<Preferences> {
     let user = ctx.require_user()?.id;
@@ -43,14 +51,19 @@ pub async fn update(ctx: &Ctx, request: UpdatePreferences) -> Result<Preferences
     Ok(kept)
 }
 
-/// A document that can't be read counts as none: a server that is rolled back still shows its pages. The next change replaces it.
 async fn load(conn: &mut Conn, user: UserId) -> Result<Preferences> {
-    let Some((revision, document)) = table::get(conn, user).await? else { return Ok(Preferences::default()) };
-    let kept = serde_json::from_str(&document).unwrap_or_else(|error| {
+    let saved = table::get(conn, user).await?;
+    Ok(read(user, saved.as_ref().map(|(revision, document)| (*revision, document.as_str()))))
+}
+
+/// A document that can't be read counts as none: a server that is rolled back still shows its pages. The next change replaces it.
+fn read(user: UserId, saved: Option<(i64, &str)>) -> Preferences {
+    let Some((revision, document)) = saved else { return Preferences::default() };
+    let kept = serde_json::from_str(document).unwrap_or_else(|error| {
         tracing::error!(%error, user.id = %user, "saved preferences can't be read; the first ones apply");
         Preferences::default()
     });
-    Ok(Preferences { revision, ..kept })
+    Preferences { revision, ..kept }
 }
 
 fn changed_meanwhile(kept: &Preferences) -> Error {

@@ -5,7 +5,8 @@ use wire::{
     audit::AuditAction,
     event::{EventKind, Stream},
     files::Origin,
-    projects::{CreateProject, Project, ProjectRole, UpdateProject, Visibility, validate_description, validate_name},
+    packed_tree::PackedTree,
+    projects::{CreateProject, OpenedProject, Project, ProjectRole, UpdateProject, Visibility, validate_description, validate_name},
     users::User,
 };
 
@@ -16,7 +17,7 @@ pub use crate::import::{
 use crate::{
     Ctx, Error, Result,
     audit::{self, Facts},
-    files, page, storage,
+    files, page, runs, storage,
 };
 
 /// Projects of a page, where the caller names no number.
@@ -28,12 +29,28 @@ pub(crate) async fn require(ctx: &Ctx, conn: &mut Conn, id: ProjectId, needed: P
     if ctx.is_system() {
         return Ok(ProjectRole::Owner);
     }
+    let user = whoever_reaches(ctx, id)?;
+    let access = table::access(conn, user.id, id).await?.filter(|access| !access.importing).ok_or(Error::NotFound("project"))?;
+    let role = role_in(ctx, conn, id, access.member_role.map(|role| role.0), access.visibility.0).await?;
+    if role < needed {
+        let (has, needs) = (role_word(role), role_word(needed));
+        return Err(Error::Forbidden(format!("Your role in this project is {has}; this needs {needs}. Ask its owner.")));
+    }
+    Ok(role)
+}
+
+/// The caller, unless they come with a token that does not reach the project.
+fn whoever_reaches(ctx: &Ctx, id: ProjectId) -> Result<&User> {
     let user = ctx.require_user()?;
     if ctx.grant().is_some_and(|grant| !grant.covers(id)) {
         return Err(Error::NotFound("project"));
     }
-    let access = table::access(conn, user.id, id).await?.filter(|access| !access.importing).ok_or(Error::NotFound("project"))?;
-    let role = match (access.member_role.map(|role| role.0), access.visibility.0) {
+    Ok(user)
+}
+
+/// What the membership and who may enter come to; `NotFound` for whoever may not know of the project.
+async fn role_in(ctx: &Ctx, conn: &mut Conn, id: ProjectId, member: Option<ProjectRole>, open_to: Visibility) -> Result<ProjectRole> {
+    let role = match (member, open_to) {
         // While a project is private its other members keep their roles, but stay outside.
         (Some(role), Visibility::Shared | Visibility::Public) | (Some(role @ ProjectRole::Owner), Visibility::Private) => role,
         (None, Visibility::Public) => ProjectRole::Viewer,
@@ -41,10 +58,6 @@ pub(crate) async fn require(ctx: &Ctx, conn: &mut Conn, id: ProjectId, needed: P
         (_, Visibility::Private | Visibility::Shared) if crate::admin::has_open(ctx, conn, id).await? => ProjectRole::Viewer,
         (_, Visibility::Private | Visibility::Shared) => return Err(Error::NotFound("project")),
     };
-    if role < needed {
-        let (has, needs) = (role_word(role), role_word(needed));
-        return Err(Error::Forbidden(format!("Your role in this project is {has}; this needs {needs}. Ask its owner.")));
-    }
     // For the log: by now it is theirs to know of.
     tracing::Span::current().record("project.id", tracing::field::display(id));
     Ok(role)
@@ -88,20 +101,47 @@ pub async fn page(ctx: &Ctx, of_others: bool, asked: &PageQuery) -> Result<Page<
     }))
 }
 
-/// Public projects of others that the caller is no member of.
-pub async fn list_public(ctx: &Ctx) -> Result<Vec<Project>> {
+/// The caller's projects, and public ones of others that the caller is no member of, each last changed first.
+pub(crate) async fn list_open(ctx: &Ctx, conn: &mut Conn) -> Result<(Vec<Project>, Vec<Project>)> {
     let user = ctx.require_user()?;
-    let rows = table::list_public(&mut ctx.services().db.read().await?, user.id).await?;
-    let reached = rows.into_iter().filter(|row| ctx.grant().is_none_or(|grant| grant.covers(row.id)));
-    Ok(reached.map(|row| row.into_project(ProjectRole::Viewer)).collect())
+    let rows = table::list_open(conn, user.id).await?;
+    let (mut own, mut of_others) = (Vec::new(), Vec::new());
+    for row in rows.into_iter().filter(|row| ctx.grant().is_none_or(|grant| grant.covers(row.id))) {
+        match row.member_role {
+            Some(role) => own.push(row.into_project(role.0)),
+            None => of_others.push(row.into_project(ProjectRole::Viewer)),
+        }
+    }
+    Ok((own, of_others))
 }
 
 pub async fn get(ctx: &Ctx, id: ProjectId) -> Result<Project> {
-    let user = ctx.require_user()?;
+    let user = whoever_reaches(ctx, id)?;
     let mut conn = ctx.services().db.read().await?;
-    let role = require(ctx, &mut conn, id, ProjectRole::Viewer).await?;
     let row = table::get(&mut conn, user.id, id).await?.ok_or(Error::NotFound("project"))?;
+    seen(ctx, &mut conn, row).await
+}
+
+/// As [`require`] for a viewer, by the row itself.
+async fn seen(ctx: &Ctx, conn: &mut Conn, row: table::ProjectRow) -> Result<Project> {
+    let role = role_in(ctx, conn, row.id, row.member_role.map(|role| role.0), row.visibility.0).await?;
     Ok(row.into_project(role))
+}
+
+/// What a project's page begins with. Beyond `files_max` files it has those at the top alone, and the rest comes to it later.
+pub async fn open(ctx: &Ctx, id: ProjectId, files_max: Option<i64>) -> Result<OpenedProject> {
+    let user = whoever_reaches(ctx, id)?;
+    let mut conn = ctx.services().db.read().await?;
+    // First: what is read after it is followed from there.
+    let (row, standing) = table::open(&mut conn, user.id, id).await?.ok_or(Error::NotFound("project"))?;
+    let project = seen(ctx, &mut conn, row).await?;
+    let runs = runs::newest(&mut conn, id).await?;
+    let whole = files_max.is_none_or(|most| project.file_count <= most);
+    let tree = match whole {
+        true => files::packed_at(ctx, conn, id, standing).await?,
+        false => PackedTree::from(files::top_at(&mut conn, id, standing).await?),
+    };
+    Ok(OpenedProject { project, tree, whole, runs })
 }
 
 pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {

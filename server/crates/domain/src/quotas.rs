@@ -144,6 +144,29 @@ pub(crate) async fn book_past(tx: &mut Tx, project: ProjectId, replaced: i64, br
     Ok(())
 }
 
+/// Removes the oldest versions of paths that have just got one, each named with it, where they have [`HISTORY_TIMES`] as many as are kept.
+/// What is between waits for the hourly cleanup, since it may be read still; what something needs stays, and is limited with that. The
+/// caller holds the project's lock.
+pub(crate) async fn thin_paths(tx: &mut Tx, project: ProjectId, written: &[(String, i64)]) -> Result<()> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let most = limits_of(tx, project).await?.versions_per_file.saturating_mul(HISTORY_TIMES);
+    for (path, version) in written.iter().filter(|(_, version)| *version > most) {
+        table::remove_up_to(tx, project, path, version - most).await?;
+    }
+    Ok(())
+}
+
+/// Refuses more directories of their own than a project may have files. The caller holds the project's lock and has made them.
+pub(crate) async fn check_directories(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    let most = limits_of(tx, project).await?.project_files;
+    if table::count_directories(tx, project).await? > most {
+        return Err(full(format!("A project holds at most {most} directories that were made for themselves")));
+    }
+    Ok(())
+}
+
 fn past_full(limit: String) -> Error {
     Error::TooLarge(format!(
         "{limit}, and this would be more. Nothing was changed; close reviews that are still open, delete checkpoints that are not needed \
@@ -216,17 +239,20 @@ pub async fn set_of_project(ctx: &Ctx, project: ProjectId, own: QuotaOverride) -
 
 async fn quota_of(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<ProjectQuota> {
     let everybody = settings::storage_in(conn).await?;
-    let limits = limits_of(conn, project).await?;
     let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    let all = table::of_owner(conn, held.owner_id).await?;
+    let (owner, own) = (table::get_override(conn, held.owner_id).await?, table::override_of_project(conn, project).await?);
+    let limits = narrowed(everybody.clone(), owner, own);
     Ok(ProjectQuota {
         bytes: Used { used: held.bytes, limit: limits.project_bytes },
         files: Used { used: held.files, limit: limits.project_files },
         history_bytes: Used { used: table::history_bytes(conn, project).await?, limit: limits.project_history_bytes },
         checkpoints: Used { used: table::count_checkpoints(conn, project).await?, limit: limits.checkpoints },
+        versions: Used { used: table::most_versions(conn, project).await?, limit: limits.versions_per_file },
         versions_per_file: limits.versions_per_file,
         retention_days: retention_days(ctx, &limits),
-        owner: of_person(conn, held.owner_id, &everybody).await?,
-        own: table::override_of_project(conn, project).await?,
+        owner: quota_of_person(all, owner, &everybody),
+        own,
     })
 }
 
@@ -266,12 +292,19 @@ pub async fn set_of_user(ctx: &Ctx, user: UserId, own: QuotaOverride) -> Result<
 pub(crate) async fn of_person(conn: &mut Conn, user: UserId, limits: &StorageSettings) -> Result<UserQuota> {
     let all = table::of_owner(conn, user).await?;
     let own = table::get_override(conn, user).await?;
-    Ok(UserQuota {
-        bytes: Used { used: all.bytes, limit: own.bytes.unwrap_or(limits.user_bytes) },
+    Ok(quota_of_person(all, own, limits))
+}
+
+/// What all projects of a person count, beside what they may.
+pub(crate) fn quota_of_person(all: table::Totals, own: QuotaOverride, limits: &StorageSettings) -> UserQuota {
+    let bytes = own.bytes.unwrap_or(limits.user_bytes);
+    UserQuota {
+        bytes: Used { used: all.bytes, limit: bytes },
         files: Used { used: all.files, limit: own.files.unwrap_or(limits.user_files) },
+        history_bytes: Used { used: all.history, limit: bytes.saturating_mul(HISTORY_TIMES) },
         projects: all.projects,
         own,
-    })
+    }
 }
 
 /// For how long what was deleted or replaced can be brought back, in seconds.

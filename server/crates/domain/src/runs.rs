@@ -51,10 +51,19 @@ pub async fn page(ctx: &Ctx, project: ProjectId, limit: Option<i64>, cursor: Opt
     let before = before.map(|(at, id)| table::Position { created_at: wire::Micros(at), id });
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
-    let rows = table::list(&mut conn, project, before, limit + 1).await?;
+    part(&mut conn, project, limit, before).await
+}
+
+/// As [`list`], for who has been found to be allowed to see them.
+pub(crate) async fn newest(conn: &mut store::Conn, project: ProjectId) -> Result<Vec<Run>> {
+    Ok(part(conn, project, PAGE, None).await?.items)
+}
+
+async fn part(conn: &mut store::Conn, project: ProjectId, limit: i64, before: Option<table::Position>) -> Result<Page<Run>> {
+    let rows = table::list(conn, project, before, limit + 1).await?;
     let page = crate::page::cut(rows, limit, LIST, |row| (row.created_at.0, row.id));
     let mut page = crate::page::map(page, table::RunRow::into_run);
-    tell_turns(&mut conn, project, &mut page.items).await?;
+    tell_turns(conn, project, &mut page.items).await?;
     Ok(page)
 }
 

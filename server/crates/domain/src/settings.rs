@@ -100,7 +100,12 @@ pub async fn replace_runs(ctx: &Ctx, mut settings: RunSettings, base: Option<&Ru
 
 /// What applies now to storage, for use inside use-cases; as [`load`].
 pub async fn storage_in(conn: &mut Conn) -> Result<StorageSettings> {
-    Ok(read(STORAGE, table::get(conn, STORAGE).await?.as_deref()))
+    Ok(read_storage(table::get(conn, STORAGE).await?.as_deref()))
+}
+
+/// As [`storage_in`], of the text that was saved.
+pub(crate) fn read_storage(saved: Option<&str>) -> StorageSettings {
+    read(STORAGE, saved)
 }
 
 pub async fn storage(ctx: &Ctx) -> Result<StorageSettings> {

@@ -23,11 +23,6 @@ use crate::{
     password, settings,
 };
 
-/// Whether anybody has an account yet. Everybody may ask: the sign-up page says that the first account administers.
-pub async fn any_exist(ctx: &Ctx) -> Result<bool> {
-    Ok(store::users::any_exist(&mut ctx.services().db.read().await?).await?)
-}
-
 /// What the pages for signing in and up need to know before anybody is signed in.
 pub struct Entrance {
     /// `false` on a new installation: the first account to sign up becomes the administrator.
@@ -37,13 +32,14 @@ pub struct Entrance {
     pub sends_mail: bool,
 }
 
+/// Everybody may ask: the sign-up page says that the first account administers.
 pub async fn entrance(ctx: &Ctx) -> Result<Entrance> {
-    let mut conn = ctx.services().db.read().await?;
-    Ok(Entrance {
-        has_users: store::users::any_exist(&mut conn).await?,
-        registration: settings::accounts_in(ctx, &mut conn).await?.registration,
-        sends_mail: mail::is_set_up(ctx.services()),
-    })
+    let (has_users, accounts) = match ctx.arrival() {
+        Some(arrival) => (true, arrival.accounts.clone()),
+        None => store::users::entrance(&mut ctx.services().db.read().await?).await?,
+    };
+    let registration = settings::read_accounts(ctx.services(), accounts.as_deref()).registration;
+    Ok(Entrance { has_users, registration, sends_mail: mail::is_set_up(ctx.services()) })
 }
 
 pub async fn me(ctx: &Ctx) -> Result<User> {

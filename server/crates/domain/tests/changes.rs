@@ -17,7 +17,8 @@ on_both!(
     two_reviewers_never_decide_twice,
     random_decisions_leave_the_expected_bytes,
     added_deleted_and_binary_files,
-    links_are_decided_as_a_whole
+    links_are_decided_as_a_whole,
+    directories_are_decided_as_a_whole,
 );
 
 async fn put(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
@@ -310,4 +311,30 @@ async fn links_are_decided_as_a_whole(home: Home) {
     let set = open(vec![gone]).await;
     assert_eq!(accept(&set).await.conflicts, []);
     assert!(bytes(&ctx, project, "out").await.is_none());
+}
+
+async fn directories_are_decided_as_a_whole(home: Home) {
+    let ctx = home.person("ada").await;
+    let project = home.project(&ctx).await.id;
+    files::create_directory(&ctx, project, "old").await.unwrap();
+    put(&ctx, project, "file", "x").await;
+    let directory = |path: &str, is_deletion: bool| changes::ProposedFile::directory(path.to_owned(), is_deletion);
+    let turn = turn(&ctx, project).await;
+    let revision = domain::projects::get(&ctx, project).await.unwrap().revision;
+    let proposed = vec![directory("new/empty", false), directory("old", true), directory("refused", false), directory("taken", false)];
+    let set = changes::create(&ctx, turn, revision, proposed).await.unwrap().unwrap();
+    chat::finish_turn(&ctx, turn, TurnReason::Done, "").await.unwrap();
+    assert!(set.files.iter().all(|file| file.directory && !file.binary && file.hunks.len() == 1), "{set:?}");
+    let hunk = |path: &str| set.files.iter().find(|file| file.path == path).unwrap().hunks[0].id;
+    // Somebody else puts a file where one of them was to be.
+    put(&ctx, project, "taken", "theirs").await;
+    let accept = ["new/empty", "old", "taken"].map(hunk).to_vec();
+    let reject = vec![hunk("refused")];
+    let decided = changes::decide(&ctx, set.change_set_id, Decide { accept, reject, ..Decide::default() }).await.unwrap();
+    assert_eq!(decided.conflicts, [hunk("taken")]);
+    let tree = files::tree(&ctx, project).await.unwrap().items;
+    let there: Vec<_> = tree.into_iter().map(|entry| (entry.path, entry.kind)).collect();
+    let expected =
+        [("file", EntryKind::File), ("new", EntryKind::Directory), ("new/empty", EntryKind::Directory), ("taken", EntryKind::File)];
+    assert_eq!(there, expected.map(|(path, kind)| (path.to_owned(), kind)));
 }

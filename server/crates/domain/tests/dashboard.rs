@@ -2,10 +2,11 @@
 
 mod support;
 
-use domain::{Ctx, chat, checkpoints, dashboard, files, members, projects};
+use domain::{Ctx, budgets, chat, checkpoints, dashboard, files, members, projects, quotas, settings};
 use support::Home;
 use wire::{
     ProjectId,
+    budgets::{BudgetScope, BudgetUse, Period, SetBudget, USD},
     chat::{CreateConversation, StartTurn, TurnState},
     checkpoints::{CreateCheckpoint, ForkProject, RestoreCheckpoint},
     dashboard::WorkKind,
@@ -13,6 +14,7 @@ use wire::{
     languages::{Languages, language_of},
     members::Invite,
     projects::{ProjectRole, UpdateProject, Visibility},
+    quotas::{QuotaOverride, StorageSettings},
 };
 
 on_both!(
@@ -20,6 +22,7 @@ on_both!(
     only_what_is_open_to_somebody_is_told,
     anybody_may_have_a_copy_of_the_sample,
     whoever_changed_files_last_is_told,
+    the_first_page_tells_what_each_of_its_parts_tells_alone,
 );
 
 async fn save(ctx: &Ctx, project: ProjectId, path: &str, text: &str) {
@@ -123,7 +126,7 @@ async fn show(owner: &Ctx, project: ProjectId, visibility: Visibility) {
 
 /// How many conversations and things at work somebody is told of.
 async fn told(ctx: &Ctx) -> (usize, usize) {
-    let dashboard = dashboard::mine(ctx).await.unwrap();
+    let dashboard = dashboard::mine(ctx).await.unwrap().board;
     (dashboard.conversations.len(), dashboard.work.len())
 }
 
@@ -137,13 +140,13 @@ async fn only_what_is_open_to_somebody_is_told(home: Home) {
     let prompt: StartTurn = serde_json::from_value(serde_json::json!({ "prompt": "Do it" })).unwrap();
     chat::start_turn(&ben, conversation.id, prompt).await.unwrap();
 
-    let mine = dashboard::mine(&ben).await.unwrap();
+    let mine = dashboard::mine(&ben).await.unwrap().board;
     let [recent] = mine.conversations.as_slice() else { panic!("{mine:?}") };
     assert_eq!((recent.id, recent.project_id, recent.project_name.as_str()), (conversation.id, project, "Test"));
     assert_eq!((recent.title.as_str(), recent.turn_state, recent.has_changes), ("Honour Retry-After", Some(TurnState::Queued), false));
     let [work] = mine.work.as_slice() else { panic!("{mine:?}") };
     assert_eq!((work.kind, work.project_id, work.is_mine, work.role), (WorkKind::Turn, project, true, ProjectRole::Editor));
-    let hers = dashboard::mine(&ada).await.unwrap();
+    let hers = dashboard::mine(&ada).await.unwrap().board;
     assert!(hers.conversations.is_empty() && hers.work.len() == 1 && !hers.work[0].is_mine, "{hers:?}");
     assert_eq!(told(&eve).await, (0, 0));
 
@@ -155,7 +158,7 @@ async fn only_what_is_open_to_somebody_is_told(home: Home) {
     assert_eq!(told(&ben).await, (1, 0), "it can still be read");
     chat::stop_turn(&ada, work.id.into()).await.unwrap();
     assert_eq!(told(&ada).await, (0, 0));
-    assert_eq!(dashboard::mine(&ben).await.unwrap().conversations[0].turn_state, Some(TurnState::Finished));
+    assert_eq!(dashboard::mine(&ben).await.unwrap().board.conversations[0].turn_state, Some(TurnState::Finished));
     chat::delete_conversation(&ada, conversation.id).await.unwrap();
     assert_eq!(told(&ben).await, (0, 0));
     projects::delete(&ada, project).await.unwrap();
@@ -166,7 +169,7 @@ async fn only_what_is_open_to_somebody_is_told(home: Home) {
 async fn anybody_may_have_a_copy_of_the_sample(home: Home) {
     let (ada, ben) = (home.person("ada").await, home.person("ben").await);
     assert!(projects::list(&ada).await.unwrap().is_empty(), "nobody asked for one");
-    let sample = dashboard::mine(&ben).await.unwrap().sample;
+    let sample = dashboard::mine(&ben).await.unwrap().board.sample;
     assert_eq!((sample.files, sample.tests, sample.is_scripted), (support::SAMPLE.len() as i64, 1, false));
     let copy = projects::create_sample(&ben).await.unwrap();
     assert_eq!((copy.role, copy.file_count, copy.visibility), (ProjectRole::Owner, sample.files, Visibility::Private));
@@ -190,4 +193,45 @@ async fn whoever_changed_files_last_is_told(home: Home) {
     save(&ben, project, "b.txt", "b").await;
     let change = projects::list(&ada).await.unwrap().remove(0).last_change.unwrap();
     assert_eq!((change.origin, change.by.map(|by| by.name)), (Origin::Person, Some("ben".to_owned())));
+}
+
+async fn the_first_page_tells_what_each_of_its_parts_tells_alone(home: Home) {
+    // The first account administers.
+    let (admin, ada, ben) = (home.person("admin").await, home.person("ada").await, home.person("ben").await);
+    let (first, second) = (home.project(&ada).await.id, home.project(&ada).await.id);
+    let public = home.project(&ben).await.id;
+    show(&ben, public, Visibility::Public).await;
+    save(&ada, first, "a.txt", "twelve bytes").await;
+    projects::delete(&ada, second).await.unwrap();
+    let own = QuotaOverride { bytes: Some(5_000_000), ..QuotaOverride::default() };
+    quotas::set_of_user(&admin, ada.user_id().unwrap(), own).await.unwrap();
+    let everybody = StorageSettings { user_files: 4321, ..StorageSettings::default() };
+    settings::update_storage(&admin, everybody).await.unwrap();
+    for scope in [BudgetScope::Instance, BudgetScope::UserDefault] {
+        let budget = SetBudget { scope, subject: None, period: Period::Month, usd_micros: Some(7 * USD), tokens: None, version: None };
+        budgets::set(&admin, budget).await.unwrap();
+    }
+    let mut tx = home.services.db.begin().await.unwrap();
+    let month: String = ada.now().to_rfc3339().chars().take(7).collect();
+    let user = ada.user_id().unwrap().0;
+    store::budgets::reserve(&mut tx, BudgetScope::User, user, &month, 3 * USD, 300).await.unwrap();
+    let _committed = tx.commit().await.unwrap();
+
+    for ctx in [&ada, &ben, &admin] {
+        let page = dashboard::mine(ctx).await.unwrap();
+        assert_eq!(page.projects, projects::list(ctx).await.unwrap());
+        assert_eq!(page.quota, quotas::mine(ctx).await.unwrap());
+        assert_eq!(page.board.month.budgets, budgets::of_caller(ctx, None, None).await.unwrap());
+    }
+    let page = dashboard::mine(&ada).await.unwrap();
+    let ids = |list: &[wire::projects::Project]| list.iter().map(|project| project.id).collect::<Vec<_>>();
+    assert_eq!((ids(&page.projects), ids(&page.public)), (vec![first], vec![public]));
+    assert_eq!((page.quota.projects, page.quota.bytes.used, page.quota.bytes.limit, page.quota.files.limit), (1, 12, 5_000_000, 4321));
+    assert_eq!((page.board.month.used.reserved_micros, page.board.month.used.reserved_tokens), (3 * USD, 300));
+    let told = |scope: BudgetScope| page.board.month.budgets.iter().find(|budget| budget.scope == scope).unwrap();
+    assert_eq!(told(BudgetScope::UserDefault).used.reserved_micros, 3 * USD, "what counts is the person's own use");
+    assert_eq!(told(BudgetScope::Instance).usd_micros, None, "what everybody may spend is for administrators");
+    let to_admin = dashboard::mine(&admin).await.unwrap();
+    assert_eq!((to_admin.projects.len(), ids(&to_admin.public)), (0, vec![public]));
+    assert_eq!(to_admin.board.month.used, BudgetUse::default(), "and nobody is told of another one's use");
 }

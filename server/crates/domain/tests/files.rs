@@ -4,13 +4,14 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use domain::{Ctx, Error, files, live};
+use domain::{Ctx, Error, files, live, projects};
 use futures::StreamExt;
 use support::Home;
 use wire::{
     ProjectId,
     event::{EventKind, Stream},
-    files::{Base, MovePath, RestorePath, SaveOutcome, SaveText},
+    files::{Base, MovePath, RestorePath, SaveOutcome, SaveText, Tree},
+    projects::ProjectRole,
 };
 
 on_both!(
@@ -115,13 +116,19 @@ async fn pages_get_the_tree_as_it_is_now(home: Home) {
     let made_by: Vec<_> = files::packed_tree(&ctx, project).await.unwrap().people().iter().map(|user| user.name.clone()).collect();
     assert_eq!(made_by, ["Ada Lovelace"]);
 
-    let top = files::top(&ctx, project).await.unwrap();
+    let opened = projects::open(&ctx, project, Some(0)).await.unwrap();
+    assert!(!opened.whole && opened.runs.is_empty());
+    assert_eq!((opened.project.id, opened.project.role), (project, ProjectRole::Owner));
+    let top = Tree::from(opened.tree);
     assert_eq!(top.items.iter().map(|entry| entry.path.as_str()).collect::<Vec<_>>(), ["a", "src", "src-b.txt"]);
     let tree = files::tree(&ctx, project).await.unwrap();
     assert_eq!((top.revision, top.seq), (tree.revision, tree.seq));
+    let opened = projects::open(&ctx, project, None).await.unwrap();
+    assert!(opened.whole && opened.tree == files::packed_tree(&ctx, project).await.unwrap());
     let stranger = home.person("mallory").await;
     assert!(matches!(files::packed_tree(&stranger, project).await, Err(Error::NotFound(_))));
-    assert!(matches!(files::top(&stranger, project).await, Err(Error::NotFound(_))));
+    assert!(matches!(projects::open(&stranger, project, None).await, Err(Error::NotFound(_))));
+    assert!(matches!(projects::open(&stranger, project, Some(0)).await, Err(Error::NotFound(_))));
 }
 
 async fn assert_packed(ctx: &Ctx, project: ProjectId) {

@@ -10,7 +10,13 @@ use wire::{
     files::{Base, BatchOutcome, ChangeFiles, EntryKind, FileStep, FilesChanged, Origin, SaveOutcome, SaveText, StartUpload},
 };
 
-on_both!(names_that_differ_only_in_case_or_composition_never_meet, a_case_only_rename_works, hostile_names_are_refused, links_are_entries);
+on_both!(
+    names_that_differ_only_in_case_or_composition_never_meet,
+    a_case_only_rename_works,
+    hostile_names_are_refused,
+    links_are_entries,
+    directories_of_commands_are_entries,
+);
 
 const E_ACUTE: &str = "caf\u{e9}";
 const E_PLUS_ACUTE: &str = "cafe\u{301}";
@@ -222,4 +228,61 @@ async fn links_are_entries(home: Home) {
     let moved = step(&ctx, project, FileStep::Move { from: "dir/up".into(), to: "up".into(), base: Base::Version(1) }).await;
     assert!(matches!(moved, FilesChanged::Changed { .. }));
     assert_eq!(files::entry(&ctx, project, "up").await.unwrap().kind, EntryKind::Symlink);
+}
+
+/// What commands make and remove, by the same comparison as files.
+async fn directories_of_commands_are_entries(home: Home) {
+    let ctx = home.person("ada").await;
+    let project = home.project(&ctx).await.id;
+    let made = |path: &str| files::WorkChange {
+        path: path.to_owned(),
+        kind: EntryKind::Directory,
+        checksum: Some(String::new()),
+        size: 0,
+        mode: 0o755,
+    };
+    let gone = |path: &str, kind: EntryKind| files::WorkChange { path: path.to_owned(), kind, checksum: None, size: 0, mode: 0o755 };
+    let commit = async |base: i64, changes: Vec<files::WorkChange>| {
+        files::commit_changes(&ctx, project, base, Origin::Run.into(), changes).await.unwrap()
+    };
+    let trash = async || files::trash(&ctx, project).await.unwrap().into_iter().map(|item| (item.path, item.kind)).collect::<Vec<_>>();
+    for path in ["full/a.txt", "swap"] {
+        save(&ctx, project, path, Base::New, "x").await.unwrap();
+    }
+    let base = revision(&ctx, project).await;
+    let done = commit(base, vec![made("made/deep"), made("swap"), gone("swap", EntryKind::File), made("a\nb"), made("FULL")]).await;
+    assert_eq!(done.written.len(), 3, "{done:?}");
+    let refused: Vec<&str> = done.refused.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!((done.conflicts.len(), refused), (0, vec!["a\nb", "FULL"]), "held to the same names as files");
+    assert_eq!(paths(&ctx, project).await, ["full", "full/a.txt", "made", "made/deep", "swap"]);
+    assert_eq!(files::entry(&ctx, project, "swap").await.unwrap().kind, EntryKind::Directory);
+    let again = commit(base, vec![made("made/deep"), made("swap")]).await;
+    assert!(again.written.is_empty() && again.conflicts.is_empty() && again.revision == done.revision, "{again:?}");
+
+    // Somebody made it anew since: theirs stays.
+    files::delete(&ctx, project, "made/deep", support::AS_IT_IS).await.unwrap();
+    files::create_directory(&ctx, project, "made/deep").await.unwrap();
+    let late = commit(done.revision, vec![gone("made/deep", EntryKind::Directory)]).await;
+    assert_eq!((late.written.len(), late.conflicts), (0, vec!["made/deep".to_owned()]));
+    // What is gone was a directory; a file that stands there by now is not it, and the other way round.
+    let here = revision(&ctx, project).await;
+    let none = commit(here, vec![gone("full/a.txt", EntryKind::Directory), gone("swap", EntryKind::File)]).await;
+    assert!(none.written.is_empty() && none.conflicts.is_empty(), "{none:?}");
+
+    // One that went with what lay in it is one thing to bring back.
+    save(&ctx, project, "made/deep/b.txt", Base::New, "b").await.unwrap();
+    let here = revision(&ctx, project).await;
+    let done = commit(here, vec![gone("made/deep/b.txt", EntryKind::File), gone("made/deep", EntryKind::Directory)]).await;
+    assert_eq!((done.written.len(), paths(&ctx, project).await), (2, vec!["full".into(), "full/a.txt".into(), "swap".into()]));
+    assert_eq!(trash().await[0].1, EntryKind::Directory);
+    let whole = trash().await[0].0.clone();
+    step(&ctx, project, FileStep::Restore { path: whole, version: None, base: Base::New }).await;
+    assert_eq!(paths(&ctx, project).await, ["full", "full/a.txt", "made", "made/deep", "made/deep/b.txt", "swap"]);
+    // A file in its place.
+    let here = revision(&ctx, project).await;
+    let file = work(&home, "swap", EntryKind::File, Some(b"a file")).await;
+    let done = commit(here, vec![file, gone("swap", EntryKind::Directory)]).await;
+    assert_eq!((done.written.len(), files::entry(&ctx, project, "swap").await.unwrap().kind), (2, EntryKind::File));
+    let delta = files::changes_since(&ctx, project, here).await.unwrap();
+    assert_eq!((delta.upserts.len(), delta.deletes.len()), (1, 0), "{delta:?}");
 }

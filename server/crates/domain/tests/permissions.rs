@@ -2,12 +2,13 @@
 
 mod support;
 
-use domain::{Ctx, Error, chat, members, permissions};
+use domain::{Ctx, Error, chat, context::Situation, files, members, permissions};
 use support::Home;
 use wire::{
     ProjectId, TurnId,
     chat::{Approval, CreateConversation, DecideApproval, MessageBody, Mode, StartTurn, TokenUsage, ToolCall, ToolFacts},
     event::{EventKind, Stream},
+    files::{Base, SaveText},
     members::Invite,
     permissions::{CallOutcome, Decision, NewPermissionRule, PermissionEffect, RememberRule, TryPermissions},
     projects::ProjectRole,
@@ -16,11 +17,17 @@ use wire::{
 on_both!(
     editors_make_rules_and_the_agent_never_does,
     an_approval_leaves_only_a_rule_that_covers_what_was_asked,
-    a_dry_run_tells_what_rules_would_have_done
+    a_dry_run_tells_what_rules_would_have_done,
+    a_turn_under_way_knows_of_a_rule_at_once,
+    what_is_denied_is_not_on_the_map
 );
 
 fn command(effect: PermissionEffect, pattern: &str) -> NewPermissionRule {
     NewPermissionRule { effect, tool: Some("run_command".to_owned()), command_pattern: Some(pattern.to_owned()), path_pattern: None }
+}
+
+fn path(effect: PermissionEffect, pattern: &str) -> NewPermissionRule {
+    NewPermissionRule { effect, tool: None, command_pattern: None, path_pattern: Some(pattern.to_owned()) }
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
@@ -162,4 +169,36 @@ async fn a_dry_run_tells_what_rules_would_have_done(home: Home) {
     assert_eq!(permissions::try_out(&ada, project, plan).await.unwrap().denied, 2);
     let wrong = TryPermissions { add: vec![command(PermissionEffect::Deny, "a\nb")], ..TryPermissions::default() };
     assert!(matches!(permissions::try_out(&ada, project, wrong).await, Err(Error::Invalid(_))));
+}
+
+async fn a_turn_under_way_knows_of_a_rule_at_once(home: Home) {
+    let (ada, ben) = (home.person("ada").await, home.person("ben").await);
+    let project = home.project(&ada).await.id;
+    members::invite(&ada, project, Invite { who: "ben".to_owned(), role: ProjectRole::Editor }).await.unwrap();
+    let turn = start_turn(&ada, project, Mode::Auto).await;
+    let agent = ada.as_agent(turn);
+    assert!(permissions::rules(&agent, project).await.unwrap().is_empty());
+    let rule = permissions::add(&ben, project, path(PermissionEffect::Deny, "conf/**")).await.unwrap();
+    assert_eq!(permissions::rules(&agent, project).await.unwrap().iter().map(|known| known.id).collect::<Vec<_>>(), [rule.id]);
+    permissions::revoke(&ben, project, rule.id).await.unwrap();
+    assert!(permissions::rules(&agent, project).await.unwrap().is_empty());
+}
+
+async fn what_is_denied_is_not_on_the_map(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    for (path, text) in [("src/main.rs", "fn main() {}\n"), ("conf/keys.rs", "fn unlock_everything() {}\n"), ("AGENTS.md", "Be short.\n")] {
+        let request = SaveText { path: path.to_owned(), base: Base::New, text: text.to_owned(), format: Default::default() };
+        files::save_text(&ada, project, request).await.unwrap();
+    }
+    let turn = chat::get_turn(&ada, start_turn(&ada, project, Mode::Auto).await).await.unwrap();
+    let revision = files::manifest(&ada, project).await.unwrap().revision;
+    let ground = async || Situation::of_turn(&ada, &turn, &[], revision, 32_000).await.unwrap().ground;
+    assert!(ground().await.map.contains("keys.rs") && ground().await.map.contains("unlock_everything"));
+    for pattern in ["conf/**", "AGENTS.md"] {
+        permissions::add(&ada, project, path(PermissionEffect::Deny, pattern)).await.unwrap();
+    }
+    let now = ground().await;
+    assert!(!now.map.contains("keys.rs") && !now.map.contains("unlock_everything") && now.map.contains("main.rs"), "{}", now.map);
+    assert_eq!(now.instructions.len(), 1, "who may not touch its instructions still follows them");
 }

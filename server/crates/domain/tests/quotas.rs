@@ -12,7 +12,7 @@ use support::Home;
 use wire::{
     ErrorCode, Micros, ProjectId,
     checkpoints::CreateCheckpoint,
-    files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, SaveOutcome, SaveText},
+    files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, Origin, SaveOutcome, SaveText},
     members::{Invite, TransferProject},
     projects::ProjectRole,
     quotas::{QuotaOverride, StorageSettings},
@@ -22,6 +22,8 @@ on_both!(
     eight_writers_never_get_above_the_last_bytes,
     eight_projects_of_one_owner_never_get_above_together,
     the_past_has_an_end_too,
+    versions_of_a_file_have_an_end_at_once,
+    empty_directories_have_an_end,
     a_person_and_a_project_have_limits_of_their_own,
     limits_are_told_before_and_refuse_only_growth,
     a_project_is_handed_over_only_where_it_fits,
@@ -147,6 +149,60 @@ async fn the_past_has_an_end_too(home: Home) {
     quotas::set_of_user(&admin, id, QuotaOverride { bytes: Some(MIB + MIB / 2), ..QuotaOverride::default() }).await.unwrap();
     let (kept, detail) = loop_in(projects[2], 2000).await;
     assert!(kept < 11 && detail.contains("all projects of ben together"), "{kept} {detail}");
+}
+
+/// Eight save one file again and again; what is kept of it never grows beyond twice its limit, and nobody is refused.
+async fn versions_of_a_file_have_an_end_at_once(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    limit(&ada, StorageSettings { versions_per_file: 3, ..StorageSettings::default() }).await;
+    save(&ada, project, "a.txt", Base::New, "first").await.unwrap();
+    domain::checkpoints::create(&ada, project, CreateCheckpoint { name: "Needs it".into() }).await.unwrap();
+    let writers = (0..8).map(|writer| {
+        let ada = ada.clone();
+        tokio::spawn(async move {
+            let mut saved = 0;
+            while saved < 5 {
+                let version = files::entry(&ada, project, "a.txt").await.unwrap().version;
+                match save(&ada, project, "a.txt", Base::Version(version), &format!("{writer} {saved}")).await.unwrap() {
+                    SaveOutcome::Saved { .. } => saved += 1,
+                    SaveOutcome::Conflict { .. } => tokio::task::yield_now().await,
+                }
+                let quota = quotas::of_project(&ada, project).await.unwrap().versions;
+                assert!(quota.limit == 3 && quota.used <= 7, "twice the limit, and what the checkpoint needs: {quota:?}");
+            }
+        })
+    });
+    for writer in futures::future::join_all(writers).await {
+        writer.unwrap();
+    }
+    let kept: Vec<i64> = files::history(&ada, project, "a.txt", None).await.unwrap().items.into_iter().map(|item| item.version).collect();
+    assert_eq!(kept, [41, 40, 39, 38, 37, 36, 1], "the newest, and what the checkpoint needs");
+    assert_eq!(quotas::of_project(&ada, project).await.unwrap().versions, wire::quotas::Used { used: 7, limit: 3 });
+}
+
+/// They hold no bytes and are no files, so they are counted for themselves, whichever door they come by.
+async fn empty_directories_have_an_end(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    limit(&ada, StorageSettings { project_files: 10, ..StorageSettings::default() }).await;
+    for n in 0..10 {
+        files::create_directory(&ada, project, &format!("d{n}")).await.unwrap();
+    }
+    let refused = files::create_directory(&ada, project, "more").await.err().unwrap().into_problem(&ada);
+    assert!(refused.code == ErrorCode::TooLarge && refused.detail.contains("at most 10 directories"), "{}", refused.detail);
+    let made = |path: &str| files::WorkChange {
+        path: path.to_owned(),
+        kind: EntryKind::Directory,
+        checksum: Some(String::new()),
+        size: 0,
+        mode: 0o755,
+    };
+    let here = files::tree(&ada, project).await.unwrap().revision;
+    assert!(files::commit_changes(&ada, project, here, Origin::Run.into(), vec![made("by/command")]).await.is_err());
+    save(&ada, project, "file.txt", Base::New, "x").await.unwrap();
+    files::delete(&ada, project, "d0", support::AS_IT_IS).await.unwrap();
+    files::create_directory(&ada, project, "more").await.unwrap();
 }
 
 async fn a_person_and_a_project_have_limits_of_their_own(mut home: Home) {

@@ -4,7 +4,7 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{Ctx, Error, files, live, members, presence, projects, runs};
+use domain::{Ctx, Error, dashboard, files, live, members, presence, projects, runs};
 use futures::StreamExt;
 use support::Home;
 use wire::{
@@ -203,12 +203,13 @@ async fn a_public_project_is_read_by_everybody_signed_in(home: Home) {
     for visibility in [Visibility::Private, Visibility::Shared] {
         show(&ben, project, visibility).await;
         assert_eq!(code(&admin, projects::get(&admin, project).await.map(drop)), Some(ErrorCode::NotFound));
-        assert!(projects::list_public(&admin).await.unwrap().is_empty());
+        assert!(dashboard::mine(&admin).await.unwrap().public.is_empty());
     }
     show(&ben, project, Visibility::Public).await;
     assert_eq!(projects::get(&admin, project).await.unwrap().role, ProjectRole::Viewer);
-    assert_eq!(projects::list_public(&admin).await.unwrap().len(), 1);
-    assert!(projects::list(&admin).await.unwrap().is_empty() && projects::list_public(&ben).await.unwrap().is_empty());
+    let (to_admin, to_ben) = (dashboard::mine(&admin).await.unwrap(), dashboard::mine(&ben).await.unwrap());
+    assert_eq!((to_admin.projects.len(), to_admin.public.len(), to_admin.public[0].role), (0, 1, ProjectRole::Viewer));
+    assert_eq!((to_ben.projects.len(), to_ben.public.len(), to_ben.projects[0].role), (1, 0, ProjectRole::Owner));
     let run = runs::start(&admin, project, StartRun::command("true")).await;
     assert_eq!(code(&admin, run.map(drop)), Some(ErrorCode::Forbidden));
     let nobody = home.nobody();

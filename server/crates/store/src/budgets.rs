@@ -222,8 +222,9 @@ struct ListedRow {
     counter: CounterOrNone,
 }
 
-#[derive(FromRow)]
-struct CounterOrNone {
+/// A counter that is joined to something; there is none before the first call.
+#[derive(Debug, FromRow)]
+pub(crate) struct CounterOrNone {
     month: Option<String>,
     month_micros: Option<i64>,
     month_estimated: Option<i64>,
@@ -272,9 +273,12 @@ impl ListedRow {
     }
 }
 
-/// `project_own` counts in the project's counter, which both limits share.
+/// `project_own` counts in the project's counter, which both limits share. `$counted` says where `user_default` counts.
 macro_rules! list {
     ($filter:literal) => {
+        list!($filter, "b.subject", "b.scope")
+    };
+    ($filter:literal, $subject:literal, $counted:literal) => {
         concat!(
             "SELECT b.id, b.scope, b.subject, b.period, b.usd_micros, b.tokens, b.version, b.updated_at, b.updated_by,
                     COALESCE(NULLIF(w.full_name, ''), w.username) AS updated_by_name,
@@ -287,7 +291,11 @@ macro_rules! list {
              LEFT JOIN projects p ON b.scope IN ('project', 'project_own') AND p.id = b.subject
              LEFT JOIN conversations v ON b.scope = 'conversation' AND v.id = b.subject
              LEFT JOIN budget_counters k
-               ON k.subject = b.subject AND k.scope = CASE b.scope WHEN 'project_own' THEN 'project' ELSE b.scope END
+               ON k.subject = ",
+            $subject,
+            " AND k.scope = CASE b.scope WHEN 'project_own' THEN 'project' ELSE ",
+            $counted,
+            " END
              WHERE ",
             $filter,
             " ORDER BY b.scope, subject_name, b.period LIMIT 1000"
@@ -317,17 +325,11 @@ pub async fn list_for(c: &mut Conn, of: Subjects, month: &str) -> Result<Vec<Bud
     let rows: Vec<ListedRow> = on!(c, c => {
         sqlx::query_as(list!(
             "(b.scope IN ('instance', 'user_default') OR (b.scope = 'user' AND b.subject = $1)
-              OR (b.scope IN ('project', 'project_own') AND b.subject = $2) OR (b.scope = 'conversation' AND b.subject = $3))"
+              OR (b.scope IN ('project', 'project_own') AND b.subject = $2) OR (b.scope = 'conversation' AND b.subject = $3))",
+            "CASE b.scope WHEN 'user_default' THEN $1 ELSE b.subject END",
+            "CASE b.scope WHEN 'user_default' THEN 'user' ELSE b.scope END"
         ))
-        .bind(of.user).bind(of.project).bind(of.conversation).fetch_all(&mut *c).await?
+        .bind(of.user).bind(of.project).bind(of.conversation).fetch_all(c).await?
     });
-    let mut budgets: Vec<Budget> = rows.into_iter().map(|row| row.into_budget(month)).collect();
-    if budgets.iter().any(|budget| budget.scope == BudgetScope::UserDefault) {
-        let own = counter(c, BudgetScope::User, of.user).await?;
-        for budget in budgets.iter_mut().filter(|budget| budget.scope == BudgetScope::UserDefault) {
-            budget.used = own.used(budget.period, month);
-            budget.percent = spent_percent(budget.usd_micros, budget.tokens, &budget.used);
-        }
-    }
-    Ok(budgets)
+    Ok(rows.into_iter().map(|row| row.into_budget(month)).collect())
 }

@@ -11,6 +11,9 @@ use wire::{
 
 use crate::{Conn, Result, Word, db::on, users::user_ref};
 
+/// Fewer than the parameters that a statement may have.
+const PEOPLE_AT_ONCE: usize = 500;
+
 #[derive(Debug, Clone, FromRow)]
 pub struct FileRow {
     pub path: String,
@@ -175,10 +178,19 @@ fn into_entry(row: TreeRow, people: &HashMap<UserId, UserRef>) -> Entry {
 
 /// How those are called now who are asked for; who is gone is left out.
 pub async fn people(c: &mut Conn, ids: HashSet<UserId>) -> Result<HashMap<UserId, UserRef>> {
+    let ids: Vec<UserId> = ids.into_iter().collect();
     let mut people = HashMap::new();
-    for id in ids {
-        let user = crate::users::by_id(c, id).await?;
-        people.extend(user.and_then(|user| user_ref(Some(id), Some(user.username), user.full_name)).map(|user| (id, user)));
+    for some in ids.chunks(PEOPLE_AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|place| format!("${place}")).collect();
+        let text = format!("SELECT id, username, full_name FROM users WHERE deleted_at IS NULL AND id IN ({})", places.join(", "));
+        let rows: Vec<(UserId, String, Option<String>)> = on!(&mut *c, c => {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text));
+            for id in some {
+                query = query.bind(*id);
+            }
+            query.fetch_all(c).await?
+        });
+        people.extend(rows.into_iter().filter_map(|(id, name, full_name)| Some((id, user_ref(Some(id), Some(name), full_name)?))));
     }
     Ok(people)
 }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use sqlx::FromRow;
 use wire::{
     Micros, ProjectId, UserId,
+    event::Stream,
     files::Origin,
     languages::{self, Languages},
     projects::{LastChange, Project, ProjectRole, Visibility},
@@ -127,6 +128,29 @@ pub async fn get(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<Pro
     Ok(on!(c, c => sqlx::query_as(select!("p.id = $2")).bind(user).bind(id).fetch_optional(c).await?))
 }
 
+#[derive(Debug, FromRow)]
+struct OpenedRow {
+    #[sqlx(flatten)]
+    project: ProjectRow,
+    seq: i64,
+}
+
+/// As [`get`], with [`standing`] of the same moment.
+pub async fn open(c: &mut Conn, user: UserId, id: ProjectId) -> Result<Option<(ProjectRow, Standing)>> {
+    let row: Option<OpenedRow> = on!(c, c => {
+        sqlx::query_as(concat!(
+            "SELECT x.*, COALESCE((SELECT e.last_seq FROM event_streams e WHERE e.stream = $3), 0) AS seq FROM (",
+            select!("p.id = $2"),
+            ") AS x"
+        ))
+        .bind(user).bind(id).bind(Stream::Project(id).to_string()).fetch_optional(c).await?
+    });
+    Ok(row.map(|OpenedRow { project, seq }| {
+        let revision = project.revision;
+        (project, Standing { seq, revision })
+    }))
+}
+
 /// Where a page of projects ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
@@ -134,7 +158,7 @@ pub struct After {
     pub id: ProjectId,
 }
 
-/// As [`list_for`], or as [`list_public`], in pages: those after `after`, at most `limit`.
+/// As [`list_for`], or those of others as in [`list_open`], in pages: those after `after`, at most `limit`.
 pub async fn page(c: &mut Conn, user: UserId, of_others: bool, after: Option<After>, limit: i64) -> Result<Vec<ProjectRow>> {
     let (at, id) = after.map_or((Micros(i64::MAX), ProjectId(uuid::Uuid::max())), |after| (after.updated_at, after.id));
     Ok(on!(c, c => {
@@ -153,10 +177,30 @@ pub async fn page(c: &mut Conn, user: UserId, of_others: bool, after: Option<Aft
     }))
 }
 
+/// Projects that `$1` is a member of and may enter.
+macro_rules! own {
+    () => {
+        select!("m.user_id = $1 AND (p.visibility <> 'private' OR m.role = 'owner') ORDER BY p.updated_at DESC, p.id DESC LIMIT 1000")
+    };
+}
+
 /// Projects that the user is a member of and may enter, last changed first.
 pub async fn list_for(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
+    Ok(on!(c, c => sqlx::query_as(own!()).bind(user).fetch_all(c).await?))
+}
+
+/// As [`list_for`], and with them the public projects that the user is no member of, which have no `member_role`. All of them last
+/// changed first.
+pub async fn list_open(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
     Ok(on!(c, c => {
-        sqlx::query_as(select!("m.user_id = $1 AND (p.visibility <> 'private' OR m.role = 'owner') ORDER BY p.updated_at DESC, p.id DESC LIMIT 1000")).bind(user).fetch_all(c).await?
+        sqlx::query_as(concat!(
+            "SELECT * FROM (",
+            own!(),
+            ") AS own UNION ALL SELECT * FROM (",
+            select!("m.user_id IS NULL AND p.visibility = 'public' ORDER BY p.updated_at DESC, p.id DESC LIMIT 500"),
+            ") AS others ORDER BY updated_at DESC, id DESC"
+        ))
+        .bind(user).fetch_all(c).await?
     }))
 }
 
@@ -164,14 +208,6 @@ pub async fn visibility(c: &mut Conn, id: ProjectId) -> Result<Option<Visibility
     let found: Option<Word<Visibility>> =
         on!(c, c => sqlx::query_scalar("SELECT visibility FROM projects WHERE id = $1").bind(id).fetch_optional(c).await?);
     Ok(found.map(|word| word.0))
-}
-
-/// Public projects that the user is no member of, last changed first.
-pub async fn list_public(c: &mut Conn, user: UserId) -> Result<Vec<ProjectRow>> {
-    Ok(on!(c, c => {
-        sqlx::query_as(select!("m.user_id IS NULL AND p.visibility = 'public' ORDER BY p.updated_at DESC, p.id DESC LIMIT 500"))
-            .bind(user).fetch_all(c).await?
-    }))
 }
 
 #[derive(Debug, Clone, FromRow)]
@@ -267,6 +303,23 @@ pub async fn count_languages(c: &mut Conn, id: ProjectId) -> Result<()> {
     let mut counted = Languages::new();
     languages::add(&mut counted, &sums);
     set_languages(c, id, &counted).await
+}
+
+/// How far a project and the log of it are, of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct Standing {
+    /// Of the last event of its stream; 0 while there is none.
+    pub seq: i64,
+    pub revision: i64,
+}
+
+pub async fn standing(c: &mut Conn, id: ProjectId) -> Result<Option<Standing>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(
+            "SELECT COALESCE((SELECT last_seq FROM event_streams WHERE stream = $2), 0) AS seq, revision FROM projects WHERE id = $1",
+        )
+        .bind(id).bind(Stream::Project(id).to_string()).fetch_optional(c).await?
+    }))
 }
 
 pub async fn revision(c: &mut Conn, id: ProjectId) -> Result<Option<i64>> {

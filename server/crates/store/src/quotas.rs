@@ -63,19 +63,22 @@ impl From<Own> for QuotaOverride {
     }
 }
 
+/// [`Totals`] of the owner `$1`, in one row.
+macro_rules! totals {
+    () => {
+        "SELECT COUNT(CASE WHEN deleted_at IS NULL AND NOT importing THEN 1 END) AS projects,
+                CAST(COALESCE(SUM(file_count), 0) AS BIGINT) AS files,
+                CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes,
+                CAST(COALESCE(SUM(history_bytes), 0) AS BIGINT) AS history
+         FROM projects WHERE owner_id = $1"
+    };
+}
+pub(crate) use totals;
+
 /// What all projects of an owner count together. Deleted ones take room until they are gone for good; they are not told as projects, nor are
 /// those that are being imported.
 pub async fn of_owner(c: &mut Conn, user: UserId) -> Result<Totals> {
-    Ok(on!(c, c => {
-        sqlx::query_as(
-            "SELECT COUNT(CASE WHEN deleted_at IS NULL AND NOT importing THEN 1 END) AS projects,
-                    CAST(COALESCE(SUM(file_count), 0) AS BIGINT) AS files,
-                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes,
-                    CAST(COALESCE(SUM(history_bytes), 0) AS BIGINT) AS history
-             FROM projects WHERE owner_id = $1",
-        )
-        .bind(user).fetch_one(c).await?
-    }))
+    Ok(on!(c, c => sqlx::query_as(totals!()).bind(user).fetch_one(c).await?))
 }
 
 pub async fn get_override(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
@@ -252,6 +255,36 @@ pub async fn remove(c: &mut Conn, project: ProjectId, versions: &[OldVersion]) -
         });
     }
     Ok(gone)
+}
+
+/// Removes the versions of a path up to one, unless something needs them; answers how many went. Callers hold the project's lock.
+pub async fn remove_up_to(c: &mut Conn, project: ProjectId, path: &str, version: i64) -> Result<u64> {
+    Ok(on!(c, c => {
+        sqlx::query(unpinned!("DELETE FROM file_versions AS f", "f.path = $2 AND f.version <= $3"))
+            .bind(project).bind(path).bind(version).execute(c).await?.rows_affected()
+    }))
+}
+
+/// The versions of the path that has most of them.
+pub async fn most_versions(c: &mut Conn, project: ProjectId) -> Result<i64> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT CAST(COALESCE(MAX(n), 0) AS BIGINT)
+             FROM (SELECT COUNT(*) AS n FROM file_versions WHERE project_id = $1 GROUP BY path) AS counted",
+        )
+        .bind(project).fetch_one(c).await?
+    }))
+}
+
+/// Directories that a project holds for themselves now.
+pub async fn count_directories(c: &mut Conn, project: ProjectId) -> Result<i64> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT COUNT(*) FROM file_versions
+             WHERE project_id = $1 AND superseded IS NULL AND action <> 'deleted' AND kind = 'directory'",
+        )
+        .bind(project).fetch_one(c).await?
+    }))
 }
 
 /// Bytes of the files that projects show now, by where they are kept.

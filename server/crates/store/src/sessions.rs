@@ -22,6 +22,11 @@ pub struct LiveSession {
     pub has_factor: bool,
     /// The saved settings of accounts, as in [`crate::settings::get`].
     pub accounts: Option<String>,
+    /// What the user chose, as in [`crate::preferences::get`]. Only with [`live_by_cookie`], since only browsers show pages.
+    #[sqlx(default)]
+    pub preferences_revision: Option<i64>,
+    #[sqlx(default)]
+    pub preferences: Option<String>,
     #[sqlx(flatten)]
     pub user: UserRow,
 }
@@ -29,13 +34,18 @@ pub struct LiveSession {
 /// What every request asks first, in one query.
 macro_rules! live {
     ($known_by:literal) => {
+        live!($known_by, "", "")
+    };
+    ($known_by:literal, $more:literal, $join:literal) => {
         concat!(
             "SELECT s.id AS session_id, s.last_seen_at AS session_seen_at, u.*,
                     (EXISTS (SELECT 1 FROM totp t WHERE t.user_id = u.id AND t.confirmed_at IS NOT NULL)
                      OR EXISTS (SELECT 1 FROM passkeys p WHERE p.user_id = u.id)) AS has_factor,
-                    (SELECT value FROM settings WHERE name = 'accounts') AS accounts
-             FROM sessions s JOIN users u ON u.id = s.user_id
-             WHERE ",
+                    (SELECT value FROM settings WHERE name = 'accounts') AS accounts",
+            $more,
+            " FROM sessions s JOIN users u ON u.id = s.user_id ",
+            $join,
+            " WHERE ",
             $known_by,
             " = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.state = 'active'"
         )
@@ -68,7 +78,12 @@ pub async fn insert(c: &mut Conn, session: &NewSession<'_>) -> Result<()> {
 /// The session of a cookie, if it may still be used and its user too.
 pub async fn live_by_cookie(c: &mut Conn, cookie_hash: &str, now: Micros) -> Result<Option<LiveSession>> {
     Ok(on!(c, c => {
-        sqlx::query_as(live!("s.cookie_hash")).bind(cookie_hash).bind(now).fetch_optional(c).await?
+        sqlx::query_as(live!(
+            "s.cookie_hash",
+            ", f.revision AS preferences_revision, f.document AS preferences",
+            "LEFT JOIN user_preferences f ON f.user_id = u.id"
+        ))
+        .bind(cookie_hash).bind(now).fetch_optional(c).await?
     }))
 }
 

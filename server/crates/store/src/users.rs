@@ -79,6 +79,13 @@ pub async fn any_exist(c: &mut Conn) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Whether anybody has an account, and the saved settings of accounts as in [`crate::settings::get`].
+pub async fn entrance(c: &mut Conn) -> Result<(bool, Option<String>)> {
+    Ok(on!(c, c => {
+        sqlx::query_as("SELECT EXISTS (SELECT 1 FROM users), (SELECT value FROM settings WHERE name = 'accounts')").fetch_one(c).await?
+    }))
+}
+
 /// Accounts that were deleted are found by nothing.
 pub async fn by_id(c: &mut Conn, id: UserId) -> Result<Option<UserRow>> {
     Ok(on!(c, c => sqlx::query_as("SELECT * FROM users WHERE id = $1 AND deleted_at IS NULL").bind(id).fetch_optional(c).await?))

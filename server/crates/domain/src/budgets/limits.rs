@@ -9,6 +9,7 @@ use wire::{
     budgets::{Budget, BudgetLimits, BudgetScope, BudgetUse, BudgetWatch, Period, SetBudget},
     event::Stream,
     projects::ProjectRole,
+    users::User,
 };
 
 use super::{month_of, subjects};
@@ -195,9 +196,18 @@ pub async fn of_caller(ctx: &Ctx, project: Option<ProjectId>, conversation: Opti
         projects::require(ctx, &mut conn, id, ProjectRole::Editor).await?;
     }
     let all = table::list_for(&mut conn, subjects(user.id, project, conversation), &month_of(ctx.now())).await?;
+    Ok(told_to(user, &all))
+}
+
+/// As [`of_caller`], wherever they ask.
+pub(crate) async fn of_person(conn: &mut store::Conn, user: &User, month: &str) -> Result<Vec<Budget>> {
+    Ok(told_to(user, &table::list_for(conn, subjects(user.id, None, None), month).await?))
+}
+
+fn told_to(user: &User, all: &[Budget]) -> Vec<Budget> {
     let has_own = |period| all.iter().any(|b| b.scope == BudgetScope::User && b.period == period);
     let kept = all.iter().filter(|b| b.scope != BudgetScope::UserDefault || !has_own(b.period)).cloned();
-    Ok(kept.map(|budget| if budget.scope == BudgetScope::Instance && !user.is_admin() { in_percent(budget) } else { budget }).collect())
+    kept.map(|budget| if budget.scope == BudgetScope::Instance && !user.is_admin() { in_percent(budget) } else { budget }).collect()
 }
 
 /// As [`of_caller`], with where news of them are told; none where the place is gone: a page may ask before it learns that.

@@ -14,6 +14,8 @@ use wire::{
 use super::{announce, load, require};
 use crate::{Ctx, Error, Result, chat};
 
+/// What the prompt made of comments begins with.
+pub(crate) const COMMENTS_NOTE: &str = "Comments on the changes you proposed.";
 /// Characters quoted of each hunk; less where that would be too much for a prompt.
 const QUOTED: [usize; 4] = [6000, 1500, 300, 0];
 /// Unsent comments of one change set.
@@ -109,7 +111,7 @@ fn to_prompt(set: &ChangeSet, wanted: impl Fn(&ReviewComment) -> bool) -> Option
 }
 
 fn write_prompt(set: &ChangeSet, chosen: &[&ReviewComment], quoted: usize) -> String {
-    let mut out = String::from("Comments on the changes you proposed. Go through them one by one.\n");
+    let mut out = format!("{COMMENTS_NOTE} Go through them one by one.\n");
     let mut number = 0;
     for file in &set.files {
         for hunk in &file.hunks {
@@ -210,6 +212,7 @@ mod tests {
                 action: ChangeAction::Modify,
                 binary: false,
                 link: false,
+                directory: false,
                 added_lines: 1,
                 removed_lines: 1,
                 old_mode: None,

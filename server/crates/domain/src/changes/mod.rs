@@ -21,6 +21,7 @@ use wire::{
     users::UserRef,
 };
 
+pub(crate) use comments::COMMENTS_NOTE;
 pub use comments::{comment, remove_comment, send_comments};
 pub use decide::decide;
 
@@ -46,6 +47,15 @@ pub struct ProposedFile {
     pub new: Option<(String, i32)>,
     /// Bytes of the new content, 0 for a deletion.
     pub new_size: u64,
+}
+
+impl ProposedFile {
+    /// A directory that is empty, or that is not to be held any more; decided as a whole.
+    pub fn directory(path: String, is_deletion: bool) -> Self {
+        let side = Some((String::new(), 0o755));
+        let (old, new) = if is_deletion { (side, None) } else { (None, side) };
+        Self { path, kind: EntryKind::Directory, is_retyped: false, old, new, new_size: 0 }
+    }
 }
 
 struct Draft {
@@ -166,6 +176,7 @@ async fn draft(
     };
     let texts = match action {
         _ if file.is_retyped => None,
+        _ if file.kind == EntryKind::Directory => Some(Default::default()),
         ChangeAction::Mode => None,
         _ => both_texts(blobs, &file).await?,
     };
@@ -200,8 +211,10 @@ async fn draft(
         _ => hunks.push(whole(ctx, String::new(), 0, 0)),
     }
     let (added, removed) = hunks.iter().map(|hunk| text::count(&hunk.diff)).fold((0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1));
-    let (old_checksum, old_mode) = file.old.map_or((None, None), |(checksum, mode)| (Some(checksum), Some(i64::from(mode))));
-    let (new_checksum, new_mode) = file.new.map_or((None, None), |(checksum, mode)| (Some(checksum), Some(i64::from(mode))));
+    // A directory has no bytes.
+    let side = |(checksum, mode): (String, i32)| (Some(checksum).filter(|checksum| !checksum.is_empty()), Some(i64::from(mode)));
+    let (old_checksum, old_mode) = file.old.map_or((None, None), side);
+    let (new_checksum, new_mode) = file.new.map_or((None, None), side);
     let file = table::ChangeFileRow {
         change_set_id: set,
         ord,
@@ -346,6 +359,7 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
             action: file.action.0,
             binary: file.is_binary,
             link: file.kind.0 == EntryKind::Symlink,
+            directory: file.kind.0 == EntryKind::Directory,
             added_lines: file.added_lines as i32,
             removed_lines: file.removed_lines as i32,
             old_mode: file.old_mode.map(|mode| mode as i32),

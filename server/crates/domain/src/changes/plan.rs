@@ -303,6 +303,16 @@ fn changed_or_added(current: Option<&FileRow>) -> FileAction {
 fn take_whole(file: &table::ChangeFileRow, hunk: &table::HunkRow, current: Option<&FileRow>) -> Option<Outcome> {
     let checksum = current.and_then(|row| row.checksum.as_deref());
     let write = |content, action| Outcome::Write { content, action, moved_from: None };
+    if file.kind.0 == EntryKind::Directory {
+        let is_deletion = file.action.0 == ChangeAction::Delete;
+        return match current {
+            None if is_deletion => Some(Outcome::Unchanged),
+            None => Some(write(Content::directory(file.path.clone()), FileAction::Added)),
+            Some(row) if row.kind.0 != EntryKind::Directory => None,
+            Some(_) if is_deletion => Some(Outcome::Delete),
+            Some(_) => Some(Outcome::Unchanged),
+        };
+    }
     let is_mode = hunk.diff.is_empty() && !file.is_binary && matches!(file.action.0, ChangeAction::Mode | ChangeAction::Modify);
     if is_mode {
         let row = current?;

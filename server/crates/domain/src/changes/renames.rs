@@ -17,7 +17,7 @@ const READ_MAX: u64 = 32 * 1024 * 1024;
 
 /// The proposed files in their order, each with the path that it moved from. A deletion that became the beginning of a move is gone.
 pub async fn join(blobs: &dyn Blobs, proposed: Vec<ProposedFile>) -> Result<Vec<(ProposedFile, Option<String>)>> {
-    let gone: Vec<usize> = indexes(&proposed, |file| file.old.is_some() && file.new.is_none());
+    let gone: Vec<usize> = indexes(&proposed, |file| file.old.is_some() && file.new.is_none() && file.kind != EntryKind::Directory);
     let came: Vec<usize> = indexes(&proposed, |file| file.old.is_none() && file.new.is_some() && file.new_size > 0);
     if gone.is_empty() || came.is_empty() {
         return Ok(proposed.into_iter().map(|file| (file, None)).collect());

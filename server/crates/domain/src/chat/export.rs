@@ -1,10 +1,10 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use bytes::Bytes;
 use futures::{Stream as Futures, stream};
-use store::{chat as table, rewinds};
+use store::{chat as table, context, rewinds};
 use wire::{
-    ConversationId,
+    ConversationId, TurnId,
     changes::HunkState,
     chat::{AttachmentKind, Conversation, Message, MessageBody, Rewind, Turn},
     projects::ProjectRole,
@@ -39,6 +39,7 @@ pub async fn export(
     let row = conversation(ctx, &mut conn, id, ProjectRole::Viewer).await?;
     let turns: Vec<Turn> = table::turns(&mut conn, id).await?.into_iter().map(table::TurnRow::into_turn).collect();
     let rewinds: Vec<Rewind> = rewinds::list(&mut conn, id).await?.into_iter().map(rewinds::RewindRow::into_rewind).collect();
+    let undone = context::undone_compactions(&mut conn, id).await?.into_keys().collect();
     drop(conn);
     let about = row.into_conversation();
     let stem = file_stem(&about.title);
@@ -46,7 +47,7 @@ pub async fn export(
         ExportFormat::Markdown => (format!("{stem}.md"), "text/markdown; charset=utf-8"),
         ExportFormat::Json => (format!("{stem}.json"), "application/json"),
     };
-    let writer = Writer { ctx: ctx.clone(), format, about, turns, rewinds, after: 0, state: State::Head };
+    let writer = Writer { ctx: ctx.clone(), format, about, turns, rewinds, undone, taken_over: None, after: 0, state: State::Head };
     let body = stream::try_unfold(writer, |mut writer| async move { Ok(writer.next().await?.map(|piece| (piece, writer))) });
     Ok(ConversationExport { file_name, media_type, body })
 }
@@ -74,6 +75,10 @@ struct Writer {
     about: Conversation,
     turns: Vec<Turn>,
     rewinds: Vec<Rewind>,
+    /// Numbers of summaries that were taken back.
+    undone: BTreeSet<i64>,
+    /// The last turn in which another model took over, and that model.
+    taken_over: Option<(TurnId, String)>,
     after: i64,
     state: State,
 }
@@ -134,11 +139,18 @@ impl Writer {
         Ok(out.into())
     }
 
-    fn write_message(&self, out: &mut String, message: &Message) {
+    /// The model that answers in a turn, as far as it is written.
+    fn model_of(&self, id: Option<TurnId>) -> &str {
+        match &self.taken_over {
+            Some((turn, model)) if id == Some(*turn) => model,
+            _ => id.and_then(|id| self.turns.iter().find(|turn| turn.id == id)).map_or("Agent", |turn| turn.model.as_str()),
+        }
+    }
+
+    fn write_message(&mut self, out: &mut String, message: &Message) {
         if self.rewinds.iter().any(|rewind| rewind.chat && rewind.from_seq == message.seq) {
             out.push_str("\n---\n\n*What follows was taken back later.*\n");
         }
-        let turn = message.turn_id.and_then(|id| self.turns.iter().find(|turn| turn.id == id));
         match &message.body {
             MessageBody::User { text, attachments } => {
                 let _ = write!(out, "\n## Person, {}\n\n{}\n", message.created_at.to_rfc3339(), text.trim_end());
@@ -154,8 +166,7 @@ impl Writer {
                 }
             }
             MessageBody::Assistant { text, tool_calls, .. } => {
-                let model = turn.map_or("Agent", |turn| turn.model.as_str());
-                let _ = write!(out, "\n## Agent ({})\n", one_line(model));
+                let _ = write!(out, "\n## Agent ({})\n", one_line(self.model_of(message.turn_id)));
                 if !text.trim().is_empty() {
                     let _ = write!(out, "\n{}\n", text.trim_end());
                 }
@@ -184,16 +195,22 @@ impl Writer {
                         let _ = writeln!(out, "Reason: {}", one_line(reason));
                     }
                     write_block(out, "diff", &hunk.diff);
+                    if let Some(text) = &hunk.edited_text {
+                        out.push_str("\nWritten instead:\n");
+                        write_block(out, "", text);
+                    }
                 }
             }
             MessageBody::Note { text } => {
                 let _ = write!(out, "\n> {}\n", text.trim_end().replace('\n', "\n> "));
             }
             MessageBody::Switched { from, to, reason } => {
+                self.taken_over = message.turn_id.map(|turn| (turn, to.clone()));
                 let _ = write!(out, "\n> Switched from {from} to {to}: {}\n", one_line(reason));
             }
             MessageBody::Compacted { summary, upto_seq, .. } => {
-                let _ = write!(out, "\n## Summary of messages 1 to {upto_seq}\n\n{}\n", summary.trim_end());
+                let undone = if self.undone.contains(&message.seq) { ", taken back later" } else { "" };
+                let _ = write!(out, "\n## Summary of messages 1 to {upto_seq}{undone}\n\n{}\n", summary.trim_end());
             }
         }
     }

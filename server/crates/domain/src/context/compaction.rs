@@ -12,6 +12,7 @@ use super::{
     review::outline_review,
     text::cut_middle,
 };
+use crate::changes::COMMENTS_NOTE;
 
 /// Tokens of one answer.
 pub const ANSWER_MAX: i64 = 8192;
@@ -71,7 +72,7 @@ pub struct Plan {
 /// `is_asked` a person wants it: then it need not be full, and more of it goes.
 ///
 /// Every plan goes further than all earlier ones, also those that were taken back, and takes the place of at least three times what a
-/// summary may cost: so it can't be repeated without progress.
+/// summary may cost: so it can't be repeated without progress. What people decided about changes is in none before a model was told.
 pub fn plan(untouched: &Assembled, messages: &[Message], room: Room, prompt_seq: i64, ratio_percent: i64, is_asked: bool) -> Option<Plan> {
     let entries = &untouched.entries;
     let tokens_before = untouched.tokens() + wrapping(entries.len(), ratio_percent);
@@ -87,15 +88,33 @@ pub fn plan(untouched: &Assembled, messages: &[Message], room: Room, prompt_seq:
     if is_asked {
         keep = keep.min(entries.iter().map(Entry::tokens).sum::<i64>() * KEEP_ASKED_PERCENT / 100);
     }
-    let first = boundary(entries, keep)?;
+    let untold = first_untold(messages).and_then(|seq| entries.iter().rposition(|entry| entry.seq == seq));
+    let first = boundary(entries, keep, untold.unwrap_or(entries.len()))?;
     let upto_seq = entries[..first].iter().map(|entry| entry.seq).max()?;
     let stays = |entry: &&Entry| entry.seq != prompt_seq;
     let folded: i64 = entries[..first].iter().filter(stays).map(Entry::tokens).sum();
     (upto_seq > behind && folded >= 3 * room.summary_max()).then_some(Plan { upto_seq, tokens_before, folded })
 }
 
-/// The first of the messages that stay: the earliest one from which on they fit into `keep` tokens. Calls stay with their results.
-fn boundary(entries: &[Entry], keep: i64) -> Option<usize> {
+/// The first of what people decided or remarked about changes that no model was told yet. A decision may be made while a turn is at work
+/// that has read the conversation already: what tells it for sure is the next prompt that gets an answer.
+fn first_untold(messages: &[Message]) -> Option<i64> {
+    let last = |fits: fn(&MessageBody) -> bool, before: i64| {
+        messages.iter().rev().find(|message| message.seq < before && fits(&message.body)).map_or(0, |message| message.seq)
+    };
+    let answered = last(|body| matches!(body, MessageBody::Assistant { .. }), i64::MAX);
+    let prompt = last(|body| matches!(body, MessageBody::User { .. }), answered);
+    let is_untold = |message: &&Message| match &message.body {
+        MessageBody::Decision { .. } => message.seq > prompt,
+        MessageBody::User { text, .. } => message.seq > answered && text.starts_with(COMMENTS_NOTE),
+        _ => false,
+    };
+    messages.iter().find(is_untold).map(|message| message.seq)
+}
+
+/// The first of the messages that stay: the earliest one from which on they fit into `keep` tokens, and none behind `latest`. Calls stay
+/// with their results.
+fn boundary(entries: &[Entry], keep: i64, latest: usize) -> Option<usize> {
     let mut tail = 0;
     let mut found = None;
     for at in (1..entries.len()).rev() {
@@ -104,7 +123,7 @@ fn boundary(entries: &[Entry], keep: i64) -> Option<usize> {
             break;
         }
         let all_before_are_older = entries[..at].iter().all(|entry| entry.seq < entries[at].seq);
-        if entries[at].role != Role::Tool && all_before_are_older {
+        if at <= latest && entries[at].role != Role::Tool && all_before_are_older {
             found = Some(at);
         }
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
     Micros,
+    changes::{HunkDecision, HunkState},
     chat::{TokenUsage, ToolCall, ToolFacts},
 };
 
@@ -125,6 +126,42 @@ fn calls_stay_with_their_results_and_the_prompt_with_its_words() {
     assert_eq!(planned(&after, 1, &[]), None);
     let facts = kept_facts(&messages, &plan, ROOM);
     assert_eq!(facts.matches("edit_file src/a.rs").count(), 1, "{facts}");
+}
+
+fn rejected() -> MessageBody {
+    let hunk = HunkDecision {
+        path: "a.rs".into(),
+        action: None,
+        old_path: None,
+        old_start: 1,
+        state: HunkState::Rejected,
+        diff: "-a\n+b\n".into(),
+        edited_text: None,
+        reason: None,
+    };
+    MessageBody::Decision { change_set_id: Uuid::nil().into(), hunks: vec![hunk] }
+}
+
+#[test]
+fn what_was_decided_stays_until_a_model_was_told() {
+    // Decided before the prompt that is about to be sent; all but the prompt would go.
+    let before = conversation(vec![person(100), answer(3000), rejected(), person(3000)]);
+    assert_eq!(planned(&before, 4, &[]).map(|plan| plan.upto_seq), Some(2));
+    // An answer that had begun when it was decided knows nothing of it.
+    let during = conversation(vec![person(100), answer(3000), rejected(), answer(100), person(3000)]);
+    assert_eq!(planned(&during, 5, &[]).map(|plan| plan.upto_seq), Some(2));
+    // Nor does a turn that got no answer.
+    let failed = conversation(vec![person(100), answer(3000), rejected(), person(50), person(3000)]);
+    assert_eq!(planned(&failed, 5, &[]).map(|plan| plan.upto_seq), Some(2));
+    // Told with the prompt that was answered, it may go.
+    let told = conversation(vec![person(100), answer(3000), rejected(), person(50), answer(100), person(3000)]);
+    assert_eq!(planned(&told, 6, &[]).map(|plan| plan.upto_seq), Some(5));
+
+    let comments = MessageBody::User { text: format!("{COMMENTS_NOTE} Go through them."), attachments: vec![] };
+    let waiting = conversation(vec![person(100), answer(3000), comments.clone(), person(3000)]);
+    assert_eq!(planned(&waiting, 4, &[]).map(|plan| plan.upto_seq), Some(2));
+    let told = conversation(vec![person(100), answer(3000), comments, answer(100), person(3000)]);
+    assert_eq!(planned(&told, 5, &[]).map(|plan| plan.upto_seq), Some(4));
 }
 
 #[test]

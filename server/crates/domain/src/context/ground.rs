@@ -5,6 +5,7 @@ use wire::{
     ProjectId,
     chat::{Attachment, AttachmentKind, Mode},
     files::EntryKind,
+    permissions::Hidden,
     projects::ProjectRole,
 };
 
@@ -64,6 +65,7 @@ impl Ground {
         };
         let rows = table::at_revision(&mut conn, about.project, revision).await?;
         let blobs = storage::blobs_of(ctx, &mut conn, about.project).await?;
+        let rules = store::permissions::rules(&mut conn, about.project).await?;
         drop(conn);
         let files: Vec<Listed> = rows
             .into_iter()
@@ -86,7 +88,10 @@ impl Ground {
         }
         let (least, most) = MAP_TOKENS;
         let max = usize::try_from((about.window / 32).clamp(least, most) * 3).unwrap_or_default();
-        let map = map::draw(&blobs, &files, &named, max).await?;
+        // What the tools would not show the map does not either.
+        let hidden = Hidden::of(&rules, &["list_files", "read_file"]);
+        let shown: Vec<Listed> = files.into_iter().filter(|file| !hidden.holds(&file.path)).collect();
+        let map = map::draw(&blobs, &shown, &named, max).await?;
         let project = projects::get(ctx, about.project).await?;
         Ok(Self { situation: situation(&project.name, about.mode), instructions, map: format!("\n{map}") })
     }

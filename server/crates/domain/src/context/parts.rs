@@ -128,7 +128,7 @@ impl Source<'_> {
     /// providers refuse anything else. What people said is never taken out.
     pub fn assemble(&self) -> Assembled {
         let folded = self.folded();
-        let upto = folded.as_ref().map_or(0, |fold| fold.upto_seq);
+        let (upto, known) = folded.as_ref().map_or((0, 0), |fold| (fold.upto_seq, fold.prompt_seq));
         let mut results: HashMap<&str, &Message> = self
             .messages
             .iter()
@@ -140,8 +140,10 @@ impl Source<'_> {
         let mut entries = Vec::new();
         entries.extend(folded.map(|fold| self.summary(&fold)));
         for message in self.messages {
-            // The prompt that is being worked on stays word for word, also when it is older than what was summed up.
-            if message.seq <= upto && message.seq != self.prompt_seq {
+            // The prompt that is being worked on stays word for word, also when it is older than what was summed up. What was decided while
+            // the turn that made the summary was at work is not in it.
+            let is_unknown = message.seq > known && matches!(message.body, MessageBody::Decision { .. });
+            if message.seq <= upto && message.seq != self.prompt_seq && !is_unknown {
                 continue;
             }
             self.add(message, &mut results, &mut entries);
@@ -195,13 +197,15 @@ impl Source<'_> {
 
     /// The summary that is in force: the last one that was neither taken back nor left out.
     fn folded(&self) -> Option<Fold<'_>> {
-        self.messages.iter().rev().find_map(|message| match &message.body {
+        let (message, fold) = self.messages.iter().rev().find_map(|message| match &message.body {
             MessageBody::Compacted { summary, upto_seq, .. } if !self.undone.contains(&message.seq) => {
                 let key = format!("m{}", message.seq);
-                (!self.without.contains(&key)).then_some(Fold { key, summary, upto_seq: *upto_seq })
+                (!self.without.contains(&key)).then_some((message, Fold { key, summary, upto_seq: *upto_seq, prompt_seq: 0 }))
             }
             _ => None,
-        })
+        })?;
+        let is_prompt = |before: &&Message| before.seq < message.seq && matches!(before.body, MessageBody::User { .. });
+        Some(Fold { prompt_seq: self.messages.iter().rev().find(is_prompt).map_or(0, |prompt| prompt.seq), ..fold })
     }
 
     fn summary(&self, fold: &Fold<'_>) -> Entry {
@@ -299,6 +303,8 @@ struct Fold<'a> {
     key: String,
     summary: &'a str,
     upto_seq: i64,
+    /// The prompt of the turn that made it.
+    prompt_seq: i64,
 }
 
 pub(super) fn scale(tokens: i64, percent: i64) -> i64 {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use wire::{
     Micros,
+    changes::{HunkDecision, HunkState},
     chat::{TokenUsage, ToolFacts},
 };
 
@@ -156,6 +157,29 @@ fn a_summary_stands_for_what_it_covers_and_can_be_taken_back() {
     given.undone.clear();
     given.without.push("m5".into());
     assert_eq!(given.shown(), ["old", "did", "now", "working", "on"]);
+}
+
+#[test]
+fn a_summary_does_not_stand_for_what_was_decided_while_it_was_made() {
+    let decided = |path: &str| MessageBody::Decision {
+        change_set_id: Uuid::nil().into(),
+        hunks: vec![HunkDecision {
+            path: path.into(),
+            action: None,
+            old_path: None,
+            old_start: 1,
+            state: HunkState::Rejected,
+            diff: "-a\n+b\n".into(),
+            edited_text: None,
+            reason: None,
+        }],
+    };
+    let mut bodies = vec![person("one"), assistant("did one", vec![]), decided("known.rs"), person("two"), decided("unknown.rs")];
+    bodies.extend([assistant("doing two", vec![]), assistant("still at it", vec![]), compacted("S", 6), person("three")]);
+    let shown = Given::new(bodies).shown();
+    assert_eq!(shown.len(), 4, "{shown:?}");
+    assert!(shown[0].contains("Summary of the conversation") && shown[1].contains("unknown.rs, line 1: rejected"), "{shown:?}");
+    assert_eq!(shown[2..], ["still at it", "three"]);
 }
 
 #[test]

@@ -6,10 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use store::Conn;
+use store::{Conn, projects::Standing};
 use wire::{
     ProjectId,
-    event::Stream,
     files::{Entry, EntryKind, Tree},
     packed_tree::PackedTree,
     projects::ProjectRole,
@@ -63,7 +62,15 @@ impl Listings {
 /// As [`super::tree`], packed and without checksums.
 pub async fn packed_tree(ctx: &Ctx, project: ProjectId) -> Result<PackedTree> {
     let mut conn = ctx.services().db.read().await?;
-    let (seq, revision) = standing(ctx, &mut conn, project).await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    // First: a list that is newer than these numbers only means that an event comes twice.
+    let standing = store::projects::standing(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
+    packed_at(ctx, conn, project, standing).await
+}
+
+/// As [`packed_tree`], for who has been found to be allowed to see it.
+pub(crate) async fn packed_at(ctx: &Ctx, mut conn: Conn, project: ProjectId, standing: Standing) -> Result<PackedTree> {
+    let Standing { seq, revision } = standing;
     let listings = &ctx.services().listings;
     if let Some(list) = listings.find(project, revision)
         && let Some(list) = told_now(&mut conn, &list, seq).await?
@@ -77,21 +84,11 @@ pub async fn packed_tree(ctx: &Ctx, project: ProjectId) -> Result<PackedTree> {
     Ok(list)
 }
 
-/// What lies at the top of a project, directories included; nothing where that is much. For a page that the whole list comes to later:
-/// its numbers are where to follow the project from.
-pub async fn top(ctx: &Ctx, project: ProjectId) -> Result<Tree> {
-    let mut conn = ctx.services().db.read().await?;
-    let (seq, revision) = standing(ctx, &mut conn, project).await?;
-    let found = store::files::top_entries(&mut conn, project, TOP_MAX).await?.unwrap_or_default();
-    Ok(Tree { revision, seq, items: top_of(found) })
-}
-
-/// The numbers are read before the list: one that is newer than them only means that an event comes twice.
-async fn standing(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<(i64, i64)> {
-    projects::require(ctx, conn, project, ProjectRole::Viewer).await?;
-    let seq = store::events::last_seq(conn, Stream::Project(project)).await?;
-    let revision = store::projects::revision(conn, project).await?.ok_or(Error::NotFound("project"))?;
-    Ok((seq, revision))
+/// What lies at the top of a project, directories included; nothing where that is much. For a page that the whole list comes to later, of
+/// somebody who has been found to be allowed to see it.
+pub(crate) async fn top_at(conn: &mut Conn, project: ProjectId, standing: Standing) -> Result<Tree> {
+    let found = store::files::top_entries(conn, project, TOP_MAX).await?.unwrap_or_default();
+    Ok(Tree { revision: standing.revision, seq: standing.seq, items: top_of(found) })
 }
 
 /// A kept list with the names of now; `None` when somebody in it is gone.

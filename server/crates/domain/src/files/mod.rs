@@ -14,7 +14,8 @@ mod write;
 
 pub use bulk::{BATCH_MAX, BatchFile, Received, receive, require_writer, save_batch};
 pub(crate) use encoding::encode;
-pub use listing::{Listings, packed_tree, top};
+pub use listing::{Listings, packed_tree};
+pub(crate) use listing::{packed_at, top_at};
 pub use names::NameBook;
 pub use put::{Precondition, Put, create_directory, put, save_text};
 pub(crate) use read::text_of;

@@ -36,11 +36,12 @@ pub struct ManifestDelta {
     pub deletes: Vec<String>,
 }
 
-/// A change that a run made in a checkout; `checksum` names bytes that are already stored, `None` for a deletion.
+/// A change that a run made in a checkout; `checksum` names bytes that are already stored and is empty for a directory, `None` for a
+/// deletion.
 #[derive(Debug, Clone)]
 pub struct WorkChange {
     pub path: String,
-    /// A file, or a symbolic link whose target the bytes are.
+    /// A file, a symbolic link whose target the bytes are, or a directory that is empty. Of a deletion: what is gone.
     pub kind: EntryKind,
     pub checksum: Option<String>,
     pub size: u64,
@@ -135,17 +136,23 @@ pub async fn commit_changes(
         }
         let before = batch.latest(&change.path).await?;
         let existing = before.as_ref().filter(|row| !row.is_deleted());
+        let is_directory = change.kind == EntryKind::Directory;
         let is_same = match (&change.checksum, existing) {
+            (Some(_), Some(row)) if is_directory => row.kind.0 == change.kind,
             (Some(checksum), Some(row)) => {
                 row.kind.0 == change.kind && row.checksum.as_ref() == Some(checksum) && row.mode == i64::from(change.mode)
             }
             (None, None) => true,
+            // What is gone from the disk is not what stands there by now.
+            (None, Some(row)) => (row.kind.0 == EntryKind::Directory) != is_directory,
             _ => false,
         };
         if is_same {
             continue;
         }
-        if before.as_ref().is_some_and(|row| row.revision > base_revision) {
+        // One that this batch has just deleted makes room for what took its place.
+        let own = batch.revision();
+        if before.as_ref().is_some_and(|row| row.revision > base_revision && row.revision != own) {
             conflicts.push(change.path);
             continue;
         }

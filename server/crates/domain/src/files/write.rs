@@ -8,6 +8,7 @@ use wire::{
     files::{Entry, EntryKind, FileAction, Origin},
     languages,
     projects::ProjectRole,
+    quotas::HISTORY_TIMES,
 };
 
 use super::{content_type_of, names};
@@ -15,6 +16,9 @@ use crate::{Ctx, Error, Result, projects, quotas, storage};
 
 /// Beyond this many changes in one step readers are told to read the tree again.
 const LISTED_CHANGES: usize = 200;
+
+/// No limit of versions is reached with fewer: two of each file is the least that may be kept.
+const LEAST_BOUND: i64 = 2 * HISTORY_TIMES;
 
 /// Bytes that are already stored, to be put at a path. The bytes of a symbolic link are its target; a directory has none.
 #[derive(Debug, Clone)]
@@ -67,6 +71,9 @@ pub(crate) struct WriteBatch<'a> {
     open_directories: HashSet<String>,
     /// Blobs that its rows name.
     named: HashSet<String>,
+    /// Paths with the versions that they got, where they may have too many.
+    long: Vec<(String, i64)>,
+    makes_directories: bool,
     /// More than is worth telling one by one has changed.
     is_whole: bool,
 }
@@ -94,6 +101,8 @@ impl<'a> WriteBatch<'a> {
             deleted: Vec::new(),
             open_directories: HashSet::new(),
             named: HashSet::new(),
+            long: Vec::new(),
+            makes_directories: false,
             is_whole: false,
         })
     }
@@ -160,7 +169,9 @@ impl<'a> WriteBatch<'a> {
 
     /// Deletes what can be restored on its own.
     pub async fn delete(&mut self, before: &table::FileRow) -> Result<()> {
-        self.deleted.push(before.path.clone());
+        // A directory counts among what it took along.
+        let is_directory = before.kind.0 == EntryKind::Directory;
+        self.deleted.push(if is_directory { format!("{}/", before.path) } else { before.path.clone() });
         self.remove(before, Some(&before.path)).await
     }
 
@@ -215,6 +226,10 @@ impl<'a> WriteBatch<'a> {
         };
         table::insert_version(&mut self.tx, &new).await?;
         self.named.extend(new.checksum.map(str::to_owned));
+        if version > LEAST_BOUND {
+            self.long.push((content.path.clone(), version));
+        }
+        self.makes_directories |= content.kind == EntryKind::Directory && action == FileAction::Added;
         let entry = Entry {
             path: content.path.clone(),
             kind: content.kind,
@@ -338,6 +353,10 @@ impl<'a> WriteBatch<'a> {
         storage::keep(self.ctx, &mut self.tx, self.project, &self.named.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         let delta = quotas::Delta { files: self.files, bytes: self.bytes };
         quotas::check(&mut self.tx, self.project, delta).await?;
+        if self.makes_directories {
+            quotas::check_directories(&mut self.tx, self.project).await?;
+        }
+        quotas::thin_paths(&mut self.tx, self.project, &self.long).await?;
         store::projects::add_totals(&mut self.tx, self.project, self.files, self.bytes).await?;
         self.spoken.book(&mut self.tx, self.project, self.totals.languages.0).await?;
         quotas::book_past(&mut self.tx, self.project, self.replaced, self.brings).await?;

@@ -1,10 +1,14 @@
-//! A domain of its own for each test: SQLite in a temporary folder or a fresh PostgreSQL schema, and blobs in memory. The measurements in
+//! A domain of its own for each test: SQLite in a temporary folder or a fresh PostgreSQL database, and blobs in memory. The measurements in
 //! `examples/` use it too.
+
+#[path = "../../../store/tests/support/database.rs"]
+mod database;
 
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use blobs::{Backend, LocalBlobs, MemoryBlobs, Storage};
+use database::TestDatabase;
 use domain::{
     Client, Ctx, JobSignals, Registration, Secret, Services, Settings, SystemClock, SystemIds,
     models::{EnvironmentProvider, ModelDesk, ProviderAddress, RemoteModels, hosts::HostList},
@@ -29,6 +33,7 @@ pub const SAMPLE: &[(&str, &str)] = &[("README.md", "# Sample\n"), ("count.py", 
 pub struct Home {
     pub services: Arc<Services>,
     _dir: Option<tempfile::TempDir>,
+    _database: Option<TestDatabase>,
 }
 
 impl Home {
@@ -53,17 +58,9 @@ impl Home {
 
     /// `None`, said out loud, where no PostgreSQL is given.
     pub async fn postgres() -> Option<Self> {
-        let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
-            assert!(std::env::var("CI").is_err(), "TEST_DATABASE_URL is not set, and CI must test PostgreSQL");
-            eprintln!("PostgreSQL not tested: TEST_DATABASE_URL is not set");
-            return None;
-        };
-        let schema = format!("t{}", uuid::Uuid::now_v7().simple());
-        let setup = sqlx_connect(&url, &format!("CREATE SCHEMA {schema}")).await;
-        setup.unwrap();
-        let separator = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{separator}options=-c%20search_path%3D{schema}");
-        Some(Self::on(Db::connect(&url, 12).await.unwrap(), in_memory(), None).await)
+        let database = TestDatabase::create().await?;
+        let home = Self::on(Db::connect(&database.url, 12).await.unwrap(), in_memory(), None).await;
+        Some(Self { _database: Some(database), ..home })
     }
 
     async fn on(db: Db, storage: Storage, dir: Option<tempfile::TempDir>) -> Self {
@@ -103,7 +100,7 @@ impl Home {
         };
         let services = Arc::new(services);
         domain::models::adopt_environment(&Ctx::system(&services)).await.unwrap();
-        Self { services, _dir: dir }
+        Self { services, _dir: dir, _database: None }
     }
 
     pub fn nobody(&self) -> Ctx {
@@ -199,13 +196,6 @@ pub async fn insert_files(ctx: &Ctx, project: ProjectId, files: impl Iterator<It
     }
     store::projects::add_totals(&mut tx, project, count, bytes).await.unwrap();
     let _committed = tx.commit().await.unwrap();
-}
-
-async fn sqlx_connect(url: &str, sql: &str) -> Result<(), sqlx::Error> {
-    use sqlx::{Connection, Executor};
-    let mut conn = sqlx::PgConnection::connect(url).await?;
-    conn.execute(sqlx::AssertSqlSafe(sql.to_owned())).await?;
-    Ok(())
 }
 
 /// Runs a test body on every database there is.
