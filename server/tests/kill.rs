@@ -20,7 +20,7 @@ use s3_server::S3Server;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, SqliteConnection};
-use support::{Caller, PASSWORD, archives, data_folder, program};
+use support::{Caller, PASSWORD, TestDatabase, archives, data_folder, program};
 use tokio::time::sleep;
 use wire::{
     Page,
@@ -376,12 +376,8 @@ async fn a_killed_server_leaves_the_state_before_or_after() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_leaves_the_state_before_or_after_on_postgresql() {
-    let Some(url) = support::test_database().await else {
-        assert!(std::env::var("CI").is_err(), "TEST_DATABASE_URL is not set, and CI must test PostgreSQL");
-        eprintln!("PostgreSQL not tested: TEST_DATABASE_URL is not set");
-        return;
-    };
-    kill_again_and_again(Victim::start(Some(url), None).await, ROUNDS_ELSEWHERE).await;
+    let Some(database) = TestDatabase::create().await else { return };
+    kill_again_and_again(Victim::start(Some(database.url.clone()), None).await, ROUNDS_ELSEWHERE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

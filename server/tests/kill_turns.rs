@@ -13,7 +13,7 @@ use rand::Rng;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use support::{
-    Caller, PASSWORD, data_folder, fixture,
+    Caller, PASSWORD, TestDatabase, data_folder, fixture,
     model_server::{ModelServer, Step},
     program,
 };
@@ -82,16 +82,6 @@ impl Victim {
         let mut conn = PgConnection::connect(&self.database).await.unwrap();
         sqlx::query_as(LOG).bind(stream).fetch_all(&mut conn).await.unwrap()
     }
-}
-
-/// A PostgreSQL database; none, said out loud, where there is no server for it.
-async fn postgres() -> Option<String> {
-    let url = support::test_database().await;
-    if url.is_none() {
-        assert!(std::env::var("CI").is_err(), "TEST_DATABASE_URL is not set, and CI must test PostgreSQL");
-        eprintln!("PostgreSQL not tested: TEST_DATABASE_URL is not set");
-    }
-    url
 }
 
 /// Each command of a round leaves its name once for each time that it runs.
@@ -222,8 +212,8 @@ async fn a_killed_turn_goes_on_and_nothing_is_lost_or_done_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_turn_goes_on_and_nothing_is_lost_or_done_twice_on_postgresql() {
-    let Some(url) = postgres().await else { return };
-    kill_again_and_again(Some(url)).await;
+    let Some(database) = TestDatabase::create().await else { return };
+    kill_again_and_again(Some(database.url.clone())).await;
 }
 
 async fn kill_again_and_again(postgres: Option<String>) {
@@ -311,8 +301,8 @@ async fn a_prompt_that_waits_survives_a_kill_and_begins_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prompt_that_waits_survives_a_kill_and_begins_once_on_postgresql() {
-    let Some(url) = postgres().await else { return };
-    kill_while_one_waits(Some(url)).await;
+    let Some(database) = TestDatabase::create().await else { return };
+    kill_while_one_waits(Some(database.url.clone())).await;
 }
 
 async fn kill_while_one_waits(postgres: Option<String>) {

@@ -7,16 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
 use store::Db;
 use tempfile::TempDir;
 
-use super::support::{SECRET, data_folder};
+use super::support::{SECRET, TestDatabase, data_folder};
 
 /// What all processes of one installation share, and the folders that they do not.
 pub struct Installation {
     folder: TempDir,
-    database: String,
+    database: TestDatabase,
     redis: Option<String>,
     settings: Vec<(&'static str, &'static str)>,
 }
@@ -25,22 +24,12 @@ impl Installation {
     /// With a database of its own. `None`, said out loud, without a PostgreSQL.
     pub async fn new(redis: Option<String>, settings: Vec<(&'static str, &'static str)>) -> Option<Self> {
         llm::install_crypto();
-        let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
-            assert!(std::env::var("CI").is_err(), "TEST_DATABASE_URL is not set, and CI must test several processes on PostgreSQL");
-            eprintln!("*** several processes not tested: TEST_DATABASE_URL is not set ***");
-            return None;
-        };
-        let mut url: url::Url = url.parse().expect("TEST_DATABASE_URL is an address");
-        let name = format!("cluster_{}", uuid::Uuid::now_v7().simple());
-        let mut admin = url.as_str().parse::<PgConnectOptions>().unwrap().connect().await.expect("TEST_DATABASE_URL answers");
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
-        admin.close().await.unwrap();
-        url.set_path(&name);
-        Some(Self { folder: data_folder(), database: url.to_string(), redis, settings })
+        let database = TestDatabase::create().await?;
+        Some(Self { folder: data_folder(), database, redis, settings })
     }
 
     pub async fn database(&self) -> Db {
-        Db::connect(&self.database, 2).await.unwrap()
+        Db::connect(&self.database.url, 2).await.unwrap()
     }
 
     pub fn server(&self, name: &'static str) -> Process {
@@ -67,7 +56,7 @@ impl Installation {
         let path = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut settings = vec![
             ("PATH", std::env::var("PATH").unwrap_or_default()),
-            ("DATABASE_URL", self.database.clone()),
+            ("DATABASE_URL", self.database.url.clone()),
             ("DB_POOL_SIZE", "8".to_owned()),
             ("STORAGE_LOCAL_PATH", path(self.folder.path().join("blobs"))),
             ("DATA_DIR", path(disk.join("data"))),

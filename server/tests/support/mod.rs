@@ -3,6 +3,8 @@
 
 pub mod archives;
 pub mod caller;
+#[path = "../../crates/store/tests/support/database.rs"]
+pub mod database;
 pub mod fixture;
 pub mod model_server;
 pub mod program;
@@ -24,6 +26,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use caller::{Caller, Events, Reply};
+pub use database::TestDatabase;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 pub const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -40,6 +43,7 @@ pub struct TestApp {
     client: reqwest::Client,
     stop: CancellationToken,
     worker: Option<JoinHandle<()>>,
+    database: Option<TestDatabase>,
 }
 
 #[derive(Default)]
@@ -64,7 +68,7 @@ impl TestApp {
     pub async fn with(options: Options<'_>) -> Self {
         llm::install_crypto();
         let data = data_folder();
-        let database = test_database().await;
+        let database = TestDatabase::create().await;
         let folder = data.path().join("data");
         let mut settings =
             vec![("DATA_DIR", folder.to_str().unwrap()), ("JWT_SECRET_KEY", SECRET), ("LOG_LEVEL", "warn"), ("LOG_FORMAT", "text")];
@@ -73,8 +77,8 @@ impl TestApp {
         // Within what is removed at the end, also under root.
         let work = data.path().join("work");
         settings.push(("WORK_DIR", work.to_str().unwrap()));
-        if let Some(url) = &database {
-            settings.push(("DATABASE_URL", url));
+        if let Some(database) = &database {
+            settings.push(("DATABASE_URL", &database.url));
         }
         if let Some(model) = &options.model {
             settings.extend([("OPENAI_BASE_URL", model.as_str()), ("AI_DEFAULT_MODEL", "scripted")]);
@@ -83,7 +87,9 @@ impl TestApp {
         let mut config = Config::from_sources(Sources::of_values(settings)).unwrap();
         config.worker.sandbox_helper = Some(env!("CARGO_BIN_EXE_cloudxdevai").into());
         server::logging::install(&config.log);
-        Self::serve(Arc::new(config), options.worker, data).await
+        let mut app = Self::serve(Arc::new(config), options.worker, data).await;
+        app.database = database;
+        app
     }
 
     async fn serve(config: Arc<Config>, with_worker: bool, data: TempDir) -> Self {
@@ -110,7 +116,7 @@ impl TestApp {
             })
         });
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { base, services: app.services, router, routes, data, client, stop, worker }
+        Self { base, services: app.services, router, routes, data, client, stop, worker, database: None }
     }
 
     pub fn nobody(&self) -> Caller {
@@ -153,19 +159,6 @@ pub fn data_folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
-}
-
-/// A database of its own on the server that `TEST_DATABASE_URL` names; none means a SQLite file.
-pub async fn test_database() -> Option<String> {
-    use sqlx::{ConnectOptions, Connection};
-    let mut url: url::Url = std::env::var("TEST_DATABASE_URL").ok()?.parse().expect("TEST_DATABASE_URL is an address");
-    let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-    let options: sqlx::postgres::PgConnectOptions = url.as_str().parse().unwrap();
-    let mut connection = options.connect().await.expect("TEST_DATABASE_URL answers");
-    sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    url.set_path(&name);
-    Some(url.to_string())
 }
 
 pub fn read(path: &Path) -> String {

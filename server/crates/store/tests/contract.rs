@@ -20,6 +20,8 @@ mod checkpoints;
 mod context;
 #[path = "contract/dashboard.rs"]
 mod dashboard;
+#[path = "support/database.rs"]
+mod database;
 #[path = "contract/exports.rs"]
 mod exports;
 #[path = "contract/files.rs"]

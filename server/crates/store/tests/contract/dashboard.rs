@@ -13,7 +13,7 @@ use wire::{
 use crate::world::{at, begin, commit, conversation, id, new_turn, project, read, run, turn, user, write};
 
 async fn work(db: &Db, user: UserId) -> Vec<Work> {
-    dashboard::work_of(&mut read(db).await, user, 50).await.unwrap()
+    dashboard::activity_of(&mut read(db).await, user, 0, 50).await.unwrap().work
 }
 
 async fn kinds(db: &Db, user: UserId) -> Vec<WorkKind> {
@@ -29,8 +29,9 @@ pub async fn recent_conversations_are_ones_own_as_long_as_they_can_be_read(db: D
     write!(&db, tx => chat::rename_conversation(&mut tx, newer, "Newer", at(6)));
     write!(&db, tx => chat::rename_conversation(&mut tx, bobs, "Of bob", at(7)));
     let titles = async |user: UserId, limit: i64| {
-        let found = dashboard::conversations_of(&mut read(&db).await, user, limit).await.unwrap();
-        found.into_iter().map(|found| found.title).collect::<Vec<_>>()
+        let found = dashboard::activity_of(&mut read(&db).await, user, limit, 0).await.unwrap();
+        assert!(found.work.is_empty(), "{found:?}");
+        found.conversations.into_iter().map(|found| found.title).collect::<Vec<_>>()
     };
     assert_eq!((titles(ada, 9).await, titles(ada, 1).await), (vec!["Newer".to_owned(), "Older".to_owned()], vec!["Newer".to_owned()]));
     assert!(titles(bob, 9).await.is_empty(), "the project is not open to bob");
@@ -49,8 +50,9 @@ pub async fn recent_conversations_are_ones_own_as_long_as_they_can_be_read(db: D
     write!(&db, tx => chat::insert_turn(&mut tx, &asked));
     write!(&db, tx => chat::finish_turn(&mut tx, asked.id, TurnReason::Limit, "", at(8)));
     write!(&db, tx => changes::insert_set(&mut tx, &open_set(first, Some(asked.id))));
-    let found = dashboard::conversations_of(&mut read(&db).await, ada, 9).await.unwrap();
-    let states: Vec<_> = found.iter().map(|found| (found.turn_state, found.turn_reason, found.has_changes)).collect();
+    let found = dashboard::activity_of(&mut read(&db).await, ada, 9, 9).await.unwrap();
+    assert_eq!(found.work.iter().map(|work| work.kind).collect::<Vec<_>>(), [WorkKind::Review], "both lists at once");
+    let states: Vec<_> = found.conversations.iter().map(|found| (found.turn_state, found.turn_reason, found.has_changes)).collect();
     assert_eq!(states, [(None, None, false), (Some(TurnState::Finished), Some(TurnReason::Limit), true)]);
 
     write!(&db, tx => chat::mark_conversation_deleted(&mut tx, newer, at(9)));

@@ -130,7 +130,7 @@ pub async fn the_schema_is_brought_up_to_date_once(db: Db) {
         Db::Sqlite { write, .. } => format!("sqlite:{}", write.connect_options().get_filename().display()),
         Db::Postgres(pool) => {
             let options = pool.connect_options();
-            crate::world::with_database(&std::env::var("TEST_DATABASE_URL").unwrap(), options.get_database().unwrap())
+            crate::database::with_database(&std::env::var("TEST_DATABASE_URL").unwrap(), options.get_database().unwrap())
         }
     };
     assert_eq!(db.name(), if db.is_local() { "SQLite" } else { "PostgreSQL" });

@@ -14,7 +14,10 @@ async fn listed(db: &Db, user: UserId) -> Vec<ProjectId> {
 }
 
 async fn public(db: &Db, user: UserId) -> Vec<ProjectId> {
-    projects::list_public(&mut read(db).await, user).await.unwrap().iter().map(|row| row.id).collect()
+    let open = projects::list_open(&mut read(db).await, user).await.unwrap();
+    let (own, others): (Vec<_>, Vec<_>) = open.iter().partition(|row| row.member_role.is_some());
+    assert_eq!(own.iter().map(|row| row.id).collect::<Vec<_>>(), listed(db, user).await, "both lists hold the same of one's own");
+    others.iter().map(|row| row.id).collect()
 }
 
 pub async fn members_come_go_and_change_roles(db: Db) {

@@ -1,4 +1,4 @@
-use store::{Db, Error, sessions, users};
+use store::{Db, Error, preferences, sessions, settings, users};
 use wire::{
     SessionId, UserId,
     users::{UserRole, UserState},
@@ -22,12 +22,15 @@ fn new_user<'a>(name: &'a str, email: &'a str) -> users::NewUser<'a> {
 
 pub async fn users_are_found_and_changed(db: Db) {
     assert!(!users::any_exist(&mut read(&db).await).await.unwrap());
+    assert_eq!(users::entrance(&mut read(&db).await).await.unwrap(), (false, None));
     let new = new_user("ada", "ada@example.com");
     write!(&db, tx => users::insert(&mut tx, &new));
     let other = user(&db, "bob").await;
+    write!(&db, tx => settings::put(&mut tx, "accounts", "{}", at(1), None));
 
     let mut c = read(&db).await;
     assert!(users::any_exist(&mut c).await.unwrap());
+    assert_eq!(users::entrance(&mut c).await.unwrap(), (true, Some("{}".to_owned())));
     let found = users::by_id(&mut c, new.id).await.unwrap().unwrap();
     assert_eq!((found.role.0, found.state.0, found.password_hash.as_str()), (UserRole::Admin, UserState::Active, "hash"));
     assert_eq!(users::by_key(&mut c, "ada").await.unwrap().unwrap().id, new.id);
@@ -99,7 +102,7 @@ pub async fn sessions_live_until_revoked_or_expired(db: Db) {
     let mut c = read(&db).await;
     let live = sessions::live_by_cookie(&mut c, "cookie", at(99)).await.unwrap().unwrap();
     assert_eq!((live.session_id, live.session_seen_at, live.user.id), (by_cookie, at(0), ada));
-    assert_eq!(live.user.username, "ada");
+    assert_eq!((live.user.username.as_str(), live.preferences_revision, live.preferences), ("ada", None, None));
     assert!(sessions::live_by_cookie(&mut c, "cookie", at(100)).await.unwrap().is_none(), "expired");
     assert!(sessions::live_by_cookie(&mut c, "other", at(1)).await.unwrap().is_none());
     assert_eq!(sessions::live_by_id(&mut c, by_token, at(1)).await.unwrap().unwrap().user.id, ada);
@@ -107,8 +110,11 @@ pub async fn sessions_live_until_revoked_or_expired(db: Db) {
     drop(c);
 
     write!(&db, tx => sessions::touch(&mut tx, by_cookie, at(50), at(150)));
+    write!(&db, tx => preferences::put(&mut tx, ada, 0, "{}", at(50)));
     let live = sessions::live_by_cookie(&mut read(&db).await, "cookie", at(120)).await.unwrap().unwrap();
-    assert_eq!(live.session_seen_at, at(50));
+    assert_eq!((live.session_seen_at, live.preferences_revision, live.preferences.as_deref()), (at(50), Some(1), Some("{}")));
+    let live = sessions::live_by_id(&mut read(&db).await, by_cookie, at(120)).await.unwrap().unwrap();
+    assert_eq!((live.preferences_revision, live.preferences), (None, None), "only browsers show pages");
 
     write!(&db, tx => users::update_access(&mut tx, ada, UserRole::User, UserState::Disabled));
     assert!(sessions::live_by_id(&mut read(&db).await, by_token, at(1)).await.unwrap().is_none(), "the user is disabled");

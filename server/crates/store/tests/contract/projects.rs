@@ -1,7 +1,8 @@
-use store::{Db, projects};
+use store::{Db, events, projects};
 use wire::{
     ProjectId, UserId,
     changes::{ChangeOrigin, ChangeSetState},
+    event::{EventKind, Stream},
     projects::{ProjectRole, Visibility},
 };
 
@@ -45,10 +46,21 @@ pub async fn projects_are_seen_by_members(db: Db) {
     let _committed = commit(tx).await;
     assert_eq!(projects::revision(&mut read(&db).await, first).await.unwrap(), Some(2));
     assert_eq!(projects::revision(&mut read(&db).await, id()).await.unwrap(), None);
+    let standing = async |id| projects::standing(&mut read(&db).await, id).await.unwrap();
+    assert_eq!(standing(first).await, Some(projects::Standing { seq: 0, revision: 2 }));
+    for stream in [Stream::Project(first), Stream::User(ada), Stream::Project(first)] {
+        write!(&db, tx => events::append(&mut tx, stream, at(9), vec![EventKind::ProjectChanged {}]));
+    }
+    assert_eq!(standing(first).await, Some(projects::Standing { seq: 2, revision: 2 }));
+    assert_eq!(standing(id()).await, None);
+    let (row, standing) = projects::open(&mut read(&db).await, bob, first).await.unwrap().unwrap();
+    assert_eq!((row.id, row.revision, row.member_role, standing), (first, 2, None, projects::Standing { seq: 2, revision: 2 }));
+    assert!(projects::open(&mut read(&db).await, ada, id()).await.unwrap().is_none());
 
     write!(&db, tx => projects::mark_deleted(&mut tx, first, at(10)));
     let mut tx = begin(&db).await;
     assert!(projects::get(&mut tx, ada, first).await.unwrap().is_none());
+    assert!(projects::open(&mut tx, ada, first).await.unwrap().is_none());
     assert!(projects::access(&mut tx, ada, first).await.unwrap().is_none());
     assert!(projects::next_revision(&mut tx, first, at(11)).await.unwrap().is_none());
     drop(tx);

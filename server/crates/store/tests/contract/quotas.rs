@@ -128,6 +128,14 @@ pub async fn what_something_needs_is_no_surplus(db: Db) {
     }));
     assert_eq!(surplus(&db, project, Surplus::Age, 100).await, named(&[("a", 2)]), "an open review keeps its tree");
 
+    assert_eq!(quotas::most_versions(&mut read(&db).await, project).await.unwrap(), 4);
+    assert_eq!(quotas::most_versions(&mut read(&db).await, id()).await.unwrap(), 0);
+    assert_eq!(quotas::count_directories(&mut read(&db).await, project).await.unwrap(), 0);
+    let mut tx = begin(&db).await;
+    assert_eq!(quotas::remove_up_to(&mut tx, project, "a", 4).await.unwrap(), 1, "what is needed and the newest stay");
+    assert_eq!(quotas::remove_up_to(&mut tx, project, "none", 4).await.unwrap(), 0);
+    drop(tx);
+
     let asked = [("a", 1), ("a", 2), ("a", 4), ("b", 2)].map(|(path, version)| OldVersion { path: path.to_owned(), version });
     let mut tx = begin(&db).await;
     assert!(quotas::lock_project(&mut tx, project).await.unwrap());

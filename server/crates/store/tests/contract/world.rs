@@ -1,8 +1,7 @@
 //! Databases to test on, and the rows that most tests need first.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use store::{Committed, Conn, Db, Tx, chat, jobs, projects, runs, users};
 use uuid::Uuid;
 use wire::{
@@ -12,6 +11,8 @@ use wire::{
     users::UserRole,
 };
 
+use crate::database::TestDatabase;
+
 pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
     let directory = tempfile::tempdir().unwrap();
     let db = Db::connect(&format!("sqlite:{}", directory.path().join("new/store.db").display()), 4).await.unwrap();
@@ -19,37 +20,12 @@ pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> 
     db.close().await;
 }
 
-pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
-    let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
-        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "PostgreSQL must be tested here, but TEST_DATABASE_URL is not set");
-        eprintln!("*** PostgreSQL not tested: TEST_DATABASE_URL is not set ***");
-        return;
-    };
-    let name = format!("contract_{}", Uuid::now_v7().simple());
-    let mut admin = PgConnection::connect_with(&PgConnectOptions::from_str(&url).unwrap()).await.unwrap();
-    create_database(&mut admin, &name).await;
-    let db = Db::connect(&with_database(&url, &name), 20).await.unwrap();
-    let outcome = tokio::spawn(body(db.clone())).await;
-    db.close().await;
-    admin.execute(AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"))).await.unwrap();
-    if let Err(failure) = outcome {
-        std::panic::resume_unwind(failure.into_panic());
-    }
-}
-
 /// With a collation that differs from byte order where the server has one, since nothing may depend on it.
-async fn create_database(admin: &mut PgConnection, name: &str) {
-    let plain = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'");
-    if admin.execute(AssertSqlSafe(format!("{plain} LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"))).await.is_err() {
-        admin.execute(AssertSqlSafe(plain)).await.unwrap();
-    }
-}
-
-pub fn with_database(url: &str, name: &str) -> String {
-    let (address, options) = url.split_once('?').map_or((url, String::new()), |(address, options)| (address, format!("?{options}")));
-    let host = address.find("://").map_or(0, |at| at + 3);
-    let end = address[host..].find('/').map_or(address.len(), |at| host + at);
-    format!("{}/{name}{options}", &address[..end])
+pub async fn on_postgres<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
+    let Some(database) = TestDatabase::create_with("LOCALE_PROVIDER icu ICU_LOCALE 'en-US'").await else { return };
+    let db = Db::connect(&database.url, 20).await.unwrap();
+    body(db.clone()).await;
+    db.close().await;
 }
 
 /// Seconds after the epoch of the tests.
