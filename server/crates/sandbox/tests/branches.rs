@@ -38,6 +38,7 @@ async fn a_command_changes_the_branch_and_not_the_checkout() {
             ("old/x", BranchAction::Deleted),
             ("readme.md", BranchAction::Modified),
             ("run.sh", BranchAction::ModeChanged),
+            ("src", BranchAction::Added),
             ("src/a", BranchAction::Deleted),
             ("src/b", BranchAction::Deleted),
             ("x/y/z", BranchAction::Added),

@@ -26,7 +26,7 @@ pub enum BranchAction {
     Unnameable,
 }
 
-/// What a branch does to one file of the checkout.
+/// What a branch does to one file of the checkout, or to a directory that is empty or that the project holds for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BranchChange {
     pub path: String,
@@ -35,7 +35,7 @@ pub struct BranchChange {
     pub kind: EntryKind,
     pub mode: u32,
     pub size: u64,
-    /// Hex, of the branch's content; None for deletions.
+    /// Hex, of the branch's content; None for deletions and directories.
     pub sha256: Option<String>,
 }
 
@@ -157,6 +157,7 @@ impl Workspaces {
         let owner = self.owner(project)?;
         let dir = self.project_dir(project);
         let overlay = self.uses_overlay();
+        let held = if overlay { BTreeSet::new() } else { self.held_directories(project).await? };
         self.blocking(move || {
             let (_in_use, _reading) = (in_use, reading);
             let below = dir.join("branches").join(branch.to_string());
@@ -175,9 +176,16 @@ impl Workspaces {
             copy_tree(&beneath::open_top(&dir.join("tree"))?, &beneath::open_top(&making)?, owner)?;
             let made = beneath::open_top(&making)?;
             for change in scan::compare(&mut base, &made, owner, None)?.0 {
+                if change.kind == EntryKind::Directory {
+                    base.laid_out.insert(change.path);
+                    continue;
+                }
                 let tracked = parse_sha(&change.sha256).map(|sha| Tracked { sha, mode: change.mode, size: change.size, kind: change.kind });
                 base.track(&change.path, tracked, 0);
             }
+            let as_owner = AsOwner::enter(owner)?;
+            base.laid_out.extend(held.into_iter().filter(|path| beneath::open_dir(&made, path).is_ok()));
+            drop(as_owner);
             base.save_base(&below)?;
             std::fs::rename(&making, below.join("copy"))?;
             Ok(())
@@ -256,16 +264,23 @@ impl Workspaces {
         self.on_branch(project, branch, move |layers| layers.list(&prefix, true)).await
     }
 
+    /// As [`Workspaces::branch_list`], with ignored ones: all that moving or removing what is at `prefix` takes along.
+    pub async fn branch_list_whole(&self, project: Uuid, branch: Uuid, prefix: &str) -> Result<Vec<ListEntry>> {
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        self.on_branch(project, branch, move |layers| layers.list(&prefix, false)).await
+    }
+
     /// What the branch changes, in path order, without ignored paths. An overlay is compared with the checkout as it
     /// is now, a copy with the checkout as it was when the branch began.
     pub async fn branch_changes(&self, project: Uuid, branch: Uuid) -> Result<Vec<BranchChange>> {
         let owner = self.owner(project)?;
         let dir = self.project_dir(project);
+        let held = self.held_directories(project).await?;
         self.blocking(move || {
             let layers = Layers::open(&dir, branch)?;
-            if layers.lower.is_some() {
+            if let Some(lower) = &layers.lower {
                 let _as_owner = AsOwner::enter(owner)?;
-                return layers.changes();
+                return layers.changes(lower, &held);
             }
             // The state a copy began with is the server's own file, out of the project's reach.
             let base_dir = dir.join("branches").join(branch.to_string());
@@ -308,7 +323,8 @@ impl From<scan::Change> for BranchChange {
             ChangeAction::ModeChanged => BranchAction::ModeChanged,
             ChangeAction::Unnameable => BranchAction::Unnameable,
         };
-        let sha256 = (!matches!(action, BranchAction::Deleted | BranchAction::Unnameable)).then_some(change.sha256);
+        let has_content = !matches!(action, BranchAction::Deleted | BranchAction::Unnameable) && change.kind != EntryKind::Directory;
+        let sha256 = has_content.then_some(change.sha256);
         BranchChange { path: change.path, action, kind: change.kind, mode: change.mode, size: change.size, sha256 }
     }
 }
@@ -331,7 +347,7 @@ impl Layers {
             }
             return Ok(found);
         };
-        let options = Options { ignores, only_upper: false };
+        let options = Options { ignores, only_upper: false, bare: false };
         walk::walk(prefix, pair.upper, pair.lower, options, &mut |seen| {
             found.push(entry(seen.path, &seen.stat, seen.layer));
             Ok(())
@@ -340,13 +356,24 @@ impl Layers {
         Ok(found)
     }
 
-    fn changes(&self) -> Result<Vec<BranchChange>> {
+    fn changes(&self, lower: &OwnedFd, held: &BTreeSet<String>) -> Result<Vec<BranchChange>> {
+        let mut directories = self.lost_directories(lower, held)?;
         let mut changes: BTreeMap<String, BranchChange> = BTreeMap::new();
         // A directory made anew over a removed one names a file twice: as lost, and as its own.
         let mut own = BTreeSet::new();
         let pair = self.top()?;
-        let options = Options { ignores: true, only_upper: true };
+        let options = Options { ignores: true, only_upper: true, bare: true };
         let unnameable = walk::walk("", pair.upper, pair.lower, options, &mut |seen| {
+            if beneath::kind(&seen.stat) == FileType::Directory {
+                let was_bare = match beneath::open_dir(lower, seen.path) {
+                    Ok(below) => walk::shows_nothing(None, Some(&below))?,
+                    Err(_) => false,
+                };
+                if !was_bare && !held.contains(seen.path) {
+                    directories.push(directory(seen.path, BranchAction::Added));
+                }
+                return Ok(());
+            }
             let kind = kind_of(&seen.stat);
             let (mode, size) = (mode_of(kind, &seen.stat), seen.stat.st_size as u64);
             let path = seen.path.to_owned();
@@ -370,7 +397,21 @@ impl Layers {
             let (action, kind) = (BranchAction::Unnameable, EntryKind::File);
             changes.insert(path.clone(), BranchChange { path, action, kind, mode: 0, size: 0, sha256: None });
         }
-        Ok(changes.into_values().collect())
+        // At one path what was lost comes before what stands in its place, and a file before a directory.
+        let mut changes: Vec<BranchChange> = changes.into_values().chain(directories).collect();
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(changes)
+    }
+
+    /// Directories that the project holds for themselves and the branch does not show.
+    fn lost_directories(&self, lower: &OwnedFd, held: &BTreeSet<String>) -> io::Result<Vec<BranchChange>> {
+        let mut lost = Vec::new();
+        for path in held {
+            if beneath::open_dir(lower, path).is_ok() && self.dir(path)?.is_none() {
+                lost.push(directory(path, BranchAction::Deleted));
+            }
+        }
+        Ok(lost)
     }
 
     fn compare_with_lower(&self, path: &str, kind: EntryKind, mode: u32, size: u64, sha256: &str) -> io::Result<Option<BranchAction>> {
@@ -392,6 +433,10 @@ impl Layers {
     }
 }
 
+fn directory(path: &str, action: BranchAction) -> BranchChange {
+    BranchChange { path: path.to_owned(), action, kind: EntryKind::Directory, mode: 0o755, size: 0, sha256: None }
+}
+
 /// Empties what the owner wrote, so that the server can remove the rest.
 pub(super) fn empty_branch(below: &Path, owner: Option<u32>) -> io::Result<()> {
     // The kernel leaves a directory without any rights in here, made by the owner's own mount.
@@ -405,8 +450,11 @@ pub(super) fn empty_branch(below: &Path, owner: Option<u32>) -> io::Result<()> {
 /// file system can, never hard links, which would be written through.
 fn copy_tree(from: &OwnedFd, to: &OwnedFd, owner: Option<u32>) -> io::Result<()> {
     let _as_owner = AsOwner::enter(owner)?;
-    let options = Options { ignores: false, only_upper: false };
+    let options = Options { ignores: false, only_upper: false, bare: true };
     walk::walk("", Some(beneath::open_dir(from, "")?), None, options, &mut |seen| {
+        if !walk::is_content(&seen.stat) {
+            return beneath::make_dirs(to, seen.path).map(drop);
+        }
         let dir = beneath::make_dirs(to, beneath::split(seen.path).0)?;
         if kind_of(&seen.stat) == EntryKind::Symlink {
             let target = beneath::read_link(seen.dir, seen.name)?;

@@ -1,10 +1,12 @@
 //! Writing a branch without a mount, in the representation the kernel's overlay itself uses.
 
 use super::branch::{Layers, Pair, kind_of};
+use super::state::State;
 use super::walk::{self, Layer};
 use super::{EntryKind, Result, WorkspaceError, Workspaces, beneath, normal_mode};
 use bytes::Bytes;
 use rustix::fs::{AtFlags, FileType, Mode, mkdirat, mknodat, symlinkat, unlinkat};
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use uuid::Uuid;
@@ -21,26 +23,38 @@ impl Workspaces {
         .await
     }
 
-    /// Removes a file, link or directory from what the branch shows.
+    /// Removes a file, link or directory from what the branch shows, and the directories that it leaves empty unless the project holds
+    /// them for themselves.
     pub async fn branch_remove(&self, project: Uuid, branch: Uuid, path: &str) -> Result<()> {
+        let held = self.held_directories(project).await?;
         let lock = self.lock_branch(project, branch).await;
         let path = path.to_owned();
         self.on_branch(project, branch, move |layers| {
             let _lock = lock;
-            layers.remove(&path)
+            layers.remove(&path)?;
+            layers.remove_bare(beneath::split(&path).0, &held)
         })
         .await
     }
 
     /// Moves a file, link or directory. The new path must not exist.
     pub async fn branch_rename(&self, project: Uuid, branch: Uuid, from: &str, to: &str) -> Result<()> {
+        let held = self.held_directories(project).await?;
         let lock = self.lock_branch(project, branch).await;
         let (from, to) = (from.to_owned(), to.to_owned());
         self.on_branch(project, branch, move |layers| {
             let _lock = lock;
-            layers.rename(&from, &to)
+            layers.rename(&from, &to)?;
+            layers.remove_bare(beneath::split(&from).0, &held)
         })
         .await
+    }
+
+    /// Directories that the project holds for themselves, as far as the checkout knows.
+    pub(super) async fn held_directories(&self, project: Uuid) -> Result<BTreeSet<String>> {
+        let mut cached = self.lock_state(project).await;
+        let dir = self.project_dir(project);
+        self.blocking(move || Ok(cached.get_or_insert_with(|| State::load(&dir)).laid_out.clone())).await
     }
 }
 
@@ -130,6 +144,19 @@ impl Layers {
             let (dir, _) = self.make_upper_dir(parent)?;
             // The one device node an ordinary user may make: the overlay's deletion mark.
             mknodat(&dir, name, FileType::CharacterDevice, Mode::empty(), 0).map_err(io::Error::from)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a directory that shows nothing, and those above it that only held it.
+    fn remove_bare(&self, mut dir: &str, held: &BTreeSet<String>) -> Result<()> {
+        while !dir.is_empty() && !held.contains(dir) {
+            let Some(pair) = self.dir(dir)? else { break };
+            if !walk::shows_nothing(pair.upper.as_ref(), pair.lower.as_ref())? {
+                break;
+            }
+            self.remove(dir)?;
+            dir = beneath::split(dir).0;
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ pub enum EntryKind {
     File,
     /// The content is the link's target.
     Symlink,
-    /// One that the project holds for itself; laid out, but never reported as changed. Others exist because of their files.
+    /// One that the project holds for itself, or that is empty. Others exist because of their files.
     Directory,
 }
 

@@ -34,7 +34,7 @@ pub struct Change {
     pub path: String,
     pub action: ChangeAction,
     pub kind: EntryKind,
-    /// SHA-256 in hex of the bytes, or of a link's target.
+    /// SHA-256 in hex of the bytes, or of a link's target; empty for directories.
     pub sha256: String,
     pub size: u64,
     /// 0o644 or 0o755.
@@ -44,8 +44,8 @@ pub struct Change {
 }
 
 impl Workspaces {
-    /// What differs from the revision of the last sync, in path order. Ignored paths are left out unless versioned; empty
-    /// directories are not versioned. Reports the same changes again until a sync or [`Workspaces::note_saved`] says that they
+    /// What differs from the revision of the last sync, in path order. Ignored paths are left out unless versioned. A directory counts
+    /// while nothing lies in it, and as lost where the project holds it for itself. Reports the same changes again until a sync or [`Workspaces::note_saved`] says that they
     /// are part of a revision. Directories found on the way are watched if the project is.
     pub async fn scan(&self, project: Uuid) -> Result<Vec<Change>> {
         Ok(self.scan_counting(project).await?.0)
@@ -105,6 +105,8 @@ struct Found {
     unmet: Vec<String>,
     /// Known of the disk alone, and gone from it.
     vanished: Vec<String>,
+    /// Of the directories that the project holds for themselves, those that are there.
+    standing: Vec<String>,
 }
 
 /// Also used for branches that are copies, against the state taken when they were made.
@@ -120,6 +122,7 @@ pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>, watc
         all.visited.extend(part.visited);
         all.unmet.extend(part.unmet);
         all.vanished.extend(part.vanished);
+        all.standing.extend(part.standing);
     }
     let visited: HashSet<&str> = all.visited.iter().map(String::as_str).collect();
     for (dir, files) in state.dirs.iter().filter(|(dir, _)| !visited.contains(dir.as_str())) {
@@ -132,6 +135,8 @@ pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>, watc
     let missed = scanner.look_for(&std::mem::take(&mut all.unmet))?;
     all.changes.extend(missed.changes);
     all.reads.extend(missed.reads);
+    let lost = scanner.lost_directories(&all.standing)?;
+    all.changes.extend(lost);
     let reads = all.reads.len();
     for (path, sha, print) in all.reads {
         state.remember(&path, sha, print);
@@ -143,7 +148,9 @@ pub(super) fn compare(state: &mut State, top: &OwnedFd, owner: Option<u32>, watc
             state.forget(&path);
         }
     }
-    all.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    // What was lost comes before what stands in its place.
+    let order = |change: &Change| change.action != ChangeAction::Deleted;
+    all.changes.sort_by(|a, b| a.path.cmp(&b.path).then(order(a).cmp(&order(b))));
     Ok((all.changes, reads))
 }
 
@@ -164,6 +171,11 @@ impl Scanner<'_> {
             watching.add(&dir);
         }
         let (names, unreadable) = read_names(&dir)?;
+        if self.state.laid_out.contains(&task.path) {
+            found.standing.push(task.path.clone());
+        } else if names.is_empty() && unreadable.is_empty() && !task.path.is_empty() {
+            found.changes.push(self.directory(&task.path, ChangeAction::Added));
+        }
         let mut ignores = task.ignores;
         if names.iter().any(|(name, _)| name == ".gitignore") {
             push_ignores(&mut ignores, &dir, &task.path);
@@ -254,6 +266,26 @@ impl Scanner<'_> {
         };
         let (sha256, size, base) = (hex::encode(sha), stat.st_size as u64, self.base(record));
         found.changes.push(Change { path: path(), action, kind, sha256, size, mode, base });
+    }
+
+    fn directory(&self, path: &str, action: ChangeAction) -> Change {
+        let base = self.base(self.state.get(path));
+        Change { path: path.to_owned(), action, kind: EntryKind::Directory, sha256: String::new(), size: 0, mode: 0o755, base }
+    }
+
+    /// Directories of the project that were not walked and are not there: an ignored one may be.
+    fn lost_directories(&self, standing: &[String]) -> io::Result<Vec<Change>> {
+        let _as_owner = AsOwner::enter(self.owner)?;
+        let standing: HashSet<&str> = standing.iter().map(String::as_str).collect();
+        let mut lost = Vec::new();
+        for path in self.state.laid_out.iter().filter(|path| !standing.contains(path.as_str())) {
+            // Out of reach is not gone.
+            let Ok(stat) = beneath::stat(self.top, path) else { continue };
+            if stat.is_none_or(|stat| beneath::kind(&stat) != FileType::Directory) {
+                lost.push(self.directory(path, ChangeAction::Deleted));
+            }
+        }
+        Ok(lost)
     }
 
     fn base(&self, record: Option<&Record>) -> i64 {

@@ -35,7 +35,7 @@ pub struct Collision {
     pub beside: Option<String>,
 }
 
-/// One file of a revision that came from the checkout itself.
+/// One file or directory of a revision that came from the checkout itself.
 #[derive(Clone, Debug)]
 pub struct SavedFile {
     pub path: String,
@@ -119,7 +119,15 @@ impl Workspaces {
         self.blocking(move || {
             let state = cached.get_or_insert_with(|| State::load(&dir));
             for file in saved {
-                state.track(&file.path, file.content.as_ref().and_then(Tracked::of), revision);
+                let is_directory = file.content.as_ref().is_some_and(|entry| entry.kind == EntryKind::Directory);
+                if is_directory {
+                    state.laid_out.insert(file.path.clone());
+                } else {
+                    state.laid_out.remove(&file.path);
+                }
+                // Of a directory only what its next change is based on.
+                let tracked = file.content.as_ref().filter(|_| !is_directory).and_then(Tracked::of);
+                state.track(&file.path, tracked, revision);
             }
             if state.revision.is_some_and(|have| have + 1 == revision) {
                 state.revision = Some(revision);
@@ -190,7 +198,7 @@ impl Sync {
         let mut surplus: BTreeSet<String> = tracked.chain(self.state.laid_out.iter().cloned()).collect();
         if !self.state.known {
             let _as_owner = AsOwner::enter(self.owner)?;
-            let options = Options { ignores: true, only_upper: false };
+            let options = Options { ignores: true, only_upper: false, bare: true };
             walk::walk("", Some(beneath::open_dir(&self.top, "")?), None, options, &mut |seen| {
                 surplus.insert(seen.path.to_owned());
                 Ok(())
@@ -201,7 +209,8 @@ impl Sync {
     }
 
     fn delete(&mut self, path: &str) -> Result<()> {
-        let was_directory = self.state.laid_out.remove(path);
+        // Where nothing is known of the past, one that nothing lies in is a rest of it.
+        let may_be_directory = self.state.laid_out.remove(path) || !self.state.known;
         let tracked = self.state.tracked(path);
         let _as_owner = AsOwner::enter(self.owner)?;
         let (parent, name) = beneath::split(path);
@@ -212,7 +221,7 @@ impl Sync {
             }
             other => other?,
         };
-        if was_directory {
+        if may_be_directory {
             // Only if nothing lies in it.
             let _ = unlinkat(&dir, name, AtFlags::REMOVEDIR);
         }
@@ -246,11 +255,17 @@ impl Sync {
 
     fn upsert(&mut self, entry: TreeEntry) -> Result<()> {
         if entry.kind == EntryKind::Directory {
-            let _as_owner = AsOwner::enter(self.owner)?;
-            self.make_dirs(&entry.path)?;
+            let came_from_here = self.state.laid_out.contains(&entry.path) && self.state.known && !self.state.interrupted;
+            if !came_from_here {
+                let _as_owner = AsOwner::enter(self.owner)?;
+                self.make_dirs(&entry.path)?;
+            }
+            // A file of the revision before that was there is none any more.
+            self.state.forget(&entry.path);
             self.state.laid_out.insert(entry.path);
             return Ok(());
         }
+        self.state.laid_out.remove(&entry.path);
         let wanted = Tracked::of(&entry).ok_or_else(|| WorkspaceError::Corrupt { path: entry.path.clone() })?;
         let before = self.state.tracked(&entry.path);
         if before == Some(wanted) && self.state.known && !self.state.interrupted {

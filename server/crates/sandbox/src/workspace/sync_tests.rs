@@ -1,6 +1,6 @@
 //! Nothing that a command wrote is overwritten unseen; what idles is cleaned up; many files are no trouble.
 
-use super::tests::{Bed, brief};
+use super::tests::{Bed, brief, directory};
 use super::*;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -180,8 +180,7 @@ async fn an_interrupted_sync_loses_nothing() {
 #[tokio::test]
 async fn empty_directories_are_laid_out() {
     let bed = Bed::three_files(true).await;
-    let dir = |path: &str| TreeEntry { path: path.into(), kind: EntryKind::Directory, mode: 0o755, sha256: String::new(), size: 0 };
-    let upserts = vec![dir("empty/inner"), dir("d/e")];
+    let upserts = vec![directory("empty/inner"), directory("d/e")];
     bed.sync(2, Changes::Since { from: 1, upserts, deletes: vec!["d/e/c.txt".into()] }).await.unwrap();
     assert!(bed.tree().join("empty/inner").is_dir());
     assert!(bed.tree().join("d/e").is_dir(), "one the project holds stays when its last file goes");
@@ -190,8 +189,86 @@ async fn empty_directories_are_laid_out() {
     assert!(!bed.tree().join("empty").exists() && !bed.tree().join("d/e").exists());
     let other = Uuid::now_v7();
     let source = Arc::new(super::tests::Blobs::default());
-    bed.workspaces.sync(other, 1, Changes::Full(vec![dir("first")]), source).await.unwrap();
+    bed.workspaces.sync(other, 1, Changes::Full(vec![directory("first")]), source).await.unwrap();
     assert!(bed.workspaces.project_dir(other).join("tree/first").is_dir());
+}
+
+#[tokio::test]
+async fn directories_that_commands_make_and_remove_are_seen() {
+    let mut bed = Bed::three_files(true).await;
+    let (ws, project) = (bed.workspaces.clone(), bed.project);
+    bed.sync(2, Changes::Since { from: 1, upserts: vec![directory("held"), directory("left")], deletes: vec![] }).await.unwrap();
+    bed.as_job(|at| {
+        fs::create_dir_all(at.join("made/deep")).unwrap();
+        fs::create_dir_all(at.join("node_modules/x")).unwrap();
+        fs::remove_dir(at.join("held")).unwrap();
+        fs::remove_file(at.join("d/e/c.txt")).unwrap();
+        fs::remove_file(at.join("a.txt")).unwrap();
+        fs::create_dir(at.join("a.txt")).unwrap();
+        fs::remove_dir(at.join("left")).unwrap();
+        fs::write(at.join("left"), "a file").unwrap();
+    });
+    let changes = ws.scan(project).await.unwrap();
+    let expected = [
+        ("a.txt", ChangeAction::Deleted),
+        ("a.txt", ChangeAction::Added),
+        ("d/e", ChangeAction::Added),
+        ("d/e/c.txt", ChangeAction::Deleted),
+        ("held", ChangeAction::Deleted),
+        ("left", ChangeAction::Deleted),
+        ("left", ChangeAction::Added),
+        ("made/deep", ChangeAction::Added),
+    ];
+    assert_eq!(brief(&changes), expected);
+    assert!(changes.iter().all(|change| change.base == 2));
+    // Somebody else's revision 3 lies between: the checkout still shows 2.
+    let file = bed.entry("left", "a file");
+    let content = |change: &Change| match (change.action, change.kind) {
+        (ChangeAction::Deleted, _) => None,
+        (_, EntryKind::Directory) => Some(directory(&change.path)),
+        _ => Some(file.clone()),
+    };
+    let saved = changes.iter().map(|change| SavedFile { path: change.path.clone(), content: content(change) }).collect();
+    ws.note_saved(project, 4, saved).await.unwrap();
+    assert!(ws.scan(project).await.unwrap().is_empty(), "saved is saved");
+    bed.as_job(|at| {
+        fs::remove_dir_all(at.join("made")).unwrap();
+        fs::create_dir(at.join("held")).unwrap();
+    });
+    let changes = ws.scan(project).await.unwrap();
+    assert_eq!(brief(&changes), [("held", ChangeAction::Added), ("made/deep", ChangeAction::Deleted)]);
+    assert!(changes.iter().all(|change| change.base == 4), "based on what was saved: {changes:?}");
+    // What came from here does not come again over what a command did since.
+    let upserts = vec![directory("a.txt"), directory("d/e"), directory("made/deep"), file];
+    let deletes = vec!["d/e/c.txt".to_owned(), "held".to_owned()];
+    assert_eq!(bed.sync(4, Changes::Since { from: 2, upserts, deletes }).await.unwrap(), []);
+    let left: Vec<_> = names(&bed, "").into_iter().filter(|name| name != "node_modules").collect();
+    assert_eq!(left, ["a.txt", "d", "held", "left"]);
+    let expected = [("held", ChangeAction::Added), ("made/deep", ChangeAction::Deleted)];
+    assert_eq!(brief(&ws.scan(project).await.unwrap()), expected);
+    assert_eq!(read(&bed, "left"), "a file");
+    // Where the past of a checkout is not known, what the project does not hold goes, and is not taken for new.
+    bed.as_job(|at| fs::create_dir_all(at.join("old/empty")).unwrap());
+    fs::remove_file(ws.project_dir(project).join("state")).unwrap();
+    *ws.lock_state(project).await = None;
+    let entries = vec![directory("a.txt"), bed.entry("left", "a file")];
+    bed.sync(5, Changes::Full(entries)).await.unwrap();
+    let left: Vec<_> = names(&bed, "").into_iter().filter(|name| name != "node_modules").collect();
+    assert_eq!(left, ["a.txt", "left"]);
+    assert!(ws.scan(project).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_directory_and_a_file_take_each_others_place() {
+    let mut bed = Bed::three_files(true).await;
+    let (ws, project) = (bed.workspaces.clone(), bed.project);
+    bed.sync(2, Changes::Since { from: 1, upserts: vec![directory("x"), directory("a.txt")], deletes: vec![] }).await.unwrap();
+    assert!(bed.tree().join("a.txt").is_dir());
+    assert!(ws.scan(project).await.unwrap().is_empty(), "the file that was there is not missed");
+    let upserts = vec![bed.entry("x", "a file now")];
+    bed.sync(3, Changes::Since { from: 2, upserts, deletes: vec![] }).await.unwrap();
+    assert_eq!(read(&bed, "x"), "a file now");
+    assert!(ws.scan(project).await.unwrap().is_empty(), "the directory that was there is not missed");
 }
 
 #[tokio::test]

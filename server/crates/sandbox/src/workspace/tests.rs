@@ -67,6 +67,10 @@ impl Bed {
     }
 }
 
+pub fn directory(path: &str) -> TreeEntry {
+    TreeEntry { path: path.into(), kind: EntryKind::Directory, mode: 0o755, sha256: String::new(), size: 0 }
+}
+
 pub fn brief(changes: &[Change]) -> Vec<(&str, ChangeAction)> {
     changes.iter().map(|c| (c.path.as_str(), c.action)).collect()
 }
@@ -212,8 +216,7 @@ async fn branch_edits_are_the_same_over_an_overlay_and_in_a_copy() {
         let listed = ws.branch_list(project, branch, "").await.unwrap();
         let listed: Vec<_> = listed.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(listed, ["a.txt", "moved/c.txt", "new/deep/file"]);
-        // A directory made anew over a removed one shows nothing of the old.
-        ws.branch_remove(project, branch, "d").await.unwrap();
+        // Nothing was left in `d`, so it went too; made anew it shows nothing of the old.
         write("d/e/c.txt", "three").await.unwrap();
         assert!(read("d/b.txt").await.is_none());
         let changes = ws.branch_changes(project, branch).await.unwrap();
@@ -225,5 +228,45 @@ async fn branch_edits_are_the_same_over_an_overlay_and_in_a_copy() {
         assert_eq!(fs::read_to_string(bed.tree().join("a.txt")).unwrap(), "one", "the checkout stays");
         ws.drop_branch(project, branch).await.unwrap();
         assert!(matches!(ws.branch_read(project, branch, "a.txt", 9).await, Err(WorkspaceError::NoBranch)));
+    }
+}
+
+#[tokio::test]
+async fn empty_directories_of_a_branch_are_the_same_over_an_overlay_and_in_a_copy() {
+    for overlay in [true, false] {
+        let bed = Bed::three_files(overlay).await;
+        let (ws, project, branch) = (bed.workspaces.clone(), bed.project, Uuid::now_v7());
+        let upserts = vec![directory("kept"), directory("lost"), directory("d"), directory("gone/deep")];
+        bed.sync(2, Changes::Since { from: 1, upserts, deletes: vec![] }).await.unwrap();
+        ws.create_branch(project, branch).await.unwrap();
+        assert!(ws.branch_changes(project, branch).await.unwrap().is_empty(), "overlay {overlay}");
+        let at = ws.project_dir(project).join("branches").join(branch.to_string()).join(if overlay { "upper" } else { "copy" });
+        // As a command leaves it, without a mount.
+        let as_command = |work: &dyn Fn(&Path)| {
+            std::env::set_current_dir(&at).unwrap();
+            let _as_owner = AsOwner::enter(ws.owner(project).unwrap()).unwrap();
+            work(Path::new("."));
+        };
+        as_command(&|at| fs::create_dir_all(at.join("made/deep")).unwrap());
+        ws.branch_remove(project, branch, "lost").await.unwrap();
+        ws.branch_remove(project, branch, "gone").await.unwrap();
+        for path in ["d/b.txt", "d/e/c.txt"] {
+            ws.branch_remove(project, branch, path).await.unwrap();
+        }
+        let expected = [
+            ("d/b.txt", BranchAction::Deleted),
+            ("d/e/c.txt", BranchAction::Deleted),
+            ("gone/deep", BranchAction::Deleted),
+            ("lost", BranchAction::Deleted),
+            ("made/deep", BranchAction::Added),
+        ];
+        let changes = ws.branch_changes(project, branch).await.unwrap();
+        assert_eq!(shown(&changes), expected, "overlay {overlay}: what the project holds for itself stays, `d/e` goes with its file");
+        assert!(changes.iter().skip(2).all(|change| change.kind == EntryKind::Directory && change.sha256.is_none()));
+        // What a command empties stays as an empty directory.
+        ws.branch_write(project, branch, "new/only.txt", bytes::Bytes::from_static(b"x"), 0o644).await.unwrap();
+        as_command(&|at| fs::remove_file(at.join("new/only.txt")).unwrap());
+        let changes = ws.branch_changes(project, branch).await.unwrap();
+        assert_eq!(shown(&changes).last(), Some(&("new", BranchAction::Added)), "overlay {overlay}");
     }
 }

@@ -3,7 +3,7 @@
 use super::beneath::{self, kind};
 use super::ignores::{Ignores, MAX_IGNORE_FILE, depth};
 use rustix::fs::{Dir, FileType, Stat};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,7 +16,8 @@ pub(super) enum Layer {
     Lower,
 }
 
-/// A file or symbolic link that shows, or, with `gone`, one of the lower layer that no longer does.
+/// A file or symbolic link that shows, or, with `gone`, one of the lower layer that no longer does; where asked for, a directory that
+/// shows nothing.
 pub(super) struct Seen<'a> {
     pub path: &'a str,
     pub name: &'a str,
@@ -31,12 +32,14 @@ pub(super) struct Options {
     pub ignores: bool,
     /// Only what the upper layer holds or hides; directories it does not have are not entered.
     pub only_upper: bool,
+    /// Visit directories that show nothing as well.
+    pub bare: bool,
 }
 
 type Visit<'v> = dyn FnMut(Seen) -> io::Result<()> + 'v;
 
-/// Visits every file and link. Answers what is in the upper layer and could not be visited: names that are not UTF-8, written as well as
-/// they can be, and directories that are nested too deep.
+/// Visits every file and link, and what else is asked for. Answers what is in the upper layer and could not be visited: names that are
+/// not UTF-8, written as well as they can be, and directories that are nested too deep.
 pub(super) fn walk(
     start: &str,
     upper: Option<OwnedFd>,
@@ -66,6 +69,24 @@ pub(super) fn set_opaque(dir: impl AsFd) -> io::Result<()> {
 
 pub(super) fn is_content(stat: &Stat) -> bool {
     matches!(kind(stat), FileType::RegularFile | FileType::Symlink)
+}
+
+/// Whether nothing is in a directory, or in the merged view of two.
+pub(super) fn shows_nothing(upper: Option<&OwnedFd>, lower: Option<&OwnedFd>) -> io::Result<bool> {
+    let mut hidden = HashSet::new();
+    if let Some(upper) = upper {
+        let (found, unreadable) = read(upper)?;
+        if !unreadable.is_empty() || found.iter().any(|(_, stat)| !is_whiteout(stat)) {
+            return Ok(false);
+        }
+        if is_opaque(upper) {
+            return Ok(true);
+        }
+        hidden.extend(found.into_iter().map(|(name, _)| name));
+    }
+    let Some(lower) = lower else { return Ok(true) };
+    let (found, unreadable) = read(lower)?;
+    Ok(unreadable.is_empty() && found.iter().all(|(name, stat)| hidden.contains(name) || is_whiteout(stat)))
 }
 
 fn is_dir(stat: &Stat) -> bool {
@@ -176,6 +197,9 @@ impl Walker<'_, '_> {
             let below_upper = open(upper, slot.upper.as_ref())?;
             // Below an opaque directory everything lower is gone, but still has to be named as such.
             let below_lower = if opaque && !self.options.only_upper { None } else { open(lower, slot.lower.as_ref())? };
+            if self.options.bare && shows_nothing(below_upper.as_ref(), below_lower.as_ref().filter(|_| !opaque))? {
+                (self.visit)(Seen { path, name, dir: here.as_fd(), layer, stat, gone: false })?;
+            }
             if opaque && let Some(low) = below_lower {
                 self.dir(path, below_upper, None)?;
                 return self.gone_dir(path, low);
