@@ -8,12 +8,13 @@ use domain::{
     chat,
 };
 use futures::StreamExt;
-use llm::{FinishReason, Model, ModelError, ModelEvent, ModelRequest};
+use llm::{FinishReason, Message, Model, ModelError, ModelEvent, ModelRequest};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use wire::{
     TurnId,
     chat::{TokenUsage, ToolCall},
+    context::IMAGE_TOKENS,
     event::EventKind,
 };
 
@@ -47,6 +48,9 @@ pub async fn ask(
     cancel: &CancellationToken,
 ) -> Result<Asked, Error> {
     let mut answer = Partial::new(&request, model.describe().is_demo);
+    if cancel.is_cancelled() {
+        return Ok(answer.unsent());
+    }
     let mut deltas = Deltas::default();
     let mut stream = tokio::select! {
         stream = model.stream(request) => match stream {
@@ -81,10 +85,12 @@ pub async fn ask(
                 deltas.push(&text, true, ctx, turn).await?;
             }
             // The text before a call should not wait for its arguments.
-            Some(Ok(ModelEvent::ToolCallStarted { .. })) => {
+            Some(Ok(ModelEvent::ToolCallStarted { name, .. })) => {
                 answer.note_token();
+                answer.in_calls += name.len();
                 deltas.flush(ctx, turn).await?;
             }
+            Some(Ok(ModelEvent::Arguments(bytes))) => answer.in_calls += bytes,
             Some(Ok(ModelEvent::ToolCall(call))) => answer.calls.push(ToolCall { id: call.id, name: call.name, arguments: call.arguments }),
             Some(Ok(ModelEvent::Usage(usage))) => answer.usage = Some(usage),
             Some(Ok(ModelEvent::Finished(reason))) => {
@@ -112,13 +118,16 @@ pub fn may_switch(error: &ModelError, has_begun: bool) -> bool {
 /// Tokens of a request, estimated on the high side.
 pub fn estimate_request(request: &ModelRequest) -> i64 {
     let tools: usize = request.tools.iter().map(|t| t.name.len() + t.description.len() + t.schema.to_string().len()).sum();
-    estimate_tokens(request.system.len() + tools + size_of_all(&request.messages))
+    let pictures = request.messages.iter().map(|message| if let Message::User { images, .. } = message { images.len() } else { 0 });
+    estimate_tokens(request.system.len() + tools + size_of_all(&request.messages)) + pictures.sum::<usize>() as i64 * IMAGE_TOKENS
 }
 
 /// An answer as far as it has arrived.
 struct Partial {
     text: String,
     reasoning: usize,
+    /// Bytes of calls, also of those that are not complete.
+    in_calls: usize,
     calls: Vec<ToolCall>,
     usage: Option<llm::Usage>,
     asked: i64,
@@ -132,6 +141,7 @@ impl Partial {
         Self {
             text: String::new(),
             reasoning: 0,
+            in_calls: 0,
             calls: Vec::new(),
             usage: None,
             asked: estimate_request(request),
@@ -165,7 +175,9 @@ impl Partial {
         if self.is_free {
             return TokenUsage::default();
         }
-        let written = self.text.len() + self.reasoning + self.calls.iter().map(|c| c.name.len() + c.arguments.len()).sum::<usize>();
+        // Not every model tells of arguments before the call is complete.
+        let whole: usize = self.calls.iter().map(|c| c.name.len() + c.arguments.len()).sum();
+        let written = self.text.len() + self.reasoning + self.in_calls.max(whole);
         TokenUsage { input: self.asked, output: estimate_tokens(written), cached: 0 }
     }
 
@@ -198,11 +210,18 @@ impl Partial {
 
     fn failed(self, error: &ModelError) -> Asked {
         let has_begun = self.has_begun();
-        // A request that was refused cost nothing.
-        let usage = if has_begun { self.usage() } else { TokenUsage::default() };
+        // A request that was refused cost nothing; one that was worked on for too long did.
+        let usage = if has_begun || error.may_cost() { self.usage() } else { TokenUsage::default() };
         let end = self.end(CallOutcome::Failed(error.code().to_owned()), usage);
         let event = Event::ModelFailed { sentence: error.sentence(), text: self.text, usage, may_switch: may_switch(error, has_begun) };
         Asked { event, end }
+    }
+
+    /// Stopped before anything went out.
+    fn unsent(self) -> Asked {
+        let usage = TokenUsage::default();
+        let end = self.end(CallOutcome::Stopped, usage);
+        Asked { event: Event::ModelStopped { text: self.text, usage }, end }
     }
 
     fn stopped(self) -> Asked {
@@ -286,6 +305,36 @@ mod tests {
         let broken = partial(false).failed(&ModelError::CutOff);
         assert!(matches!(broken.event, Event::ModelFailed { usage: TokenUsage { output: 10, .. }, text, .. } if text.len() == 30));
         assert_eq!(broken.end.outcome, CallOutcome::Failed("model_cut_off".into()));
+    }
+
+    #[test]
+    fn what_was_worked_on_in_vain_is_estimated_and_not_free() {
+        let asked = TokenUsage { input: 100, output: 0, cached: 0 };
+        for error in [ModelError::FirstByteTimeout, ModelError::Stalled, ModelError::CutOff] {
+            let late = silent().failed(&error);
+            assert_eq!((late.end.usage, late.end.estimate), (None, Some(asked)), "{error}");
+            assert!(matches!(late.event, Event::ModelFailed { usage, .. } if usage == asked));
+        }
+        assert_eq!(silent().stopped().end.estimate, Some(asked));
+        assert_eq!(silent().unsent().end.estimate, Some(TokenUsage::default()), "nothing went out");
+        assert_eq!(Partial { is_free: true, ..silent() }.failed(&ModelError::Stalled).end.estimate, Some(TokenUsage::default()));
+    }
+
+    #[test]
+    fn arguments_count_whether_or_not_their_call_is_complete() {
+        let output = |partial: Partial| partial.stopped().end.estimate.unwrap().output;
+        let call = || ToolCall { id: "c".into(), name: "write_file".into(), arguments: "z".repeat(590) };
+        assert_eq!(output(Partial { in_calls: 600, ..partial(false) }), 210, "cut within");
+        assert_eq!(output(Partial { in_calls: 600, calls: vec![call()], ..partial(false) }), 210, "counted once");
+        assert_eq!(output(Partial { calls: vec![call()], reasoning: 300, ..partial(false) }), 310, "told only when it was complete");
+    }
+
+    #[test]
+    fn a_picture_counts_in_what_was_sent() {
+        let image = llm::Image { media_type: "image/png".into(), data: b"png".to_vec().into() };
+        let message = Message::User { text: String::new(), images: vec![image.clone(), image] };
+        let request = ModelRequest { messages: vec![message], ..ModelRequest::default() };
+        assert_eq!(estimate_request(&request) / IMAGE_TOKENS, 2);
     }
 
     #[test]

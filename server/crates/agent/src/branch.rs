@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use sandbox::{EntryKind, ListEntry, WorkspaceError, Workspaces};
 use uuid::Uuid;
-use wire::{ProjectId, TurnId};
+use wire::{ProjectId, TurnId, permissions::Hidden};
 
 /// Larger files than this are not compared with what takes their place.
 const COUNTED_MAX: u64 = 8 * 1024 * 1024;
@@ -20,6 +20,7 @@ pub struct Branch {
     project: Uuid,
     id: Uuid,
     changed: Option<Arc<AtomicU64>>,
+    hidden: Arc<Hidden>,
 }
 
 /// A file of the branch, or the target of a symbolic link.
@@ -41,12 +42,17 @@ pub enum Standing {
 
 impl Branch {
     pub fn new(workspaces: Workspaces, project: ProjectId, turn: TurnId) -> Self {
-        Self { workspaces, project: project.0, id: turn.0, changed: None }
+        Self { workspaces, project: project.0, id: turn.0, changed: None, hidden: Arc::default() }
     }
 
     /// The same branch, which counts the bytes that are changed through it.
     pub fn counting(&self) -> Self {
         Self { changed: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// The same branch, of which these paths are not shown.
+    pub fn hiding(&self, hidden: Hidden) -> Self {
+        Self { hidden: Arc::new(hidden), ..self.clone() }
     }
 
     /// Bytes that were changed through this one; `None` where nothing was, or nobody counts.
@@ -73,6 +79,25 @@ impl Branch {
     /// Every file and link at or below `prefix` ("" for all), in path order, without ignored ones.
     pub async fn list(&self, prefix: &str) -> Result<Vec<ListEntry>, WorkspaceError> {
         self.workspaces.branch_list(self.project, self.id, prefix).await
+    }
+
+    /// As [`Branch::list`], without what is hidden, and how many those are.
+    pub async fn list_shown(&self, prefix: &str) -> Result<(Vec<ListEntry>, usize), WorkspaceError> {
+        let mut found = self.list(prefix).await?;
+        let all = found.len();
+        found.retain(|entry| !self.hides(&entry.path));
+        let hidden = all - found.len();
+        Ok((found, hidden))
+    }
+
+    /// As [`Branch::list`], with ignored ones.
+    pub async fn list_whole(&self, prefix: &str) -> Result<Vec<ListEntry>, WorkspaceError> {
+        self.workspaces.branch_list_whole(self.project, self.id, prefix).await
+    }
+
+    /// Whether a path is kept from whoever has this one.
+    pub fn hides(&self, path: &str) -> bool {
+        self.hidden.holds(path)
     }
 
     pub async fn standing(&self, path: &str) -> Result<Standing, WorkspaceError> {

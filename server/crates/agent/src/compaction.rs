@@ -79,11 +79,11 @@ pub async fn compact(
     let answer = read_answer(connected, request, cancel).instrument(span.clone()).await;
     span.record("outcome", answer.outcome().word());
     drop(span);
-    let estimate = TokenUsage { input: input_tokens, output: estimate_tokens(answer.text.len()), cached: 0 };
+    let estimate = answer.estimate(input_tokens, model.is_demo);
     let end = CallEnd {
         usage: answer.usage,
         cache_written: answer.cache_written,
-        estimate: (!answer.text.is_empty() && !model.is_demo).then_some(estimate),
+        estimate: Some(estimate),
         first_token_ms: answer.first_token_ms,
         duration_ms: millis(started),
         outcome: answer.outcome(),
@@ -105,6 +105,8 @@ pub async fn compact(
 #[derive(Default)]
 struct Answer {
     text: String,
+    /// Bytes of all that was written, the text among it.
+    written: usize,
     usage: Option<TokenUsage>,
     cache_written: i64,
     first_token_ms: Option<i64>,
@@ -113,6 +115,15 @@ struct Answer {
 }
 
 impl Answer {
+    /// What it came to where the provider did not count. A request that was refused cost nothing.
+    fn estimate(&self, input: i64, is_free: bool) -> TokenUsage {
+        let refused = self.written == 0 && self.failure.as_ref().is_some_and(|error| !error.may_cost());
+        if is_free || refused {
+            return TokenUsage::default();
+        }
+        TokenUsage { input, output: estimate_tokens(self.written), cached: 0 }
+    }
+
     /// Why it is no summary, in a sentence.
     fn hindrance(&self) -> Option<String> {
         match &self.failure {
@@ -140,8 +151,11 @@ async fn read_answer(model: &Arc<dyn Model>, request: ModelRequest, cancel: &Can
             match event? {
                 ModelEvent::Text(text) => {
                     answer.first_token_ms.get_or_insert_with(|| millis(started));
+                    answer.written += text.len();
                     answer.text.push_str(&text);
                 }
+                ModelEvent::Reasoning(text) => answer.written += text.len(),
+                ModelEvent::Arguments(bytes) => answer.written += bytes,
                 ModelEvent::Usage(usage) => {
                     answer.usage = Some(to_usage(usage));
                     answer.cache_written = i64::try_from(usage.cache_write).unwrap_or(i64::MAX);
@@ -171,4 +185,22 @@ fn to_usage(usage: llm::Usage) -> TokenUsage {
 
 fn millis(since: Instant) -> i64 {
     i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_that_did_not_come_is_booked_as_far_as_it_got() {
+        let spent = |input, output| TokenUsage { input, output, cached: 0 };
+        let thought = || Answer { written: 30, ..Answer::default() };
+        let failed = |error| Answer { failure: Some(error), ..Answer::default() };
+        assert_eq!(thought().estimate(100, false), spent(100, 10), "thoughts alone");
+        assert_eq!(Answer { stopped: true, ..thought() }.estimate(100, false), spent(100, 10));
+        assert_eq!(Answer { stopped: true, ..Answer::default() }.estimate(100, false), spent(100, 0));
+        assert_eq!(failed(ModelError::FirstByteTimeout).estimate(100, false), spent(100, 0));
+        assert_eq!(failed(ModelError::Server { status: 503 }).estimate(100, false), TokenUsage::default());
+        assert_eq!(thought().estimate(100, true), TokenUsage::default());
+    }
 }

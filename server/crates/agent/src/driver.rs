@@ -2,6 +2,7 @@
 
 mod call;
 mod ending;
+mod grounds;
 mod journal;
 mod past;
 mod prepare;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{
     TurnId, UserId,
     chat::{Message, MessageBody, ToolCall, Turn, TurnReason},
+    permissions::Hidden,
 };
 
 use self::{journal::Journal, prepare::Prepared};
@@ -187,6 +189,7 @@ impl Driver {
         self.events.push_back(if stopping { Event::StopRequested } else { Event::Begin });
         loop {
             while let Some(event) = self.events.pop_front() {
+                Box::pin(self.renew_grounds(&event)).await?;
                 for effect in self.machine.handle(event) {
                     if let Some(outcome) = Box::pin(self.carry_out(effect)).await? {
                         return Ok(outcome);
@@ -278,7 +281,8 @@ impl Driver {
     fn run_tool(&mut self, call: ToolCall) {
         let runner =
             Runner { ctx: self.ctx.clone(), sandbox: self.deps.sandbox.clone(), turn: self.turn.id, project: self.turn.project_id };
-        let ctx = ToolCtx { branch: self.branch.clone(), cancel: self.work.clone(), runner: Some(runner), foreign: self.foreign.clone() };
+        let branch = self.branch.hiding(Hidden::of(self.machine.permissions(), &[call.name.as_str()]));
+        let ctx = ToolCtx { branch, cancel: self.work.clone(), runner: Some(runner), foreign: self.foreign.clone() };
         self.tools.push(async move { tools::run(&ctx, &call).await }.boxed());
     }
 }

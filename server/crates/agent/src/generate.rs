@@ -199,6 +199,7 @@ impl Answer {
                     }
                 }
                 Some(Ok(ModelEvent::Reasoning(text))) => self.note(text.len()),
+                Some(Ok(ModelEvent::Arguments(bytes))) => self.note(bytes),
                 Some(Ok(ModelEvent::Usage(usage))) => {
                     let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
                     self.usage =
@@ -225,10 +226,10 @@ impl Answer {
             End::Stopped => CallOutcome::Stopped,
             End::Failed(error) => CallOutcome::Failed(error.code().to_owned()),
         };
-        // What failed without a word cost nothing.
-        let is_silent = self.written == 0 && matches!(end, End::Failed(_));
+        // What was refused cost nothing.
+        let refused = self.written == 0 && matches!(end, End::Failed(error) if !error.may_cost());
         let counted = TokenUsage { input: self.begun.input_tokens, output: estimate_tokens(self.written), cached: 0 };
-        let estimate = if is_silent || self.begun.model.is_demo { TokenUsage::default() } else { counted };
+        let estimate = if refused || self.begun.model.is_demo { TokenUsage::default() } else { counted };
         let end = CallEnd {
             usage: self.usage,
             cache_written: self.cache_written,

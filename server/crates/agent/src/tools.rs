@@ -272,6 +272,15 @@ fn check_path(path: &str) -> Result<(), ToolError> {
     })
 }
 
+/// Said of what a list leaves out, on a line of its own; nothing where it leaves nothing out.
+fn describe_hidden(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "[1 entry is hidden by a rule of this project]\n".to_owned(),
+        n => format!("[{n} entries are hidden by a rule of this project]\n"),
+    }
+}
+
 /// Says that nothing is at `path`, and what is there under a similar name.
 async fn not_there(branch: &Branch, path: &str) -> ToolError {
     if matches!(branch.standing(path).await, Ok(Standing::Directory)) {
@@ -279,7 +288,7 @@ async fn not_there(branch: &Branch, path: &str) -> ToolError {
         return ToolError::refused(content, "A directory");
     }
     let name = path.rsplit('/').next().unwrap_or(path);
-    let files = branch.list("").await.unwrap_or_default();
+    let (files, _) = branch.list_shown("").await.unwrap_or_default();
     let alike: Vec<&str> = files
         .iter()
         .map(|f| f.path.as_str())

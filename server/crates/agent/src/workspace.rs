@@ -18,7 +18,7 @@ use domain::{
 use futures::StreamExt;
 use sandbox::{BranchAction, BytesSource, Changes, Collision, EntryKind, SavedFile, TreeEntry, WorkspaceError, Workspaces};
 use tokio::io::AsyncRead;
-use wire::{ProjectId, changes::ChangeSet, chat::Turn, runs::RunChange};
+use wire::{ProjectId, changes::ChangeSet, chat::Turn, files::FileAction, runs::RunChange};
 
 /// How long a sync waits for commands on branches of the project.
 const SYNC_PATIENCE: Duration = Duration::from_secs(1);
@@ -65,13 +65,24 @@ impl BytesSource for BlobSource {
     }
 }
 
-fn tree_entry(entry: ManifestEntry) -> TreeEntry {
-    let kind = match entry.kind {
+fn on_disk(kind: wire::files::EntryKind) -> EntryKind {
+    match kind {
         wire::files::EntryKind::File => EntryKind::File,
         wire::files::EntryKind::Symlink => EntryKind::Symlink,
         wire::files::EntryKind::Directory => EntryKind::Directory,
-    };
-    TreeEntry { path: entry.path, kind, mode: entry.mode as u32, sha256: entry.checksum, size: entry.size }
+    }
+}
+
+fn in_project(kind: EntryKind) -> wire::files::EntryKind {
+    match kind {
+        EntryKind::File => wire::files::EntryKind::File,
+        EntryKind::Symlink => wire::files::EntryKind::Symlink,
+        EntryKind::Directory => wire::files::EntryKind::Directory,
+    }
+}
+
+fn tree_entry(entry: ManifestEntry) -> TreeEntry {
+    TreeEntry { path: entry.path, kind: on_disk(entry.kind), mode: entry.mode as u32, sha256: entry.checksum, size: entry.size }
 }
 
 /// What a checkout shows after it was brought up to date.
@@ -172,8 +183,10 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
     for (base, changes) in by_base {
         let committed = files::commit_changes(ctx, project, base, maker, changes.clone()).await?;
         if !committed.written.is_empty() {
-            let written: HashSet<&str> = committed.written.iter().map(|change| change.path.as_str()).collect();
-            let files = changes.into_iter().filter(|change| written.contains(change.path.as_str())).map(saved_file).collect();
+            let written: HashSet<(&str, bool)> =
+                committed.written.iter().map(|change| (change.path.as_str(), change.action == FileAction::Deleted)).collect();
+            let is_written = |change: &WorkChange| written.contains(&(change.path.as_str(), change.checksum.is_none()));
+            let files = changes.into_iter().filter(is_written).map(saved_file).collect();
             workspaces.note_saved(project.0, committed.revision, files).await?;
         }
         saved.written.extend(committed.written);
@@ -185,7 +198,7 @@ pub(crate) async fn save_disk(ctx: &Ctx, workspaces: &Workspaces, project: Proje
 
 fn saved_file(change: WorkChange) -> SavedFile {
     let WorkChange { path, kind, checksum, size, mode } = change;
-    let kind = if kind == wire::files::EntryKind::Symlink { EntryKind::Symlink } else { EntryKind::File };
+    let kind = on_disk(kind);
     let content = checksum.map(|sha256| TreeEntry { path: path.clone(), kind, mode: mode as u32, sha256, size });
     SavedFile { path, content }
 }
@@ -198,8 +211,10 @@ enum Stored {
 
 async fn store_change(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId, change: sandbox::Change) -> Result<Stored, SyncError> {
     let (mut checksum, mut size) = (None, 0);
-    let kind = if change.kind == EntryKind::Symlink { wire::files::EntryKind::Symlink } else { wire::files::EntryKind::File };
-    if change.action != sandbox::ChangeAction::Deleted {
+    let kind = in_project(change.kind);
+    if change.action != sandbox::ChangeAction::Deleted && change.kind == EntryKind::Directory {
+        checksum = Some(String::new());
+    } else if change.action != sandbox::ChangeAction::Deleted {
         match store_checkout_file(ctx, workspaces, project, &change).await {
             Ok(Some(stored)) => (checksum, size) = (Some(stored.0), stored.1),
             Ok(None) => return Ok(Stored::Gone),
@@ -297,17 +312,31 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
     // The checkout below the branch may have moved on since; what the agent started from is this revision.
     let manifest = files::manifest_at(ctx, turn.project_id, base_revision).await?;
     let base: HashMap<String, ManifestEntry> = manifest.entries.into_iter().map(|e| (e.path.clone(), e)).collect();
-    let mut proposed = Vec::new();
+    let mut proposed: Vec<ProposedFile> = Vec::new();
     for change in changes {
         if change.action == BranchAction::Unnameable {
             left_out.push((change.path, "its name is not in UTF-8, or it is nested too deep"));
             continue;
         }
-        let before = base.get(&change.path).filter(|e| e.kind != wire::files::EntryKind::Directory);
         if wire::files::check_path(&change.path).is_err() {
             left_out.push((change.path, "its name is not accepted in a project"));
             continue;
         }
+        if change.kind == EntryKind::Directory {
+            let is_there = base.get(&change.path).is_some_and(|e| e.kind == wire::files::EntryKind::Directory);
+            // Directories that only held files go with them.
+            if is_there != (change.action == BranchAction::Deleted) {
+                continue;
+            }
+            // A path is decided once.
+            if proposed.last().is_some_and(|file| file.path == change.path) {
+                left_out.push((change.path, "a directory and a file change places there; do that in two steps"));
+                continue;
+            }
+            proposed.push(ProposedFile::directory(change.path, change.action == BranchAction::Deleted));
+            continue;
+        }
+        let before = base.get(&change.path).filter(|e| e.kind != wire::files::EntryKind::Directory);
         let old = before.map(|e| (e.checksum.clone(), e.mode));
         let kind = match (change.kind, before) {
             _ if change.action == BranchAction::Deleted => before.map_or(wire::files::EntryKind::File, |e| e.kind),

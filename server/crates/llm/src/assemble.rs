@@ -131,11 +131,17 @@ impl Assembler {
             slot.name.push_str(&piece.name);
         }
         slot.arguments.push_str(&piece.arguments);
+        let mut written = if slot.announced { piece.arguments.len() } else { 0 };
         if !slot.announced && !slot.name.is_empty() {
             slot.announced = true;
+            // With what came before the name.
+            written = slot.arguments.len();
             slot.id = claim_id(&mut self.used_ids, &slot.sent_id);
             let started = ModelEvent::ToolCallStarted { index: at, id: slot.id.clone(), name: slot.name.clone() };
             self.push(started);
+        }
+        if written > 0 {
+            self.push(ModelEvent::Arguments(written));
         }
         Ok(())
     }
@@ -361,6 +367,22 @@ mod tests {
         let events = run(pieces, FinishReason::Length);
         assert_eq!(calls(&events).len(), 1);
         assert_eq!(events.back(), Some(&ModelEvent::Finished(FinishReason::Length)));
+    }
+
+    #[test]
+    fn arguments_are_counted_as_they_come() {
+        let mut assembler = assembler(&[]);
+        for piece in [
+            piece(Some(0), "", "", "{\"p"),
+            piece(Some(0), "a", "x", "ath\":"),
+            piece(Some(0), "", "", "\"ä"),
+            piece(Some(1), "b", "y", ""),
+        ] {
+            assembler.call(piece).unwrap();
+        }
+        let counted =
+            assembler.ready().into_iter().filter_map(|event| if let ModelEvent::Arguments(bytes) = event { Some(bytes) } else { None });
+        assert_eq!(counted.collect::<Vec<_>>(), [8, 3], "what came before the name, and bytes, not letters");
     }
 
     #[test]

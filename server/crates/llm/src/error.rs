@@ -51,6 +51,12 @@ impl ModelError {
         }
     }
 
+    /// Whether the provider had taken the request, so that it may charge for it although no answer came. The others are refusals, or
+    /// nothing was sent.
+    pub fn may_cost(&self) -> bool {
+        matches!(self, Self::FirstByteTimeout | Self::Stalled | Self::CutOff | Self::Malformed { .. })
+    }
+
     /// A stable word for logs and metrics.
     pub fn code(&self) -> &'static str {
         match self {

@@ -112,6 +112,9 @@ pub enum ModelEvent {
         id: String,
         name: String,
     },
+    /// So many bytes more have come of the arguments of a call that began, before the call is complete: an answer that breaks off has
+    /// been paid for up to there.
+    Arguments(usize),
     /// A complete call. Ids are never empty, and unique within the answer and the request.
     ToolCall(ToolCall),
     /// At most once, before `Finished`; absent when the provider does not tell.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use wire::{
     UserId,
-    chat::{MessageBody, TokenUsage, Turn},
+    chat::{Message, MessageBody, TokenUsage, Turn},
 };
 
 use super::{Chosen, Driver};
@@ -75,7 +75,7 @@ impl Driver {
         if self.model.is_some() {
             return Ok(None);
         }
-        let model = match models::resolve(&self.ctx, Some(&self.turn.model)).await {
+        let model = match models::resolve(&self.ctx, Some(answering(&self.turn, &self.transcript))).await {
             Ok(model) => model,
             Err(Error::Invalid(fields)) => return Ok(fields.into_iter().next().map(|field| field.message)),
             Err(Error::Unavailable(sentence) | Error::Forbidden(sentence)) => return Ok(Some(sentence)),
@@ -143,6 +143,16 @@ impl Driver {
         self.append(MessageBody::Note { text }).await?;
         Ok(true)
     }
+}
+
+/// The name of the model that answers in a turn. One that took over keeps it, also when the turn is taken up again: the one that failed
+/// is not gone back to before the turn's end.
+fn answering<'a>(turn: &'a Turn, transcript: &'a [Message]) -> &'a str {
+    let taken_over = transcript.iter().rev().filter(|message| message.turn_id == Some(turn.id)).find_map(|message| match &message.body {
+        MessageBody::Switched { to, .. } => Some(to.as_str()),
+        _ => None,
+    });
+    taken_over.unwrap_or(&turn.model)
 }
 
 struct Asked {

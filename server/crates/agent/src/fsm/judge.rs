@@ -2,10 +2,10 @@
 
 use wire::{
     chat::{Approval, Mode, ToolCall},
-    permissions::{CallSubject, Decision, QUESTIONS, ToolTraits, decide},
+    permissions::{CallFacts, CallSubject, Decision, PermissionRule, QUESTIONS, ToolTraits, decide},
 };
 
-use super::{Machine, ToolRule, answers};
+use super::{Event, Machine, State, ToolRule, answers};
 use crate::tools::{args, ask_user};
 
 pub(super) enum Verdict {
@@ -30,11 +30,39 @@ pub struct Question {
     pub why: String,
 }
 
+/// What one call would reach of the files as they are, as far as rules are about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub tool: String,
+    pub arguments: String,
+    pub paths: Vec<String>,
+}
+
 fn refuse(content: impl Into<String>, summary: &'static str) -> Verdict {
     Verdict::Answer { ok: false, content: content.into(), summary }
 }
 
 impl Machine {
+    /// The calls that the event may let begin: they are to be judged by rules and files as they are now.
+    pub fn calls_before<'a>(&'a self, event: &'a Event) -> Vec<&'a ToolCall> {
+        let made: &[ToolCall] = match event {
+            Event::ModelAnswered(answer) if self.state == State::Calling => &answer.tool_calls,
+            Event::Begin | Event::ToolFinished(_) | Event::ApprovalDecided { .. } => &[],
+            _ => return Vec::new(),
+        };
+        self.queue.iter().map(|pending| &pending.call).chain(made).collect()
+    }
+
+    /// Goes on by these rules. What was known of an earlier one's reach is forgotten.
+    pub fn renew(&mut self, permissions: Vec<PermissionRule>, held: Vec<Held>) {
+        self.rules.permissions = permissions;
+        self.held = held;
+    }
+
+    pub fn permissions(&self) -> &[PermissionRule] {
+        &self.rules.permissions
+    }
+
     pub(super) fn judge(&self, call: &ToolCall) -> Verdict {
         if self.was_interrupted(call) {
             return refuse(answers::INTERRUPTED, "Interrupted by a restart");
@@ -80,8 +108,10 @@ impl Machine {
             return Decision::Allow { rule: None };
         }
         let traits = ToolTraits { mutates: rule.mutates, asks: rule.asks };
+        let held = self.held.iter().find(|held| held.tool == call.name && held.arguments == call.arguments);
+        let held: Vec<&str> = held.iter().flat_map(|held| &held.paths).map(String::as_str).collect();
         CallSubject::read(&call.name, &call.arguments)
-            .with_facts(&call.name, traits, |facts| decide(&self.rules.permissions, self.rules.mode, facts))
+            .with_facts(&call.name, traits, |facts| decide(&self.rules.permissions, self.rules.mode, &CallFacts { held: &held, ..*facts }))
     }
 
     /// It had begun when the server went away, and nobody knows how far it came.

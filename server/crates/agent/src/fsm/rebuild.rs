@@ -30,6 +30,7 @@ impl Machine {
     pub fn resume(rules: Rules, history: History<'_>) -> Self {
         let mut machine = Self {
             rules,
+            held: Vec::new(),
             state: State::Ready,
             steps: 0,
             tokens: 0,
@@ -71,6 +72,7 @@ impl Machine {
             }
             // The machine writes a note behind an answer only where the turn is to go on or was about to end otherwise.
             MessageBody::Note { .. } | MessageBody::Switched { .. } => {
+                self.switched |= matches!(body, MessageBody::Switched { .. });
                 self.answered = false;
                 if self.queue.is_empty() {
                     self.guards.close_step();

@@ -220,6 +220,14 @@ fn another_model_takes_over_once_and_it_is_said() {
 }
 
 #[test]
+fn a_turn_that_is_taken_up_again_knows_that_another_model_took_over() {
+    let switched = MessageBody::Switched { from: "large".into(), to: "small".into(), reason: "It is overloaded.".into() };
+    let mut m = Machine::resume(rules(Mode::Auto), History { messages: vec![&switched], ..History::default() });
+    assert!(calls_model(&m.handle(Event::Begin)));
+    assert_eq!(end(&m.handle(down(true))), Some((TurnReason::Failed, "It is overloaded. Wait a minute.")), "there is no third");
+}
+
+#[test]
 fn without_another_model_or_after_the_first_token_the_failure_ends_the_turn() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);

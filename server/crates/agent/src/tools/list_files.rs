@@ -4,7 +4,7 @@ use sandbox::EntryKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Output, Tool, ToolError, check_path};
+use super::{Output, Tool, ToolError, check_path, describe_hidden};
 use crate::{branch::Branch, text::count_of};
 
 /// Up to so many files are listed one by one.
@@ -45,9 +45,11 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
         check_path(dir)?;
     }
     let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
-    let below = branch.list(dir).await?;
+    let (below, hidden) = branch.list_shown(dir).await?;
     if below.is_empty() {
-        return if dir.is_empty() {
+        return if hidden > 0 {
+            Ok(Output::new(describe_hidden(hidden), "Hidden by a rule of the project"))
+        } else if dir.is_empty() {
             Ok(Output::new("The project has no files yet.", "No files"))
         } else {
             Err(ToolError::refused(format!("Not found: there are no files at {dir}, or they are ignored by version control."), "Not found"))
@@ -85,6 +87,7 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
         }
         let _ = writeln!(out, "{} files in all. List a directory to see what is in it.", below.len());
     }
+    out.push_str(&describe_hidden(hidden));
     Ok(Output::new(out, count_of(below.len(), "file")))
 }
 
@@ -105,6 +108,20 @@ mod tests {
         assert_eq!(execute(&kit.branch, at("src/")).await.unwrap().summary, "2 files");
         assert_eq!(execute(&kit.branch, at(".")).await.unwrap(), all);
         assert_eq!(execute(&kit.branch, at("a.txt")).await.unwrap().summary, "1 file");
+    }
+
+    #[tokio::test]
+    async fn what_a_rule_denies_is_counted_and_not_named() {
+        let kit = branch(&[("a.txt", "1"), ("conf/app.toml", "2"), ("conf/prod/key", "3"), ("conf/prod/pass", "4")]).await;
+        let branch = kit.hiding("list_files", "conf/prod/**");
+        let all = execute(&branch, Args::default()).await.unwrap();
+        assert_eq!(all.content, "a.txt (1 bytes)\nconf/app.toml (1 bytes)\n[2 entries are hidden by a rule of this project]\n");
+        assert_eq!(all.summary, "2 files");
+        let none = execute(&kit.hiding("list_files", "**"), at("conf/prod")).await.unwrap();
+        assert_eq!(none.content, "[2 entries are hidden by a rule of this project]\n");
+        assert!(!execute(&branch, at("a.txt")).await.unwrap().content.contains("hidden"));
+        let other = kit.hiding("edit_file", "conf/prod/**");
+        assert!(execute(&other, Args::default()).await.unwrap().content.contains("conf/prod/key"));
     }
 
     #[tokio::test]

@@ -82,6 +82,9 @@ mod tests {
         let said = |args| async { execute(&kit.branch, args).await.unwrap_err().to_string() };
         assert!(said(range("main.rs", None, None)).await.contains("src/Main.rs"));
         assert!(said(range("bin", None, None)).await.contains("binary"));
+        let hidden = kit.hiding("read_file", "src/**");
+        let told = execute(&hidden, range("main.rs", None, None)).await.unwrap_err().to_string();
+        assert!(told.starts_with("Not found") && !told.contains("src/Main.rs"), "{told}");
         assert!(said(range("src", None, None)).await.contains("is a directory"));
         assert!(said(range("/etc/passwd", None, None)).await.contains("starts with a slash"));
         assert_eq!(execute(&kit.branch, range("src/Main.rs", None, None)).await.unwrap().summary, "Empty");

@@ -7,7 +7,7 @@ use sandbox::EntryKind;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Output, Tool, ToolCtx, ToolError, args};
+use super::{Output, Tool, ToolCtx, ToolError, args, describe_hidden};
 use crate::text::{count_of, cut_end};
 
 const MATCHES_MAX: usize = 200;
@@ -117,7 +117,7 @@ pub async fn execute(ctx: &ToolCtx, args: Args) -> Result<Output, ToolError> {
     let scope = Scope::read(args.path.as_deref())?;
     let mut found = Found::default();
     let mut searcher = SearcherBuilder::new().binary_detection(BinaryDetection::quit(0)).line_number(true).build();
-    let mut any_in_scope = false;
+    let (mut any_in_scope, mut hidden) = (false, 0);
     for file in ctx.branch.list(scope.prefix()).await? {
         if ctx.cancel.is_cancelled() {
             return Err(ToolError::refused("Not finished: the search was stopped.", "Stopped"));
@@ -126,24 +126,31 @@ pub async fn execute(ctx: &ToolCtx, args: Args) -> Result<Output, ToolError> {
             continue;
         }
         any_in_scope = true;
+        if ctx.branch.hides(&file.path) {
+            hidden += 1;
+            continue;
+        }
+        if found.full {
+            continue;
+        }
         if file.kind == EntryKind::Symlink || file.size > FILE_MAX {
             continue;
         }
         // A file that can't be read, or is gone by now, has no matches.
         let Ok(Some(bytes)) = ctx.branch.bytes(&file.path, FILE_MAX).await else { continue };
         found.look_into(&mut searcher, &matcher, &file.path, &bytes);
-        if found.full {
-            break;
-        }
     }
+    let hidden = describe_hidden(hidden);
     if found.matches == 0 {
         let place = args.path.unwrap_or_default();
         let hint = if any_in_scope { String::new() } else { format!(" There is no file at {place:?}.") };
-        return Ok(Output::new(format!("No match.{hint}"), "No match"));
+        let aside = if hidden.is_empty() { String::new() } else { format!("\n{hidden}") };
+        return Ok(Output::new(format!("No match.{hint}{aside}"), "No match"));
     }
     if found.full {
         found.out.push_str("[there are more matches; narrow the query or the path]\n");
     }
+    found.out.push_str(&hidden);
     let more = if found.full { "at least " } else { "" };
     let summary = match (found.matches, found.files) {
         (1, _) => "1 match".to_owned(),
@@ -198,6 +205,24 @@ mod tests {
         assert_eq!(got(find("one", Some("**/*.rs"), false)).await.summary, "2 matches in 2 files");
         assert_eq!(got(find("one", Some("*.rs"), false)).await.summary, "1 match");
         assert!(got(find("one", Some("nothing"), false)).await.content.contains("no file at \"nothing\""));
+    }
+
+    #[tokio::test]
+    async fn what_a_rule_denies_has_no_matches() {
+        let kit = branch(&[("a.rs", "one\n"), ("conf/prod/key", "one\n"), ("conf/x.rs", "one\n")]).await;
+        let ctx = ToolCtx { branch: kit.hiding("search", "conf/prod/**"), ..kit.ctx() };
+        let got = |args| async { execute(&ctx, args).await.unwrap() };
+        let all = got(find("one", None, false)).await;
+        assert_eq!(all.content, "a.rs:1: one\nconf/x.rs:1: one\n[1 entry is hidden by a rule of this project]\n");
+        assert_eq!(all.summary, "2 matches in 2 files");
+        assert_eq!(got(find("one", Some("**/*.rs"), false)).await.content, "a.rs:1: one\nconf/x.rs:1: one\n");
+        for place in ["conf/p*/*", "**/key", "conf/prod", "{conf,x}/prod/*"] {
+            let none = got(find("one", Some(place), false)).await;
+            assert_eq!(none.content, "No match.\n[1 entry is hidden by a rule of this project]\n", "{place}");
+        }
+        // Who may not read a file does not see its lines this way either.
+        let ctx = ToolCtx { branch: kit.hiding("read_file", "conf/prod/**"), ..kit.ctx() };
+        assert!(!execute(&ctx, find("one", None, false)).await.unwrap().content.contains("key"));
     }
 
     #[tokio::test]

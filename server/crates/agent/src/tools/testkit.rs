@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncRead;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use wire::{ProjectId, TurnId};
+use wire::{
+    Micros, ProjectId, TurnId,
+    permissions::{Hidden, NewPermissionRule, PermissionEffect},
+};
 
 use super::ToolCtx;
 use crate::branch::Branch;
@@ -51,6 +54,18 @@ impl Kit {
     /// The tools' surroundings, without anything to run commands with.
     pub fn ctx(&self) -> ToolCtx {
         ToolCtx { branch: self.branch.clone(), cancel: CancellationToken::new(), runner: None, foreign: None }
+    }
+
+    /// The branch as tools that show many files have it while a rule denies these paths to `tool`.
+    pub fn hiding(&self, tool: &str, pattern: &str) -> Branch {
+        let new = NewPermissionRule {
+            effect: PermissionEffect::Deny,
+            tool: Some(tool.to_owned()),
+            command_pattern: None,
+            path_pattern: Some(pattern.to_owned()),
+        };
+        let rule = new.as_rule(Uuid::nil().into(), Uuid::nil().into(), None, Micros(0));
+        self.branch.hiding(Hidden::of(&[rule], &["list_files", "search"]))
     }
 
     pub async fn text(&self, path: &str) -> String {

@@ -168,8 +168,9 @@ mod tests {
         let events: Vec<_> = to.finish(false).unwrap().into();
         assert_eq!(events[0], ModelEvent::Reasoning("hm".into()));
         assert_eq!(events[1], ModelEvent::Text("hi".into()));
-        assert!(matches!(&events[3], ModelEvent::ToolCall(call) if call.arguments == "{\"n\":2}"));
-        assert_eq!(events[4], ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3, cache_write: 0 }));
-        assert_eq!(events[5], ModelEvent::Finished(FinishReason::ToolCalls));
+        assert_eq!(events[3], ModelEvent::Arguments(7));
+        assert!(matches!(&events[4], ModelEvent::ToolCall(call) if call.arguments == "{\"n\":2}"));
+        assert_eq!(events[5], ModelEvent::Usage(Usage { input: 7, output: 2, cached: 3, cache_write: 0 }));
+        assert_eq!(events[6], ModelEvent::Finished(FinishReason::ToolCalls));
     }
 }

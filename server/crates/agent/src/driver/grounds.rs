@@ -1,0 +1,138 @@
+//! What calls are judged by, as it is right before they begin: the project's rules, and what their folders hold.
+
+use std::collections::BTreeSet;
+
+use domain::{Error, permissions};
+use wire::{
+    chat::ToolCall,
+    permissions::{PermissionRule, Reach, UNKNOWN},
+};
+
+use super::Driver;
+use crate::{
+    branch::Branch,
+    fsm::{Event, Held},
+};
+
+impl Driver {
+    /// To be called before the machine takes the event in. A rule that somebody adds or takes back holds from the next call on.
+    pub(super) async fn renew_grounds(&mut self, event: &Event) -> Result<(), Error> {
+        let calls: Vec<ToolCall> = self.machine.calls_before(event).into_iter().cloned().collect();
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let rules = permissions::rules(&self.ctx, self.turn.project_id).await?;
+        let mut held = Vec::new();
+        for ToolCall { name, arguments, .. } in calls {
+            let reaches = Reach::read(&name, &arguments);
+            let paths = look(&self.branch, &rules, &name, &reaches).await;
+            if !paths.is_empty() {
+                held.push(Held { tool: name, arguments, paths: paths.into_iter().collect() });
+            }
+        }
+        self.machine.renew(rules, held);
+        Ok(())
+    }
+}
+
+/// The paths below what a call names that a rule is about.
+async fn look(branch: &Branch, rules: &[PermissionRule], tool: &str, reaches: &[Reach]) -> BTreeSet<String> {
+    // Nothing in a project has a name that no file can have.
+    let is_place = |folder: &str| folder.is_empty() || wire::files::check_path(folder).is_ok();
+    let reaches: Vec<&Reach> = reaches.iter().filter(|reach| is_place(&reach.folder)).collect();
+    look_into(branch, rules, tool, &reaches).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what a call would reach could not be looked at");
+        BTreeSet::from([UNKNOWN.to_owned()])
+    })
+}
+
+async fn look_into(
+    branch: &Branch,
+    rules: &[PermissionRule],
+    tool: &str,
+    reaches: &[&Reach],
+) -> Result<BTreeSet<String>, sandbox::WorkspaceError> {
+    let mut found = BTreeSet::new();
+    if reaches.iter().any(|reach| reach.changes) {
+        // What version control ignores becomes no part of a project, and only its own rules are about that. Seen from the top: an ignored folder
+        // does not know that it is one.
+        let versioned = branch.list("").await?;
+        for reach in reaches {
+            let below = versioned.iter().map(|entry| entry.path.as_str()).filter(|path| is_below(path, &reach.folder));
+            found.extend(reach.held_built_in(below));
+        }
+    }
+    if Reach::is_limited(rules, tool) {
+        for reach in reaches {
+            let listed = if reach.ignored { branch.list_whole(&reach.folder).await? } else { branch.list(&reach.folder).await? };
+            found.extend(reach.held(rules, tool, listed.iter().map(|entry| entry.path.as_str())));
+        }
+    }
+    Ok(found)
+}
+
+fn is_below(path: &str, folder: &str) -> bool {
+    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::testkit::branch;
+    use serde_json::{Value, json};
+    use wire::{
+        Micros,
+        permissions::{NewPermissionRule, PermissionEffect},
+    };
+
+    fn rule(effect: PermissionEffect, pattern: &str) -> PermissionRule {
+        let new = NewPermissionRule { effect, tool: None, command_pattern: None, path_pattern: Some(pattern.to_owned()) };
+        let nobody = uuid::Uuid::nil();
+        new.as_rule(nobody.into(), nobody.into(), None, Micros(0))
+    }
+
+    #[tokio::test]
+    async fn a_call_is_looked_after_as_far_as_it_reaches() {
+        let kit = branch(&[
+            (".gitignore", "*.env\n"),
+            ("conf/app.toml", ""),
+            ("conf/prod/key.env", ""),
+            ("docs/AGENTS.md", ""),
+            ("node_modules/x/AGENTS.md", ""),
+            ("src/main.rs", ""),
+        ])
+        .await;
+        let rules = [rule(PermissionEffect::Deny, "conf/prod/**"), rule(PermissionEffect::Ask, "src/*")];
+        let found = async |rules: &[PermissionRule], tool: &str, arguments: Value| {
+            let paths = look(&kit.branch, rules, tool, &Reach::read(tool, &arguments.to_string())).await;
+            paths.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        let step = |from: &str| json!({ "from": from, "to": "other" });
+        assert_eq!(found(&rules, "move_file", step("conf")).await, "conf/prod/key.env", "what is ignored is moved as well");
+        assert_eq!(found(&rules, "move_file", step("src")).await, "src/main.rs");
+        assert_eq!(found(&rules, "move_file", step("docs")).await, "docs/AGENTS.md other/AGENTS.md");
+        assert_eq!(found(&[], "move_file", step("docs")).await, "docs/AGENTS.md other/AGENTS.md");
+        assert_eq!(found(&[], "move_file", step("conf")).await, "");
+        assert_eq!(found(&rules, "move_file", step("../conf")).await, "", "the tool refuses that itself");
+        assert_eq!(found(&rules, "search", json!({ "query": "x" })).await, "src/main.rs", "what is ignored is not shown");
+        assert_eq!(found(&rules, "list_files", json!({ "path": "docs" })).await, "");
+        assert_eq!(found(&[], "run_command", json!({ "command": "rm -rf node_modules" })).await, "", "no part of the project");
+        assert_eq!(found(&rules, "run_command", json!({ "command": "rm -rf *" })).await, "conf/prod/key.env docs/AGENTS.md src/main.rs");
+        assert_eq!(found(&rules, "run_command", json!({ "command": "grep -r x .", "cwd": "conf" })).await, "conf/prod/key.env");
+        assert_eq!(found(&[], "run_command", json!({ "command": "grep -r x ." })).await, "");
+        assert_eq!(found(&rules, "read_file", json!({ "path": "src/main.rs" })).await, "");
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_looked_into_is_said_to_be_unknown() {
+        let kit = branch(&[("src/main.rs", "")]).await;
+        let gone = Branch::new(
+            sandbox::Workspaces::open(tempfile::tempdir().unwrap().path(), None, true).unwrap(),
+            uuid::Uuid::nil().into(),
+            uuid::Uuid::nil().into(),
+        );
+        let reaches = Reach::read("move_file", r#"{"from":"src","to":"lib"}"#);
+        assert!(look(&kit.branch, &[], "move_file", &reaches).await.is_empty());
+        assert_eq!(look(&gone, &[], "move_file", &reaches).await.into_iter().collect::<Vec<_>>(), [UNKNOWN]);
+    }
+}
