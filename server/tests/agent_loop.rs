@@ -9,6 +9,7 @@ use support::{
 };
 use wire::{
     Page, TurnId,
+    budgets::{CallUsage, TurnUsage},
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted},
     event::EventKind,
     runs::{Run, RunKind},
@@ -22,8 +23,11 @@ struct World {
 }
 
 async fn world() -> World {
+    world_with(vec![("AI_BACKUP_MODEL", "spare")]).await
+}
+
+async fn world_with(settings: Vec<(&'static str, &'static str)>) -> World {
     let model = ModelServer::start().await;
-    let settings = vec![("AI_BACKUP_MODEL", "spare")];
     let app = TestApp::with(Options { worker: true, model: Some(model.base_url()), settings }).await;
     let ada = app.user("ada").await;
     let project = fixture::project(&ada, "P").await;
@@ -32,12 +36,21 @@ async fn world() -> World {
 }
 
 impl World {
+    async fn begin(&self, mode: &str) -> TurnId {
+        let body = json!({ "prompt": "Go", "mode": mode });
+        let reply = self.ada.post(&format!("/api/conversations/{}/turns", self.conversation), &body).await;
+        reply.expect(202).json::<TurnStarted>().turn_id
+    }
+
+    /// What the calls of a turn were booked with.
+    async fn calls(&self, turn: TurnId) -> Vec<CallUsage> {
+        self.ada.get(&format!("/api/turns/{turn}/usage")).await.expect(200).json::<TurnUsage>().calls
+    }
+
     /// Runs a turn to its end; answers it with its events.
     async fn turn(&self, mode: &str, steps: Vec<Step>) -> (Turn, Vec<EventKind>) {
         self.model.script(steps);
-        let body = json!({ "prompt": "Go", "mode": mode });
-        let reply = self.ada.post(&format!("/api/conversations/{}/turns", self.conversation), &body).await;
-        let id: TurnId = reply.expect(202).json::<TurnStarted>().turn_id;
+        let id = self.begin(mode).await;
         let events = self.ada.follow(&format!("/api/live/turn:{id}")).await.unwrap().rest().await;
         let turn = self.ada.get(&format!("/api/turns/{id}")).await.expect(200).json();
         (turn, events.into_iter().map(|event| event.kind).collect())
@@ -94,6 +107,57 @@ async fn after_the_first_token_nobody_takes_over_and_what_came_is_kept() {
     assert!(!events.iter().any(|e| matches!(e, EventKind::ModelSwitched { .. })));
     let messages = world.messages().await;
     assert!(messages.iter().any(|body| matches!(body, MessageBody::Assistant { text, .. } if text.starts_with("Half"))), "{messages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_backup_keeps_the_turn_when_it_is_taken_up_again() {
+    let world = world().await;
+    let command = Step::call("run_command", json!({ "command": "touch ran" }));
+    world.model.script([Step::status(503), Step::status(503), Step::status(503), command, Step::text("As you wish.")]);
+    let id = world.begin("ask").await;
+    let mut events = world.ada.follow(&format!("/api/live/turn:{id}")).await.unwrap();
+    let asked = events.until(|e| matches!(e.kind, EventKind::ApprovalAsked { .. })).await;
+    let EventKind::ApprovalAsked { call_id, .. } = asked.kind else { unreachable!() };
+    // The question has ended the job; the answer begins another one, which knows no more than what is written down.
+    world.ada.post(&format!("/api/turns/{id}/approvals/{call_id}"), &json!({ "decision": "reject" })).await.expect(204);
+    let ended = events.until(|e| matches!(e.kind, EventKind::TurnFinished { .. })).await;
+    assert!(matches!(ended.kind, EventKind::TurnFinished { reason: TurnReason::Done, .. }), "{ended:?}");
+    assert_eq!(world.asked_models(), ["scripted", "scripted", "scripted", "spare", "spare"]);
+    let export = world.ada.get(&format!("/api/conversations/{}/export?format=markdown", world.conversation)).await.expect(200);
+    let export = String::from_utf8_lossy(&export.body).into_owned();
+    assert!(export.matches("## Agent (spare)").count() == 2 && !export.contains("## Agent (scripted)"), "{export}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_off_is_booked_as_far_as_it_came() {
+    let world = world_with(vec![("AI_BACKUP_MODEL", "spare"), ("AI_REQUEST_TIMEOUT", "3")]).await;
+    // In the middle of the arguments of a call, which nobody counts.
+    let call = json!({ "index": 0, "id": "c1", "function": { "name": "write_file", "arguments": format!("{{\"content\":\"{}", "x".repeat(588)) } });
+    let raw = format!("data: {}\n\n", json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] }));
+    let (turn, _) = world.turn("ask", vec![Step { raw: Some(raw), ..Step::default() }]).await;
+    assert_eq!(turn.reason, Some(TurnReason::Failed));
+    let cut = world.calls(turn.id).await.remove(0);
+    assert_eq!((cut.outcome.as_str(), cut.estimated, cut.output), ("failed", true, 204), "{cut:?}");
+    let sent = cut.input;
+    assert!(sent > 500, "the tools alone are that long: {cut:?}");
+
+    // No first byte in time: the request was worked on all the same.
+    let late = Step { first_byte_ms: 20_000, ..Step::text("late") };
+    let (turn, _) = world.turn("ask", vec![late, Step::text("Here I am.")]).await;
+    let calls = world.calls(turn.id).await;
+    assert_eq!((calls[0].model.as_str(), calls[0].outcome.as_str(), calls[0].output), ("scripted", "failed", 0), "{calls:?}");
+    assert!(calls[0].estimated && calls[0].input > sent && calls[0].input < 2 * sent, "{calls:?}");
+    assert_eq!((calls[1].model.as_str(), calls[1].outcome.as_str()), ("spare", "ok"), "{calls:?}");
+
+    // A stop in the middle of a text.
+    world.model.script([Step { pace_ms: 50, ..Step::text("word ".repeat(500)) }]);
+    let id = world.begin("ask").await;
+    let mut events = world.ada.follow(&format!("/api/live/turn:{id}")).await.unwrap();
+    events.until(|e| matches!(e.kind, EventKind::TextDelta { .. })).await;
+    world.ada.post(&format!("/api/turns/{id}/stop"), &json!({})).await.expect(200);
+    let stopped = world.calls(id).await.remove(0);
+    assert_eq!((stopped.outcome.as_str(), stopped.estimated), ("stopped", true), "{stopped:?}");
+    assert!(stopped.input > sent && stopped.output > 0 && stopped.output < 800, "neither nothing nor all that was reserved: {stopped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,4 +247,31 @@ async fn a_plan_is_shown_and_nobody_waits() {
     let results = world.results().await;
     assert!(!results[0].0 && results[1].0 && results[1].1.starts_with("Shown."), "{results:?}");
     assert!(!events.iter().any(|e| matches!(e, EventKind::ApprovalAsked { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_that_a_command_makes_and_empties_are_reviewed() {
+    let world = world().await;
+    if !fixture::can_run(&world.app).await {
+        return;
+    }
+    let conversation: serde_json::Value = world.ada.get(&format!("/api/conversations/{}", world.conversation)).await.expect(200).json();
+    let project: wire::ProjectId = conversation["conversation"]["project_id"].as_str().unwrap().parse().unwrap();
+    let as_ada = domain::Ctx::for_job(&world.app.services, world.ada.user.clone().unwrap(), uuid::Uuid::now_v7().into());
+    domain::files::create_directory(&as_ada, project, "held").await.unwrap();
+    for path in ["only/file.txt", "swap"] {
+        fixture::file(&world.ada, &project.to_string(), path, "x").await;
+    }
+    let command = "mkdir -p made/deep && rmdir held && rm only/file.txt && rm swap && mkdir swap";
+    let (turn, _) = world.turn("auto", vec![Step::call("run_command", json!({ "command": command })), Step::text("Done.")]).await;
+    let set: wire::changes::ChangeSet = world.ada.get(&format!("/api/turns/{}/changes", turn.id)).await.expect(200).json();
+    let shown: Vec<_> = set.files.iter().map(|file| (file.path.as_str(), file.directory)).collect();
+    // What stands in the place of the file can't be decided with it.
+    assert_eq!(shown, [("held", true), ("made/deep", true), ("only", true), ("only/file.txt", false), ("swap", false)]);
+    let accept: Vec<_> = set.files.iter().flat_map(|file| &file.hunks).map(|hunk| hunk.id).collect();
+    let at = format!("/api/change-sets/{}/decisions", set.change_set_id);
+    world.ada.post(&at, &json!({ "accept": accept })).await.expect(200);
+    let tree = domain::files::tree(&as_ada, project).await.unwrap();
+    let left: Vec<_> = tree.items.iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(left, ["made", "made/deep", "only"]);
 }

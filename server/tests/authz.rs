@@ -410,7 +410,6 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/preferences/get" SignedIn, t => { let _ = t; "/fn/preferences/get" }, json!({})),
         row!(POST "/fn/preferences/update" SignedIn, t => { let _ = t; "/fn/preferences/update" }, json!({ "request": { "revision": 0 } })),
         row!(POST "/fn/projects/list" SignedIn, t => { let _ = t; "/fn/projects/list" }, json!({})),
-        row!(POST "/fn/projects/list_public" SignedIn, t => { let _ = t; "/fn/projects/list_public" }, json!({})),
         row!(POST "/fn/members/list" Member, t => { let _ = t; "/fn/members/list" }, json!({ "project": t.project })),
         row!(POST "/fn/members/invite" Member, t => { let _ = t; "/fn/members/invite" }, json!({ "project": t.project, "request": { "who": "later@example.org", "role": "viewer" } })),
         row!(POST "/fn/members/change" Member, t => { let _ = t; "/fn/members/change" }, json!({ "project": t.project, "user": t.member, "request": { "role": "editor" } })),
@@ -419,7 +418,6 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/members/transfer" Member, t => { let _ = t; "/fn/members/transfer" }, json!({ "project": t.project, "request": { "to": t.member } })),
         row!(POST "/fn/members/present" Member, t => { let _ = t; "/fn/members/present" }, json!({ "project": t.project })),
         row!(POST "/fn/quotas/of_project" Member, t => { let _ = t; "/fn/quotas/of_project" }, json!({ "project": t.project })),
-        row!(POST "/fn/quotas/mine" SignedIn, t => { let _ = t; "/fn/quotas/mine" }, json!({})),
         row!(POST "/fn/admin/quota" Admin, t => { let _ = t; "/fn/admin/quota" }, json!({ "user": t.user })),
         row!(POST "/fn/admin/set_quota" Admin, t => { let _ = t; "/fn/admin/set_quota" }, json!({ "user": t.user, "request": {} })),
         row!(POST "/fn/admin/project_quota" Admin, t => { let _ = t; "/fn/admin/project_quota" }, json!({ "project": t.project })),
@@ -442,6 +440,7 @@ fn functions() -> Vec<Row> {
         row!(POST "/fn/projects/create_sample" SignedIn, t => { let _ = t; "/fn/projects/create_sample" }, json!({})),
         row!(POST "/fn/dashboard/mine" SignedIn, t => { let _ = t; "/fn/dashboard/mine" }, json!({})),
         row!(POST "/fn/projects/create" SignedIn, t => { let _ = t; "/fn/projects/create" }, json!({ "request": { "name": "X" } })),
+        row!(POST "/fn/projects/open" Member, t => { let _ = t; "/fn/projects/open" }, json!({ "id": t.project, "files_max": null })),
         row!(POST "/fn/projects/get" Member, t => { let _ = t; "/fn/projects/get" }, json!({ "id": t.project })),
         row!(POST "/fn/projects/update" Member, t => { let _ = t; "/fn/projects/update" }, json!({ "id": t.project, "request": {} })),
         row!(POST "/fn/projects/delete" Member, t => { let _ = t; "/fn/projects/delete" }, json!({ "id": t.project })),
@@ -1025,7 +1024,7 @@ fn compare_roles(found: &str) {
 }
 
 /// What server functions are called that tell somebody about what is theirs.
-const LOOKS: &[&str] = &["list", "list_public", "mine", "get", "own_keys", "choices", "status"];
+const LOOKS: &[&str] = &["list", "mine", "get", "own_keys", "choices", "status"];
 
 /// What a stranger may list holds no id of other people's things.
 #[tokio::test(flavor = "multi_thread")]

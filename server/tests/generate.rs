@@ -3,6 +3,8 @@
 
 #[path = "generate/hundred.rs"]
 mod hundred;
+#[path = "generate/message_limits.rs"]
+mod message_limits;
 mod support;
 
 use std::time::Duration;
@@ -19,8 +21,6 @@ use wire::{
     ErrorCode, Page,
     budgets::{Budget, BudgetScope, UsageReport},
     changes::ChangeSet,
-    chat::{Turn, TurnReason},
-    event::EventKind,
     generate::{GenerateNotice, Generated},
     models::ModelAdmin,
     runs::{ExitKind, Run, RunState},
@@ -441,67 +441,4 @@ async fn codegen_takes_a_prompt_and_leaves_a_change_set() {
     let stopped: Run = place.ben.post(&format!("/api/runs/{}/cancel", started.id), &json!({})).await.expect(200).json();
     assert_eq!(stopped.state, RunState::Cancelled, "{stopped:?}");
     place.model.wait_for(|counts| counts.open == 0).await;
-}
-
-/// The end of a turn.
-async fn end_of(caller: &Caller, turn: &str) -> (TurnReason, String) {
-    let end = caller.follow(&format!("/api/live/turn:{turn}")).await.unwrap().rest().await.pop().unwrap();
-    match end.kind {
-        EventKind::TurnFinished { reason, detail } => (reason, detail),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_has_limits_of_its_own() {
-    let place = place(true).await;
-    if !fixture::can_run(&place.app).await {
-        return;
-    }
-    set_price(&place.ada).await;
-    let project = fixture::project(&place.ben, "P").await;
-    fixture::file(&place.ben, &project, "greet.py", "print('hello')\n").await;
-    let conversation = place.ben.post(&format!("/api/projects/{project}/conversations"), &json!({})).await.expect(201).id();
-    let turns = format!("/api/conversations/{conversation}/turns");
-    let start = async |body: Value| {
-        let started = place.ben.post(&turns, &body).await.expect(202);
-        started.field("turn_id").as_str().unwrap().to_owned()
-    };
-
-    // Two answers, and no third one.
-    place.model.script((0..2).map(|n| {
-        let args = json!({ "path": "greet.py", "start_line": 1, "end_line": n + 1 });
-        Step { usage: Some(json!({ "prompt_tokens": 100, "completion_tokens": 10 })), ..Step::call("read_file", args) }
-    }));
-    let turn = start(json!({ "prompt": "Look", "mode": "plan", "budget": { "steps": 2 }, "max_tokens": 120, "temperature": 1.5 })).await;
-    let (reason, detail) = end_of(&place.ben, &turn).await;
-    assert_eq!(reason, TurnReason::Limit);
-    assert!(detail.contains("the limit of 2 steps that its message set"), "{detail}");
-    let sent = place.model.requests();
-    assert_eq!(sent.len(), 2);
-    let body = &sent[0].body;
-    assert_eq!(body["max_tokens"].as_i64().or(body["max_completion_tokens"].as_i64()), Some(120));
-    assert_eq!(body["temperature"].as_f64(), Some(1.5));
-
-    // Less money than the worst case of one answer: the model is not asked.
-    let turn = start(json!({ "prompt": "Go on", "mode": "plan", "budget": { "usd_micros": 50 } })).await;
-    let (reason, detail) = end_of(&place.ben, &turn).await;
-    assert_eq!(reason, TurnReason::Budget);
-    assert!(detail.contains("The budget of this turn does not cover the worst case of the next answer: $0.0"), "{detail}");
-    assert_eq!(place.model.requests().len(), 2);
-    let told: Turn = place.ben.get(&format!("/api/turns/{turn}")).await.expect(200).json();
-    assert_eq!((told.budget.and_then(|budget| budget.usd_micros), told.cost_micros), (Some(50), 0));
-
-    // The next message has none.
-    place.model.script([answer("Done.", 100, 10)]);
-    let turn = start(json!({ "prompt": "Without a limit", "mode": "plan" })).await;
-    assert_eq!(end_of(&place.ben, &turn).await.0, TurnReason::Done);
-
-    // A codegen run ends at its own limits as well, and says so.
-    place.model.script([Step::call("read_file", json!({ "path": "greet.py" }))]);
-    let body = json!({ "kind": "codegen", "command": "Look around", "budget": { "steps": 1 } });
-    let started: Run = place.ben.post(&format!("/api/projects/{project}/runs"), &body).await.expect(202).json();
-    let run = fixture::finished(&place.ben, &started).await;
-    assert_eq!(run.state, RunState::Failed);
-    assert!(run.exit.as_ref().unwrap().sentence.contains("the limit of 1 step that its message set"), "{:?}", run.exit);
 }

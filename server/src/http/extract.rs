@@ -226,10 +226,16 @@ fn named_field(text: &str) -> String {
 
 /// What serde says, for people: without where in the text it stopped, and with what there is to choose from.
 fn plain(text: &str) -> String {
-    let known = text.split_once("unknown variant `").and_then(|(_, rest)| rest.split_once("`, expected "));
-    if let Some((word, list)) = known {
+    let choice = |of: &str| {
+        let (word, list) = text.split_once(of)?.1.split_once("`, expected ")?;
         let words: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-        return format!("There is no {word:?} here. Choose {}.", words.join(", "));
+        Some((word, words.join(", ")))
+    };
+    if let Some((word, words)) = choice("unknown variant `") {
+        return format!("There is no {word:?} here. Choose {words}.");
+    }
+    if let Some((name, names)) = choice("unknown field `") {
+        return format!("There is no field {name:?} here. The fields are {names}.");
     }
     let said = text.strip_prefix("Failed to deserialize ").and_then(|rest| rest.split_once(": ")).map_or(text, |(_, rest)| rest);
     let said = said.split_once(" at line ").map_or(said, |(said, _)| said);
@@ -249,6 +255,10 @@ mod tests {
                        `sandbox_exec`, `test_runner` at line 1 column 15";
         assert_eq!(named_field(unknown), "kind");
         assert_eq!(plain(unknown), r#"There is no "shell" here. Choose sandbox_exec, test_runner."#);
+        let unknown = "Failed to deserialize the JSON body into the target type: budget.dollars: unknown field `dollars`, expected one of \
+                       `usd`, `steps` at line 1 column 37";
+        assert_eq!(named_field(unknown), "budget.dollars");
+        assert_eq!(plain(unknown), r#"There is no field "dollars" here. The fields are usd, steps."#);
         let missing = "Failed to deserialize the JSON body into the target type: missing field `name` at line 1 column 2";
         assert_eq!((named_field(missing).as_str(), plain(missing).as_str()), ("name", "name is missing."));
         let wrong =

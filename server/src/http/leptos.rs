@@ -54,13 +54,11 @@ const PUBLIC_FUNCTIONS: &[&str] = &[
 /// What is about the caller, or begins something new, and so hangs on no project.
 const SIGNED_IN_FUNCTIONS: &[&str] = &[
     "/fn/projects/list",
-    "/fn/projects/list_public",
     "/fn/projects/create",
     "/fn/projects/create_sample",
     "/fn/dashboard/mine",
     "/fn/imports/git",
     "/fn/storage/choices",
-    "/fn/quotas/mine",
     "/fn/budgets/mine",
     "/fn/usage/mine",
     "/fn/users/update_me",
@@ -164,7 +162,7 @@ async fn render_page(mut request: Request) -> Response {
 async fn preferences_of(ctx: Option<&Ctx>) -> Option<Kept> {
     let ctx = ctx?;
     let of = ctx.user_id()?;
-    match domain::preferences::get(ctx).await {
+    match domain::preferences::on_arrival(ctx).await {
         Ok(preferences) => Some(Kept { of, preferences }),
         Err(error) => {
             tracing::warn!(request_id = ctx.trace(), %error, "the preferences of a person can't be read; the page shows the first ones");

@@ -89,7 +89,7 @@ async fn asked(place: &Place, times: usize) {
 }
 
 /// What the first answer of such a turn is reserved at, found out by one for `cost`.
-async fn worst_case(place: &Place, project: &str, cost: i64) -> i64 {
+pub(crate) async fn worst_case(place: &Place, project: &str, cost: i64) -> i64 {
     set_limit(place, 1_000_000_000).await;
     place.model.script([Step { held: true, ..priced(Step::text("Done."), cost) }]);
     let turn = start(&place.ben, project, 0).await;
@@ -103,7 +103,7 @@ async fn worst_case(place: &Place, project: &str, cost: i64) -> i64 {
 }
 
 /// Said to have used as many tokens as cost so much, an even number of micro-dollars above 9000.
-fn priced(step: Step, micros: i64) -> Step {
+pub(crate) fn priced(step: Step, micros: i64) -> Step {
     let output = 900;
     Step { usage: Some(json!({ "prompt_tokens": (micros - output * 10) / 2, "completion_tokens": output })), ..step }
 }

@@ -41,10 +41,10 @@ the run stands for a turn, `codegen_turn`, whose stream tells how far it is, and
     op("POST", "/api/conversations/{id}/rewind", "Take turns back").note("The messages, the files, or both. What stands in the way is a 409 with the paths as its `current`."),
     op("POST", "/api/rewinds/{id}/undo", "Undo a rewind"),
     op("POST", "/api/conversations/{id}/turns", "Ask the agent").ok(&[202])
-        .note("Follow `turn:{id}` for what it does. Its changes are a change set that somebody decides. `budget` limits this message alone, in money, tokens and steps: whichever is reached first ends the turn, with `budget` or `limit` as its reason and a sentence that names it.")
-        .asks(r#"{"prompt": "Add a test for the parser", "mode": "ask", "budget": {"usd_micros": 500000, "steps": 20}}"#)
+        .note("Follow `turn:{id}` for what it does. Its changes are a change set that somebody decides. `budget` limits this message alone, in US dollars, tokens and steps: whichever is reached first ends the turn, with `budget` or `limit` as its reason and a sentence that names it. No answer of the model begins whose worst case `usd` does not cover. A limit that can't be read, or that is none of these, is refused by its name.")
+        .asks(r#"{"prompt": "Add a test for the parser", "mode": "ask", "budget": {"usd": 0.5, "steps": 20}}"#)
         .says(r#"{"turn_id": "0199f1a2-7c3e-7b1a-9d50-3f0c8e1b2a44"}"#),
-    op("POST", "/api/conversations/{id}/queue", "Ask the agent when it is done").ok(&[202]).note("What waits keeps its own limits.").asks(r#"{"prompt": "Then update the documentation"}"#),
+    op("POST", "/api/conversations/{id}/queue", "Ask the agent when it is done").ok(&[202]).note("What waits keeps its own limits.").asks(r#"{"prompt": "Then update the documentation", "budget": {"usd": 0.25}}"#),
     op("PATCH", "/api/queue/{id}", "Change what waits")
         .note("With `version` only as long as what waits still has it, else 409 with what waits now as `current`; without, whatever it is by then.")
         .asks(r#"{"prompt": "Then update the documentation and its index", "version": 1}"#),
