@@ -4,10 +4,21 @@
 use leptos::prelude::*;
 use wire::event::{Event, Stream};
 
-/// The page's connection. `connected` feeds the status bar and the offline banner.
+/// How it stands with the page's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    Connected,
+    /// The server does not answer, and is asked again by itself.
+    Reconnecting,
+    /// The browser says that there is no network.
+    Offline,
+}
+
+/// The page's connection; it feeds the status bar and what is said of a loss.
 #[derive(Clone, Copy)]
 pub struct Live {
-    connected: RwSignal<bool>,
+    connection: RwSignal<Connection>,
+    connected: Memo<bool>,
     signed_out: RwSignal<bool>,
 }
 
@@ -37,7 +48,9 @@ impl Drop for Follow {
 impl Live {
     /// Makes the page's connection known to its parts. It is opened with the first stream followed.
     pub fn provide() -> Self {
-        let live = Self { connected: RwSignal::new(true), signed_out: RwSignal::new(false) };
+        let connection = RwSignal::new(Connection::Connected);
+        let connected = Memo::new(move |_| connection.get() == Connection::Connected);
+        let live = Self { connection, connected, signed_out: RwSignal::new(false) };
         line::attach(live);
         provide_context(live);
         live
@@ -46,6 +59,11 @@ impl Live {
     /// True while events arrive; a loss of less than a second does not show.
     pub fn connected(&self) -> Signal<bool> {
         self.connected.into()
+    }
+
+    /// The same, and what is known of a loss.
+    pub fn connection(&self) -> Signal<Connection> {
+        self.connection.into()
     }
 
     /// True once the session has ended: nothing is followed any more until the person signs in again.
@@ -95,7 +113,7 @@ mod line {
 
     use wire::event::EventKind;
 
-    use super::{Event, Live, Stream};
+    use super::{Connection, Event, Live, Stream};
 
     /// As many as the server takes on one connection.
     const STREAMS_MAX: usize = 32;
@@ -239,7 +257,7 @@ mod line {
         });
         let on_open = Closure::<dyn FnMut()>::new(|| {
             LINE.with_borrow_mut(|line| line.failures = 0);
-            show_connected(true);
+            show(Connection::Connected);
         });
         let on_error = Closure::<dyn FnMut()>::new(fail);
         source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
@@ -259,7 +277,7 @@ mod line {
             FIRST_RETRY.saturating_mul(1 << (line.failures - 1).min(4)).min(LAST_RETRY)
         });
         if LINE.with_borrow(|line| line.failures > 1) {
-            show_connected(false);
+            show(if has_network() { Connection::Reconnecting } else { Connection::Offline });
         }
         if LINE.with_borrow(|line| !line.followers.is_empty()) {
             reopen_after(delay);
@@ -324,22 +342,29 @@ mod line {
         }
     }
 
-    fn show_connected(value: bool) {
+    fn show(now: Connection) {
         let live = LINE.with_borrow(|line| line.live);
-        if let Some(signal) = live.map(|live| live.connected)
-            && signal.try_get_untracked().is_some_and(|shown| shown != value)
+        if let Some(signal) = live.map(|live| live.connection)
+            && signal.try_get_untracked().is_some_and(|shown| shown != now)
         {
-            signal.set(value);
+            signal.set(now);
         }
+    }
+
+    fn has_network() -> bool {
+        web_sys::window().is_none_or(|window| window.navigator().on_line())
     }
 
     /// Waiting out the back-off makes no sense once the browser says that the network is back.
     fn watch_network() {
         let Some(window) = web_sys::window() else { return };
-        let lost = Closure::<dyn FnMut()>::new(|| show_connected(false));
+        let lost = Closure::<dyn FnMut()>::new(|| show(Connection::Offline));
         let back = Closure::<dyn FnMut()>::new(|| {
             LINE.with_borrow_mut(|line| line.failures = 1);
-            if LINE.with_borrow(|line| !line.followers.is_empty()) {
+            if LINE.with_borrow(|line| line.followers.is_empty()) {
+                show(Connection::Connected);
+            } else {
+                show(Connection::Reconnecting);
                 reopen_after(GATHER);
             }
         });

@@ -17,19 +17,6 @@ pub async fn packed_tree(project: ProjectId) -> Result<PackedTree, ApiError> {
     domain::files::packed_tree(&ctx, project).await.map_err(super::ctx::refuse)
 }
 
-/// What lies at the top of the project, for the page that is made of one whose whole tree is too long for it.
-#[cfg(feature = "ssr")]
-pub async fn top(project: ProjectId) -> Result<PackedTree, ApiError> {
-    let ctx = super::ctx::current()?;
-    domain::files::top(&ctx, project).await.map(PackedTree::from).map_err(super::ctx::refuse)
-}
-
-/// A page that the browser makes has time for all of it.
-#[cfg(not(feature = "ssr"))]
-pub async fn top(project: ProjectId) -> Result<PackedTree, ApiError> {
-    packed_tree(project).await
-}
-
 /// Every entry of the project, sorted by path, with the revision that the list shows. Without checksums.
 pub async fn tree(project: ProjectId) -> Result<Tree, ApiError> {
     packed_tree(project).await.map(Tree::from)

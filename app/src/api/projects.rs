@@ -2,7 +2,7 @@ use leptos::prelude::*;
 use server_fn::codec::Json;
 use wire::{
     ProjectId,
-    projects::{CreateProject, Project, UpdateProject},
+    projects::{CreateProject, OpenedProject, Project, UpdateProject},
 };
 
 use super::ApiError;
@@ -14,18 +14,18 @@ pub async fn list() -> Result<Vec<Project>, ApiError> {
     domain::projects::list(&ctx).await.map_err(super::ctx::refuse)
 }
 
-/// Public projects of others that the caller is no member of.
-#[server(name = ListPublicFn, prefix = "/fn", endpoint = "projects/list_public", input = Json)]
-pub async fn list_public() -> Result<Vec<Project>, ApiError> {
-    let ctx = super::ctx::current()?;
-    domain::projects::list_public(&ctx).await.map_err(super::ctx::refuse)
-}
-
 /// One project.
 #[server(name = GetFn, prefix = "/fn", endpoint = "projects/get", input = Json)]
 pub async fn get(id: ProjectId) -> Result<Project, ApiError> {
     let ctx = super::ctx::current()?;
     domain::projects::get(&ctx, id).await.map_err(super::ctx::refuse)
+}
+
+/// What a project's page begins with. Beyond `files_max` files it has those at the top alone.
+#[server(name = OpenFn, prefix = "/fn", endpoint = "projects/open", input = Json)]
+pub async fn open(id: ProjectId, files_max: Option<i64>) -> Result<OpenedProject, ApiError> {
+    let ctx = super::ctx::current()?;
+    domain::projects::open(&ctx, id, files_max).await.map_err(super::ctx::refuse)
 }
 
 /// An empty project.

@@ -14,13 +14,6 @@ pub async fn of_project(project: ProjectId) -> Result<ProjectQuota, ApiError> {
     domain::quotas::of_project(&ctx, project).await.map_err(super::ctx::refuse)
 }
 
-/// What the caller's own projects use together.
-#[server(name = MineFn, prefix = "/fn", endpoint = "quotas/mine", input = Json)]
-pub async fn mine() -> Result<UserQuota, ApiError> {
-    let ctx = super::ctx::current()?;
-    domain::quotas::mine(&ctx).await.map_err(super::ctx::refuse)
-}
-
 /// What somebody's projects use together; for administrators.
 #[server(name = OfUserFn, prefix = "/fn", endpoint = "admin/quota", input = Json)]
 pub async fn of_user(user: UserId) -> Result<UserQuota, ApiError> {

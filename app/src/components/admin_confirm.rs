@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::ui::{Button, ButtonKind, Dialog, open_about};
+use crate::ui::{ButtonKind, Dialog, DialogActions, open_about};
 
 #[derive(Clone)]
 pub struct Ask {
@@ -32,12 +32,9 @@ pub fn ConfirmDialog(ask: RwSignal<Option<Ask>>) -> impl IntoView {
     view! {
         <Dialog open=open title=title>
             <p class="t2">{move || ask.with(|ask| ask.as_ref().map(|ask| ask.text.clone()))}</p>
-            <div class="acts end">
-                <Button attr:autofocus=true on_click=move |_| open.set(false)>"Cancel"</Button>
-                <Button kind=ButtonKind::Danger on_click=go>
-                    {move || ask.with(|ask| ask.as_ref().map(|ask| ask.verb))}
-                </Button>
-            </div>
+            <DialogActions open=open kind=ButtonKind::Danger on_click=go>
+                {move || ask.with(|ask| ask.as_ref().map(|ask| ask.verb))}
+            </DialogActions>
         </Dialog>
     }
     .into_any()

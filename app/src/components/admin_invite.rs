@@ -15,8 +15,8 @@ use super::{
 use crate::{
     api,
     ui::{
-        Button, ButtonKind, ButtonSize, Count, Dialog, Empty, ErrorSummary, Pager, PanelError, RelativeTime, SearchField, TextField,
-        focus::RowFocus, open_about, use_toasts,
+        Button, ButtonKind, ButtonSize, Count, Dialog, DialogActions, Empty, ErrorSummary, Pager, PanelError, RelativeTime, SearchField,
+        TextField, focus::RowFocus, open_about, use_toasts,
     },
 };
 
@@ -133,10 +133,7 @@ pub fn InviteDialog(open: RwSignal<bool>, shown: RwSignal<Option<ShownLink>>, ma
                     <input type="checkbox" prop:checked=move || admin.get() on:change:target=move |ev| admin.set(ev.target().checked()) />
                     "The account administers this installation"
                 </label>
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>"Make the link"</Button>
-                </div>
+                <DialogActions open=open busy=busy>"Make the link"</DialogActions>
             </form>
         </Dialog>
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextArea, open_about},
+    ui::{Button, ButtonKind, Dialog, DialogActions, ErrorSummary, TextArea, open_about},
 };
 
 /// Asks why the project in `target` has to be read, and goes there. Open while there is one.
@@ -93,17 +93,13 @@ pub fn GiveDialog(target: RwSignal<Option<AdminProject>>, on_choose: Callback<(A
             </p>
             <form on:submit=send>
                 <PersonPicker label="New owner" chosen=chosen />
-                <div class="acts end">
-                    <Button on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button
-                        kind=ButtonKind::Primary
-                        submit=true
-                        disabled=Signal::derive(move || chosen.with(Option::is_none))
-                        title=MaybeProp::derive(move || chosen.with(Option::is_none).then(|| "Choose somebody first".to_owned()))
-                    >
-                        "Give the project"
-                    </Button>
-                </div>
+                <DialogActions
+                    open=open
+                    disabled=Signal::derive(move || chosen.with(Option::is_none))
+                    title=MaybeProp::derive(move || chosen.with(Option::is_none).then(|| "Choose somebody first".to_owned()))
+                >
+                    "Give the project"
+                </DialogActions>
             </form>
         </Dialog>
     }

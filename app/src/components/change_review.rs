@@ -268,7 +268,8 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
     });
     let folded = RwSignal::new(false);
     let is_whole = Memo::new(move |_| path.with_value(|path| desk.whole.with(|whole| whole.as_ref() == Some(path))));
-    let has_text = move || file.with(|file| file.as_ref().is_some_and(|file| !file.binary && file.action != ChangeAction::Mode));
+    let has_text =
+        move || file.with(|file| file.as_ref().is_some_and(|file| !file.binary && !file.directory && file.action != ChangeAction::Mode));
     let can_decide = move || desk.ide.can_review() && tally.with(|tally| tally.open() > 0);
     let mark_file = move |mark: Mark| path.with_value(|path| desk.mark_all(Some(path), &mark));
     let moved_from = move || file.with(|file| file.as_ref().and_then(|file| file.old_path.clone()));

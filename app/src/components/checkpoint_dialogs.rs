@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextField},
+    ui::{Button, ButtonKind, Dialog, DialogActions, ErrorSummary, TextField},
 };
 
 /// The dialog for what `ide.checkpoints.ask` holds.
@@ -130,10 +130,7 @@ fn Name(ide: Ide, ask: Ask, open: RwSignal<bool>, busy: RwSignal<bool>) -> impl 
         <form novalidate=true on:submit=on_submit>
             <ErrorSummary message=on_top />
             <TextField label="Name" name="checkpoint-name" bind=name error=field autocomplete="off" autofocus=true />
-            <div class="acts end">
-                <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
-                <Button kind=ButtonKind::Primary submit=true busy=busy>{button}</Button>
-            </div>
+            <DialogActions open=open busy=busy>{button}</DialogActions>
         </form>
     }
 }

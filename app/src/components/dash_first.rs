@@ -79,7 +79,7 @@ pub fn FirstVisit(name: String, begin: Callback<Start>, sample: TrySample) -> im
             <h2 class="starts-title">{if sample.is_there() { "Or start with your own" } else { "Start with" }}</h2>
             <div class="starts">
                 {start(Start::Empty, "file-plus", "Empty", "A blank project")}
-                {start(Start::Git, "folder-git-2", "From git", "A public address, any host")}
+                {start(Start::Git, "folder-git-2", "From git", "A public address, from hosts that an administrator opened")}
                 {start(Start::Archive, "file-archive", "Archive", "zip or tar.gz")}
                 {start(Start::Folder, "folder-up", "Folder", "From this computer")}
             </div>

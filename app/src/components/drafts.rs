@@ -197,8 +197,9 @@ pub fn keep_unsaved(ide: Ide) {
     let leaving = window_event_listener(ev::beforeunload, move |event| {
         let unsaved = dirty(ide);
         if !unsaved.is_empty() {
-            keep(ide, &unsaved);
+            // First: whatever keeping runs into, the browser still asks before the text is gone.
             event.prevent_default();
+            keep(ide, &unsaved);
         }
     });
     // Phones end pages without asking.

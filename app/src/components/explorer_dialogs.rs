@@ -10,7 +10,7 @@ use super::{
     ide::Ide,
     tree_model::{find, parent},
 };
-use crate::ui::{Button, ButtonKind, Dialog, ErrorSummary, Icon, TextField};
+use crate::ui::{Button, ButtonKind, Dialog, DialogActions, ErrorSummary, Icon, TextField};
 
 /// Directories offered at a time; typing narrows them down.
 const OFFERED: usize = 40;
@@ -78,10 +78,7 @@ pub fn RelocateDialog(explorer: Explorer) -> impl IntoView {
                         <FolderChoice path=path on_choose=Callback::new(go) />
                     </For>
                 </ul>
-                <div class="acts end">
-                    <Button on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button kind=ButtonKind::Primary submit=true>{verb}</Button>
-                </div>
+                <DialogActions open=open>{verb}</DialogActions>
             </form>
         </Dialog>
     }

@@ -265,7 +265,9 @@ fn proposed_paths(ide: Ide) -> BTreeSet<String> {
         let files = all.values().flat_map(|set| &set.files);
         files
             .filter(|file| {
-                matches!(file.action, ChangeAction::Add | ChangeAction::Rename) && file.hunks.iter().any(|hunk| hunk.state.is_open())
+                !file.directory
+                    && matches!(file.action, ChangeAction::Add | ChangeAction::Rename)
+                    && file.hunks.iter().any(|hunk| hunk.state.is_open())
             })
             .map(|file| file.path.clone())
             .collect()

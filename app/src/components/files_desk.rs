@@ -63,6 +63,8 @@ pub struct FilesDesk {
     /// Why the last change was refused.
     pub refusal: RwSignal<Option<Refusal>>,
     pub changes: StoredValue<Changes>,
+    /// Code of a conversation that is to become a change of a file which is still asked for.
+    pub unplaced_code: RwSignal<Option<String>>,
 }
 
 impl Default for FilesDesk {
@@ -77,6 +79,7 @@ impl Default for FilesDesk {
             uploads: Uploads::default(),
             refusal: RwSignal::new(None),
             changes: StoredValue::default(),
+            unplaced_code: RwSignal::new(None),
         }
     }
 }

@@ -52,6 +52,8 @@ fn mode_change(file: &ChangedFile) -> String {
 /// What a change without lines is.
 pub fn describe_bare(file: &ChangedFile) -> String {
     match file.action {
+        ChangeAction::Add if file.directory => "New empty directory".to_owned(),
+        ChangeAction::Delete if file.directory => "The directory is deleted".to_owned(),
         ChangeAction::Modify if file.link && file.binary => "The file becomes a symbolic link".to_owned(),
         ChangeAction::Add if file.binary => "New binary file".to_owned(),
         ChangeAction::Add => "New empty file".to_owned(),

@@ -10,6 +10,7 @@ use crate::{
     api,
     components::{
         admin_access::AdminAccessNotice,
+        connection::{ConnectionNotice, ConnectionState},
         editor_status::EditorStatus,
         ide::{Ide, use_ide},
         quota_meters::QuotaNotice,
@@ -44,8 +45,6 @@ fn saving_of(ide: Ide) -> Saving {
 #[component]
 pub fn IdeStatus() -> impl IntoView {
     let ide = use_ide();
-    let connected = ide.live.connected();
-    let signed_out = ide.live.signed_out();
     let saving = Memo::new(move |_| saving_of(ide));
     let hunks = Memo::new(move |_| {
         let of_agent = |(key, set): (&ReviewKey, &ChangeSet)| if matches!(key, ReviewKey::Turn(_)) { set.open_hunks() as i64 } else { 0 };
@@ -93,13 +92,7 @@ pub fn IdeStatus() -> impl IntoView {
                 }
             }}
             <EditorStatus ide=ide />
-            {move || {
-                if connected.get() && !signed_out.get() {
-                    view! { <span><i class="dot dot--ok"></i>"Connected"</span> }.into_any()
-                } else {
-                    view! { <span class="c-warn"><Icon name="cloud-off" />"Offline"</span> }.into_any()
-                }
-            }}
+            <ConnectionState live=ide.live />
         </footer>
     }
 }
@@ -130,9 +123,7 @@ pub fn IdeNotices() -> impl IntoView {
                     </a>
                 </Banner>
             </Show>
-            <Show when=move || !connected.get() && !signed_out.get()>
-                <Banner icon="cloud-off" title="Offline." text="What you type is kept; reconnecting." />
-            </Show>
+            <ConnectionNotice ide=ide />
             <AdminAccessNotice />
             <QuotaNotice />
             {move || {

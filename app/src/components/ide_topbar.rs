@@ -8,11 +8,12 @@ use crate::{
     components::{
         budget_meter::BudgetMeter,
         commands::{Command, run_again},
+        connection::ConnectionBadge,
         ide::{Ide, PaletteKind, use_ide},
         presence::{People, RoleBadge, ShareDialog},
         user_menu::UserMenu,
     },
-    ui::{Badge, BadgeKind, Brand, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, ThemeSwitch, menu::open_from},
+    ui::{Brand, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, ThemeSwitch, menu::open_from},
 };
 
 const RECENT_MAX: usize = 8;
@@ -20,7 +21,6 @@ const RECENT_MAX: usize = 8;
 #[component]
 pub fn IdeTopbar() -> impl IntoView {
     let ide = use_ide();
-    let connected = ide.live.connected();
     let user = ide.viewer.get_value();
     view! {
         <header class="topbar">
@@ -29,11 +29,7 @@ pub fn IdeTopbar() -> impl IntoView {
                 <Brand mark_only=true />
                 <Switcher ide=ide />
                 <RoleBadge />
-                <Show when=move || !connected.get()>
-                    <Badge kind=BadgeKind::Warning icon="cloud-off">
-                        "Offline"
-                    </Badge>
-                </Show>
+                <ConnectionBadge live=ide.live />
             </div>
             <button type="button" class="omni" on:click=move |_| ide.palette.set(Some(PaletteKind::Files))>
                 <Icon name="search" small=true />

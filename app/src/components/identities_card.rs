@@ -14,8 +14,8 @@ use super::{
 use crate::{
     api,
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, Dialog, ErrorSummary, Icon, PanelError, RelativeTime, Skeleton, TextField, focus::RowFocus,
-        open_about, use_toasts,
+        Badge, BadgeKind, Button, ButtonKind, Dialog, DialogActions, ErrorSummary, Icon, PanelError, RelativeTime, Skeleton, TextField,
+        focus::RowFocus, open_about, use_toasts,
     },
 };
 
@@ -196,14 +196,9 @@ fn LinkDialog(linking: RwSignal<Option<SignInProvider>>, has_password: bool) -> 
                             />
                         }
                     })}
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        "Continue"
-                    </Button>
-                </div>
+                <DialogActions open=open busy=busy>
+                    "Continue"
+                </DialogActions>
             </form>
         </Dialog>
     }
@@ -260,14 +255,9 @@ fn UnlinkDialog(
     view! {
         <Dialog open=open title="Unlink this identity" locked=busy>
             <p class="t2">{question}</p>
-            <div class="acts end">
-                <Button disabled=busy attr:autofocus=true on_click=move |_| open.set(false)>
-                    "Cancel"
-                </Button>
-                <Button kind=ButtonKind::Danger busy=busy on_click=unlink>
-                    "Unlink"
-                </Button>
-            </div>
+            <DialogActions open=open kind=ButtonKind::Danger busy=busy on_click=unlink>
+                "Unlink"
+            </DialogActions>
         </Dialog>
     }
     .into_any()

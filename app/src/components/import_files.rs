@@ -66,7 +66,7 @@ async fn begin(import: Import, request: &StartImport) -> Result<ProjectId, Probl
     let body = serde_json::to_string(request).map_err(|_| refused_by_browser())?;
     let answer = upload_send::send(KEY, "POST", "/api/imports", &[], Payload::Json(body), |_| {}).await;
     let begun = answer.read::<StagedImport>().filter(|_| answer.is_ok());
-    begun.map(|begun| begun.id).ok_or_else(|| import.why_not_sent(&answer))
+    begun.map(|begun| begun.id).ok_or_else(|| import.why_not_sent(&answer, false))
 }
 
 /// Takes the import away when the page goes: the request outlives it.
@@ -123,7 +123,7 @@ impl Way {
                 break;
             }
             tries += 1;
-            self.wait(&answer, tries).await?;
+            self.wait(&answer, tries, false).await?;
             batch = self.leave_out_unreadable(batch).await;
         }
         self.gone = (self.gone.0 + files, self.gone.1 + bytes);
@@ -157,10 +157,10 @@ impl Way {
         readable
     }
 
-    /// Until the next try after this many, if there is to be one.
-    async fn wait(&self, answer: &Answer, tries: u32) -> Result<(), Problem> {
+    /// Until the next try after this many, if there is to be one. `may_go_on`: what was asked for makes a project of what is there.
+    async fn wait(&self, answer: &Answer, tries: u32, may_go_on: bool) -> Result<(), Problem> {
         if self.import.is_stopped() || !is_passing(answer.status) || tries >= TRIES {
-            return Err(self.import.why_not_sent(answer));
+            return Err(self.import.why_not_sent(answer, may_go_on));
         }
         self.import.stage.set(Stage::Again(self.gone.1, self.total));
         let asked = answer.problem().and_then(|problem| problem.retry_after);
@@ -185,7 +185,7 @@ impl Way {
                 return Ok(Sent::Made(self.id));
             }
             tries += 1;
-            self.wait(&answer, tries).await?;
+            self.wait(&answer, tries, true).await?;
         }
     }
 }

@@ -26,6 +26,9 @@ use crate::{
 pub(super) const KEY: u64 = u64::MAX;
 /// Percent of a folder's import that are its files' way here; the rest is the job's.
 const SENT: f64 = 90.0;
+/// The job goes on whether anybody hears of it or not.
+const UNHEARD: &str =
+    "The connection was lost. The import may go on: it is shown again once the connection is back, or look in the list of projects.";
 
 /// What the job of an import does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub fn text(self) -> String {
+    /// While the page is not connected, what the job does is not known.
+    pub fn text(self, is_connected: bool) -> String {
         let of = |done: i64, total: i64| format!("{} of {}", format::bytes(done), format::bytes(total));
         match self {
             Self::Idle => String::new(),
@@ -60,6 +64,7 @@ impl Stage {
                 format!("Sending, {} of {}", format::count(done as i64), format::counted(files as i64, "file", "files"))
             }
             Self::Again(..) => "The server did not answer, trying again".to_owned(),
+            Self::Working(..) if !is_connected => UNHEARD.to_owned(),
             Self::Working(_, JobProgress { total: 0, .. }) => "Waiting for a worker".to_owned(),
             Self::Working(Work::Filing, _) => "All files are sent, the project is being made".to_owned(),
             Self::Working(Work::Cloning, JobProgress { total: 100, .. }) => "Cloning the repository".to_owned(),
@@ -115,6 +120,11 @@ impl Import {
         }
     }
 
+    /// Whether news of the job arrive.
+    pub fn is_connected(self) -> Signal<bool> {
+        self.live.connected()
+    }
+
     pub fn is_stopping(self) -> Signal<bool> {
         self.stopping.into()
     }
@@ -153,22 +163,18 @@ impl Import {
             let answer = upload_send::send(KEY, "POST", "/api/projects/import", &[], Payload::Form(form), told).await;
             match answer.read::<ImportStarted>().filter(|_| answer.is_ok()) {
                 Some(started) => self.follow(Work::Unpacking, started),
-                None => self.fail(self.why_not_sent(&answer)),
+                // All of it may have arrived, and only the answer be lost.
+                None => self.fail(self.why_not_sent(&answer, true)),
             }
         });
     }
 
-    pub(super) fn why_not_sent(self, answer: &Answer) -> Problem {
+    /// `may_go_on`: the server may have all that it needs.
+    pub(super) fn why_not_sent(self, answer: &Answer, may_go_on: bool) -> Problem {
         if self.is_stopped() {
             return stopped();
         }
-        answer.problem().unwrap_or_else(|| {
-            let detail = match answer.status {
-                0 => "The connection was lost. Nothing was imported, and what is on your computer is untouched. Try again.".to_owned(),
-                status => format!("The server answered {status}. Nothing was imported. Try again."),
-            };
-            Problem::new(ErrorCode::Unavailable, detail)
-        })
+        answer.problem().unwrap_or_else(|| Problem::new(ErrorCode::Unavailable, unanswered(answer.status, may_go_on)))
     }
 
     /// Begins a clone and follows its job.
@@ -177,6 +183,7 @@ impl Import {
         spawn_local(async move {
             match api::imports::git(request).await {
                 Ok(started) => self.follow(Work::Cloning, started),
+                Err(error) if error.is_unreachable() => self.fail(Problem::new(ErrorCode::Unavailable, unanswered(0, true))),
                 Err(error) => self.fail(error.0),
             }
         });
@@ -283,6 +290,20 @@ impl Import {
     }
 }
 
+/// What is known where the server gave no answer of its own; status 0 is none at all.
+fn unanswered(status: u16, may_go_on: bool) -> String {
+    let what = match status {
+        0 => "The connection was lost.".to_owned(),
+        status => format!("The server answered {status}."),
+    };
+    let then = if may_go_on {
+        "The import may go on: look in the list of projects before you try again."
+    } else {
+        "Nothing was imported, and what is on your computer is untouched. Try again."
+    };
+    format!("{what} {then}")
+}
+
 pub(super) fn stopped() -> Problem {
     Problem::new(ErrorCode::Unavailable, "Stopped. Nothing was imported.")
 }
@@ -301,13 +322,23 @@ mod tests {
 
     #[test]
     fn what_is_shown_follows_the_stage() {
-        assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).text(), "Sending, 1 of 4 files");
+        assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).text(true), "Sending, 1 of 4 files");
         assert_eq!(Stage::SendingFiles(1, 4, 10.0, 40.0).percent(), Some(22.5));
         assert_eq!(Stage::Again(10.0, 40.0).percent(), Some(22.5));
         assert_eq!(Stage::Working(Work::Filing, JobProgress::default()).percent(), Some(90.0));
         assert_eq!(Stage::Working(Work::Filing, JobProgress { done: 1, total: 2 }).percent(), Some(95.0));
-        assert_eq!(Stage::Working(Work::Cloning, JobProgress { done: 45, total: 100 }).text(), "Cloning the repository");
-        assert_eq!(Stage::Working(Work::Cloning, JobProgress::default()).text(), "Waiting for a worker");
-        assert_eq!(Stage::Sending(5.0, 5.0).text(), "Sent, the archive is being checked");
+        assert_eq!(Stage::Working(Work::Cloning, JobProgress { done: 45, total: 100 }).text(true), "Cloning the repository");
+        assert_eq!(Stage::Working(Work::Cloning, JobProgress::default()).text(true), "Waiting for a worker");
+        assert_eq!(Stage::Sending(5.0, 5.0).text(true), "Sent, the archive is being checked");
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_a_job_that_is_not_heard_of() {
+        let unpacking = Stage::Working(Work::Unpacking, JobProgress { done: 1, total: 2 });
+        assert!(unpacking.text(false).contains("may go on") && !unpacking.text(true).contains("may go on"));
+        assert_eq!(Stage::Sending(1.0, 2.0).text(false), Stage::Sending(1.0, 2.0).text(true), "a request under way ends by itself");
+        assert!(unanswered(0, true).starts_with("The connection was lost. The import may go on"));
+        assert!(unanswered(502, true).starts_with("The server answered 502. The import may go on"));
+        assert!(unanswered(0, false).contains("Nothing was imported") && !unanswered(0, true).contains("Nothing was imported"));
     }
 }

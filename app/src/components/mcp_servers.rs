@@ -10,8 +10,8 @@ use super::{auth_frame::summary_of, models_providers::KeyBadge};
 use crate::{
     api::{self, ApiError},
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator,
-        SearchField, Skeleton, TextField, Toasts, open_about, use_toasts,
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, DialogActions, Empty, ErrorSummary, Icon, MenuButton, MenuItem,
+        MenuSeparator, SearchField, Skeleton, TextField, Toasts, open_about, use_toasts,
     },
 };
 
@@ -301,14 +301,9 @@ fn ServerDialog(desk: Desk) -> impl IntoView {
                     "Tools that it says only read run without asking"
                 </label>
                 <p class="hint">"Only for a server that you trust: nothing but its own word says that a tool changes nothing."</p>
-                <div class="acts end">
-                    <Button disabled=form.busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=form.busy>
-                        {move || if existing().is_some() { "Save server" } else { "Add server" }}
-                    </Button>
-                </div>
+                <DialogActions open=open busy=form.busy>
+                    {move || if existing().is_some() { "Save server" } else { "Add server" }}
+                </DialogActions>
             </form>
         </Dialog>
     }

@@ -50,6 +50,7 @@ pub mod composer_chips;
 pub mod composer_draft;
 pub mod conflict_bar;
 pub mod conflicts;
+pub mod connection;
 pub mod console_tab;
 pub mod context_compact;
 pub mod context_edit;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextField, open_about},
+    ui::{Dialog, DialogActions, ErrorSummary, TextField, open_about},
 };
 
 /// What was typed.
@@ -190,14 +190,9 @@ pub fn ModelDialog(desk: ModelsDesk) -> impl IntoView {
                         "Other settings become a new version, which is measured from the start. Turns that are under way keep theirs."
                     </p>
                 </Show>
-                <div class="acts end">
-                    <Button disabled=form.busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=form.busy>
-                        {move || if is_new() { "Add model" } else { "Save model" }}
-                    </Button>
-                </div>
+                <DialogActions open=open busy=form.busy>
+                    {move || if is_new() { "Add model" } else { "Save model" }}
+                </DialogActions>
             </form>
         </Dialog>
     }

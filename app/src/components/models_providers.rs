@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api,
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator,
+        Badge, BadgeKind, Button, ButtonSize, Dialog, DialogActions, Empty, ErrorSummary, Icon, MenuButton, MenuItem, MenuSeparator,
         SearchField, Skeleton, TextField, open_about,
     },
 };
@@ -266,14 +266,9 @@ pub fn ProviderDialog(desk: ModelsDesk) -> impl IntoView {
                     <p>{allowed}</p>
                     <p>"The operator adds others with AI_ALLOWED_HOSTS."</p>
                 </details>
-                <div class="acts end">
-                    <Button disabled=form.busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=form.busy>
-                        {move || if existing().is_some() { "Save provider" } else { "Add provider" }}
-                    </Button>
-                </div>
+                <DialogActions open=open busy=form.busy>
+                    {move || if existing().is_some() { "Save provider" } else { "Add provider" }}
+                </DialogActions>
             </form>
         </Dialog>
     }

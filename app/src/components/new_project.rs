@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api,
     live::use_live,
-    ui::{Button, ButtonKind, ButtonSize, Dialog, ErrorSummary, Progress, TextArea, TextField, format, use_toasts},
+    ui::{Button, ButtonKind, ButtonSize, Dialog, DialogActions, ErrorSummary, Progress, TextArea, TextField, format, use_toasts},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,14 +213,9 @@ pub fn NewProjectDialog(open: RwSignal<bool>, start: RwSignal<Start>) -> impl In
                     <Fields form=form import=import start=start />
                     <LeftOutList files=import.left_out />
                     <ImportProgress import=import />
-                    <div class="acts end">
-                        <Button disabled=busy on_click=move |_| open.set(false)>
-                            "Cancel"
-                        </Button>
-                        <Button kind=ButtonKind::Primary submit=true busy=busy>
-                            {move || start.get().verb()}
-                        </Button>
-                    </div>
+                    <DialogActions open=open busy=busy>
+                        {move || start.get().verb()}
+                    </DialogActions>
                 </form>
             </Show>
         </Dialog>
@@ -348,12 +343,12 @@ fn MadeWithout(import: Import) -> impl IntoView {
 
 #[component]
 fn ImportProgress(import: Import) -> impl IntoView {
-    let stage = import.stage;
+    let (stage, connected) = (import.stage, import.is_connected());
     view! {
         <Show when=move || stage.get() != Stage::Idle>
             <Progress
                 label="Import"
-                text=Signal::derive(move || stage.get().text())
+                text=Signal::derive(move || stage.get().text(connected.get()))
                 percent=Signal::derive(move || stage.get().percent())
             >
                 <Button size=ButtonSize::Small disabled=import.is_stopping() on_click=move |_| import.stop()>

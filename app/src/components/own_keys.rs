@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, focus::RowFocus, open_about, use_toasts},
+    ui::{
+        Button, ButtonKind, Dialog, DialogActions, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, focus::RowFocus, open_about,
+        use_toasts,
+    },
 };
 
 /// Nothing at all where no provider allows it.
@@ -179,14 +182,9 @@ fn KeyDialog(target: RwSignal<Option<OwnKey>>, keys: RwSignal<Option<Vec<OwnKey>
                 <ErrorSummary message=on_top(problem) />
                 <p class="t2">{host}</p>
                 <TextField label="Key" name="own_key" kind="password" bind=text error=field(problem, "key") autocomplete="off" autofocus=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        "Save key"
-                    </Button>
-                </div>
+                <DialogActions open=open busy=busy>
+                    "Save key"
+                </DialogActions>
             </form>
         </Dialog>
     }

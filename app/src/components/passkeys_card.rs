@@ -12,7 +12,8 @@ use crate::{
     api::{self, ApiError},
     passkeys_browser,
     ui::{
-        Button, ButtonKind, Dialog, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, focus, focus::RowFocus, open_about, use_toasts,
+        Button, ButtonKind, Dialog, DialogActions, ErrorSummary, Icon, RelativeTime, Skeleton, TextField, focus, focus::RowFocus,
+        open_about, use_toasts,
     },
 };
 
@@ -191,14 +192,9 @@ fn AddDialog(open: RwSignal<bool>, codes: RwSignal<Option<Vec<String>>>, has_pas
                     autofocus=true
                 />
                 <OwnPassword name="passkey_password" bind=password problem=problem has_password=has_password />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        "Continue on the device"
-                    </Button>
-                </div>
+                <DialogActions open=open busy=busy>
+                    "Continue on the device"
+                </DialogActions>
             </form>
         </Dialog>
     }
@@ -253,14 +249,9 @@ fn RenameDialog(target: RwSignal<Option<Passkey>>) -> impl IntoView {
             <form novalidate=true on:submit=rename>
                 <ErrorSummary message=on_top(problem) />
                 <TextField label="Name" name="passkey_new_name" bind=name error=field(problem, "name") autocomplete="off" autofocus=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        "Rename"
-                    </Button>
-                </div>
+                <DialogActions open=open busy=busy>
+                    "Rename"
+                </DialogActions>
             </form>
         </Dialog>
     }
@@ -302,14 +293,9 @@ fn RemoveDialog(target: RwSignal<Option<Passkey>>, has_password: RwSignal<bool>)
                 <ErrorSummary message=on_top(problem) />
                 <p class="t2">"It does not sign in any more. Remove it in the device too, where it can't be seen from here."</p>
                 <OwnPassword name="passkey_remove_password" bind=password problem=problem has_password=has_password autofocus=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Danger submit=true busy=busy>
-                        "Remove"
-                    </Button>
-                </div>
+                <DialogActions open=open kind=ButtonKind::Danger busy=busy>
+                    "Remove"
+                </DialogActions>
             </form>
         </Dialog>
     }

@@ -8,7 +8,7 @@ use wire::{
 
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, TextArea, TextField, format, use_toasts},
+    ui::{Button, ButtonKind, Dialog, DialogActions, ErrorSummary, TextArea, TextField, format, use_toasts},
 };
 
 /// Changes name and description of the project in `target`; open while there is one.
@@ -63,10 +63,7 @@ pub fn EditProjectDialog(target: RwSignal<Option<Project>>, #[prop(into)] on_sav
                 <ErrorSummary message=on_top />
                 <TextField label="Name" name="edit-name" bind=name error=field("name") autocomplete="off" autofocus=true />
                 <TextArea label="Description" name="edit-description" bind=description error=field("description") optional=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>"Save details"</Button>
-                </div>
+                <DialogActions open=open busy=busy>"Save details"</DialogActions>
             </form>
         </Dialog>
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, Skeleton, TextField, open_about, use_toasts},
+    ui::{Dialog, DialogActions, ErrorSummary, Skeleton, TextField, open_about, use_toasts},
 };
 
 fn write(unit: Unit, value: Option<i64>) -> String {
@@ -219,18 +219,14 @@ pub fn QuotaDialog(target: RwSignal<Option<Whose>>) -> impl IntoView {
                         autocomplete="off"
                     />
                 </Show>
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button
-                        kind=ButtonKind::Primary
-                        submit=true
-                        busy=busy
-                        disabled=Signal::derive(move || quota.with(Option::is_none))
-                        title=MaybeProp::derive(not_yet)
-                    >
-                        "Save limits"
-                    </Button>
-                </div>
+                <DialogActions
+                    open=open
+                    busy=busy
+                    disabled=Signal::derive(move || quota.with(Option::is_none))
+                    title=MaybeProp::derive(not_yet)
+                >
+                    "Save limits"
+                </DialogActions>
             </form>
         </Dialog>
     }

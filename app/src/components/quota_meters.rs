@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leptos::{prelude::*, task::spawn_local};
-use wire::quotas::{ProjectQuota, Used, UserQuota};
+use wire::quotas::{HISTORY_TIMES, ProjectQuota, Used, UserQuota};
 
 use super::ide::use_ide;
 use crate::{
@@ -90,6 +90,12 @@ pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
                 <QuotaMeter label="Files now" used=fixed(quota.bytes) measure=Measure::Bytes />
                 <QuotaMeter label="Number of files" used=fixed(quota.files) measure=Measure::Pieces("files") />
                 <QuotaMeter label="Earlier versions and trash" used=fixed(quota.history_bytes) measure=Measure::Bytes note=kept />
+                <QuotaMeter
+                    label="Versions of a file"
+                    used=fixed(quota.versions)
+                    measure=Measure::Pieces("versions")
+                    note="Of the file that has most. Saving goes on at the limit: the oldest make room.".to_owned()
+                />
                 <QuotaMeter label="Checkpoints" used=fixed(quota.checkpoints) measure=Measure::Pieces("checkpoints") />
                 <QuotaMeter
                     label="All projects of the owner"
@@ -111,7 +117,7 @@ pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
 /// What the person's own projects take, beside the list.
 #[component]
 pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
-    let full = move || quota.with(|quota| quota.bytes.is_near() || quota.files.is_near());
+    let full = move || quota.with(|quota| quota.bytes.is_near() || quota.files.is_near() || quota.history_bytes.is_near());
     view! {
         <section class="side-sec" aria-labelledby="my-quota">
             <h2 id="my-quota">"Your storage"</h2>
@@ -121,6 +127,11 @@ pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
                     label="Number of files"
                     used=Signal::derive(move || quota.with(|quota| quota.files))
                     measure=Measure::Pieces("files")
+                />
+                <QuotaMeter
+                    label="Earlier versions and trash"
+                    used=Signal::derive(move || quota.with(|quota| quota.history_bytes))
+                    measure=Measure::Bytes
                 />
                 <p class="fs12 t2">
                     {move || {
@@ -139,12 +150,16 @@ pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
 
 /// What is nearly full, the fullest first.
 fn nearly_full(quota: &ProjectQuota) -> Option<(bool, String)> {
+    // Beyond the limit itself the oldest go, and nobody has to do anything.
+    let refusing = |used: Used| Used { limit: used.limit.saturating_mul(HISTORY_TIMES), ..used };
     let limits = [
         ("This project", quota.bytes, Measure::Bytes),
         ("This project", quota.files, Measure::Pieces("files")),
+        ("Earlier versions and trash of this project", refusing(quota.history_bytes), Measure::Bytes),
         ("The checkpoints of this project", quota.checkpoints, Measure::Pieces("checkpoints")),
         ("All projects of the owner together", quota.owner.bytes, Measure::Bytes),
         ("All projects of the owner together", quota.owner.files, Measure::Pieces("files")),
+        ("Earlier versions and trash in all projects of the owner", quota.owner.history_bytes, Measure::Bytes),
     ];
     let near = limits.into_iter().filter(|(_, used, _)| used.is_near());
     let fullest = near.max_by(|(_, a, _), (_, b, _)| a.percent().total_cmp(&b.percent()));
@@ -210,9 +225,10 @@ mod tests {
             files: used(0),
             history_bytes: used(100),
             checkpoints: used(0),
+            versions: used(100),
             versions_per_file: 500,
             retention_days: 90,
-            owner: UserQuota { bytes: used(owner), files: used(0), projects: 1, own: Default::default() },
+            owner: UserQuota { bytes: used(owner), files: used(0), history_bytes: used(0), projects: 1, own: Default::default() },
             own: Default::default(),
         }
     }
@@ -223,5 +239,9 @@ mod tests {
         assert_eq!(nearly_full(&quota(80, 10)).map(|(full, _)| full), Some(false));
         let (is_full, text) = nearly_full(&quota(81, 100)).unwrap();
         assert!(is_full && text.starts_with("All projects"), "{text}");
+        let past = |history| ProjectQuota { history_bytes: Used { used: history, limit: 100 }, ..quota(0, 0) };
+        assert_eq!(nearly_full(&past(159)), None, "the oldest go, and nothing is refused");
+        let (is_full, text) = nearly_full(&past(160)).unwrap();
+        assert!(!is_full && text.starts_with("Earlier versions"), "{text}");
     }
 }

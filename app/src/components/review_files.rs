@@ -11,6 +11,7 @@ use crate::ui::Icon;
 
 pub fn action_badge(file: &ChangedFile) -> Option<&'static str> {
     match file.action {
+        ChangeAction::Add if file.directory => Some("New directory"),
         ChangeAction::Add if file.link => Some("New link"),
         ChangeAction::Modify if file.link => Some("Link"),
         ChangeAction::Add => Some("New file"),

@@ -278,6 +278,7 @@ mod tests {
                 action: ChangeAction::Modify,
                 binary: false,
                 link: false,
+                directory: false,
                 added_lines: 1,
                 removed_lines: 1,
                 old_mode: None,

@@ -9,7 +9,9 @@ use wire::{
 use super::{auth_frame::summary_of, clipboard, guard::must_set_up};
 use crate::{
     api,
-    ui::{Badge, BadgeKind, Button, ButtonKind, Dialog, ErrorSummary, Icon, PanelError, Skeleton, TextField, focus, use_toasts},
+    ui::{
+        Badge, BadgeKind, Button, ButtonKind, Dialog, DialogActions, ErrorSummary, Icon, PanelError, Skeleton, TextField, focus, use_toasts,
+    },
 };
 
 thread_local! {
@@ -360,14 +362,9 @@ fn Codes(card: Card) -> impl IntoView {
                 <ErrorSummary message=on_top(problem) />
                 <p class="t2">"The codes you have now stop working."</p>
                 <OwnPassword name="codes_password" bind=password problem=problem has_password=card.has_password() autofocus=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>
-                        "Make new codes"
-                    </Button>
-                </div>
+                <DialogActions open=open busy=busy>
+                    "Make new codes"
+                </DialogActions>
             </form>
         </Dialog>
     }
@@ -417,14 +414,9 @@ fn TurnOff(card: Card, open: RwSignal<bool>) -> impl IntoView {
                     error=field(problem, "code")
                     autocomplete="one-time-code"
                 />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Danger submit=true busy=busy>
-                        "Turn off"
-                    </Button>
-                </div>
+                <DialogActions open=open kind=ButtonKind::Danger busy=busy>
+                    "Turn off"
+                </DialogActions>
             </form>
         </Dialog>
     }

@@ -12,8 +12,8 @@ use crate::{
         auth::{LogoutEverywhereFn, LogoutFn},
     },
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, Icon, PanelError, RelativeTime, Skeleton, focus::RowFocus, format,
-        use_toasts,
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, DialogActions, Icon, PanelError, RelativeTime, Skeleton,
+        focus::RowFocus, format, use_toasts,
     },
 };
 
@@ -121,14 +121,9 @@ fn Sessions(first: Result<Vec<Session>, ApiError>) -> impl IntoView {
                     )
                 }}
             </p>
-            <div class="acts end">
-                <Button disabled=busy attr:autofocus=true on_click=move |_| asking.set(false)>
-                    "Cancel"
-                </Button>
-                <Button kind=ButtonKind::Danger busy=busy on_click=revoke_others>
-                    "Sign out the others"
-                </Button>
-            </div>
+            <DialogActions open=asking kind=ButtonKind::Danger busy=busy on_click=revoke_others>
+                "Sign out the others"
+            </DialogActions>
         </Dialog>
     }
     .into_any()
@@ -209,20 +204,16 @@ fn SignOut() -> impl IntoView {
             <Show when=move || refused.with(Option::is_some)>
                 <p class="t2" role="alert">{move || refused.get().unwrap_or_default()}</p>
             </Show>
-            <div class="acts end">
-                <Button disabled=busy attr:autofocus=true on_click=move |_| asking.set(false)>
-                    "Cancel"
-                </Button>
-                <Button
-                    kind=ButtonKind::Danger
-                    busy=busy
-                    on_click=move |_| {
-                        everywhere.dispatch(LogoutEverywhereFn {});
-                    }
-                >
-                    "Sign out everywhere"
-                </Button>
-            </div>
+            <DialogActions
+                open=asking
+                kind=ButtonKind::Danger
+                busy=busy
+                on_click=move |_| {
+                    everywhere.dispatch(LogoutEverywhereFn {});
+                }
+            >
+                "Sign out everywhere"
+            </DialogActions>
         </Dialog>
     }
     .into_any()

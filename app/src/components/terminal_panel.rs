@@ -18,7 +18,7 @@ use super::{
     terminal_view::TerminalView,
 };
 use crate::ui::{
-    Badge, BadgeKind, Button, ButtonKind, ButtonSize, Dialog, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, TextField,
+    Badge, BadgeKind, Button, ButtonSize, Dialog, DialogActions, Icon, IconButton, Menu, MenuItem, MenuSeparator, MenuState, TextField,
     focus::{self, Axis},
     format,
     menu::open_from,
@@ -419,10 +419,7 @@ fn RenameDialog(ide: Ide, target: RwSignal<Option<RunId>>) -> impl IntoView {
         <Dialog open=open title="Rename terminal" locked=busy>
             <form novalidate=true on:submit=on_submit>
                 <TextField label="Title" name="terminal-title" bind=title error=error autocomplete="off" autofocus=true />
-                <div class="acts end">
-                    <Button disabled=busy on_click=move |_| open.set(false)>"Cancel"</Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=busy>"Rename"</Button>
-                </div>
+                <DialogActions open=open busy=busy>"Rename"</DialogActions>
             </form>
         </Dialog>
     }

@@ -11,8 +11,8 @@ use super::{clipboard, token_form::TokenForm};
 use crate::{
     api::{self, ApiError},
     ui::{
-        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, Empty, Icon, PanelError, RelativeTime, Skeleton, focus::RowFocus,
-        format, open_about, use_toasts,
+        Badge, BadgeKind, Button, ButtonKind, ButtonSize, Count, Dialog, DialogActions, Empty, Icon, PanelError, RelativeTime, Skeleton,
+        focus::RowFocus, format, open_about, use_toasts,
     },
 };
 
@@ -267,14 +267,9 @@ fn Revoke(desk: TokenDesk) -> impl IntoView {
     view! {
         <Dialog open=open title=title locked=busy>
             <p class="t2">"Whatever uses it is refused from its next call on, and what it has open ends within seconds. It can't be brought back."</p>
-            <div class="acts end">
-                <Button disabled=busy attr:autofocus=true on_click=move |_| open.set(false)>
-                    "Cancel"
-                </Button>
-                <Button kind=ButtonKind::Danger busy=busy on_click=go>
-                    "Revoke the token"
-                </Button>
-            </div>
+            <DialogActions open=open kind=ButtonKind::Danger busy=busy on_click=go>
+                "Revoke the token"
+            </DialogActions>
         </Dialog>
     }
     .into_any()

@@ -9,7 +9,7 @@ use wire::{
 use super::{auth_frame::summary_of, token_card::TokenDesk};
 use crate::{
     api,
-    ui::{Button, ButtonKind, Dialog, ErrorSummary, Icon, SearchField, TextField},
+    ui::{Dialog, DialogActions, ErrorSummary, Icon, SearchField, TextField},
 };
 
 /// Days that are offered; none never ends.
@@ -134,14 +134,9 @@ pub fn TokenForm(desk: TokenDesk) -> impl IntoView {
                 <Scopes form=form is_admin=desk.is_admin />
                 <Reach form=form desk=desk />
                 <Ends form=form />
-                <div class="acts end">
-                    <Button disabled=form.busy on_click=move |_| desk.making.set(false)>
-                        "Cancel"
-                    </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy=form.busy>
-                        "Make token"
-                    </Button>
-                </div>
+                <DialogActions open=desk.making busy=form.busy>
+                    "Make token"
+                </DialogActions>
             </form>
         </Dialog>
     }

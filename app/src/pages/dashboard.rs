@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos_meta::Title;
-use wire::{dashboard::Dashboard as Board, projects::Project, quotas::UserQuota, users::User};
+use wire::{dashboard::FirstPage, projects::Project, users::User};
 
 use crate::{
     api::{self, ApiError},
@@ -24,33 +24,26 @@ use crate::{
 /// How often everything is read again while the page is visible.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// The projects that the person is in, public ones of others, the person's storage, and what stands beside the list.
-type Loaded = (Vec<Project>, Vec<Project>, UserQuota, Board);
-
-async fn load() -> Result<Loaded, ApiError> {
-    Ok((api::projects::list().await?, api::projects::list_public().await?, api::quotas::mine().await?, api::dashboard::mine().await?))
-}
-
 /// The person's projects.
 #[component]
 pub fn DashboardPage() -> impl IntoView {
     Live::provide();
-    let render = |user: User, loaded: Result<Loaded, ApiError>| match loaded {
+    let render = |user: User, loaded: Result<FirstPage, ApiError>| match loaded {
         Ok(loaded) => view! { <Dashboard user=user loaded=loaded /> }.into_any(),
         Err(error) => view! { <Topbar user=user place=Place::Projects /><PageFailed error=error /> }.into_any(),
     };
     view! {
         <Title text="Projects" />
         <div class="page">
-            <Guarded load=load render=render />
+            <Guarded load=api::dashboard::mine render=render />
         </div>
     }
     .into_any()
 }
 
 #[component]
-fn Dashboard(user: User, loaded: Loaded) -> impl IntoView {
-    let (projects, public, quota, board) = loaded;
+fn Dashboard(user: User, loaded: FirstPage) -> impl IntoView {
+    let FirstPage { projects, public, quota, board } = loaded;
     let first_name = user.display_name().split_whitespace().next().unwrap_or_default().to_owned();
     let sample = TrySample::new(board.sample);
     let projects = RwSignal::new(projects);
@@ -118,7 +111,7 @@ fn put<T: PartialEq + Send + Sync + 'static>(shown: RwSignal<T>, read: T) {
 /// Reads everything again; a failure leaves what is shown.
 fn read_again(lists: Lists) {
     leptos::task::spawn_local(async move {
-        if let Ok((projects, public, quota, board)) = load().await {
+        if let Ok(FirstPage { projects, public, quota, board }) = api::dashboard::mine().await {
             put(lists.projects, projects);
             put(lists.public, public);
             put(lists.quota, quota);

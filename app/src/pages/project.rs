@@ -2,7 +2,7 @@
 
 use leptos::{ev, prelude::*};
 use leptos_router::hooks::use_params_map;
-use wire::{ErrorCode, Problem, ProjectId, packed_tree::PackedTree, projects::Project, runs::Run, users::User};
+use wire::{ErrorCode, Problem, ProjectId, projects::OpenedProject, users::User};
 
 use crate::{
     api::{self, ApiError},
@@ -11,6 +11,7 @@ use crate::{
         change_review::ChangeReview,
         checkpoint_dialogs::CheckpointDialogs,
         checkpoint_panel::CheckpointPanel,
+        code_actions::CodeDialog,
         command_keys,
         commands::Command,
         editor_pane::EditorPane,
@@ -35,9 +36,6 @@ use crate::{
 /// A longer list would make the page itself slow to arrive: it then has what lies at the top, and the browser reads the rest at once.
 const TREE_IN_PAGE_MAX: i64 = 3000;
 
-/// The project, its files, whether those are all of them, and its runs.
-type Loaded = (Project, PackedTree, bool, Vec<Run>);
-
 /// `/projects/:id`.
 #[component]
 pub fn ProjectPage() -> impl IntoView {
@@ -50,19 +48,16 @@ pub fn ProjectPage() -> impl IntoView {
     }
 }
 
-async fn load(id: String) -> Result<Loaded, ApiError> {
+async fn load(id: String) -> Result<OpenedProject, ApiError> {
     let unknown = |_| ApiError(Problem::new(ErrorCode::NotFound, "This address names no project."));
     let id: ProjectId = id.parse().map_err(unknown)?;
-    let project = api::projects::get(id).await?;
-    let runs = api::runs::list(id).await?;
-    let whole = !cfg!(feature = "ssr") || project.file_count <= TREE_IN_PAGE_MAX;
-    let tree = if whole { api::files::packed_tree(id).await? } else { api::files::top(id).await? };
-    Ok((project, tree, whole, runs))
+    // A page that the browser makes has time for all of it.
+    api::projects::open(id, cfg!(feature = "ssr").then_some(TREE_IN_PAGE_MAX)).await
 }
 
-fn render(viewer: User, loaded: Result<Loaded, ApiError>) -> AnyView {
+fn render(viewer: User, loaded: Result<OpenedProject, ApiError>) -> AnyView {
     match loaded {
-        Ok((project, tree, whole, runs)) => {
+        Ok(OpenedProject { project, tree, whole, runs }) => {
             let start = IdeStart { project, tree: tree.unpack(), whole, runs, viewer };
             view! { <ProjectFrame start=start /> }.into_any()
         }
@@ -133,6 +128,7 @@ fn ProjectFrame(start: IdeStart) -> impl IntoView {
         <QuickOpen />
         <CheckpointDialogs />
         <GenerateDialog />
+        <CodeDialog ide=ide />
     }
 }
 

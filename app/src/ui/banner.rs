@@ -8,10 +8,13 @@ pub fn Banner(
     #[prop(default = "triangle-alert")] icon: &'static str,
     #[prop(into)] title: Signal<String>,
     #[prop(optional, into)] text: Signal<String>,
+    /// It is read aloud from elsewhere.
+    #[prop(optional)]
+    quiet: bool,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     view! {
-        <div class="note" role="status">
+        <div class="note" role=(!quiet).then_some("status")>
             <Icon name=icon />
             <span class="grow">
                 <b>{move || title.get()}</b>

@@ -35,7 +35,7 @@ impl<F: FnMut(ev::MouseEvent) + 'static> From<F> for Press {
     }
 }
 
-fn handler(mut press: Option<Press>) -> impl FnMut(ev::MouseEvent) {
+pub(super) fn handler(mut press: Option<Press>) -> impl FnMut(ev::MouseEvent) {
     move |event| {
         if let Some(Press(press)) = &mut press {
             press(event);

@@ -1,5 +1,10 @@
 use leptos::{ev, html, prelude::*};
 
+use super::{
+    Button, ButtonKind,
+    button::{Press, handler},
+};
+
 /// A modal dialog. Its content exists only while `open`; Esc and the browser's own close end in `open = false`, and the
 /// focus goes back to what had it. Mark the safe choice with `autofocus`.
 #[component]
@@ -39,6 +44,38 @@ pub fn Dialog(
                 </div>
             </Show>
         </dialog>
+    }
+    .into_any()
+}
+
+/// The row that ends a dialog: *Cancel*, which closes it, and the verb that it is for. The verb sends the form around it; with `on_click` it
+/// answers a question instead, and there *Cancel*, the safe choice, has the focus.
+#[component]
+pub fn DialogActions(
+    open: RwSignal<bool>,
+    #[prop(default = ButtonKind::Primary)] kind: ButtonKind,
+    /// What the verb started still runs.
+    #[prop(optional, into)]
+    busy: Signal<bool>,
+    /// The verb can't be chosen yet; `title` says why.
+    #[prop(optional, into)]
+    disabled: Signal<bool>,
+    #[prop(optional, into)] title: MaybeProp<String>,
+    #[prop(optional, into)] on_click: Option<Press>,
+    /// The verb.
+    children: Children,
+) -> impl IntoView {
+    let asks = on_click.is_some();
+    let submit = !asks;
+    view! {
+        <div class="acts end">
+            <Button disabled=busy attr:autofocus=asks on_click=move |_| open.set(false)>
+                "Cancel"
+            </Button>
+            <Button kind=kind submit=submit busy=busy disabled=disabled title=title on_click=handler(on_click)>
+                {children()}
+            </Button>
+        </div>
     }
     .into_any()
 }

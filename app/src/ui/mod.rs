@@ -28,7 +28,7 @@ pub mod typeahead;
 pub use badge::{Badge, BadgeKind, Count};
 pub use banner::{Banner, ErrorSummary};
 pub use button::{Button, ButtonKind, ButtonSize, IconButton};
-pub use dialog::{Dialog, open_about};
+pub use dialog::{Dialog, DialogActions, open_about};
 pub use field::{SearchField, TextArea, TextField};
 pub use format::RelativeTime;
 pub use icon::{Brand, Icon};
