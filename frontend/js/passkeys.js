@@ -43,11 +43,13 @@ function write(credential) {
 // The browser's own list waits for an answer until it is told otherwise, and takes the device from whatever asks next, also after the page
 // went on to another one without being loaded anew.
 let offered = new AbortController();
+let offering = Promise.resolve();
 
-function endOffer() {
+/** Resolves once the device is free: a browser refuses to ask it twice, and takes back what it asked only after a moment. */
+async function endOffer() {
   offered.abort();
   offered = new AbortController();
-  return offered.signal;
+  await offering;
 }
 
 /** Has a device make a key; text in, text out. Refuses with a sentence for the person. */
@@ -60,7 +62,7 @@ export async function create(text) {
     user: { ...options.user, id: toBytes(options.user.id) },
     excludeCredentials: named(options.excludeCredentials),
   };
-  endOffer();
+  await endOffer();
   try {
     return write(await navigator.credentials.create({ publicKey }));
   } catch (error) {
@@ -98,14 +100,15 @@ export function watch() {
   const step = form.dataset.passkey === 'step';
   const failure = form.querySelector('[role=alert]');
   const button = form.querySelector('button');
-  const signal = endOffer();
+  const free = endOffer();
+  const { signal } = offered;
 
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    endOffer();
     failure.textContent = '';
     button.disabled = true;
     try {
+      await endOffer();
       const { ceremony, publicKey } = await begin(step);
       send(form, ceremony, await navigator.credentials.get({ publicKey }));
     } catch (error) {
@@ -114,7 +117,7 @@ export function watch() {
       button.focus();
     }
   });
-  if (!step) void offer(form, signal);
+  if (!step) offering = free.then(() => offer(form, signal));
 }
 
 async function offer(form, signal) {
