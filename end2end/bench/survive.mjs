@@ -52,7 +52,7 @@ export async function comeBack(browser, server, rest, report) {
     await connected(page);
     for (const seconds of AWAY) {
       await server.stop('SIGKILL');
-      await page.locator('footer.status').getByText('Offline').waitFor();
+      await page.locator('footer.status').getByText(/Reconnecting|Offline/).waitFor();
       await pause(seconds * 1000);
       await server.launch();
       const began = performance.now();

@@ -1,7 +1,7 @@
 // Administration: people, projects, jobs, what happened, settings and health, each by the names on the page.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { inspect } from '../support/inspect.mjs';
+import { inspectThemes } from '../support/inspect.mjs';
 import { alive, openProject, signIn } from '../support/pages.mjs';
 import { DESK, PHONE } from '../support/journey.mjs';
 import { until } from '../support/processes.mjs';
@@ -378,26 +378,21 @@ export default async function (journey) {
   });
 
   for (const [sizeName, size] of [['desk', DESK], ['phone', PHONE]]) {
-    for (const dark of [false, true]) {
-      const where = `${sizeName}-${dark ? 'dark' : 'light'}`;
-      await journey.step(`every section, ${where}`, async () => {
-        const look = await journey.page({ base, dark, size });
-        await signIn(look, 'ada');
-        const findings = [];
-        for (const [path, title, sign] of SECTIONS) {
-          await look.goto(`/admin${path}`);
-          await alive(look);
-          await look.getByRole('heading', { level: 1, name: title, exact: true }).waitFor();
-          await look.getByRole('heading', { name: sign }).first().waitFor();
-          await until(async () => (await look.getByRole('status', { name: 'Loading' }).count()) === 0, `${title} to be there`);
-          await look.evaluate(() => document.fonts.ready);
-          await journey.shot(look, `admin${path.replace('/', '-')}-${where}`);
-          findings.push(...(await inspect(look, `admin${path}, ${where}`)));
-        }
-        assert.deepEqual(findings, []);
-        await look.context().close();
-      });
-    }
+    await journey.step(`every section in both themes, ${sizeName}`, async () => {
+      const look = await journey.page({ base, size });
+      await signIn(look, 'ada');
+      const findings = [];
+      for (const [path, title, sign] of SECTIONS) {
+        await look.goto(`/admin${path}`);
+        await alive(look);
+        await look.getByRole('heading', { level: 1, name: title, exact: true }).waitFor();
+        await look.getByRole('heading', { name: sign }).first().waitFor();
+        await until(async () => (await look.getByRole('status', { name: 'Loading' }).count()) === 0, `${title} to be there`);
+        findings.push(...(await inspectThemes(look, `admin${path.replace('/', '-')}-${sizeName}`, (...all) => journey.shot(...all))));
+      }
+      assert.deepEqual(findings, []);
+      await look.context().close();
+    });
   }
 }
 

@@ -95,7 +95,27 @@ export default async function (journey) {
     await page.getByText('All decided').waitFor();
     assert.equal(await rest.read(project, 'docs/new.txt'), 'first\nsecond\n');
     await page.getByRole('button', { name: 'Back to the editor' }).click();
-    await answers().locator('.code').first().getByRole('button', { name: 'Open as a change' }).click();
+  });
+
+  await journey.step('code that names no file is asked which it is for', async () => {
+    const ask = page.getByRole('dialog', { name: 'Open as a change' });
+    const unnamed = answers().locator('.code').first().getByRole('button', { name: 'Open as a change' });
+    await unnamed.click();
+    assert.equal(await ask.getByLabel('File').inputValue(), 'main.py', 'the file on top is offered');
+    await ask.getByLabel('File').fill('../main.py');
+    await ask.getByRole('button', { name: 'Show the change' }).click();
+    await ask.getByText('could leave the project').waitFor();
+    await ask.getByLabel('File').fill('tools/greet.py');
+    await ask.getByRole('button', { name: 'Show the change' }).click();
+    await page.getByRole('heading', { name: '1 change in 1 file' }).waitFor();
+    await page.getByText('From the conversation: tools/greet.py, by ada').waitFor();
+    await page.getByRole('button', { name: /^Accept/ }).first().click();
+    await page.getByRole('button', { name: /Apply 1 decision/ }).click();
+    await page.getByText('All decided').waitFor();
+    assert.equal(await rest.read(project, 'tools/greet.py'), 'print("from the chat")\n');
+    await page.getByRole('button', { name: 'Back to the editor' }).click();
+    await unnamed.click();
+    await ask.getByRole('button', { name: 'Show the change' }).click();
     await page.getByRole('heading', { name: '1 change in 1 file' }).waitFor();
     await page.locator('.review .hunk').filter({ hasText: 'from the chat' }).waitFor();
     await journey.shot(page, 'chat-code-change');

@@ -93,6 +93,7 @@ export default async function (journey) {
     const guest = await journey.page({ base });
     await signIn(guest, 'ben');
     await guest.getByRole('heading', { name: 'Welcome, ben' }).waitFor();
+    await guest.getByText('from hosts that an administrator opened').waitFor();
     assert.equal(await guest.getByText('Honour refunds').count(), 0, 'they are nobody else\'s');
   });
 

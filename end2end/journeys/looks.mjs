@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { sdist } from '../support/archives.mjs';
-import { inspect } from '../support/inspect.mjs';
+import { inspectThemes } from '../support/inspect.mjs';
 import { alive, editor, entry, openFile, openProject, signIn } from '../support/pages.mjs';
 import { DESK, PHONE } from '../support/journey.mjs';
 import { Rest } from '../support/rest.mjs';
@@ -19,66 +19,60 @@ export default async function (journey) {
   const findings = [];
 
   for (const [sizeName, size] of [['desk', DESK], ['phone', PHONE]]) {
-    for (const dark of [false, true]) {
-      const theme = dark ? 'dark' : 'light';
-      const where = `${sizeName}-${theme}`;
-      const look = async (page, name) => {
-        await page.evaluate(() => document.fonts.ready);
-        await journey.shot(page, `${name}-${where}`);
-        findings.push(...(await inspect(page, `${name}, ${where}`)));
-      };
-      await journey.step(`pages, ${where}`, async () => {
-        const guest = await journey.page({ base, dark, size, allow: [/status of 422/] });
-        for (const [name, path, sign] of [
-          ['login', '/login', 'Forgot the password?'],
-          ['signup', '/signup', 'Create account'],
-          ['signup-invited', invitation.url_path, 'You are invited'],
-          ['forgot', '/forgot', 'Ask an administrator for a link'],
-          ['reset', reset.url_path, 'for the account ben'],
-        ]) {
-          await guest.goto(path);
-          await alive(guest);
-          await guest.getByText(sign).first().waitFor();
-          await look(guest, name);
-        }
-        await guest.goto(`${empty.base}/signup`);
+    const look = async (page, name) => {
+      findings.push(...(await inspectThemes(page, `${name}-${sizeName}`, (...all) => journey.shot(...all))));
+    };
+    await journey.step(`pages, ${sizeName}`, async () => {
+      const guest = await journey.page({ base, size, allow: [/status of 422/] });
+      for (const [name, path, sign] of [
+        ['login', '/login', 'Forgot the password?'],
+        ['signup', '/signup', 'Create account'],
+        ['signup-invited', invitation.url_path, 'You are invited'],
+        ['forgot', '/forgot', 'Ask an administrator for a link'],
+        ['reset', reset.url_path, 'for the account ben'],
+      ]) {
+        await guest.goto(path);
         await alive(guest);
-        await guest.getByRole('button', { name: 'Create account' }).click();
-        await guest.locator('[aria-invalid=true]').first().waitFor();
-        await look(guest, 'signup-errors');
-        // The document of the API, complete by itself: nothing comes from elsewhere, which journeys refuse anyway.
-        await guest.goto(`${base}/api/docs#projects_create`);
-        await guest.locator('#projects_create[open]').getByText('Weather station').first().waitFor();
-        await look(guest, 'api-docs');
-        await guest.getByLabel('Filter').fill('post /runs');
-        await guest.getByRole('status').getByText(/^\d+ of \d+$/).waitFor();
-        assert.equal(await guest.locator('#runs_start').isVisible(), true);
-        assert.equal(await guest.locator('#projects_create').isVisible(), false);
-        await guest.context().close();
+        await guest.getByText(sign).first().waitFor();
+        await look(guest, name);
+      }
+      await guest.goto(`${empty.base}/signup`);
+      await alive(guest);
+      await guest.getByRole('button', { name: 'Create account' }).click();
+      await guest.locator('[aria-invalid=true]').first().waitFor();
+      await look(guest, 'signup-errors');
+      // The document of the API, complete by itself: nothing comes from elsewhere, which journeys refuse anyway.
+      await guest.goto(`${base}/api/docs#projects_create`);
+      await guest.locator('#projects_create[open]').getByText('Weather station').first().waitFor();
+      await look(guest, 'api-docs');
+      await guest.getByLabel('Filter').fill('post /runs');
+      await guest.getByRole('status').getByText(/^\d+ of \d+$/).waitFor();
+      assert.equal(await guest.locator('#runs_start').isVisible(), true);
+      assert.equal(await guest.locator('#projects_create').isVisible(), false);
+      await guest.context().close();
 
-        const page = await journey.page({ base, dark, size });
-        await signIn(page, 'ada');
-        await page.locator('a.proj-name').first().waitFor();
-        await look(page, 'dashboard');
-        await page.getByRole('button', { name: 'New project' }).click();
-        await page.getByRole('dialog').waitFor();
-        await look(page, 'new-project');
-        // The other sections are looked at where they are tried: admin.mjs and settings.mjs.
-        for (const [name, path, sign] of [
-          ['admin-user', `/admin/users?user=${ben.user.id}`, 'ben'],
-          ['admin-runs', '/admin/runs', 'Limits of one run'],
-          ['project-settings', `/projects/${project}/settings`, 'What runs asked for'],
-        ]) {
-          await page.goto(path);
-          await alive(page);
-          await page.getByRole('heading', { name: sign }).first().waitFor();
-          await look(page, name);
-        }
-        await openProject(page, project);
-        await (sizeName === 'desk' ? lookAtDesk : lookAtPhone)(page, look);
-        await page.context().close();
-      });
-    }
+      const page = await journey.page({ base, size });
+      await signIn(page, 'ada');
+      await page.locator('a.proj-name').first().waitFor();
+      await look(page, 'dashboard');
+      await page.getByRole('button', { name: 'New project' }).click();
+      await page.getByRole('dialog').waitFor();
+      await look(page, 'new-project');
+      // The other sections are looked at where they are tried: admin.mjs and settings.mjs.
+      for (const [name, path, sign] of [
+        ['admin-user', `/admin/users?user=${ben.user.id}`, 'ben'],
+        ['admin-runs', '/admin/runs', 'Limits of one run'],
+        ['project-settings', `/projects/${project}/settings`, 'What runs asked for'],
+      ]) {
+        await page.goto(path);
+        await alive(page);
+        await page.getByRole('heading', { name: sign }).first().waitFor();
+        await look(page, name);
+      }
+      await openProject(page, project);
+      await (sizeName === 'desk' ? lookAtDesk : lookAtPhone)(page, look);
+      await page.context().close();
+    });
   }
   await journey.step('no serious finding', () => assert.deepEqual([...new Set(findings)], []));
 }

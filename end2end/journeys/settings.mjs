@@ -1,6 +1,6 @@
 // The person's settings: sections by keyboard, what the editor and the keys make of them, tokens, sessions, and the end of an account.
 import assert from 'node:assert/strict';
-import { inspect } from '../support/inspect.mjs';
+import { inspectThemes } from '../support/inspect.mjs';
 import { alive, editor, entry, openFile, openProject, signIn } from '../support/pages.mjs';
 import { DESK, PHONE } from '../support/journey.mjs';
 import { until } from '../support/processes.mjs';
@@ -192,17 +192,15 @@ export default async function (journey) {
 
   await journey.step('no section has a serious finding, in both themes and on a phone', async () => {
     const findings = [];
-    for (const [size, dark] of [[DESK, false], [DESK, true], [PHONE, false], [PHONE, true]]) {
-      const where = `${size === PHONE ? 'phone' : 'desk'}-${dark ? 'dark' : 'light'}`;
-      const look = await journey.page({ base, dark, size });
+    for (const [sizeName, size] of [['desk', DESK], ['phone', PHONE]]) {
+      const look = await journey.page({ base, size });
       await signIn(look, 'ada');
       for (const section of SECTIONS) {
         await look.goto(`/settings/${section.toLowerCase()}`);
         await alive(look);
         await look.getByRole('heading', { level: 1, name: section, exact: true }).waitFor();
         await look.getByRole('status', { name: 'Loading' }).first().waitFor({ state: 'detached' });
-        await journey.shot(look, `settings-${section.toLowerCase()}-${where}`);
-        findings.push(...(await inspect(look, `${section}, ${where}`)));
+        findings.push(...(await inspectThemes(look, `settings-${section.toLowerCase()}-${sizeName}`, (...all) => journey.shot(...all))));
       }
       await look.context().close();
     }

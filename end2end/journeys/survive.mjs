@@ -1,5 +1,6 @@
 // Reloads, second windows, and a server that is killed in the middle of a turn and a run: nothing lost, nothing doubled.
 import assert from 'node:assert/strict';
+import { PHONE } from '../support/journey.mjs';
 import { connected, editorText, openProject, runCommand, send, signIn, terminalText, turnEnded } from '../support/pages.mjs';
 import { processesWith, until } from '../support/processes.mjs';
 import { assertGapless, printed, Rest } from '../support/rest.mjs';
@@ -63,7 +64,9 @@ export default async function (journey) {
       run: await rest.events(`run:${run}`, { done: until5('output') }),
     };
     await server.stop('SIGKILL');
-    await page.locator('footer.status').getByText('Offline').waitFor();
+    // A browser on a machine with nothing but loopback takes that for no network at all.
+    await page.locator('footer.status').getByText(/Reconnecting|Offline/).waitFor();
+    await page.locator('.note').getByText(/asked again by itself|check it/).waitFor();
     await until(async () => (await processesWith(marker)).length === 0, 'the killed server to take its run along');
   });
 
@@ -116,6 +119,23 @@ export default async function (journey) {
     const block = await runCommand(page, 'cat readme.txt && echo again > again.txt');
     await block.getByText('Exit 0').waitFor();
     await other.locator('[role=treeitem][data-path="again.txt"]').waitFor();
+  });
+
+  await journey.step('a lost network says what to do, also on a phone, and its end is told', async () => {
+    const phone = await journey.page({ base, dark: true, size: PHONE, allow: [/ERR_/] });
+    await signIn(phone, 'ada');
+    await openProject(phone, project);
+    const told = phone.locator('.ide > [aria-live=polite]');
+    const badge = phone.locator('.topbar').getByText('Offline', { exact: true });
+    await phone.context().setOffline(true);
+    await badge.waitFor();
+    await phone.locator('.note').getByText('This device has no network: check it.').waitFor();
+    await until(async () => (await told.textContent()).startsWith('Offline. This device has no network'), 'the loss to be read aloud');
+    await journey.shot(phone, 'connection-offline-phone-dark');
+    await phone.context().setOffline(false);
+    await badge.waitFor({ state: 'detached' });
+    await phone.locator('.note').waitFor({ state: 'detached' });
+    await until(async () => (await told.textContent()) === 'Connected.', 'the end of the loss to be read aloud');
   });
 
   await journey.step('a page whose second half can not be fetched asks, and goes on', async () => {
