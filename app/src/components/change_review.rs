@@ -11,7 +11,10 @@ use super::{
 };
 use crate::ui::{Badge, BadgeKind, Button, ButtonKind, ButtonSize, Icon, IconButton, PanelError, RelativeTime, Skeleton, focus, format};
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
-use wire::changes::{ChangeAction, ChangeOrigin, ChangedFile};
+use wire::{
+    changes::{ChangeAction, ChangeOrigin, ChangedFile},
+    permissions::guarded_place,
+};
 
 /// The review of what `ide.review` names; nothing while there is none.
 #[component]
@@ -257,6 +260,7 @@ fn Content(desk: Desk) -> impl IntoView {
 fn FileView(desk: Desk, path: String) -> impl IntoView {
     let element = file_element(&path);
     let (folder, name) = split_path(&path);
+    let guarded = guarded_place(&path);
     let path = StoredValue::new(path);
     let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, |file| ChangedFile { hunks: Vec::new(), ..file.clone() })));
     let ids = Memo::new(move |_| {
@@ -308,6 +312,7 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                 </h2>
                 <Counts file=file />
                 <span class="grow"></span>
+                {guarded.map(|place| view! { <span title=place.why><Badge kind=BadgeKind::Warning icon="triangle-alert">"Look twice"</Badge></span> })}
                 {move || file.with(|file| file.as_ref().and_then(action_badge)).map(|word| view! { <span class="badge">{word}</span> })}
                 <Show when=has_text>
                     <IconButton

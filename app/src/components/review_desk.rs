@@ -6,6 +6,7 @@ use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
     ErrorCode, HunkId, RunId,
     changes::{AddComment, ChangeOrigin, ChangeSet, ChangedFile, Decided, Hunk, ReviewKey},
+    permissions::guarded_place,
 };
 
 use super::{
@@ -273,18 +274,23 @@ impl Desk {
         self.go_to(id);
     }
 
-    /// Marks every open hunk of a file, or of all files with `None`.
+    /// Marks every open hunk of a file, or of all files with `None`. What always asks is accepted only as a file or a hunk of its own.
     pub fn mark_all(self, path: Option<&str>, mark: &Mark) {
         if !untrack(|| self.ide.can_review()) || self.busy.get_untracked() {
             return;
         }
         let ids: Vec<HunkId> = self.set.with_untracked(|set| {
-            let files = set.iter().flat_map(|set| &set.files).filter(|file| path.is_none_or(|path| file.path == path));
+            let waits = |file: &ChangedFile| *mark == Mark::Accept && guarded_place(&file.path).is_some();
+            let files = set.iter().flat_map(|set| &set.files).filter(|file| path.map_or(!waits(file), |path| file.path == path));
             let hunks = files.flat_map(|file| &file.hunks);
             self.marks.with_untracked(|marks| hunks.filter(|h| review_state::standing(h, marks).is_open()).map(|h| h.id).collect())
         });
         let count = ids.len() as i64;
         if count == 0 {
+            if let Some(left) = self.next_open(self.focus.get_untracked()) {
+                self.ide.toast("What is left runs by itself or instructs the agent. Accept it file by file");
+                self.go_to(left);
+            }
             return;
         }
         self.field.set(None);

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{ConversationId, FieldError, Micros, PermissionRuleId, ProjectId, TurnId, chat::Mode, users::UserRef};
 
 use command::Reading;
-pub use paths::{BUILT_IN, BuiltIn, always_asks};
+pub use paths::{BUILT_IN, BuiltIn, always_asks, guarded_place};
 pub use reach::{Hidden, Reach, UNKNOWN};
 pub use subject::{CallSubject, ToolTraits, tool_traits};
 pub use suggest::{Suggestion, suggest};
@@ -280,7 +280,9 @@ impl PermissionRule {
         if self.is_about_held(call) {
             return true;
         }
-        if !self.names(call.tool) {
+        // A list leaves out what is denied; a tool that names one file shows it or does not.
+        let shows = self.path_pattern.is_some() && !subject::SHOWS_MANY.contains(&call.tool) && self.shows_or_is(call.tool);
+        if !self.names(call.tool) && !shows {
             return false;
         }
         match (&self.command_pattern, &self.path_pattern) {

@@ -22,6 +22,10 @@ const CHANGE_FOLDERS: &[&str] =
     &["chmod", "chown", "cp", "ln", "mmv", "mv", "rename", "rm", "rmdir", "rsync", "scp", "shred", "trash", "truncate", "unlink"];
 /// Programs that show what is in the files of a folder, or pack it.
 const READ_FOLDERS: &[&str] = &["7z", "ack", "ag", "cpio", "diff", "egrep", "fgrep", "find", "grep", "rg", "tar", "tree", "zip"];
+/// What changes the folder that the next commands run in.
+const ENTER: &[&str] = &["cd", "pushd"];
+/// Folders that a command is taken to enter, at most.
+const ENTERED_MAX: usize = 64;
 /// Subcommands of git that do as the programs that change folders.
 const GIT_FOLDERS: &[&str] = &["clean", "mv", "rm"];
 
@@ -89,6 +93,9 @@ impl<'a> Reading<'a> {
         let words = words(self.text, self.is_unsure());
         // Here it is no longer known which signs were in quotes.
         let whole = self.parts().unwrap_or_default().iter().flatten().map(String::as_str).filter(|word| !word.contains(['*', '?']));
+        let cwd = folders.first().copied().unwrap_or_default();
+        let entered = self.entered(cwd);
+        let folders: Vec<&str> = folders.iter().copied().chain(entered.iter().map(String::as_str)).collect();
         tokens(self.text).chain(words.iter().map(String::as_str)).chain(whole).any(|token| {
             let token = token.trim_start_matches("./").trim_end_matches('/');
             if token.is_empty() {
@@ -96,8 +103,27 @@ impl<'a> Reading<'a> {
             }
             let is_plain = is_meant(token) || folders.iter().any(|folder| is_meant(&format!("{}/{token}", folder.trim_end_matches('/'))));
             let has_detours = || token.starts_with('/') || token.split('/').any(|part| matches!(part, "" | "." | ".."));
-            is_plain || (has_detours() && places(token, folders.first().copied().unwrap_or_default()).iter().any(|place| is_meant(place)))
+            let is_detour_to = |folder: &str| places(token, folder).iter().any(|place| is_meant(place));
+            is_plain || (has_detours() && (is_detour_to(cwd) || folders.iter().any(|folder| is_detour_to(folder))))
         })
+    }
+
+    /// The folders that it goes on in, one after another, as seen from the one it begins in.
+    fn entered(&self, cwd: &str) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for words in self.parts().unwrap_or_default().iter().map(|words| bare(words)) {
+            let Some((_, rest)) = words.split_first().filter(|(program, _)| ENTER.contains(&program.as_str())) else { continue };
+            for word in rest.iter().filter(|word| !word.starts_with('-')).flat_map(|word| expand(word)) {
+                // Whether an earlier one was left again is not followed: any of them may be where it stands.
+                let from: Vec<String> = std::iter::once(cwd.to_owned()).chain(found.iter().cloned()).collect();
+                for place in from.iter().flat_map(|folder| places(&word, folder)) {
+                    if !place.is_empty() && found.len() < ENTERED_MAX && !found.contains(&place) {
+                        found.push(place);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// The places whose whole content it takes along, changes or shows, as seen from the folder it runs in, with the shell's signs; empty for
@@ -113,7 +139,7 @@ impl<'a> Reading<'a> {
             || parts().any(|words| matches!(words, [git, what, ..] if base_name(git) == "git" && GIT_FOLDERS.contains(&what.as_str())));
         let find_acts = || parts().any(|words| words.first().is_some_and(|word| base_name(word) == "find") && acts(words));
         let changes = names(CHANGE_FOLDERS) || by_git() || find_acts();
-        if !changes && !names(READ_FOLDERS) {
+        if !changes && !names(READ_FOLDERS) && !parts().any(greps_by_git) {
             return None;
         }
         let whole = self.parts().unwrap_or_default().iter().flatten().filter(|word| !word.contains(['*', '?'])).cloned();
@@ -193,10 +219,16 @@ fn searches_here(words: &[String]) -> bool {
     match base_name(program) {
         "rg" | "ag" | "ack" => named < 2,
         "grep" | "egrep" | "fgrep" => named < 2 && is_recursive(),
+        "git" => greps_by_git(words) && named < 3,
         "tree" => named == 0,
         "find" => rest.first().is_none_or(|word| word.starts_with('-')),
         _ => false,
     }
+}
+
+/// Git looks into files also where it keeps nothing of them.
+fn greps_by_git(words: &[String]) -> bool {
+    words.split_first().is_some_and(|(program, rest)| base_name(program) == "git" && rest.iter().any(|word| word == "grep"))
 }
 
 fn is_short(word: &str) -> bool {

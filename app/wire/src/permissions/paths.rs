@@ -1,5 +1,7 @@
 //! Patterns of paths, and the paths that always ask.
 
+use std::borrow::Cow;
+
 use super::{BuiltInRule, CallFacts, command::Reading};
 
 /// Paths that the agent never changes without a question, whatever the mode and the rules. In lower case; in any folder.
@@ -83,6 +85,11 @@ impl BuiltIn {
     pub(super) fn covers(&self, path: &str) -> bool {
         let path = path.to_lowercase();
         self.patterns.iter().any(|pattern| {
+            // Most paths of a large project are done with here.
+            let begin = pattern.split(['/', '*']).next().unwrap_or_default();
+            if !path.contains(begin) && !has_signs(&path) {
+                return false;
+            }
             let folder = pattern.rsplit_once('/').map(|(folder, _)| folder);
             let is_above =
                 folder.is_some_and(|folder| ends_at(&path, folder) || folder.split_once('/').is_some_and(|(top, _)| ends_at(&path, top)));
@@ -110,6 +117,11 @@ fn ends_at(path: &str, name: &str) -> bool {
     path == name || path.strip_suffix(name).is_some_and(|before| before.ends_with('/'))
 }
 
+/// Which of the places that always ask a path lies in: a command may have changed it without naming it.
+pub fn guarded_place(path: &str) -> Option<BuiltIn> {
+    BUILT_IN.into_iter().find(|built_in| built_in.covers(&plain(path)))
+}
+
 /// Why a call that changes something asks whatever the rules say.
 pub fn always_asks(call: &CallFacts) -> Option<BuiltIn> {
     let reading = call.command.map(Reading::of);
@@ -135,10 +147,25 @@ pub fn is_unclear(path: &str) -> bool {
 
 /// `*` and `?` within a name, `**` for any number of folders; a pattern that ends in a slash means all below.
 pub fn matches(pattern: &str, path: &str) -> bool {
-    let below = pattern.strip_suffix('/').map(|folder| format!("{folder}/**"));
-    let pattern: Vec<&str> = below.as_deref().unwrap_or(pattern).split('/').collect();
+    // Most paths of a large project are done with here.
+    if !path.starts_with(fixed_folder(pattern)) {
+        return false;
+    }
+    let pattern = with_below(pattern);
+    let pattern: Vec<&str> = pattern.split('/').collect();
     let path: Vec<&str> = path.split('/').collect();
     wild(&pattern, &path, |part| *part == "**", |part, name| is_name(part, name))
+}
+
+/// A pattern with what a slash at its end means.
+fn with_below(pattern: &str) -> Cow<'_, str> {
+    pattern.strip_suffix('/').map_or(Cow::Borrowed(pattern), |folder| Cow::Owned(format!("{folder}/**")))
+}
+
+/// The folder in which all that a pattern matches lies, or which is all that it matches; empty where that may be anywhere.
+fn fixed_folder(pattern: &str) -> &str {
+    let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
+    fixed.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// Stands in a path for anything at all within a name, also for a dot in front.
@@ -150,7 +177,7 @@ fn has_signs(path: &str) -> bool {
 
 /// As [`matches`]; of a path that the shell would expand, whether it can come to be one that matches.
 pub(super) fn may_match(pattern: &str, path: &str) -> bool {
-    matches(pattern, path) || (has_signs(path) && overlap(path, pattern.trim_end_matches('/')))
+    matches(pattern, path) || (has_signs(path) && overlap(path, &with_below(pattern)))
 }
 
 /// Whether any path is meant by both: by the shell's signs and by a pattern.
@@ -190,6 +217,9 @@ fn meet<T>(left: &[T], right: &[T], is_any: impl Fn(&T) -> bool, may_be_same: im
 }
 
 fn is_name(pattern: &str, name: &str) -> bool {
+    if !pattern.contains(['*', '?']) {
+        return pattern == name;
+    }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     wild(&pattern, &name, |c| *c == '*', |p, c| *p == '?' || p == c)
 }

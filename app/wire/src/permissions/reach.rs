@@ -133,7 +133,7 @@ fn literal_folder<'a>(path: &'a str, signs: &[char]) -> &'a str {
 impl PermissionRule {
     /// Whether it is about the tool, or about reading the files that the tool shows lines of.
     pub(super) fn shows_or_is(&self, tool: &str) -> bool {
-        self.names(tool) || (tool == subject::SEARCH && self.names(subject::READ_FILE))
+        self.names(tool) || (subject::SHOWS_LINES.contains(&tool) && self.names(subject::READ_FILE))
     }
 }
 

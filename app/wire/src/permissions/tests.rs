@@ -219,6 +219,20 @@ fn a_path_rule_speaks_of_files_and_not_of_commands() {
 }
 
 #[test]
+fn a_changed_file_is_known_by_its_place() {
+    for (path, title) in [
+        (".github/workflows/ci.yml", "CI"),
+        ("sub/AGENTS.md", "The agent's instructions"),
+        (".husky/pre-commit", "Hooks"),
+        ("vendor/.gitmodules", "Version control"),
+    ] {
+        assert_eq!(guarded_place(path).map(|place| place.title), Some(title), "{path}");
+    }
+    assert_eq!(guarded_place("src/agents.md.rs"), None);
+    assert_eq!(guarded_place("README.md"), None);
+}
+
+#[test]
 fn some_places_always_ask() {
     let everything = [
         rule(1, PermissionEffect::Allow, "run_command", "", ""),

@@ -181,6 +181,17 @@ fn a_command_that_takes_a_folder_is_judged_by_what_it_holds() {
         ("cat /w/conf/prod/secret.env", "", "deny"),
         ("cat src/../conf/prod/secret.env", "", "deny"),
         ("cat ../conf/prod/secret.env", "src", "deny"),
+        ("cd conf && cat prod/secret.env", "", "deny"),
+        ("cd src && cd ../conf && cat prod/secret.env", "", "deny"),
+        ("cd con* && cat prod/secret.env", "", "deny"),
+        ("cd src && cat ../conf/prod/secret.env", "", "deny"),
+        ("cat src/../conf/prod/secret.env && cd docs", "", "deny"),
+        ("cd src && cd plain && cat b.rs", "", "ask"),
+        ("cd src && cat main.rs", "", "rule"),
+        // It needs no repository for that.
+        ("git grep --no-index key", "", "deny"),
+        ("git grep key -- conf", "", "deny"),
+        ("git grep key docs", "", "rule"),
     ] {
         let arguments = serde_json::json!({ "command": command, "cwd": cwd });
         assert_eq!(judge(&rules, Mode::Auto, "run_command", &arguments), expected, "{command} in {cwd:?}");
@@ -190,6 +201,28 @@ fn a_command_that_takes_a_folder_is_judged_by_what_it_holds() {
         [("rm -r docs", "ask"), ("rm -r docs/*", "ask"), ("mv vendor third", "ask"), ("rm -r src", "mode"), ("grep -rn x .", "mode")]
     {
         assert_eq!(judge(&[], Mode::Auto, "run_command", &serde_json::json!({ "command": command })), expected, "{command}");
+    }
+}
+
+#[test]
+fn a_slash_at_the_end_means_all_below_by_whatever_signs() {
+    let rules = [rule(PermissionEffect::Deny, "", "conf/prod/")];
+    for command in ["cat conf/prod/secret.env", "cat conf/p*/secret.env", "cat */*/secret.env", "cat conf/pro?/*", "cat conf/{prod,x}/*"] {
+        assert_eq!(judge(&rules, Mode::Auto, "run_command", &serde_json::json!({ "command": command })), "deny", "{command}");
+    }
+    for command in ["cat conf/*.toml", "cat docs/*/a.md"] {
+        assert_eq!(judge(&rules, Mode::Auto, "run_command", &serde_json::json!({ "command": command })), "mode", "{command}");
+    }
+}
+
+#[test]
+fn who_may_not_read_a_file_is_not_shown_it_by_a_failed_edit() {
+    let edit = |path: &str| serde_json::json!({ "path": path, "old_text": "x", "new_text": "y" });
+    for (effect, expected) in [(PermissionEffect::Deny, "deny"), (PermissionEffect::Ask, "ask")] {
+        let rules = [rule(effect, "read_file", "conf/prod/**")];
+        assert_eq!(judge(&rules, Mode::Auto, "edit_file", &edit("conf/prod/secret.env")), expected);
+        assert_eq!(judge(&rules, Mode::Auto, "edit_file", &edit("conf/app.toml")), "mode");
+        assert_eq!(judge(&rules, Mode::Auto, "write_file", &edit("conf/prod/secret.env")), "mode");
     }
 }
 

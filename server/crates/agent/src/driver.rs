@@ -281,7 +281,9 @@ impl Driver {
     fn run_tool(&mut self, call: ToolCall) {
         let runner =
             Runner { ctx: self.ctx.clone(), sandbox: self.deps.sandbox.clone(), turn: self.turn.id, project: self.turn.project_id };
-        let branch = self.branch.hiding(Hidden::of(self.machine.permissions(), &[call.name.as_str()]));
+        // Who looks for a file in vain is told names as a list tells them.
+        let shown_by = if call.name == "search" { "search" } else { "list_files" };
+        let branch = self.branch.hiding(Hidden::of(self.machine.permissions(), &[call.name.as_str(), shown_by]));
         let ctx = ToolCtx { branch, cancel: self.work.clone(), runner: Some(runner), foreign: self.foreign.clone() };
         self.tools.push(async move { tools::run(&ctx, &call).await }.boxed());
     }

@@ -291,6 +291,9 @@ async fn store_file(ctx: &Ctx, project: ProjectId, file: std::fs::File) -> Resul
 /// The longest target that a link can have on the systems that projects run on.
 const LINK_MAX: u64 = 4095;
 
+/// Why a directory whose path a file takes, or the other way round, is not proposed beside it.
+const CHANGED_PLACES: &str = "a directory and a file change places there; do that in two steps";
+
 /// What a turn's branch became.
 pub struct Collected {
     pub change_set: Option<ChangeSet>,
@@ -330,11 +333,15 @@ pub async fn branch_to_change_set(ctx: &Ctx, workspaces: &Workspaces, turn: &Tur
             }
             // A path is decided once.
             if proposed.last().is_some_and(|file| file.path == change.path) {
-                left_out.push((change.path, "a directory and a file change places there; do that in two steps"));
+                left_out.push((change.path, CHANGED_PLACES));
                 continue;
             }
             proposed.push(ProposedFile::directory(change.path, change.action == BranchAction::Deleted));
             continue;
+        }
+        // The file is what somebody wrote; of the directory there is nothing to keep.
+        if proposed.pop_if(|file| file.path == change.path).is_some() {
+            left_out.push((change.path.clone(), CHANGED_PLACES));
         }
         let before = base.get(&change.path).filter(|e| e.kind != wire::files::EntryKind::Directory);
         let old = before.map(|e| (e.checksum.clone(), e.mode));

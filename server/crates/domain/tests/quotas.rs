@@ -203,6 +203,14 @@ async fn empty_directories_have_an_end(home: Home) {
     save(&ada, project, "file.txt", Base::New, "x").await.unwrap();
     files::delete(&ada, project, "d0", support::AS_IT_IS).await.unwrap();
     files::create_directory(&ada, project, "more").await.unwrap();
+    // Also where a directory is copied as a whole.
+    limit(&ada, StorageSettings { project_files: 300, ..StorageSettings::default() }).await;
+    let here = files::tree(&ada, project).await.unwrap().revision;
+    let many = (0..210).map(|n| made(&format!("many/{n}"))).collect();
+    let here = files::commit_changes(&ada, project, here, Origin::Run.into(), many).await.unwrap().revision;
+    let copy = FileStep::Copy { from: "many".into(), to: "again".into(), base: Base::Revision(here) };
+    let refused = files::change(&ada, project, ChangeFiles { steps: vec![copy] }).await.err().unwrap().into_problem(&ada);
+    assert!(refused.code == ErrorCode::TooLarge && refused.detail.contains("at most 300 directories"), "{}", refused.detail);
 }
 
 async fn a_person_and_a_project_have_limits_of_their_own(mut home: Home) {

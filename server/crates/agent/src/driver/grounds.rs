@@ -1,8 +1,12 @@
 //! What calls are judged by, as it is right before they begin: the project's rules, and what their folders hold.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use domain::{Error, permissions};
+use sandbox::{ListEntry, WorkspaceError};
 use wire::{
     chat::ToolCall,
     permissions::{PermissionRule, Reach, UNKNOWN},
@@ -14,6 +18,10 @@ use crate::{
     fsm::{Event, Held},
 };
 
+/// Paths that are looked at for one call. Whoever names more of a large project, such as by one pattern after another, is judged as if
+/// they could not be looked at.
+const LOOKED_AT_MAX: usize = 2_000_000;
+
 impl Driver {
     /// To be called before the machine takes the event in. A rule that somebody adds or takes back holds from the next call on.
     pub(super) async fn renew_grounds(&mut self, event: &Event) -> Result<(), Error> {
@@ -23,9 +31,10 @@ impl Driver {
         }
         let rules = permissions::rules(&self.ctx, self.turn.project_id).await?;
         let mut held = Vec::new();
+        let mut lists = Lists::default();
         for ToolCall { name, arguments, .. } in calls {
             let reaches = Reach::read(&name, &arguments);
-            let paths = look(&self.branch, &rules, &name, &reaches).await;
+            let paths = look(&self.branch, &mut lists, &rules, &name, &reaches).await;
             if !paths.is_empty() {
                 held.push(Held { tool: name, arguments, paths: paths.into_iter().collect() });
             }
@@ -35,12 +44,31 @@ impl Driver {
     }
 }
 
+/// What was listed already: calls of one step often reach into the same folders.
+#[derive(Default)]
+struct Lists {
+    /// By the folder, and whether ignored ones are in it.
+    known: HashMap<(String, bool), Arc<Vec<ListEntry>>>,
+}
+
+impl Lists {
+    async fn get(&mut self, branch: &Branch, folder: &str, ignored: bool) -> Result<Arc<Vec<ListEntry>>, WorkspaceError> {
+        let key = (folder.to_owned(), ignored);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(known.clone());
+        }
+        let listed = Arc::new(if ignored { branch.list_whole(folder).await? } else { branch.list(folder).await? });
+        self.known.insert(key, listed.clone());
+        Ok(listed)
+    }
+}
+
 /// The paths below what a call names that a rule is about.
-async fn look(branch: &Branch, rules: &[PermissionRule], tool: &str, reaches: &[Reach]) -> BTreeSet<String> {
+async fn look(branch: &Branch, lists: &mut Lists, rules: &[PermissionRule], tool: &str, reaches: &[Reach]) -> BTreeSet<String> {
     // Nothing in a project has a name that no file can have.
     let is_place = |folder: &str| folder.is_empty() || wire::files::check_path(folder).is_ok();
     let reaches: Vec<&Reach> = reaches.iter().filter(|reach| is_place(&reach.folder)).collect();
-    look_into(branch, rules, tool, &reaches).await.unwrap_or_else(|error| {
+    look_into(branch, lists, rules, tool, &reaches).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call would reach could not be looked at");
         BTreeSet::from([UNKNOWN.to_owned()])
     })
@@ -48,24 +76,36 @@ async fn look(branch: &Branch, rules: &[PermissionRule], tool: &str, reaches: &[
 
 async fn look_into(
     branch: &Branch,
+    lists: &mut Lists,
     rules: &[PermissionRule],
     tool: &str,
     reaches: &[&Reach],
-) -> Result<BTreeSet<String>, sandbox::WorkspaceError> {
+) -> Result<BTreeSet<String>, WorkspaceError> {
     let mut found = BTreeSet::new();
+    let mut looked_at = 0;
     if reaches.iter().any(|reach| reach.changes) {
         // What version control ignores becomes no part of a project, and only its own rules are about that. Seen from the top: an ignored folder
         // does not know that it is one.
-        let versioned = branch.list("").await?;
-        for reach in reaches {
-            let below = versioned.iter().map(|entry| entry.path.as_str()).filter(|path| is_below(path, &reach.folder));
+        let versioned = lists.get(branch, "", false).await?;
+        for reach in reaches.iter().filter(|reach| reach.changes) {
+            let below: Vec<&str> = versioned.iter().map(|entry| entry.path.as_str()).filter(|path| is_below(path, &reach.folder)).collect();
+            looked_at += below.len();
+            if looked_at > LOOKED_AT_MAX {
+                return Ok(BTreeSet::from([UNKNOWN.to_owned()]));
+            }
             found.extend(reach.held_built_in(below));
+            tokio::task::yield_now().await;
         }
     }
     if Reach::is_limited(rules, tool) {
         for reach in reaches {
-            let listed = if reach.ignored { branch.list_whole(&reach.folder).await? } else { branch.list(&reach.folder).await? };
+            let listed = lists.get(branch, &reach.folder, reach.ignored).await?;
+            looked_at += listed.len();
+            if looked_at > LOOKED_AT_MAX {
+                return Ok(BTreeSet::from([UNKNOWN.to_owned()]));
+            }
             found.extend(reach.held(rules, tool, listed.iter().map(|entry| entry.path.as_str())));
+            tokio::task::yield_now().await;
         }
     }
     Ok(found)
@@ -104,7 +144,7 @@ mod tests {
         .await;
         let rules = [rule(PermissionEffect::Deny, "conf/prod/**"), rule(PermissionEffect::Ask, "src/*")];
         let found = async |rules: &[PermissionRule], tool: &str, arguments: Value| {
-            let paths = look(&kit.branch, rules, tool, &Reach::read(tool, &arguments.to_string())).await;
+            let paths = look(&kit.branch, &mut Lists::default(), rules, tool, &Reach::read(tool, &arguments.to_string())).await;
             paths.into_iter().collect::<Vec<_>>().join(" ")
         };
         let step = |from: &str| json!({ "from": from, "to": "other" });
@@ -132,7 +172,7 @@ mod tests {
             uuid::Uuid::nil().into(),
         );
         let reaches = Reach::read("move_file", r#"{"from":"src","to":"lib"}"#);
-        assert!(look(&kit.branch, &[], "move_file", &reaches).await.is_empty());
-        assert_eq!(look(&gone, &[], "move_file", &reaches).await.into_iter().collect::<Vec<_>>(), [UNKNOWN]);
+        assert!(look(&kit.branch, &mut Lists::default(), &[], "move_file", &reaches).await.is_empty());
+        assert_eq!(look(&gone, &mut Lists::default(), &[], "move_file", &reaches).await.into_iter().collect::<Vec<_>>(), [UNKNOWN]);
     }
 }

@@ -20,6 +20,9 @@ const LISTED_CHANGES: usize = 200;
 /// No limit of versions is reached with fewer: two of each file is the least that may be kept.
 const LEAST_BOUND: i64 = 2 * HISTORY_TIMES;
 
+/// After so many new directories a batch looks whether they are too many, so that what is refused has not held the project for long.
+const DIRECTORIES_AT_ONCE: usize = 1000;
+
 /// Bytes that are already stored, to be put at a path. The bytes of a symbolic link are its target; a directory has none.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
@@ -73,7 +76,8 @@ pub(crate) struct WriteBatch<'a> {
     named: HashSet<String>,
     /// Paths with the versions that they got, where they may have too many.
     long: Vec<(String, i64)>,
-    makes_directories: bool,
+    /// Directories of their own that came to be.
+    made_directories: usize,
     /// More than is worth telling one by one has changed.
     is_whole: bool,
 }
@@ -102,7 +106,7 @@ impl<'a> WriteBatch<'a> {
             open_directories: HashSet::new(),
             named: HashSet::new(),
             long: Vec::new(),
-            makes_directories: false,
+            made_directories: 0,
             is_whole: false,
         })
     }
@@ -229,7 +233,13 @@ impl<'a> WriteBatch<'a> {
         if version > LEAST_BOUND {
             self.long.push((content.path.clone(), version));
         }
-        self.makes_directories |= content.kind == EntryKind::Directory && action == FileAction::Added;
+        let is_made = action != FileAction::Deleted && moved_from.is_none() && before.is_none_or(table::FileRow::is_deleted);
+        if is_made && content.kind == EntryKind::Directory {
+            self.made_directories += 1;
+            if self.made_directories.is_multiple_of(DIRECTORIES_AT_ONCE) {
+                quotas::check_directories(&mut self.tx, self.project).await?;
+            }
+        }
         let entry = Entry {
             path: content.path.clone(),
             kind: content.kind,
@@ -295,6 +305,7 @@ impl<'a> WriteBatch<'a> {
             for row in rows {
                 self.spoken.add(&row.path, row.kind.0, row.size);
             }
+            self.made_directories += rows.iter().filter(|row| row.kind.0 == EntryKind::Directory).count();
         }
         // What lies in it is in no other's way: it keeps its names, and nothing else is there.
         self.check_room_for(to, EntryKind::Directory).await?;
@@ -353,7 +364,7 @@ impl<'a> WriteBatch<'a> {
         storage::keep(self.ctx, &mut self.tx, self.project, &self.named.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         let delta = quotas::Delta { files: self.files, bytes: self.bytes };
         quotas::check(&mut self.tx, self.project, delta).await?;
-        if self.makes_directories {
+        if self.made_directories > 0 {
             quotas::check_directories(&mut self.tx, self.project).await?;
         }
         quotas::thin_paths(&mut self.tx, self.project, &self.long).await?;

@@ -397,9 +397,10 @@ impl Layers {
             let (action, kind) = (BranchAction::Unnameable, EntryKind::File);
             changes.insert(path.clone(), BranchChange { path, action, kind, mode: 0, size: 0, sha256: None });
         }
-        // At one path what was lost comes before what stands in its place, and a file before a directory.
+        // At one path what was lost comes before what stands in its place.
+        let order = |change: &BranchChange| change.action != BranchAction::Deleted;
         let mut changes: Vec<BranchChange> = changes.into_values().chain(directories).collect();
-        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        changes.sort_by(|a, b| a.path.cmp(&b.path).then(order(a).cmp(&order(b))));
         Ok(changes)
     }
 

@@ -45,8 +45,8 @@ pub struct Change {
 
 impl Workspaces {
     /// What differs from the revision of the last sync, in path order. Ignored paths are left out unless versioned. A directory counts
-    /// while nothing lies in it, and as lost where the project holds it for itself. Reports the same changes again until a sync or [`Workspaces::note_saved`] says that they
-    /// are part of a revision. Directories found on the way are watched if the project is.
+    /// while nothing lies in it, and as lost where the project holds it for itself. Reports the same changes again until a sync or
+    /// [`Workspaces::note_saved`] says that they are part of a revision. Directories found on the way are watched if the project is.
     pub async fn scan(&self, project: Uuid) -> Result<Vec<Change>> {
         Ok(self.scan_counting(project).await?.0)
     }

@@ -204,7 +204,8 @@ impl Sync {
                 Ok(())
             })?;
         }
-        surplus.retain(|path| !wanted.contains(path.as_str()));
+        // A command's path may be longer than any that a project has; it must not keep the rest from being laid out.
+        surplus.retain(|path| !wanted.contains(path.as_str()) && beneath::check_path(path).is_ok());
         Ok(surplus.into_iter().collect())
     }
 

@@ -268,5 +268,12 @@ async fn empty_directories_of_a_branch_are_the_same_over_an_overlay_and_in_a_cop
         as_command(&|at| fs::remove_file(at.join("new/only.txt")).unwrap());
         let changes = ws.branch_changes(project, branch).await.unwrap();
         assert_eq!(shown(&changes).last(), Some(&("new", BranchAction::Added)), "overlay {overlay}");
+        // A file in the place of one that the project holds.
+        ws.branch_remove(project, branch, "kept").await.unwrap();
+        ws.branch_write(project, branch, "kept", bytes::Bytes::from_static(b"x"), 0o644).await.unwrap();
+        let changes = ws.branch_changes(project, branch).await.unwrap();
+        let at_kept: Vec<_> = changes.iter().filter(|change| change.path == "kept").map(|change| (change.action, change.kind)).collect();
+        let expected = [(BranchAction::Deleted, EntryKind::Directory), (BranchAction::Added, EntryKind::File)];
+        assert_eq!(at_kept, expected, "overlay {overlay}: what was lost comes first");
     }
 }
