@@ -30,7 +30,7 @@ start_postgres() {
     || { cat "$services_dir/initdb.log" >&2; return 1; }
   # Durability off: nothing here outlives the run.
   as_postgres "$bin/pg_ctl" -D "$postgres_data/data" -l "$postgres_data/log" -w -t 60 start >/dev/null \
-    -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$postgres_data -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=300" \
+    -o "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$postgres_data -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=512MB -c max_connections=300" \
     || { cat "$postgres_data/log" >&2; return 1; }
   export TEST_DATABASE_URL=postgres://postgres@127.0.0.1:$port/postgres
 }
@@ -51,8 +51,15 @@ start_redis() {
   return 1
 }
 
+# In memory where there is room: each test has a database of its own for a moment.
+services_place() {
+  local free
+  free=$(df -m --output=avail /dev/shm 2>/dev/null | tail -n1)
+  if [ -w /dev/shm ] && [ "${free:-0}" -ge 2048 ]; then echo /dev/shm; else echo "${TMPDIR:-/tmp}"; fi
+}
+
 start_services() {
-  services_dir=$(mktemp -d)
+  services_dir=$(mktemp -d -p "$(services_place)")
   chmod 755 "$services_dir"
   if [ -n "${DATABASE_TEST_URL:-}" ]; then export TEST_DATABASE_URL=$DATABASE_TEST_URL; else start_postgres || return 1; fi
   if [ -n "${REDIS_TEST_URL:-}" ]; then export TEST_REDIS_URL=$REDIS_TEST_URL; else start_redis || return 1; fi

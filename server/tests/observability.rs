@@ -551,7 +551,8 @@ async fn a_dead_collector_slows_nothing_down() {
     for _ in 0..6000 / 50 {
         futures::future::join_all((0..50).map(|_| nobody.get("/healthz"))).await;
     }
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // One that waited for the collector would take far longer, however busy the machine is.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     let dropped = place.scrape().await.0.get("cloudxdevai_telemetry_dropped_total{what=\"span\"}").copied().unwrap_or_default();
     assert!(dropped > 0.0, "what does not fit is counted");
     let began = Instant::now();

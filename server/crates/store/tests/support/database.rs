@@ -80,8 +80,10 @@ async fn ensure_template(admin: &mut PgConnection, server: &str, collation: &str
         if run(admin, &format!("{plain} {collation}")).await.is_err() {
             run(admin, &plain).await.unwrap();
         }
-        let made = Db::connect(&with_database(server, &making), 2).await.unwrap();
-        made.close().await;
+        // Once more when all is made, since the first connection after that leaves behind what spares the next ones the catalogue.
+        for _ in 0..2 {
+            Db::connect(&with_database(server, &making), 2).await.unwrap().close().await;
+        }
         // A connection is counted until its process is gone.
         run(admin, &format!("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{making}'")).await.unwrap();
         run(admin, &format!("ALTER DATABASE {making} RENAME TO {name}")).await.unwrap();
