@@ -123,7 +123,9 @@ pub async fn all_users_together_have_at_most_the_agreed_number_running(db: Db) {
         }
     }
     let (claimed, _, most) = work_off(&db, 100, 3).await;
-    assert_eq!((claimed.len(), most), (60, 3));
+    assert_eq!(claimed.len(), 60);
+    // How many were at once seen side by side depends on the machine.
+    assert!((2..=3).contains(&most), "{most} at once");
 }
 
 pub async fn many_jobs_of_one_user_do_not_starve_another(db: Db) {
