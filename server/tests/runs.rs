@@ -319,7 +319,8 @@ async fn readers_who_never_read_hold_nothing_up() {
             break;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "the job is held up");
-        assert!(slowest.max(slowest_save) < Duration::from_secs(1), "others are held up: {slowest:?}, {slowest_save:?}");
+        // Held up, they would wait until the job ends or is given up.
+        assert!(slowest.max(slowest_save) < Duration::from_secs(10), "others are held up: {slowest:?}, {slowest_save:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let grown = most.saturating_sub(before) >> 20;
