@@ -28,7 +28,7 @@ export default async function (journey) {
     const dialog = page.getByRole('dialog', { name: 'New project' });
     for (const [name, sign] of [
       ['Empty A blank project', 'Description'],
-      ['From git A public address, any host', 'Address'],
+      ['From git A public address, from hosts that an administrator opened', 'Address'],
       ['Archive zip or tar.gz', 'Archive'],
       ['Folder From this computer', 'Choose folder'],
     ]) {
