@@ -15,7 +15,8 @@ export default async function (journey) {
   const ada = await Rest.signUp(base, 'ada');
   const ben = await Rest.signUp(base, 'ben');
   const project = await ben.project('of ben');
-  const page = await journey.page({ base, allow: [/status of (409|422)/] });
+  // What the next message would send is asked for at any moment, also while the chosen model lacks a key.
+  const page = await journey.page({ base, allow: [/status of (409|422)/, /status of 503.*\/fn\/context\/preview/] });
   const bens = await journey.page({ base });
   await signIn(page, 'ada');
   await signIn(bens, 'ben');
