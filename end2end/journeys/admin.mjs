@@ -284,6 +284,8 @@ export default async function (journey) {
   await journey.step('the audit log is filtered, read and verified', async () => {
     await nav.getByRole('link', { name: 'Audit' }).click();
     await page.getByLabel('Kind of entries').selectOption({ label: 'Projects opened by administrators' });
+    const others = page.locator('ol.audit > li').filter({ hasNotText: 'by admin' });
+    await until(async () => (await others.count()) === 0, 'only entries of that kind');
     const entry = page.locator('ol.audit > li').filter({ hasText: 'Project opened by admin' });
     await entry.locator('summary').focus();
     await page.keyboard.press('Enter');
