@@ -13,7 +13,7 @@ use rand::Rng;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use support::{
-    Caller, PASSWORD, TestDatabase, data_folder, fixture,
+    Caller, Events, PASSWORD, TestDatabase, data_folder, fixture,
     model_server::{ModelServer, Step},
     program,
 };
@@ -105,12 +105,12 @@ fn follow(ada: Caller, turn: TurnId) -> JoinHandle<Vec<Event>> {
             assert!(Instant::now() < deadline, "the turn's stream did not end: {:?}", seen.last());
             let after = seen.last().map_or(0, |event| event.seq);
             let request = ada.request(reqwest::Method::GET, &format!("/api/live/turn:{turn}?after={after}"));
-            let Ok(answer) = request.try_clone().unwrap().send().await else {
+            // The server may be gone before it answers, and while it answers.
+            let Ok(answer) = request.send().await else {
                 sleep(Duration::from_millis(30)).await;
                 continue;
             };
-            drop(answer);
-            let Ok(mut events) = ada.follow_with(request).await else { continue };
+            let Ok(mut events) = Events::of(answer).await else { continue };
             while let Some(frame) = events.next().await {
                 seen.push(frame.event);
             }

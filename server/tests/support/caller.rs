@@ -144,12 +144,7 @@ impl Caller {
     }
 
     pub async fn follow_with(&self, request: RequestBuilder) -> Result<Events, Reply> {
-        let response = tokio::time::timeout(PATIENCE, request.send()).await.expect("no answer in time").unwrap();
-        if response.status() != 200 {
-            return Err(Reply::read(response).await);
-        }
-        let headers = response.headers().clone();
-        Ok(Events { headers, bytes: Box::pin(response.bytes_stream()), buffer: String::new(), frames: VecDeque::new() })
+        Events::of(tokio::time::timeout(PATIENCE, request.send()).await.expect("no answer in time").unwrap()).await
     }
 }
 
@@ -234,6 +229,14 @@ pub struct Frame {
 }
 
 impl Events {
+    pub async fn of(response: reqwest::Response) -> Result<Self, Reply> {
+        if response.status() != 200 {
+            return Err(Reply::read(response).await);
+        }
+        let headers = response.headers().clone();
+        Ok(Self { headers, bytes: Box::pin(response.bytes_stream()), buffer: String::new(), frames: VecDeque::new() })
+    }
+
     /// The next event; `None` when the stream has ended.
     pub async fn next(&mut self) -> Option<Frame> {
         loop {
