@@ -25,8 +25,6 @@ use wire::{
 const MOST: usize = 5;
 /// Its parts still ask for themselves: the room that is left, the network, the terminals, the runs and the permissions.
 const MOST_OF_PROJECT_SETTINGS: usize = 23;
-/// What somebody signs in with is asked for each time that its card is made, which is thrice while the page is.
-const MOST_OF_SECURITY: usize = 7;
 /// Where something else than the page asks at the same moment, the next try is without it.
 const TRIES: usize = 5;
 
@@ -125,5 +123,10 @@ async fn pages_ask_the_database_a_few_times() {
     check(&browser, &format!("/projects/{project}"), MOST).await;
     check(&browser, &format!("/projects/{project}/settings"), MOST_OF_PROJECT_SETTINGS).await;
     check(&browser, "/settings", 1).await;
-    check(&browser, "/settings/security", MOST_OF_SECURITY).await;
+    for section in ["security", "sessions", "tokens", "models", "usage", "keys", "account"] {
+        check(&browser, &format!("/settings/{section}"), MOST).await;
+    }
+    for section in ["", "/users", "/projects", "/jobs", "/models", "/budgets", "/usage", "/audit", "/settings"] {
+        check(&browser, &format!("/admin{section}"), MOST).await;
+    }
 }

@@ -17,7 +17,7 @@ pub async fn providers() -> Result<Vec<SignInProvider>, ApiError> {
 #[server(name = MyIdentitiesFn, prefix = "/fn", endpoint = "identities/mine", input = Json)]
 pub async fn mine() -> Result<IdentitiesView, ApiError> {
     let ctx = super::ctx::current()?;
-    domain::identities::view(&ctx).await.map_err(super::ctx::refuse)
+    ctx.once("identities", domain::identities::view(&ctx)).await.map_err(super::ctx::refuse)
 }
 
 /// Where to go to link another identity.

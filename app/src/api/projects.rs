@@ -11,7 +11,7 @@ use super::ApiError;
 #[server(name = ListFn, prefix = "/fn", endpoint = "projects/list", input = Json)]
 pub async fn list() -> Result<Vec<Project>, ApiError> {
     let ctx = super::ctx::current()?;
-    domain::projects::list(&ctx).await.map_err(super::ctx::refuse)
+    ctx.once("projects", domain::projects::list(&ctx)).await.map_err(super::ctx::refuse)
 }
 
 /// One project.

@@ -11,7 +11,7 @@ use super::ApiError;
 #[server(name = ListSessionsFn, prefix = "/fn", endpoint = "sessions/list", input = Json)]
 pub async fn list() -> Result<Vec<Session>, ApiError> {
     let ctx = super::ctx::current()?;
-    domain::sessions::list(&ctx).await.map_err(super::ctx::refuse)
+    ctx.once("sessions", domain::sessions::list(&ctx)).await.map_err(super::ctx::refuse)
 }
 
 /// Ends one of the caller's sessions.

@@ -11,7 +11,7 @@ use super::ApiError;
 #[server(name = ListFn, prefix = "/fn", endpoint = "tokens/list", input = Json)]
 pub async fn list() -> Result<Vec<ApiToken>, ApiError> {
     let ctx = super::ctx::current()?;
-    domain::tokens::list(&ctx).await.map_err(super::ctx::refuse)
+    ctx.once("tokens", domain::tokens::list(&ctx)).await.map_err(super::ctx::refuse)
 }
 
 /// A new token; its secret is told this once.

@@ -69,10 +69,13 @@ async fn load(id: String) -> Result<Loaded, ApiError> {
     let project = api::projects::get(id).await?;
     let quota = api::quotas::of_project(id).await?;
     let policy = api::network::policy(id).await?;
-    let mut names: BTreeMap<RunId, String> = api::terminals::list(id).await?.into_iter().map(|t| (t.id, t.title)).collect();
-    for run in api::runs::list(id).await? {
-        let first = run.command.lines().next().unwrap_or_default().to_owned();
-        names.entry(run.id).or_insert(first);
+    let mut names: BTreeMap<RunId, String> = BTreeMap::new();
+    if !policy.log.is_empty() {
+        names.extend(api::terminals::list(id).await?.into_iter().map(|t| (t.id, t.title)));
+        for run in api::runs::list(id).await? {
+            let first = run.command.lines().next().unwrap_or_default().to_owned();
+            names.entry(run.id).or_insert(first);
+        }
     }
     let permissions = api::permissions::list(id).await?;
     Ok(Loaded { project, quota, policy, names, permissions })

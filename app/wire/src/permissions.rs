@@ -348,7 +348,7 @@ pub fn decide(rules: &[PermissionRule], mode: Mode, call: &CallFacts) -> Decisio
         return Decision::Allow { rule: Some(rule) };
     }
     let limits = |r: &PermissionRule| r.effect != PermissionEffect::Allow && (r.command_pattern.is_some() || r.path_pattern.is_some());
-    if command.as_ref().is_some_and(Reading::is_unsure) && rules.iter().any(|r| limits(r) && r.names(call.tool)) {
+    if command.as_ref().is_some_and(Reading::is_unsure) && rules.iter().any(|r| limits(r) && r.shows_or_is(call.tool)) {
         return Decision::Ask { why: "The command can't be read with certainty, and rules limit commands or paths here.".to_owned() };
     }
     match mode {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hyper::body::{Frame, SizeHint};
 
-/// What is still read of a body after its request was answered.
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// What is still read of a body after its request was answered: enough for one that is somewhat larger than any route takes in one piece.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
 /// A request body that is read on for a moment when a handler answers early. Closing at once would reset the connection, and a

@@ -148,7 +148,7 @@ pub fn is_unclear(path: &str) -> bool {
 /// `*` and `?` within a name, `**` for any number of folders; a pattern that ends in a slash means all below.
 pub fn matches(pattern: &str, path: &str) -> bool {
     // Most paths of a large project are done with here.
-    if !path.starts_with(fixed_folder(pattern)) {
+    if !path.starts_with(fixed_folder(pattern)) || !path.ends_with(fixed_end(pattern)) {
         return false;
     }
     let pattern = with_below(pattern);
@@ -166,6 +166,11 @@ fn with_below(pattern: &str) -> Cow<'_, str> {
 fn fixed_folder(pattern: &str) -> &str {
     let fixed = pattern.split(['*', '?']).next().unwrap_or_default();
     fixed.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// What the last name of all that a pattern matches ends with.
+fn fixed_end(pattern: &str) -> &str {
+    pattern.rsplit(['*', '?', '/']).next().unwrap_or_default()
 }
 
 /// Stands in a path for anything at all within a name, also for a dot in front.

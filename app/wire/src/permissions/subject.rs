@@ -14,8 +14,9 @@ const WRITES: [&str; 4] = ["write_file", "edit_file", "move_file", "delete_file"
 /// What they show of a folder is what no rule hides.
 pub(super) const SHOWS_MANY: [&str; 2] = ["list_files", SEARCH];
 pub(super) const SEARCH: &str = "search";
-/// They show lines of files as reading does: `edit_file` those that come closest to what it did not find.
-pub(super) const SHOWS_LINES: [&str; 2] = [SEARCH, "edit_file"];
+/// What keeps a file from being read binds them too: `edit_file` shows the lines that come closest to what it did not find, a moved file
+/// can be read where it is then, and a command can do anything.
+pub(super) const SHOWS_LINES: [&str; 4] = [SEARCH, "edit_file", MOVE_FILE, RUN_COMMAND];
 pub(super) const READ_FILE: &str = "read_file";
 pub(super) const MOVE_FILE: &str = "move_file";
 /// Fields of arguments that name a place in the project.

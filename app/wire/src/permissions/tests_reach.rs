@@ -309,3 +309,20 @@ fn where_paths_are_limited_a_command_that_can_not_be_read_asks_in_auto_mode() {
     // A rule about another tool limits no command.
     assert_eq!(run(&[rule(PermissionEffect::Deny, "edit_file", "conf/**")], "echo $HOME"), "mode");
 }
+
+#[test]
+fn what_may_not_be_read_is_not_carried_away_either() {
+    let rules = [rule(PermissionEffect::Deny, "read_file", "conf/prod/**")];
+    let judged = |tool, arguments| judge(&rules, Mode::Auto, tool, &arguments);
+    for (from, to) in [("conf/prod/secret.env", "a.txt"), ("conf", "b")] {
+        assert_eq!(judged("move_file", serde_json::json!({ "from": from, "to": to })), "deny", "{from}");
+    }
+    assert_eq!(judged("move_file", serde_json::json!({ "from": "docs/a.md", "to": "a.md" })), "mode");
+    for command in ["cat conf/prod/secret.env", "cd conf && cat prod/*", "cp -r conf /tmp/c"] {
+        assert_eq!(judged("run_command", serde_json::json!({ "command": command })), "deny", "{command}");
+    }
+    assert_eq!(judged("run_command", serde_json::json!({ "command": "cat docs/a.md" })), "mode");
+    assert_eq!(judged("run_command", serde_json::json!({ "command": "cat $(pick)" })), "ask", "it can't be seen what it reads");
+    // What only writes shows nothing.
+    assert_eq!(judged("delete_file", serde_json::json!({ "path": "conf/prod/secret.env" })), "mode");
+}

@@ -104,7 +104,7 @@ pub async fn authenticate_cookie(ctx: &Ctx, cookie: &str) -> Result<Ctx> {
     let mut found = sessions::live_by_cookie(&mut conn, &hash(cookie), ctx.now()).await?.ok_or(Error::NotSignedIn)?;
     drop(conn);
     let preferences = found.preferences_revision.zip(found.preferences.take());
-    let arrival = Arrival { accounts: found.accounts.clone(), preferences };
+    let arrival = Arrival::new(found.accounts.clone(), preferences);
     Ok(enter(ctx, found).await?.arriving(arrival))
 }
 

@@ -1,6 +1,11 @@
-use std::sync::Arc;
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use store::Tx;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 use wire::{
     JobId, Micros, ProjectId, SessionId, TokenId, TurnId, UserId,
@@ -73,6 +78,16 @@ pub(crate) struct Arrival {
     pub accounts: Option<String>,
     /// Revision and document of the user's preferences.
     pub preferences: Option<(i64, String)>,
+    answers: Answers,
+}
+
+/// What was answered for one request, by the name of what was asked.
+type Answers = Arc<Mutex<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>>;
+
+impl Arrival {
+    pub fn new(accounts: Option<String>, preferences: Option<(i64, String)>) -> Self {
+        Self { accounts, preferences, answers: Answers::default() }
+    }
 }
 
 /// Who is asking, and with what. Made by the HTTP layer, the job runner and the test kit, and by nothing else.
@@ -157,6 +172,18 @@ impl Ctx {
     /// For what a page shows as it was when the request came; nothing that decides who may do what.
     pub(crate) fn arrival(&self) -> Option<&Arrival> {
         self.arrival.as_deref()
+    }
+
+    /// Asks once for each request of a browser: the parts of a page are made several times while it is rendered, and ask each time. `name`
+    /// stands for one question alone, which changes nothing.
+    pub async fn once<T: Clone + Send + Sync + 'static>(&self, name: &'static str, ask: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(arrival) = &self.arrival else { return ask.await };
+        let new = || Arc::new(OnceCell::<T>::new()) as Arc<dyn Any + Send + Sync>;
+        let cell = arrival.answers.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_insert_with(new).clone();
+        match cell.downcast::<OnceCell<T>>() {
+            Ok(cell) => cell.get_or_try_init(|| ask).await.cloned(),
+            Err(_) => ask.await,
+        }
     }
 
     pub(crate) fn with_token(&self, user: User, grant: TokenGrant) -> Self {

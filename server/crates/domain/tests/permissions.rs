@@ -187,18 +187,27 @@ async fn a_turn_under_way_knows_of_a_rule_at_once(home: Home) {
 async fn what_is_denied_is_not_on_the_map(home: Home) {
     let ada = home.person("ada").await;
     let project = home.project(&ada).await.id;
-    for (path, text) in [("src/main.rs", "fn main() {}\n"), ("conf/keys.rs", "fn unlock_everything() {}\n"), ("AGENTS.md", "Be short.\n")] {
+    let files = [
+        ("src/main.rs", "fn main() {}\n"),
+        ("conf/keys.rs", "fn unlock_everything() {}\n"),
+        ("conf/AGENTS.md", "The door's number is 1234.\n"),
+        ("AGENTS.md", "Be short.\n"),
+    ];
+    for (path, text) in files {
         let request = SaveText { path: path.to_owned(), base: Base::New, text: text.to_owned(), format: Default::default() };
         files::save_text(&ada, project, request).await.unwrap();
     }
-    let turn = chat::get_turn(&ada, start_turn(&ada, project, Mode::Auto).await).await.unwrap();
+    let mut turn = chat::get_turn(&ada, start_turn(&ada, project, Mode::Auto).await).await.unwrap();
+    turn.prompt = "Look at conf/keys.rs".to_owned();
     let revision = files::manifest(&ada, project).await.unwrap().revision;
-    let ground = async || Situation::of_turn(&ada, &turn, &[], revision, 32_000).await.unwrap().ground;
+    let ground = async || Situation::of_turn(&ada, &turn, &[], revision, &turn.model, 32_000).await.unwrap().ground;
+    assert_eq!(ground().await.instructions.len(), 2);
     assert!(ground().await.map.contains("keys.rs") && ground().await.map.contains("unlock_everything"));
     for pattern in ["conf/**", "AGENTS.md"] {
         permissions::add(&ada, project, path(PermissionEffect::Deny, pattern)).await.unwrap();
     }
     let now = ground().await;
     assert!(!now.map.contains("keys.rs") && !now.map.contains("unlock_everything") && now.map.contains("main.rs"), "{}", now.map);
-    assert_eq!(now.instructions.len(), 1, "who may not touch its instructions still follows them");
+    let paths: Vec<&str> = now.instructions.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["AGENTS.md"], "who may not touch its instructions still follows them; a closed folder's stay closed");
 }

@@ -10,7 +10,7 @@ use std::sync::{
 use domain::{
     Clock, Ctx, Error, SystemClock,
     chat::{self, ExportFormat},
-    files, storage,
+    context, files, storage,
 };
 use futures::TryStreamExt;
 use support::Home;
@@ -21,6 +21,7 @@ use wire::{
         StartTurn, TokenUsage, ToolCall, ToolFacts, TurnBudget, TurnReason, TurnState, UndoRewind, UndoneRewind, UpdateQueued, Window,
     },
     checkpoints::RestoreEffect,
+    context::SetCompaction,
 };
 
 struct World {
@@ -97,6 +98,7 @@ on_both! {
     single_files_go_back_and_return_whatever_became_of_the_others,
     a_fork_goes_on_from_any_message_and_leaves_the_first_alone,
     a_fork_leaves_out_what_was_taken_back_unless_it_begins_there,
+    a_summary_that_was_taken_back_stays_so_in_a_fork,
     a_window_holds_whole_turns_and_says_where_older_ones_begin,
     conversations_are_found_renamed_removed_and_brought_back,
     removed_conversations_go_for_good_after_a_week,
@@ -392,6 +394,26 @@ async fn a_fork_leaves_out_what_was_taken_back_unless_it_begins_there(home: Home
     };
     assert_eq!(texts(8).await, ["ask 1", "did 1", "anew", "did anew"]);
     assert_eq!(texts(4).await, ["ask 1", "did 1", "ask 2", "did 2"]);
+}
+
+async fn a_summary_that_was_taken_back_stays_so_in_a_fork(home: Home) {
+    let world = World::new(home).await;
+    let first = world.start("ask 1").await;
+    world.answer(first, "did 1").await;
+    let left_out = world.start("ask 2").await;
+    world.answer(left_out, "did 2").await;
+    let back = RewindConversation { turn_id: left_out, chat: true, files: false, expected_revision: None, paths: None };
+    chat::rewind(&world.ada, world.conversation, back).await.unwrap();
+    let turn = world.start("ask 3").await;
+    let mut summaries = Vec::new();
+    for text in ["not this", "but this"] {
+        summaries.push(context::record_compaction(&world.ada.as_agent(turn), turn, text.into(), 2, 900, 90).await.unwrap().seq);
+    }
+    world.answer(turn, "did 3").await;
+    context::set_compaction(&world.ada, world.conversation, summaries[0], SetCompaction { undone: true }).await.unwrap();
+    let fork = chat::fork(&world.ada, world.conversation, ForkConversation { seq: summaries[1] + 1, title: None }).await.unwrap();
+    let found = context::compactions(&world.ada, fork.id).await.unwrap();
+    assert_eq!(found.iter().map(|summary| (summary.seq, summary.undone_at.is_some())).collect::<Vec<_>>(), [(4, true), (5, false)]);
 }
 
 async fn a_window_holds_whole_turns_and_says_where_older_ones_begin(home: Home) {

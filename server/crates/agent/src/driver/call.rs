@@ -100,7 +100,8 @@ impl Driver {
 
     /// What all requests of this turn to a model have in common.
     pub(super) async fn situate(&mut self, model: ResolvedModel, client: Arc<dyn Model>) -> Result<Chosen, Error> {
-        let situation = Situation::of_turn(&self.ctx, &self.turn, &self.transcript, self.base_revision, model.context_tokens).await?;
+        let (name, window) = (&model.name, model.context_tokens);
+        let situation = Situation::of_turn(&self.ctx, &self.turn, &self.transcript, self.base_revision, name, window).await?;
         Ok(Chosen { model, client, situation })
     }
 

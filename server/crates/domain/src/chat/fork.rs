@@ -71,6 +71,11 @@ pub async fn fork(ctx: &Ctx, id: ConversationId, request: ForkConversation) -> R
         copies::insert_message(&mut tx, &line).await?;
     }
     copies::set_last_message(&mut tx, new_id, kept.len() as i64).await?;
+    // A summary that was taken back stays so.
+    let undone = store::context::undone_compactions(&mut tx, id).await?;
+    for seq in kept.iter().map(|message| message.seq).filter(|seq| undone.contains_key(seq)) {
+        store::context::undo_compaction(&mut tx, new_id, renumbered(seq), user.id, ctx.now()).await?;
+    }
     if let Some(prompt) = prompt {
         table::note_prompt(&mut tx, new_id, &super::turns::first_line(&prompt, wire::chat::LAST_PROMPT_CHARS - 1)).await?;
     }

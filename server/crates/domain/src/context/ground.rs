@@ -79,7 +79,12 @@ impl Ground {
             .collect();
         let named = named(about, &files);
         let mut instructions = Vec::new();
+        // What the tools would not show is not told either. Those of the root hold for whoever may not touch them as well.
+        let hidden = Hidden::of(&rules, &["list_files", "read_file"]);
         for file in instruction_files(&files, &named) {
+            if file.path != INSTRUCTIONS && hidden.holds(&file.path) {
+                continue;
+            }
             let bytes = if file.size == 0 { Vec::new() } else { blobs.read_all(&file.checksum, READ_MAX as u64).await? };
             let text = String::from_utf8_lossy(&bytes);
             if !text.trim().is_empty() {
@@ -88,8 +93,6 @@ impl Ground {
         }
         let (least, most) = MAP_TOKENS;
         let max = usize::try_from((about.window / 32).clamp(least, most) * 3).unwrap_or_default();
-        // What the tools would not show the map does not either.
-        let hidden = Hidden::of(&rules, &["list_files", "read_file"]);
         let shown: Vec<Listed> = files.into_iter().filter(|file| !hidden.holds(&file.path)).collect();
         let map = map::draw(&blobs, &shown, &named, max).await?;
         let project = projects::get(ctx, about.project).await?;

@@ -77,8 +77,9 @@ pub struct Situation {
 }
 
 impl Situation {
-    /// For a turn that is taken up, on a branch of `base_revision`. `window`: tokens that its model can read and write.
-    pub async fn of_turn(ctx: &Ctx, turn: &Turn, messages: &[Message], base_revision: i64, window: i64) -> Result<Self> {
+    /// For a turn that is taken up, on a branch of `base_revision`. `model` is the one that answers now, which need not be the one that it
+    /// began with; `window`: tokens that it can read and write.
+    pub async fn of_turn(ctx: &Ctx, turn: &Turn, messages: &[Message], base_revision: i64, model: &str, window: i64) -> Result<Self> {
         let own = messages.iter().find_map(|message| match &message.body {
             MessageBody::User { attachments, .. } if message.turn_id == Some(turn.id) => Some((message.seq, attachments.as_slice())),
             _ => None,
@@ -90,7 +91,7 @@ impl Situation {
         let mut conn = ctx.services().db.read().await?;
         let choice = table::choice(&mut conn, turn.id).await?.unwrap_or_default();
         let undone = table::undone_compactions(&mut conn, turn.conversation_id).await?.into_keys().collect();
-        let ratio_percent = ratio_percent(&mut conn, &turn.model).await?;
+        let ratio_percent = ratio_percent(&mut conn, model).await?;
         Ok(Self { ground, prompt_seq, without: choice.without, compact: choice.compact, undone, ratio_percent })
     }
 
