@@ -10,5 +10,7 @@ cargo build --release $LOCKED -p server -p sandbox -p domain --example checkpoin
 examples=$CARGO_TARGET_DIR/release/examples
 export MODEL_SERVER_BIN=$examples/model_server S3_SERVER_BIN=$examples/s3_server OVERHEAD_BIN=$examples/overhead WORKSPACE_BIN=$examples/workspace \
   TERMINAL_ECHO_BIN=$examples/terminal_echo CHECKPOINTS_BIN=$examples/checkpoints SEARCH_BIN=$examples/search CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)}
+REFERENCE_PACKAGES=$(python_home end2end/bench/reference/requirements.txt)
+export REFERENCE_PACKAGES
 node end2end/bench/run.mjs
 node scripts/bench.mjs

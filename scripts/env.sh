@@ -65,8 +65,9 @@ postgres_bin() {
 }
 
 # The folder of the Python packages that hold the document of the API against the server.
+# python_home [REQUIREMENTS]: where the packages of that file are.
 python_home() {
-  echo "$CACHE/python/$({ python3 -V; cat "$ROOT/scripts/requirements.txt"; } | sha256sum | cut -c1-16)"
+  echo "$CACHE/python/$({ python3 -V; cat "$ROOT/${1:-scripts/requirements.txt}"; } | sha256sum | cut -c1-16)"
 }
 
 chromium_bin() { command -v chromium || command -v chromium-browser || command -v google-chrome || true; }

