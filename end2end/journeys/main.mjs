@@ -196,6 +196,7 @@ export default async function (journey) {
 }
 
 async function importArchive(page, file, button) {
+  await alive(page);
   await page.getByRole('button', { name: button }).click();
   const dialog = page.getByRole('dialog', { name: 'New project' });
   await dialog.getByLabel('Archive', { exact: true }).setInputFiles(file);
