@@ -9,6 +9,6 @@ cd "$ROOT"
 scripts/setup.sh bench
 FRESH=1 scripts/build-web.sh release
 scripts/build.sh
-cargo build --release $LOCKED -p server --example model_server
+cargo build --release $LOCKED -p llm --example model_server
 MODEL_SERVER_BIN=$CARGO_TARGET_DIR/release/examples/model_server CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} \
   node end2end/first-view.mjs "$WASM_TARGET_DIR/wasm-opt/release/frontend_bg.wasm"

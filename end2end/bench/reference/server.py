@@ -4,6 +4,7 @@ Started as `server.py DATABASE` with JWT_SECRET_KEY set. The list is one stateme
 its session looked up; what is answered is checked and written by pydantic.
 """
 
+import json
 import os
 import socket
 import sys
@@ -26,7 +27,12 @@ SESSION = text(
 LIST = text(
     """SELECT p.id, p.owner_id, o.username AS owner_username, o.full_name AS owner_full_name, p.name, p.description, p.visibility,
               p.storage_backend, p.revision, p.file_count, p.size_bytes, p.created_at, p.updated_at, m.role,
+              p.languages,
               (SELECT f.created_at FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_at,
+              (SELECT f.origin FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_origin,
+              (SELECT f.created_by FROM file_versions f WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_by,
+              (SELECT COALESCE(f.author, NULLIF(u.full_name, ''), u.username) FROM file_versions f LEFT JOIN users u ON u.id = f.created_by
+               WHERE f.project_id = p.id AND f.revision = p.revision LIMIT 1) AS last_name,
               (SELECT COUNT(*) FROM runs r WHERE r.project_id = p.id AND r.state IN ('queued', 'running')) AS active_runs,
               (SELECT COUNT(*) FROM change_sets s WHERE s.project_id = p.id AND s.state = 'open') AS pending_reviews
        FROM projects p JOIN users o ON o.id = p.owner_id JOIN project_members m ON m.project_id = p.id AND m.user_id = :user
@@ -34,10 +40,14 @@ LIST = text(
 )
 
 
-class Owner(BaseModel):
+class Person(BaseModel):
     id: uuid.UUID
-    username: str
-    full_name: str | None
+    name: str
+
+
+class Change(BaseModel):
+    origin: str
+    by: Person | None
 
 
 class Project(BaseModel):
@@ -47,13 +57,14 @@ class Project(BaseModel):
     visibility: str
     storage_backend: str
     role: str
-    owner: Owner
+    owner: Person
     revision: int
     file_count: int
     size_bytes: int
     active_runs: int
     pending_reviews: int
-    last_change: int | None
+    languages: dict[str, int]
+    last_change: Change | None
     created_at: int
     updated_at: int
 
@@ -83,6 +94,12 @@ def caller(request: Request, conn: Connection = Depends(connection)) -> bytes:
     return found["user_id"]
 
 
+def last_change(row) -> Change | None:
+    if row["last_origin"] is None:
+        return None
+    return Change(origin=row["last_origin"], by=row["last_by"] and Person(id=uuid.UUID(bytes=row["last_by"]), name=row["last_name"]))
+
+
 @app.get("/healthz", response_class=PlainTextResponse)
 async def health() -> str:
     return "ok\n"
@@ -93,10 +110,11 @@ def projects(limit: int = 20, user: bytes = Depends(caller), conn: Connection = 
     rows = conn.execute(LIST, {"user": user, "limit": limit + 1}).mappings().all()
     items = [
         Project(
-            **{name: row[name] for name in Project.model_fields if name in row and name not in ("id", "owner")},
+            **{name: row[name] for name in Project.model_fields if name in row and name not in ("id", "languages")},
             id=uuid.UUID(bytes=row["id"]),
-            owner=Owner(id=uuid.UUID(bytes=row["owner_id"]), username=row["owner_username"], full_name=row["owner_full_name"]),
-            last_change=row["last_at"],
+            owner=Person(id=uuid.UUID(bytes=row["owner_id"]), name=row["owner_full_name"] or row["owner_username"]),
+            languages=json.loads(row["languages"]),
+            last_change=last_change(row),
         )
         for row in rows[:limit]
     ]

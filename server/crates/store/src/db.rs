@@ -211,13 +211,11 @@ impl Db {
         if let Some(parent) = options.get_filename().parent().filter(|p| *p != Path::new("")) {
             std::fs::create_dir_all(parent).map_err(sqlx::Error::Io)?;
         }
-        let write =
-            SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(30)).connect_with(options.clone()).await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(pool_size.max(2))
-            .acquire_timeout(Duration::from_secs(10))
-            .connect_with(options.read_only(true))
-            .await?;
+        // A file's connection can't have been cut meanwhile, and asking it costs two changes of thread.
+        let pool = || SqlitePoolOptions::new().test_before_acquire(false);
+        let write = pool().max_connections(1).acquire_timeout(Duration::from_secs(30)).connect_with(options.clone()).await?;
+        let read =
+            pool().max_connections(pool_size.max(2)).acquire_timeout(Duration::from_secs(10)).connect_with(options.read_only(true)).await?;
         Ok(Self::Sqlite { read, write })
     }
 

@@ -1,9 +1,9 @@
-//! An S3 server as a program, for browser tests, benchmarks and trying things by hand: `cargo run -p server --example s3_server`. Its
+//! An S3 server as a program, for browser tests, benchmarks and trying things by hand: `cargo run -p blobs --example s3_server`. Its
 //! bucket is `files`, its key `test-key` with the secret `test-secret`; what it holds is gone when it ends.
 
 use std::io::{self, Write};
 
-#[path = "../crates/blobs/tests/support/s3_server.rs"]
+#[path = "../tests/support/s3_server.rs"]
 mod s3_server;
 
 #[tokio::main]

@@ -1,10 +1,10 @@
 //! The scripted model server as a program, for browser tests and for trying things by hand:
-//! `cargo run -p server --example model_server -- --port 4010`. See `tests/support/model_server.rs`
+//! `cargo run -p llm --example model_server -- --port 4010`. See `server/tests/support/model_server.rs`
 //! for the script's format.
 
 use std::io::{self, Write};
 
-#[path = "../tests/support/model_server.rs"]
+#[path = "../../../tests/support/model_server.rs"]
 mod model_server;
 
 #[tokio::main]

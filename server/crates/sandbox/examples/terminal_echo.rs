@@ -1,6 +1,6 @@
 //! How long a key takes until it is echoed: through the socket of a terminal in the sandbox, next to a shell on a bare PTY.
 //!
-//! `cargo run -p server --example terminal_echo -- [program]` starts the given program, or the one beside the example, with a data
+//! `cargo run -p sandbox --example terminal_echo -- [program]` starts the given program, or the one beside the example, with a data
 //! folder of its own. The bar: the median through the socket is at most 5 ms above the bare one. Both are measured in turn, at the pace
 //! of fast typing.
 
@@ -28,7 +28,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
 fn main() -> ExitCode {
-    llm::install_crypto();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match runtime.block_on(measure()) {
         Ok(true) => ExitCode::SUCCESS,
