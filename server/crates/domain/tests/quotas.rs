@@ -21,6 +21,7 @@ use wire::{
 on_both!(
     eight_writers_never_get_above_the_last_bytes,
     eight_projects_of_one_owner_never_get_above_together,
+    eight_who_name_checkpoints_never_get_above_the_last_one,
     the_past_has_an_end_too,
     versions_of_a_file_have_an_end_at_once,
     empty_directories_have_an_end,
@@ -102,6 +103,30 @@ async fn eight_projects_of_one_owner_never_get_above_together(home: Home) {
     domain::projects::delete(&ben, writers[0].1).await.unwrap();
     let after = quotas::mine(&ben).await.unwrap();
     assert_eq!((after.projects, after.bytes, after.files), (7, before.bytes, before.files));
+}
+
+async fn eight_who_name_checkpoints_never_get_above_the_last_one(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    limit(&ada, StorageSettings { checkpoints: 10, ..StorageSettings::default() }).await;
+    let tasks = (0..8).map(|person| {
+        let ada = ada.clone();
+        tokio::spawn(async move {
+            let mut kept = 0;
+            loop {
+                match domain::checkpoints::create(&ada, project, CreateCheckpoint { name: format!("{person}/{kept}") }).await {
+                    Ok(_) => kept += 1,
+                    Err(error) => {
+                        assert_eq!(error.into_problem(&ada).code, ErrorCode::TooLarge);
+                        return kept;
+                    }
+                }
+            }
+        })
+    });
+    let kept: Vec<i64> = futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    let quota = quotas::of_project(&ada, project).await.unwrap().checkpoints;
+    assert_eq!((kept.into_iter().sum::<i64>(), quota.used, quota.limit), (10, 10, 10));
 }
 
 /// What can't be thinned yet is bounded too: saving one file again and again ends in a refusal, in one project or in several.
