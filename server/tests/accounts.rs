@@ -155,6 +155,15 @@ async fn guessing_gets_slower_and_locks_nobody_out() {
     assert_eq!(last, 429);
 }
 
+/// Of this process. Unlike the clock, it stands still while other tests have the processor.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the time, and nothing else.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(status, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_takes_as_long_for_a_name_that_nobody_has() {
     let app = TestApp::with(unlimited()).await;
@@ -168,12 +177,12 @@ async fn the_answer_takes_as_long_for_a_name_that_nobody_has() {
     for n in 0..50 {
         let address = format!("198.51.100.{n}");
         for (times, name) in [(&mut known, format!("known{}", n % 25)), (&mut unknown, format!("unknown{n}"))] {
-            let began = Instant::now();
+            let began = processor_time();
             try_from_address(&app, &address, &name, "a wrong password").await.expect(401);
-            times.push(began.elapsed());
+            times.push(processor_time() - began);
         }
     }
-    // The quickest of fifty: whatever else the machine does only adds to the others.
+    // The quickest of fifty: what the server does besides only adds to the others.
     let (known, unknown) = (known.into_iter().min().unwrap(), unknown.into_iter().min().unwrap());
     eprintln!("a refused sign-in: {known:?} for a known name, {unknown:?} for an unknown one");
     let ratio = known.as_secs_f64() / unknown.as_secs_f64();
