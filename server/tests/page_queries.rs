@@ -91,7 +91,7 @@ async fn fill(app: &TestApp, ada: &Caller) {
         };
         store::budgets::put(&mut tx, &new).await.unwrap();
     }
-    store::budgets::reserve(&mut tx, BudgetScope::User, user.0, "2026-01", 10, 10).await.unwrap();
+    store::budgets::reserve(&mut tx, &[(BudgetScope::User, user.0)], "2026-01", 10, 10).await.unwrap();
     assert!(store::preferences::put(&mut tx, user, 0, "{}", Micros(1)).await.unwrap());
     let _committed = tx.commit().await.unwrap();
 }

@@ -9,7 +9,12 @@ mod prepare;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use domain::{Ctx, Error, budgets, chat, context::Situation, models::ResolvedModel, permissions, runs};
+use domain::{
+    Ctx, Error, budgets, chat,
+    context::Situation,
+    models::{self, ResolvedModel},
+    permissions, runs,
+};
 use futures::{
     FutureExt, StreamExt,
     future::{BoxFuture, OptionFuture},
@@ -89,13 +94,26 @@ async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) ->
     if work.stop_requested {
         cancel.cancel();
     }
-    let branch = Branch::new(deps.workspaces.clone(), work.turn.project_id, turn);
-    let prepared = tokio::select! {
-        prepared = prepare::prepare_branch(&ctx, &deps, &branch, &work) => prepared,
-        () = cancel.cancelled() => Ok(Prepared { base_revision: work.base_revision, journal: None, lost: None }),
+    let project = work.turn.project_id;
+    let branch = Branch::new(deps.workspaces.clone(), project, turn);
+    let place = async {
+        let prepared = tokio::select! {
+            prepared = prepare::prepare_branch(&ctx, &deps, &branch, &work) => prepared?,
+            () = cancel.cancelled() => Prepared { base_revision: work.base_revision, journal: None, lost: None },
+        };
+        // After the branch: servers that are commands look at the project as it is below it.
+        let servers = prepare::connect_servers(&ctx, &deps, &work, &cancel).await.map_err(SyncError::Domain)?;
+        Ok((prepared, servers))
     };
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
+    // None of these waits for another, and a person waits for all of them.
+    let (place, rules, web, model) = tokio::join!(
+        place,
+        permissions::rules(&ctx, project),
+        web_fetch::is_open(&ctx, project),
+        models::resolve(&ctx, Some(call::answering(&work.turn, &work.messages))),
+    );
+    let (prepared, (foreign, unreachable)) = match place {
+        Ok(place) => place,
         Err(SyncError::Domain(error)) => return Err(error),
         Err(error) => {
             tracing::error!(turn.id = %turn, %error, "a turn's branch could not be made");
@@ -104,10 +122,7 @@ async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) ->
     };
     // The machine has to know of it too: a turn that had just ended goes on where what it made is gone.
     work.messages.extend(prepared.lost);
-    let rules = permissions::rules(&ctx, work.turn.project_id).await?;
-    let (foreign, unreachable) = prepare::connect_servers(&ctx, &deps, &work, &cancel).await?;
-    let web = web_fetch::is_open(&ctx, work.turn.project_id).await?;
-    let machine = prepare::build_machine(&work, rules, foreign.as_ref(), web);
+    let machine = prepare::build_machine(&work, rules?, foreign.as_ref(), web?);
     let mut driver = Driver {
         machine,
         transcript: work.messages,
@@ -122,6 +137,7 @@ async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) ->
         deps,
         branch,
         foreign,
+        resolved: Some(model),
         model: None,
         compacts: true,
         told_no_summary: false,
@@ -162,6 +178,8 @@ struct Driver {
     /// Calls that had begun when the turn was taken up.
     started_calls: Vec<String>,
     foreign: Option<Arc<dyn Foreign>>,
+    /// What was found for the first answer; `None` once that was asked for.
+    resolved: Option<Result<ResolvedModel, Error>>,
     /// `None` until the first answer is asked for.
     model: Option<Chosen>,
     /// The conversation may still be summed up; no longer once that has failed.

@@ -214,8 +214,9 @@ async fn reserve_within(ctx: &Ctx, plan: CallPlan<'_>, pace: Option<Pace>) -> Re
         at: now,
     };
     ledger::insert(&mut tx, &call).await?;
-    for (scope, subject) in counted_in(plan.user, plan.project, plan.conversation) {
-        let counter = table::reserve(&mut tx, scope, subject, &month, micros, tokens).await?;
+    let places = counted_in(plan.user, plan.project, plan.conversation);
+    let counters = table::reserve(&mut tx, &places, &month, micros, tokens).await?;
+    for ((scope, subject), counter) in places.into_iter().zip(counters) {
         for budget in held_to(&budgets, scope) {
             let used = counter.used(budget.period.0, &month);
             if let Some(sentence) = words::does_not_fit(budget, &used, micros, tokens) {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use store::{
     Conn, Tx,
-    quotas::{self as table, Surplus},
+    quotas::{self as table, Bounds, Surplus},
 };
 use wire::{
     Micros, ProjectId, UserId,
@@ -48,8 +48,8 @@ pub async fn check(tx: &mut Tx, project: ProjectId, delta: Delta) -> Result<()> 
         return Ok(());
     }
     let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
-    let own = table::lock_owner(tx, held.owner_id).await?;
-    weigh(tx, project, &held, own, delta).await
+    table::lock_owner(tx, held.owner_id).await?;
+    weigh(tx, project, &held, delta).await
 }
 
 /// As [`check`], for something that begins and is decided later: an upload need not travel that can't be kept.
@@ -58,13 +58,12 @@ pub async fn has_room(conn: &mut Conn, project: ProjectId, delta: Delta) -> Resu
         return Ok(());
     }
     let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let own = table::get_override(conn, held.owner_id).await?;
-    weigh(conn, project, &held, own, delta).await
+    weigh(conn, project, &held, delta).await
 }
 
-async fn weigh(conn: &mut Conn, project: ProjectId, held: &table::HeldProject, own: QuotaOverride, delta: Delta) -> Result<()> {
-    let everybody = settings::storage_in(conn).await?;
-    let limits = narrowed(everybody, own, table::override_of_project(conn, project).await?);
+async fn weigh(conn: &mut Conn, project: ProjectId, held: &table::HeldProject, delta: Delta) -> Result<()> {
+    let (bounds, everybody) = settings::bounds_in(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    let (own, limits) = (bounds.owner, narrowed(everybody, bounds.owner, bounds.own));
     let all = table::of_owner(conn, held.owner_id).await?;
     if delta.bytes > 0 {
         if held.bytes + delta.bytes > limits.project_bytes {
@@ -100,10 +99,13 @@ fn narrowed(everybody: StorageSettings, owner: QuotaOverride, own: QuotaOverride
 
 /// What applies to one project.
 pub(crate) async fn limits_of(conn: &mut Conn, project: ProjectId) -> Result<StorageSettings> {
-    let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let owner = table::get_override(conn, held.owner_id).await?;
-    let own = table::override_of_project(conn, project).await?;
-    Ok(narrowed(settings::storage_in(conn).await?, owner, own))
+    Ok(limits_and_past(conn, project).await?.0)
+}
+
+/// What applies to one project, and the bytes that its past holds at most.
+pub(crate) async fn limits_and_past(conn: &mut Conn, project: ProjectId) -> Result<(StorageSettings, i64)> {
+    let (bounds, everybody) = settings::bounds_in(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    Ok((narrowed(everybody, bounds.owner, bounds.own), bounds.history))
 }
 
 /// Books bytes that a change of the project made part of its past, and refuses a change that `brings` new content while the past holds
@@ -238,10 +240,9 @@ pub async fn set_of_project(ctx: &Ctx, project: ProjectId, own: QuotaOverride) -
 }
 
 async fn quota_of(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<ProjectQuota> {
-    let everybody = settings::storage_in(conn).await?;
+    let (Bounds { owner, own, .. }, everybody) = settings::bounds_in(conn, project).await?.ok_or(Error::NotFound("project"))?;
     let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
     let all = table::of_owner(conn, held.owner_id).await?;
-    let (owner, own) = (table::get_override(conn, held.owner_id).await?, table::override_of_project(conn, project).await?);
     let limits = narrowed(everybody.clone(), owner, own);
     Ok(ProjectQuota {
         bytes: Used { used: held.bytes, limit: limits.project_bytes },

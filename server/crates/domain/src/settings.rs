@@ -2,8 +2,9 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use store::{Conn, Tx, settings as table};
+use store::{Conn, Tx, quotas::Bounds, settings as table};
 use wire::{
+    ProjectId,
     audit::AuditAction,
     quotas::StorageSettings,
     settings::{AccountSettings, RateSettings, RunSettings},
@@ -101,6 +102,15 @@ pub async fn replace_runs(ctx: &Ctx, mut settings: RunSettings, base: Option<&Ru
 /// What applies now to storage, for use inside use-cases; as [`load`].
 pub async fn storage_in(conn: &mut Conn) -> Result<StorageSettings> {
     Ok(read_storage(table::get(conn, STORAGE).await?.as_deref()))
+}
+
+/// What bounds one project, and what was chosen for everybody.
+pub(crate) async fn bounds_in(conn: &mut Conn, project: ProjectId) -> Result<Option<(Bounds, StorageSettings)>> {
+    let found = store::quotas::bounds(conn, project, STORAGE).await?;
+    Ok(found.map(|bounds| {
+        let everybody = read_storage(bounds.everybody.as_deref());
+        (bounds, everybody)
+    }))
 }
 
 /// As [`storage_in`], of the text that was saved.

@@ -214,7 +214,7 @@ async fn the_first_page_tells_what_each_of_its_parts_tells_alone(home: Home) {
     let mut tx = home.services.db.begin().await.unwrap();
     let month: String = ada.now().to_rfc3339().chars().take(7).collect();
     let user = ada.user_id().unwrap().0;
-    store::budgets::reserve(&mut tx, BudgetScope::User, user, &month, 3 * USD, 300).await.unwrap();
+    store::budgets::reserve(&mut tx, &[(BudgetScope::User, user)], &month, 3 * USD, 300).await.unwrap();
     let _committed = tx.commit().await.unwrap();
 
     for ctx in [&ada, &ben, &admin] {

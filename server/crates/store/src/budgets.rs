@@ -67,24 +67,39 @@ impl Counter {
     }
 }
 
-/// Adds a reservation and answers the counter with it. The row stays locked until the transaction ends: callers that take several do so
-/// in the order instance, user, project, conversation.
-pub async fn reserve(c: &mut Conn, scope: BudgetScope, subject: Uuid, month: &str, micros: i64, tokens: i64) -> Result<Counter> {
-    Ok(on!(c, c => {
-        sqlx::query_as(
-            "INSERT INTO budget_counters AS k (scope, subject, month, reserved_micros, reserved_tokens) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (scope, subject) DO UPDATE SET
-                month = CASE WHEN k.month < $3 THEN $3 ELSE k.month END,
-                month_micros = CASE WHEN k.month < $3 THEN 0 ELSE k.month_micros END,
-                month_estimated = CASE WHEN k.month < $3 THEN 0 ELSE k.month_estimated END,
-                month_tokens = CASE WHEN k.month < $3 THEN 0 ELSE k.month_tokens END,
-                reserved_micros = k.reserved_micros + $4,
-                reserved_tokens = k.reserved_tokens + $5
-             RETURNING month, month_micros, month_estimated, month_tokens, total_micros, total_estimated, total_tokens,
-                       reserved_micros, reserved_tokens",
-        )
-        .bind(Word(scope)).bind(subject).bind(month).bind(micros).bind(tokens).fetch_one(c).await?
-    }))
+#[derive(FromRow)]
+struct Held {
+    scope: Word<BudgetScope>,
+    #[sqlx(flatten)]
+    counter: Counter,
+}
+
+/// Adds a reservation to each of these counters, of which no two are of one scope, and answers them with it, in their order. The rows stay
+/// locked until the transaction ends: everybody names them in the order instance, user, project, conversation.
+pub async fn reserve(c: &mut Conn, of: &[(BudgetScope, Uuid)], month: &str, micros: i64, tokens: i64) -> Result<Vec<Counter>> {
+    let rows: Vec<String> = (0..of.len()).map(|place| format!("($1, $2, $3, ${}, ${})", 4 + 2 * place, 5 + 2 * place)).collect();
+    let text = format!(
+        "INSERT INTO budget_counters AS k (month, reserved_micros, reserved_tokens, scope, subject) VALUES {}
+         ON CONFLICT (scope, subject) DO UPDATE SET
+            month = CASE WHEN k.month < $1 THEN $1 ELSE k.month END,
+            month_micros = CASE WHEN k.month < $1 THEN 0 ELSE k.month_micros END,
+            month_estimated = CASE WHEN k.month < $1 THEN 0 ELSE k.month_estimated END,
+            month_tokens = CASE WHEN k.month < $1 THEN 0 ELSE k.month_tokens END,
+            reserved_micros = k.reserved_micros + $2,
+            reserved_tokens = k.reserved_tokens + $3
+         RETURNING scope, month, month_micros, month_estimated, month_tokens, total_micros, total_estimated, total_tokens,
+                   reserved_micros, reserved_tokens",
+        rows.join(", ")
+    );
+    let mut held: Vec<Held> = on!(c, c => {
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(text)).bind(month).bind(micros).bind(tokens);
+        for (scope, subject) in of {
+            query = query.bind(Word(*scope)).bind(*subject);
+        }
+        query.fetch_all(c).await?
+    });
+    held.sort_by_key(|held| of.iter().position(|(scope, _)| *scope == held.scope.0));
+    Ok(held.into_iter().map(|held| held.counter).collect())
 }
 
 /// What a reservation came to.

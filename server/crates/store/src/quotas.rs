@@ -88,13 +88,52 @@ pub async fn get_override(c: &mut Conn, user: UserId) -> Result<QuotaOverride> {
     Ok(found.map(QuotaOverride::from).unwrap_or_default())
 }
 
-/// A project's own limits.
-pub async fn override_of_project(c: &mut Conn, project: ProjectId) -> Result<QuotaOverride> {
-    let found: Option<Own> = on!(c, c => {
-        sqlx::query_as("SELECT bytes, files, versions, checkpoints FROM project_quotas WHERE project_id = $1")
-            .bind(project).fetch_optional(c).await?
+/// What bounds a project, as it was set.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// At least what earlier versions and deleted files hold.
+    pub history: i64,
+    pub owner: QuotaOverride,
+    pub own: QuotaOverride,
+    /// What was saved under the name that was asked for.
+    pub everybody: Option<String>,
+}
+
+#[derive(FromRow)]
+struct BoundsRow {
+    history: i64,
+    owner_bytes: Option<i64>,
+    owner_files: Option<i64>,
+    owner_versions: Option<i64>,
+    owner_checkpoints: Option<i64>,
+    #[sqlx(flatten)]
+    own: Own,
+    everybody: Option<String>,
+}
+
+/// In one statement, since every change of a project asks. `setting`: the name of what was saved for everybody.
+pub async fn bounds(c: &mut Conn, project: ProjectId, setting: &str) -> Result<Option<Bounds>> {
+    let found: Option<BoundsRow> = on!(c, c => {
+        sqlx::query_as(
+            "SELECT p.history_bytes AS history, o.bytes AS owner_bytes, o.files AS owner_files, o.versions AS owner_versions,
+                    o.checkpoints AS owner_checkpoints, q.bytes, q.files, q.versions, q.checkpoints, s.value AS everybody
+             FROM projects p LEFT JOIN user_quotas o ON o.user_id = p.owner_id
+             LEFT JOIN project_quotas q ON q.project_id = p.id LEFT JOIN settings s ON s.name = $2
+             WHERE p.id = $1",
+        )
+        .bind(project).bind(setting).fetch_optional(c).await?
     });
-    Ok(found.map(QuotaOverride::from).unwrap_or_default())
+    Ok(found.map(|row| Bounds {
+        history: row.history,
+        owner: QuotaOverride {
+            bytes: row.owner_bytes,
+            files: row.owner_files,
+            versions: row.owner_versions,
+            checkpoints: row.owner_checkpoints,
+        },
+        own: row.own.into(),
+        everybody: row.everybody,
+    }))
 }
 
 pub async fn set_override_of_project(c: &mut Conn, project: ProjectId, own: QuotaOverride) -> Result<()> {

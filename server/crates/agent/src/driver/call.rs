@@ -75,7 +75,11 @@ impl Driver {
         if self.model.is_some() {
             return Ok(None);
         }
-        let model = match models::resolve(&self.ctx, Some(answering(&self.turn, &self.transcript))).await {
+        let resolved = match self.resolved.take() {
+            Some(resolved) => resolved,
+            None => models::resolve(&self.ctx, Some(answering(&self.turn, &self.transcript))).await,
+        };
+        let model = match resolved {
             Ok(model) => model,
             Err(Error::Invalid(fields)) => return Ok(fields.into_iter().next().map(|field| field.message)),
             Err(Error::Unavailable(sentence) | Error::Forbidden(sentence)) => return Ok(Some(sentence)),
@@ -148,7 +152,7 @@ impl Driver {
 
 /// The name of the model that answers in a turn. One that took over keeps it, also when the turn is taken up again: the one that failed
 /// is not gone back to before the turn's end.
-fn answering<'a>(turn: &'a Turn, transcript: &'a [Message]) -> &'a str {
+pub(super) fn answering<'a>(turn: &'a Turn, transcript: &'a [Message]) -> &'a str {
     let taken_over = transcript.iter().rev().filter(|message| message.turn_id == Some(turn.id)).find_map(|message| match &message.body {
         MessageBody::Switched { to, .. } => Some(to.as_str()),
         _ => None,

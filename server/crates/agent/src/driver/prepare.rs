@@ -59,7 +59,9 @@ pub(super) async fn prepare_branch(ctx: &Ctx, deps: &Deps, branch: &Branch, work
         Some(text) => Some(chat::append_message(ctx, turn, MessageBody::Note { text }).await?),
         None => None,
     };
-    chat::set_base_revision(ctx, turn, revision).await?;
+    if revision != work.base_revision {
+        chat::set_base_revision(ctx, turn, revision).await?;
+    }
     deps.workspaces.create_branch(project.0, turn.0).await?;
     let journal = Journal::new(revision, lost.as_ref().map_or(&work.messages[..], std::slice::from_ref));
     journal.keep(branch).await?;

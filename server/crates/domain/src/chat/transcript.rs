@@ -67,7 +67,7 @@ pub async fn take_up_turn(ctx: &Ctx, id: TurnId) -> Result<Option<TurnWork>> {
     };
     store::events::append(&mut tx, Stream::Turn(id), ctx.now(), vec![event]).await?;
     set_state(ctx, &mut tx, &row, TurnState::Running, None).await?;
-    let approvals = table::approvals(&mut tx, id).await?;
+    let approvals = if resumed { table::approvals(&mut tx, id).await? } else { Vec::new() };
     ctx.commit(tx).await?;
     Ok(Some(TurnWork {
         messages,

@@ -48,10 +48,10 @@ impl Prepared {
 
 /// Reads what goes along with a prompt. Outside of any transaction, since it reads files.
 pub(super) async fn prepare(ctx: &Ctx, project: ProjectId, request: &StartTurn) -> Result<Prepared> {
-    let model = models::resolve(ctx, request.model.as_deref()).await?;
+    let (model, attachments) = tokio::join!(models::resolve(ctx, request.model.as_deref()), context::collect(ctx, project, request));
+    let model = model?;
     generate::check_length(&model, request.max_tokens)?;
-    let attachments = context::collect(ctx, project, request).await?;
-    Ok(Prepared { model: model.name, body: MessageBody::User { text: request.prompt.clone(), attachments }, run: None })
+    Ok(Prepared { model: model.name, body: MessageBody::User { text: request.prompt.clone(), attachments: attachments? }, run: None })
 }
 
 /// Hands a prompt to the agent: the message, the turn and its job become true together.

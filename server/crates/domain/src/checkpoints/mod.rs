@@ -14,6 +14,7 @@ use wire::{
     },
     event::{EventKind, Stream},
     projects::ProjectRole,
+    quotas::StorageSettings,
 };
 
 pub use fork::fork;
@@ -40,7 +41,8 @@ pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Timeline> {
     let newest = items.first().map_or(0, |newest| newest.revision);
     let changed = table::count_changed(&mut conn, project, newest).await?;
     let held_bytes = table::held_bytes(&mut conn, project).await?;
-    let bounds = bounds(ctx, &mut conn, project).await?;
+    let limits = quotas::limits_of(&mut conn, project).await?;
+    let bounds = bounds(ctx, &mut conn, project, &limits).await?;
     let excluded = exclusions(ctx, &mut conn, project).await?;
     Ok(Timeline { revision, changed, items, next_cursor: None, bounds, held_bytes, excluded })
 }
@@ -159,11 +161,10 @@ pub(crate) async fn record(
 
 /// How much of the past is kept: the administrator's choice. With those that have a name there are never more checkpoints than that allows,
 /// but for the newest automatic one.
-async fn bounds(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<CheckpointBounds> {
-    let settings = quotas::limits_of(conn, project).await?;
-    let days = settings.retention_days.unwrap_or(ctx.services().settings.retention_days);
-    let room = settings.checkpoints - table::count_named(conn, project).await?;
-    Ok(CheckpointBounds { count: room.clamp(1, AUTOMATIC_MAX), days: i64::from(days), bytes: settings.project_history_bytes })
+async fn bounds(ctx: &Ctx, conn: &mut Conn, project: ProjectId, limits: &StorageSettings) -> Result<CheckpointBounds> {
+    let days = limits.retention_days.unwrap_or(ctx.services().settings.retention_days);
+    let room = limits.checkpoints - table::count_named(conn, project).await?;
+    Ok(CheckpointBounds { count: room.clamp(1, AUTOMATIC_MAX), days: i64::from(days), bytes: limits.project_history_bytes })
 }
 
 /// Removes what has become too old since the last checkpoint was made, so that the versions it held may go too. For the server itself.
@@ -175,10 +176,12 @@ pub(crate) async fn let_go(system: &Ctx, project: ProjectId) -> Result<()> {
 
 /// Removes automatic checkpoints that are too many, too old, or hold too many bytes; the newest stays in any case.
 async fn tidy(ctx: &Ctx, tx: &mut Tx, project: ProjectId) -> Result<()> {
-    let bounds = bounds(ctx, tx, project).await?;
+    let (limits, past) = quotas::limits_and_past(tx, project).await?;
+    let bounds = bounds(ctx, tx, project, &limits).await?;
     let oldest = ctx.now().plus_seconds(-bounds.days.saturating_mul(86_400));
     let mut removed = table::prune(tx, project, bounds.count, oldest).await?;
-    while table::held_bytes(tx, project).await? > bounds.bytes {
+    // Checkpoints hold a part of the past. What they hold exactly takes a look at all of it.
+    while past > bounds.bytes && table::held_bytes(tx, project).await? > bounds.bytes {
         let Some(oldest) = table::oldest_unnamed(tx, project).await? else { break };
         removed += u64::from(table::delete(tx, project, oldest).await?);
     }

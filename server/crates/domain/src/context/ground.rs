@@ -57,47 +57,52 @@ pub(super) struct About<'a> {
 
 impl Ground {
     pub(super) async fn read(ctx: &Ctx, about: &About<'_>) -> Result<Self> {
-        let mut conn = ctx.services().db.read().await?;
-        projects::require(ctx, &mut conn, about.project, ProjectRole::Viewer).await?;
-        let revision = match about.revision {
-            Some(revision) => revision,
-            None => store::projects::revision(&mut conn, about.project).await?.ok_or(Error::NotFound("project"))?,
-        };
-        let rows = table::at_revision(&mut conn, about.project, revision).await?;
-        let blobs = storage::blobs_of(ctx, &mut conn, about.project).await?;
-        let rules = store::permissions::rules(&mut conn, about.project).await?;
-        drop(conn);
-        let files: Vec<Listed> = rows
-            .into_iter()
-            .filter(|row| row.kind.0 != EntryKind::Directory)
-            .map(|row| Listed {
-                size: if row.kind.0 == EntryKind::File { row.size } else { i64::MAX },
-                path: row.path,
-                checksum: row.checksum.unwrap_or_default(),
-                revision: row.revision,
-            })
-            .collect();
-        let named = named(about, &files);
-        let mut instructions = Vec::new();
-        // What the tools would not show is not told either. Those of the root hold for whoever may not touch them as well.
-        let hidden = Hidden::of(&rules, &["list_files", "read_file"]);
-        for file in instruction_files(&files, &named) {
-            if file.path != INSTRUCTIONS && hidden.holds(&file.path) {
-                continue;
-            }
-            let bytes = if file.size == 0 { Vec::new() } else { blobs.read_all(&file.checksum, READ_MAX as u64).await? };
-            let text = String::from_utf8_lossy(&bytes);
-            if !text.trim().is_empty() {
-                instructions.push(InstructionsText { path: file.path.clone(), text: quote(&file.path, &text) });
-            }
-        }
-        let (least, most) = MAP_TOKENS;
-        let max = usize::try_from((about.window / 32).clamp(least, most) * 3).unwrap_or_default();
-        let shown: Vec<Listed> = files.into_iter().filter(|file| !hidden.holds(&file.path)).collect();
-        let map = map::draw(&blobs, &shown, &named, max).await?;
-        let project = projects::get(ctx, about.project).await?;
-        Ok(Self { situation: situation(&project.name, about.mode), instructions, map: format!("\n{map}") })
+        let (project, (instructions, map)) = tokio::try_join!(projects::get(ctx, about.project), read_files(ctx, about))?;
+        Ok(Self { situation: situation(&project.name, about.mode), instructions, map })
     }
+}
+
+/// The instructions files, and the map of all that the tools would show.
+async fn read_files(ctx: &Ctx, about: &About<'_>) -> Result<(Vec<InstructionsText>, String)> {
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, about.project, ProjectRole::Viewer).await?;
+    let revision = match about.revision {
+        Some(revision) => revision,
+        None => store::projects::revision(&mut conn, about.project).await?.ok_or(Error::NotFound("project"))?,
+    };
+    let rows = table::at_revision(&mut conn, about.project, revision).await?;
+    let blobs = storage::blobs_of(ctx, &mut conn, about.project).await?;
+    let rules = store::permissions::rules(&mut conn, about.project).await?;
+    drop(conn);
+    let files: Vec<Listed> = rows
+        .into_iter()
+        .filter(|row| row.kind.0 != EntryKind::Directory)
+        .map(|row| Listed {
+            size: if row.kind.0 == EntryKind::File { row.size } else { i64::MAX },
+            path: row.path,
+            checksum: row.checksum.unwrap_or_default(),
+            revision: row.revision,
+        })
+        .collect();
+    let named = named(about, &files);
+    let mut instructions = Vec::new();
+    // What the tools would not show is not told either. Those of the root hold for whoever may not touch them as well.
+    let hidden = Hidden::of(&rules, &["list_files", "read_file"]);
+    for file in instruction_files(&files, &named) {
+        if file.path != INSTRUCTIONS && hidden.holds(&file.path) {
+            continue;
+        }
+        let bytes = if file.size == 0 { Vec::new() } else { blobs.read_all(&file.checksum, READ_MAX as u64).await? };
+        let text = String::from_utf8_lossy(&bytes);
+        if !text.trim().is_empty() {
+            instructions.push(InstructionsText { path: file.path.clone(), text: quote(&file.path, &text) });
+        }
+    }
+    let (least, most) = MAP_TOKENS;
+    let max = usize::try_from((about.window / 32).clamp(least, most) * 3).unwrap_or_default();
+    let shown: Vec<Listed> = files.into_iter().filter(|file| !hidden.holds(&file.path)).collect();
+    let map = map::draw(&blobs, &shown, &named, max).await?;
+    Ok((instructions, format!("\n{map}")))
 }
 
 /// Quoted as what it is: a file of the project, which anybody who can write there may have written.

@@ -87,11 +87,13 @@ impl Situation {
         let (prompt_seq, attachments) = own.unwrap_or((messages.last().map_or(1, |message| message.seq + 1), &[]));
         let about =
             About { project: turn.project_id, mode: turn.mode, revision: Some(base_revision), prompt: &turn.prompt, attachments, window };
-        let ground = Ground::read(ctx, &about).await?;
-        let mut conn = ctx.services().db.read().await?;
-        let choice = table::choice(&mut conn, turn.id).await?.unwrap_or_default();
-        let undone = table::undone_compactions(&mut conn, turn.conversation_id).await?.into_keys().collect();
-        let ratio_percent = ratio_percent(&mut conn, model).await?;
+        let rest = async {
+            let mut conn = ctx.services().db.read().await?;
+            let choice = table::choice(&mut conn, turn.id).await?.unwrap_or_default();
+            let undone = table::undone_compactions(&mut conn, turn.conversation_id).await?.into_keys().collect();
+            Ok((choice, undone, ratio_percent(&mut conn, model).await?))
+        };
+        let (ground, (choice, undone, ratio_percent)) = tokio::try_join!(Ground::read(ctx, &about), rest)?;
         Ok(Self { ground, prompt_seq, without: choice.without, compact: choice.compact, undone, ratio_percent })
     }
 

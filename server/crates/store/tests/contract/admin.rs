@@ -33,7 +33,7 @@ pub async fn accounts_are_sorted_filtered_and_turned_both_ways(db: Db) {
     write!(&db, tx => users::update_full_name(&mut tx, cleo, Some("Zoë the \\First")));
     write!(&db, tx => users::update_access(&mut tx, ada, UserRole::Admin, UserState::Active));
     write!(&db, tx => users::touch(&mut tx, ben, at(9)));
-    write!(&db, tx => budgets::reserve(&mut tx, BudgetScope::User, cleo.0, NOV, 50, 50));
+    write!(&db, tx => budgets::reserve(&mut tx, &[(BudgetScope::User, cleo.0)], NOV, 50, 50));
     let booked = Booked { month: NOV, reserved_micros: 50, reserved_tokens: 50, micros: 40, estimated: 0, tokens: 9 };
     write!(&db, tx => budgets::book(&mut tx, BudgetScope::User, cleo.0, &booked));
 

@@ -23,7 +23,10 @@ fn booked(month: &str, reserved: i64, micros: i64) -> Booked<'_> {
 
 pub async fn counters_hold_reservations_until_they_are_booked(db: Db) {
     let who = Uuid::now_v7();
-    let reserve = async |month: &str, amount| write!(&db, tx => budgets::reserve(&mut tx, BudgetScope::User, who, month, amount, amount));
+    let reserve = async |month: &str, amount| {
+        let of = [(BudgetScope::User, who)];
+        write!(&db, tx => budgets::reserve(&mut tx, &of, month, amount, amount)).remove(0)
+    };
     let book = async |entry: Booked<'_>| write!(&db, tx => budgets::book(&mut tx, BudgetScope::User, who, &entry));
     reserve(NOV, 100).await;
     let counter = reserve(NOV, 50).await;
@@ -51,9 +54,10 @@ pub async fn reservations_of_one_counter_wait_for_each_other(db: Db) {
     let all = (0..40).map(|_| {
         let db = db.clone();
         tokio::spawn(async move {
-            for (scope, subject) in [(BudgetScope::Instance, Uuid::nil()), (BudgetScope::User, Uuid::max())] {
-                write!(&db, tx => budgets::reserve(&mut tx, scope, subject, NOV, 3, 1));
-            }
+            let of = [(BudgetScope::Instance, Uuid::nil()), (BudgetScope::User, Uuid::max())];
+            let counters = write!(&db, tx => budgets::reserve(&mut tx, &of, NOV, 3, 1));
+            assert_eq!(counters.len(), 2);
+            assert_eq!(counters[0].reserved_micros, counters[1].reserved_micros);
         })
     });
     for task in all.collect::<Vec<_>>() {
@@ -83,8 +87,8 @@ pub async fn budgets_are_set_in_place_and_told_of_once(db: Db) {
     put(new_budget(BudgetScope::User, ada.0, 8, ada)).await;
     put(new_budget(BudgetScope::Instance, Uuid::nil(), 100, ada)).await;
     put(new_budget(BudgetScope::User, Uuid::now_v7(), 8, ada)).await;
-    write!(&db, tx => budgets::reserve(&mut tx, BudgetScope::Project, place.0, NOV, 4, 1));
-    write!(&db, tx => budgets::reserve(&mut tx, BudgetScope::User, ada.0, NOV, 3, 1));
+    write!(&db, tx => budgets::reserve(&mut tx, &[(BudgetScope::Project, place.0)], NOV, 4, 1));
+    write!(&db, tx => budgets::reserve(&mut tx, &[(BudgetScope::User, ada.0)], NOV, 3, 1));
     let mut conn = read(&db).await;
     let of = Subjects { user: ada.0, project: place.0, conversation: Uuid::nil() };
     assert_eq!(budgets::applying(&mut conn, of).await.unwrap().len(), 5);

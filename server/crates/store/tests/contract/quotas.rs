@@ -3,6 +3,7 @@ use std::time::Duration;
 use store::{
     Db, files, projects,
     quotas::{self, OldVersion, Surplus},
+    settings,
 };
 use wire::{
     ProjectId, UserId,
@@ -37,6 +38,17 @@ pub async fn an_owner_counts_all_projects_together(db: Db) {
     write!(&db, tx => quotas::set_override(&mut tx, ada, own));
     write!(&db, tx => quotas::lock_owner(&mut tx, ada));
     assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), own, "taking the lock changes nothing");
+
+    let narrow = QuotaOverride { files: Some(7), versions: Some(3), ..QuotaOverride::default() };
+    write!(&db, tx => quotas::set_override_of_project(&mut tx, first, narrow));
+    write!(&db, tx => quotas::add_history(&mut tx, first, 40));
+    write!(&db, tx => settings::put(&mut tx, "storage", "{}", at(1), None));
+    let bounds = async |project, name| quotas::bounds(&mut read(&db).await, project, name).await.unwrap();
+    let held = bounds(first, "storage").await.unwrap();
+    assert_eq!((held.history, held.owner, held.own, held.everybody.as_deref()), (40, own, narrow, Some("{}")));
+    let held = bounds(foreign, "unknown").await.unwrap();
+    assert_eq!((held.history, held.owner, held.own, held.everybody), (0, QuotaOverride::default(), QuotaOverride::default(), None));
+    assert!(bounds(id(), "storage").await.is_none());
 }
 
 /// Two who enlarge projects of one owner go one after the other, and the second one sees what the first one wrote.
