@@ -15,8 +15,7 @@ inputs_hash() {
   {
     echo "$profile $TRUNK_VERSION $WASM_BINDGEN_VERSION"
     with_wasm_toolchain rustc --version
-    find .cargo app frontend style public Trunk.toml Cargo.toml Cargo.lock package-lock.json scripts/web-bundle.mjs scripts/web-finish.mjs \
-      scripts/build-web.sh scripts/wasm-module.mjs scripts/wasm-split.mjs \
+    find .cargo app frontend style public Trunk.toml Cargo.toml Cargo.lock package-lock.json scripts/build-web.sh scripts/web-*.mjs scripts/wasm-*.mjs \
       -path frontend/js/out -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
   } | sha256sum | cut -c1-20
 }

@@ -31,19 +31,23 @@ export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 passed=0
 failed=0
 broken=()
+contract=
 logs=$(mktemp -d)
-trap 'stop_services; rm -rf "$logs"' EXIT
+trap 'if [ -n "$contract" ]; then kill "$contract" 2>/dev/null; fi; stop_services; rm -rf "$logs"' EXIT
 
 break_down() {
   failed=$((failed + 1))
   broken+=("$1")
 }
 
+# announce NAME: with the time since the beginning.
+announce() { say "== $1 ($((SECONDS / 60)):$(printf %02d $((SECONDS % 60))))"; }
+
 # stage NAME COMMAND…: runs it, remembers a failure, goes on.
 stage() {
   local name=$1
   shift
-  say "== $name"
+  announce "$name"
   if "$@"; then return 0; fi
   break_down "$name"
   return 1
@@ -53,9 +57,9 @@ count() { grep -oE "[0-9]+ $1" <<<"$2" | head -n1 | cut -d' ' -f1; }
 
 run_nextest() {
   local log=$logs/nextest summary bad=0 word n status
-  say "== Rust tests"
-  # Most tests wait for a process, a database or a deadline half of the time.
-  cargo nextest run --locked "${NATIVE_CRATES[@]}" --test-threads "$(($(nproc) * 2))" --no-fail-fast --no-tests=fail --color never --status-level fail --final-status-level slow 2>&1 | tee "$log"
+  announce "Rust tests"
+  # Most tests wait for a process, a database or a deadline most of the time.
+  cargo nextest run --locked "${NATIVE_CRATES[@]}" --test-threads "$(($(nproc) * 3))" --no-fail-fast --no-tests=fail --color never --status-level fail --final-status-level slow 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   summary=$(grep -E '^ *Summary \[' "$log" | tail -n1)
   if [ -z "$summary" ]; then
@@ -79,10 +83,10 @@ contract_database() {
   python3 -c 'import sys, urllib.parse as u; print(u.urlunparse(u.urlparse(sys.argv[1])._replace(path="/contract")))' "$TEST_DATABASE_URL"
 }
 
-run_contract() {
-  local result=end2end/artefacts/contract.json url numbers status p f
-  say "== contract"
-  rm -f "$result"
+# Half of its time it waits for answers, so it goes on beside the lints and the journeys.
+start_contract() {
+  local url
+  announce "contract, in the background"
   if ! url=$(contract_database); then
     break_down "contract (no database)"
     return
@@ -92,8 +96,18 @@ run_contract() {
     break_down "contract (did not build)"
     return
   fi
-  CONTRACT_DATABASE_URL=$url SERVER_BIN=$CARGO_TARGET_DIR/debug/cloudxdevai SCHEMATHESIS_HOME=$(python_home) python3 end2end/contract/run.py
+  CONTRACT_DATABASE_URL=$url SERVER_BIN=$CARGO_TARGET_DIR/debug/cloudxdevai SCHEMATHESIS_HOME=$(python_home) \
+    python3 end2end/contract/run.py >"$logs/contract" 2>&1 7>&- &
+  contract=$!
+}
+
+finish_contract() {
+  local result=end2end/artefacts/contract.json numbers status p f
+  [ -n "$contract" ] || return
+  announce "contract"
+  wait "$contract"
   status=$?
+  cat "$logs/contract"
   if ! numbers=$(python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); print(r["passed"], r["failed"])' "$result"); then
     break_down "contract (no result, exit $status)"
     return
@@ -106,7 +120,7 @@ run_contract() {
 
 run_journeys() {
   local result=end2end/artefacts/result.json numbers status p f
-  say "== browser journeys"
+  announce "browser journeys"
   rm -f "$result"
   cargo build --locked "${NATIVE_CRATES[@]}" --bin cloudxdevai --example model_server --example s3_server
   CHROMIUM_PATH=${CHROMIUM_PATH:-$(chromium_bin)} MODEL_SERVER_BIN=$CARGO_TARGET_DIR/debug/examples/model_server \
@@ -129,14 +143,16 @@ main() {
   stage "browser half" scripts/build-web.sh release
   if stage "test services" start_services; then
     run_nextest
-    run_contract
+    start_contract
   fi
   stage "lints" cargo clippy --locked "${NATIVE_CRATES[@]}" --all-targets -- -D warnings
   stage "Dockerfile" "$(python_home)/bin/hadolint" Dockerfile
   if stage "release binary" scripts/build.sh; then run_journeys; fi
+  finish_contract
 }
 
 main
 for name in "${broken[@]}"; do say "failed: $name"; done
+announce "done"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -5,6 +5,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { inMonaco, onlyNamedIcons } from './web-icons.mjs';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const outdir = path.join(root, 'frontend/js/out');
@@ -28,26 +29,27 @@ const common = {
 };
 
 const monaco = 'monaco-editor';
-// Parts of Monaco that it names and nothing here reaches: drawing by the graphics card, and many comparisons in one list.
+// Parts of Monaco that it names and nothing here reaches: drawing by the graphics card, many comparisons in one list, colours by
+// a parser that has to be fetched, and a view for Monaco's own makers.
 const UNREACHED = {
-  'browser/gpu/viewGpuContext': 'ViewGpuContext',
-  'browser/viewParts/viewLinesGpu/viewLinesGpu': 'ViewLinesGpu',
-  'browser/viewParts/rulersGpu/rulersGpu': 'RulersGpu',
-  'browser/widget/multiDiffEditor/multiDiffEditorWidget': 'MultiDiffEditorWidget',
+  'editor/browser/gpu/viewGpuContext': 'ViewGpuContext',
+  'editor/browser/viewParts/viewLinesGpu/viewLinesGpu': 'ViewLinesGpu',
+  'editor/browser/viewParts/rulersGpu/rulersGpu': 'RulersGpu',
+  'editor/browser/widget/multiDiffEditor/multiDiffEditorWidget': 'MultiDiffEditorWidget',
+  'editor/common/model/tokens/treeSitter/treeSitterSyntaxTokenBackend': 'TreeSitterSyntaxTokenBackend',
+  'base/common/observableInternal/logging/debugger/devToolsLogger': 'DevToolsLogger',
 };
 const withoutUnreached = {
   name: 'without what is not reached',
   setup({ onLoad }) {
-    const folder = String.raw`[/\\]monaco-editor[/\\]esm[/\\]vs[/\\]`;
     for (const [file, name] of Object.entries(UNREACHED)) {
-      const filter = new RegExp(`${folder}editor[/\\\\]${file.replaceAll('/', '[/\\\\]')}\\.js$`);
-      onLoad({ filter }, async ({ path: found }) => {
+      onLoad({ filter: inMonaco(`${file}.js`) }, async ({ path: found }) => {
         if (!(await readFile(found, 'utf8')).includes(name)) throw new Error(`${found} does not hold ${name} any more`);
         return { contents: `export class ${name} {}`, loader: 'js' };
       });
     }
     // The file by which Monaco's languages start their workers takes all that Monaco can do along, whatever features.js says.
-    onLoad({ filter: new RegExp(`${folder}internal[/\\\\]common[/\\\\]workers\\.js$`) }, async ({ path: found }) => {
+    onLoad({ filter: inMonaco('internal/common/workers.js') }, async ({ path: found }) => {
       const text = await readFile(found, 'utf8');
       return { contents: text.replace(/^import '[^']+';$/gm, ''), loader: 'js' };
     });
@@ -55,7 +57,7 @@ const withoutUnreached = {
 };
 const runs = [
   // They share chunks and load grammars on demand.
-  { format: 'esm', splitting: true, plugins: [withoutUnreached], entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js', drafts: 'frontend/js/drafts.js', passkeys: 'frontend/js/passkeys.js' } },
+  { format: 'esm', splitting: true, plugins: [withoutUnreached, onlyNamedIcons(root)], entryPoints: { editor: 'frontend/js/editor.js', terminal: 'frontend/js/terminal.js', drafts: 'frontend/js/drafts.js', passkeys: 'frontend/js/passkeys.js' } },
   {
     format: 'iife',
     entryPoints: {

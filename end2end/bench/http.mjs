@@ -1,13 +1,12 @@
 // Requests per second of the server's processor time, by what they cost: nothing, a password's hash, and a list out of the database.
 import { readFile } from 'node:fs/promises';
 import http from 'node:http';
-import { Reference, until } from '../support/processes.mjs';
+import { cpuSeconds, Reference, until } from '../support/processes.mjs';
 import { PASSWORD, Rest } from '../support/rest.mjs';
 
 const SECONDS = 4;
 const CLIENTS = 16;
 const PROJECTS = 20;
-const TICKS_PER_SECOND = 100;
 /** How often as many as by FastAPI with SQLAlchemy, which is measured right before. */
 const TIMES = 10;
 /** A login is its hash, whatever the server: 40 ms of two at once. */
@@ -16,13 +15,6 @@ const LOGIN_BAR = 20;
 const HASH = 'Argon2id, 19 MiB twice';
 
 const perSecond = (value) => `${value < 100 ? value.toFixed(1) : value.toFixed(0)}/s`;
-
-/** Seconds of processor time that the server has used so far. */
-async function processorTime(server) {
-  const stat = await readFile(`/proc/${server.pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
 
 /** One request on a connection that is kept. */
 function ask(agent, address, { method = 'GET', headers = {}, body } = {}) {
@@ -39,7 +31,7 @@ function ask(agent, address, { method = 'GET', headers = {}, body } = {}) {
 /** As many requests as are answered in a while by clients that never wait. */
 async function rate(server, where, options) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
-  const before = await processorTime(server);
+  const before = await cpuSeconds(server.pid);
   const end = performance.now() + SECONDS * 1000;
   let count = 0;
   const client = async () => {
@@ -51,7 +43,7 @@ async function rate(server, where, options) {
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
   agent.destroy();
-  return count / ((await processorTime(server)) - before);
+  return count / ((await cpuSeconds(server.pid)) - before);
 }
 
 /** `secret` is what the server signs its tokens with. */

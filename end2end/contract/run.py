@@ -222,4 +222,6 @@ def main():
 
 
 if __name__ == "__main__":
+    # So that the server is ended as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

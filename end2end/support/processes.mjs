@@ -9,6 +9,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const TICKS_PER_SECOND = 100;
 export const artefacts = path.join(root, 'end2end/artefacts');
 const cache = process.env.CLOUDXDEVAI_CACHE ?? path.join(process.env.XDG_CACHE_HOME ?? path.join(os.homedir(), '.cache'), 'cloudxdevai');
 export const cacheDir = cache;
@@ -141,17 +142,21 @@ export class Server {
     await writeFile(`/proc/${this.pid}/clear_refs`, '5');
   }
 
-  /** Seconds of processor time so far, of all threads. */
-  async cpuSeconds() {
-    const stat = await readFile(`/proc/${this.pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+  cpuSeconds() {
+    return cpuSeconds(this.pid);
   }
 
   async residentBytes() {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
     return Number(/VmRSS:\s+(\d+)/.exec(status)[1]) * 1024;
   }
+}
+
+/** Seconds of processor time that a process has used so far, with all its threads. */
+export async function cpuSeconds(pid) {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 /** An S3 server with an empty bucket; `env` is what makes a server able to use it. */

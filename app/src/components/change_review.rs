@@ -1,7 +1,7 @@
 //! The review gate: proposed changes, decided hunk by hunk and applied in one go.
 
 use super::{
-    hunk::HunkView,
+    hunk::{HunkView, height_of},
     ide::use_ide,
     review_bar::{Help, SummaryBar},
     review_desk::{Desk, Field},
@@ -262,9 +262,18 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
     let (folder, name) = split_path(&path);
     let guarded = guarded_place(&path);
     let path = StoredValue::new(path);
-    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, |file| ChangedFile { hunks: Vec::new(), ..file.clone() })));
+    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, ChangedFile::without_hunks)));
     let ids = Memo::new(move |_| {
         path.with_value(|path| desk.with_file(path, |file| file.hunks.iter().map(|hunk| hunk.id).collect::<Vec<_>>())).unwrap_or_default()
+    });
+    // Those that have an element, and the pixels that the others keep free.
+    let laid = Memo::new(move |_| {
+        ids.with(|ids| {
+            let before = ids.first().and_then(|id| desk.with_hunk(*id, |_, _, at, _| at - 1)).unwrap_or_default();
+            let count = desk.laid.get().saturating_sub(before).min(ids.len());
+            let rest = path.with_value(|path| desk.with_file(path, |file| file.hunks.iter().skip(count).map(height_of).sum::<i32>()));
+            (ids[..count].to_vec(), rest.unwrap_or_default())
+        })
     });
     let tally = Memo::new(move |_| {
         desk.marks
@@ -349,9 +358,13 @@ fn FileView(desk: Desk, path: String) -> impl IntoView {
                     when=move || is_whole.get()
                     fallback=move || {
                         view! {
-                            <For each=move || ids.get() key=|id| *id let:id>
+                            <For each=move || laid.with(|(ids, _)| ids.clone()) key=|id| *id let:id>
                                 <HunkView id=id />
                             </For>
+                            {move || {
+                                let rest = laid.with(|(_, rest)| *rest);
+                                (rest > 0).then(|| view! { <div style:height=format!("{rest}px")></div> })
+                            }}
                         }
                     }
                 >

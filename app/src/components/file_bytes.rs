@@ -51,7 +51,7 @@ fn read_place(text: &str) -> Option<i64> {
     let text = text.trim();
     let place = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(hex) => i64::from_str_radix(hex, 16).ok(),
-        None => text.replace([' ', '\u{2009}', '_'], "").parse().ok(),
+        None => text.replace(|c: char| c.is_whitespace() || c == '_', "").parse().ok(),
     };
     place.filter(|place| *place >= 0)
 }

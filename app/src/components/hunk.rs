@@ -73,13 +73,18 @@ pub fn describe_bare(file: &ChangedFile) -> String {
 const LINE: i32 = 20;
 const HEAD: i32 = 36;
 
+/// Pixels that an open hunk takes, about.
+pub fn height_of(hunk: &Hunk) -> i32 {
+    HEAD + LINE * (hunk.old_lines.max(hunk.new_lines) + 2)
+}
+
 /// A hunk of the review. Far from the view it only keeps its place and its name.
 #[component]
 pub fn HunkView(id: HunkId) -> impl IntoView {
     let desk = Desk::expect();
     let standing = Memo::new(move |_| desk.with_hunk(id, |_, hunk, _, _| desk.standing(hunk)).unwrap_or(Standing::Open));
     let focused = Memo::new(move |_| desk.focus.get() == Some(id));
-    let (place, lines) = untrack(|| desk.with_hunk(id, |_, hunk, at, _| (at, hunk.old_lines.max(hunk.new_lines) + 2))).unwrap_or_default();
+    let (place, height) = untrack(|| desk.with_hunk(id, |_, hunk, at, _| (at, height_of(hunk)))).unwrap_or_default();
     let drawn = desk.sight(id, place);
     let label = move || {
         desk.with_hunk(id, |file, hunk, at, of| {
@@ -112,7 +117,7 @@ pub fn HunkView(id: HunkId) -> impl IntoView {
             <Show
                 when=move || drawn.get()
                 fallback=move || {
-                    let height = if standing.get().is_open() { HEAD + LINE * lines } else { HEAD };
+                    let height = if standing.get().is_open() { height } else { HEAD };
                     view! { <div style:height=format!("{height}px")></div> }
                 }
             >
@@ -131,9 +136,7 @@ fn said_about(desk: Desk, id: HunkId) -> String {
 #[component]
 fn Drawn(id: HunkId, standing: Memo<Standing>, focused: Memo<bool>) -> impl IntoView {
     let desk = Desk::expect();
-    // The rest of the file is not needed here and would make the comparison slow.
-    let found =
-        Memo::new(move |_| desk.with_hunk(id, |file, hunk, _, _| (ChangedFile { hunks: Vec::new(), ..file.clone() }, hunk.clone())));
+    let found = Memo::new(move |_| desk.with_hunk(id, |file, hunk, _, _| (file.without_hunks(), hunk.clone())));
     let hunk = Memo::new(move |_| found.with(|found| found.as_ref().map(|(_, hunk)| hunk.clone())));
     let settled = Memo::new(move |_| hunk.with(|hunk| hunk.as_ref().is_some_and(|hunk| !hunk.state.is_open())));
     let field = Memo::new(move |_| desk.field_of(id));

@@ -53,7 +53,7 @@ fn read_price(text: &str) -> Option<i64> {
 
 /// A whole number from `128000`, `128 000`, `128k` or `1M`.
 fn read_tokens(text: &str) -> Option<i64> {
-    let text: String = text.chars().filter(|c| !c.is_whitespace() && *c != '\u{202f}' && *c != '_').collect();
+    let text: String = text.chars().filter(|c| !c.is_whitespace() && *c != '_').collect();
     let (digits, factor) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1000),
         None => text.strip_suffix(['m', 'M']).map_or((text.as_str(), 1), |digits| (digits, 1_000_000)),

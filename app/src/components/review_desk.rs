@@ -52,6 +52,8 @@ pub struct Desk {
     pub help: RwSignal<bool>,
     /// The change set was asked for; `None` in `set` then means that there is none.
     pub asked: RwSignal<bool>,
+    /// So many hunks have an element, from the first on: the others get theirs in the frames after the first.
+    pub laid: RwSignal<usize>,
     /// Hunks that are drawn; the others keep their place.
     sights: StoredValue<HashMap<HunkId, RwSignal<bool>>>,
     looking: StoredValue<bool>,
@@ -67,6 +69,9 @@ fn marks_key(set: &ChangeSet) -> String {
 const FOCUS_FRAMES: u32 = 30;
 /// Hunks drawn before anything could be measured.
 const DRAWN_AT_FIRST: usize = 12;
+/// Hunks that have an element in the first frame, and how many more get theirs in each one after it.
+const LAID_AT_FIRST: usize = 24;
+const LAID_IN_A_FRAME: usize = 50;
 /// Pixels above and below the view in which hunks are drawn.
 const MARGIN: f64 = 1200.0;
 
@@ -103,6 +108,7 @@ impl Desk {
             news: RwSignal::new(None),
             help: RwSignal::new(false),
             asked: RwSignal::new(false),
+            laid: RwSignal::new(LAID_AT_FIRST),
             sights: StoredValue::new(HashMap::new()),
             looking: StoredValue::new(false),
             wanted: StoredValue::new(0),
@@ -128,6 +134,7 @@ impl Desk {
             self.asked.try_set(true);
         });
         self.tell_news();
+        self.lay();
         Effect::new(move |restored: Option<bool>| {
             let restored = restored.unwrap_or(false);
             self.set.with(|set| {
@@ -156,6 +163,20 @@ impl Desk {
                 (Some(set), None) => storage::remove(&marks_key(set)),
                 (None, _) => {}
             });
+        });
+    }
+
+    /// Gives all hunks their elements, some in each frame.
+    fn lay(self) {
+        Effect::new(move |_| {
+            let laid = self.laid.get();
+            if laid < self.places.with(Places::count) {
+                request_animation_frame(move || {
+                    if self.laid.try_set(laid + LAID_IN_A_FRAME).is_none() {
+                        self.look();
+                    }
+                });
+            }
         });
     }
 
@@ -375,6 +396,10 @@ impl Desk {
     }
 
     fn see(&self, id: HunkId) {
+        let place = untrack(|| self.with_hunk(id, |_, _, at, _| at)).unwrap_or_default();
+        if place > self.laid.get_untracked() {
+            self.laid.set(place);
+        }
         let sight = self.sights.with_value(|sights| sights.get(&id).copied());
         if let Some(sight) = sight.filter(|sight| sight.try_get_untracked() == Some(false)) {
             sight.set(true);

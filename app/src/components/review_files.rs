@@ -123,7 +123,7 @@ fn FileRow(desk: Desk, path: String) -> impl IntoView {
     let (_, name) = split_path(&path);
     let title = path.clone();
     let path = StoredValue::new(path);
-    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, |file| ChangedFile { hunks: Vec::new(), ..file.clone() })));
+    let file = Memo::new(move |_| path.with_value(|path| desk.with_file(path, ChangedFile::without_hunks)));
     let tally = Memo::new(move |_| {
         desk.marks
             .with(|marks| path.with_value(|path| desk.with_file(path, |file| Tally::of(file.hunks.iter(), marks))).unwrap_or_default())

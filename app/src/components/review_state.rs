@@ -188,6 +188,11 @@ impl Places {
         Self { of, files: set.files.iter().enumerate().map(|(at, file)| (file.path.clone(), at)).collect() }
     }
 
+    /// The hunks of all files.
+    pub fn count(&self) -> usize {
+        self.of.len()
+    }
+
     /// A hunk with its file, its place among all, counted from 1, and their number.
     pub fn find<'a>(&self, set: &'a ChangeSet, id: HunkId) -> Option<(&'a ChangedFile, &'a Hunk, usize, usize)> {
         let (file, hunk, count) = self.of.get(&id)?;

@@ -94,6 +94,6 @@ mod tests {
         assert_eq!(places(None), "");
         assert_eq!(places(Some((-1, 0))), "Not found");
         assert_eq!(places(Some((2, 14))), "3 of 14");
-        assert_eq!(places(Some((-1, 1000))), "1\u{2009}000 places");
+        assert_eq!(places(Some((-1, 1000))), "1\u{202f}000 places");
     }
 }

@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 use wire::Micros;
 
-/// Thin space, between groups of thousands.
-const THIN: char = '\u{2009}';
+/// Narrow space between groups of thousands, at which no line ends.
+const THIN: char = '\u{202f}';
 
-/// `1880` as `1 880`, with a thin space.
+/// `1880` as `1 880`.
 pub fn count(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
     let mut text = String::with_capacity(digits.len() + 4);
@@ -162,14 +162,14 @@ mod tests {
     #[test]
     fn money_has_two_decimals() {
         let shown = [0, 1, 4_999, 5_000, 1_238_000, 1_995_000, 1_234_560_000, -20_000].map(money);
-        assert_eq!(shown, ["$0.00", "under $0.01", "under $0.01", "$0.01", "$1.24", "$2.00", "$1\u{2009}234.56", "−$0.02"]);
+        assert_eq!(shown, ["$0.00", "under $0.01", "under $0.01", "$0.01", "$1.24", "$2.00", "$1\u{202f}234.56", "−$0.02"]);
     }
 
     #[test]
     fn numbers_are_grouped() {
         assert_eq!(count(7), "7");
-        assert_eq!(count(1880), "1\u{2009}880");
-        assert_eq!(count(-1_234_567), "−1\u{2009}234\u{2009}567");
+        assert_eq!(count(1880), "1\u{202f}880");
+        assert_eq!(count(-1_234_567), "−1\u{202f}234\u{202f}567");
     }
 
     #[test]

@@ -193,6 +193,12 @@ impl ChangedFile {
     pub fn touches(&self, path: &str) -> bool {
         self.path == path || self.old_path.as_deref() == Some(path)
     }
+
+    /// What is said about the file as a whole. The hunks are most of it by far, and are not even copied.
+    pub fn without_hunks(&self) -> Self {
+        let Self { path, old_path, hunks: _, .. } = self;
+        Self { path: path.clone(), old_path: old_path.clone(), hunks: Vec::new(), ..*self }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
