@@ -65,6 +65,11 @@ function watchFrames() {
   requestAnimationFrame(tick);
 }
 
+/** In the page. */
+function showsTheEnd() {
+  return Array.from(document.querySelectorAll('.md')).at(-1)?.lastElementChild?.textContent.includes('The end of it.');
+}
+
 /** One answer of each make in a conversation of its own. */
 export async function streaming(browser, server, rest, model, report) {
   const project = await rest.project('chat');
@@ -81,7 +86,8 @@ export async function streaming(browser, server, rest, model, report) {
       await page.evaluate(() => (window.__frames.on = true));
       const began = performance.now();
       await send(page, `Write: ${make}`);
-      await page.getByText('The end of it.').waitFor({ timeout: 180_000 });
+      // Not by a locator, which would read all of the page again and again in the frames that are measured.
+      await page.waitForFunction(showsTheEnd, undefined, { polling: 500, timeout: 180_000 });
       await turnEnded(page);
       const took = performance.now() - began;
       const { frames, tasks, gaps } = await page.evaluate(() => ({ ...window.__frames, on: undefined }));
