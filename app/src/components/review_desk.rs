@@ -172,7 +172,8 @@ impl Desk {
             let laid = self.laid.get();
             if laid < self.places.with(Places::count) {
                 request_animation_frame(move || {
-                    if self.laid.try_set(laid + LAID_IN_A_FRAME).is_none() {
+                    // Meanwhile it may have gone further, to a hunk that was asked for.
+                    if self.laid.try_update(|now| *now = (*now).max(laid + LAID_IN_A_FRAME)).is_some() {
                         self.look();
                     }
                 });

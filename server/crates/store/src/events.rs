@@ -19,6 +19,9 @@ impl EventRow {
     }
 }
 
+/// Each number of rows is a statement of its own to the database, which keeps what it prepared.
+const IN_A_STATEMENT: usize = 8;
+
 /// Appends to a stream's log. Sequence numbers are given out under the stream's row lock, so they have no gaps and become
 /// visible in order.
 pub async fn append(tx: &mut Tx, stream: Stream, at: Micros, kinds: Vec<EventKind>) -> Result<()> {
@@ -34,15 +37,19 @@ pub async fn append(tx: &mut Tx, stream: Stream, at: Micros, kinds: Vec<EventKin
         .bind(&name).bind(kinds.len() as i64).fetch_one(c).await?
     });
     let first = last - kinds.len() as i64 + 1;
-    for (seq, kind) in (first..).zip(kinds) {
-        let output_end = kind.output_range().map(|range| range.end);
-        let body = Doc(kind);
+    let told: Vec<(i64, Doc<EventKind>)> = (first..).zip(kinds.into_iter().map(Doc)).collect();
+    for some in told.chunks(IN_A_STATEMENT) {
+        let rows: Vec<String> = (1..=some.len()).map(|n| format!("($1, $2, ${}, ${}, ${})", 3 * n, 3 * n + 1, 3 * n + 2)).collect();
+        let text = format!("INSERT INTO events (stream, at, seq, body, output_end) VALUES {}", rows.join(", "));
         on!(&mut **tx, c => {
-            sqlx::query("INSERT INTO events (stream, seq, at, body, output_end) VALUES ($1, $2, $3, $4, $5)")
-                .bind(&name).bind(seq).bind(at).bind(&body).bind(output_end).execute(c).await?;
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(&name).bind(at);
+            for (seq, body) in some {
+                query = query.bind(seq).bind(body).bind(body.0.output_range().map(|range| range.end));
+            }
+            query.execute(c).await?;
         });
-        tx.events.push(Event { stream, seq, at, kind: body.0 });
     }
+    tx.events.extend(told.into_iter().map(|(seq, kind)| Event { stream, seq, at, kind: kind.0 }));
     Ok(())
 }
 

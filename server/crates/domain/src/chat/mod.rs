@@ -51,7 +51,7 @@ async fn conversation(ctx: &Ctx, conn: &mut store::Conn, id: ConversationId, nee
 
 /// As [`conversation`], with its row held until the transaction ends: nothing begins, ends or is queued in it meanwhile.
 async fn lock_conversation(ctx: &Ctx, tx: &mut Tx, id: ConversationId, needed: ProjectRole) -> Result<table::ConversationRow> {
-    conversation(ctx, tx, id, needed).await?;
+    // Whoever is refused gives the row back with the transaction.
     table::lock_conversation(tx, id).await?;
     conversation(ctx, tx, id, needed).await
 }
