@@ -58,8 +58,8 @@ count() { grep -oE "[0-9]+ $1" <<<"$2" | head -n1 | cut -d' ' -f1; }
 run_nextest() {
   local log=$logs/nextest summary bad=0 word n status
   announce "Rust tests"
-  # Most tests wait for a process, a database or a deadline most of the time.
-  cargo nextest run --locked "${NATIVE_CRATES[@]}" --test-threads "$(($(nproc) * 3))" --no-fail-fast --no-tests=fail --color never --status-level fail --final-status-level slow 2>&1 | tee "$log"
+  # Most tests wait for a process, a database or a deadline half of the time.
+  cargo nextest run --locked "${NATIVE_CRATES[@]}" --test-threads "$(($(nproc) * 2))" --no-fail-fast --no-tests=fail --color never --status-level fail --final-status-level slow 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   summary=$(grep -E '^ *Summary \[' "$log" | tail -n1)
   if [ -z "$summary" ]; then

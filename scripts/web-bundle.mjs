@@ -30,7 +30,7 @@ const common = {
 
 const monaco = 'monaco-editor';
 // Parts of Monaco that it names and nothing here reaches: drawing by the graphics card, many comparisons in one list, colours by
-// a parser that has to be fetched, and a view for Monaco's own makers.
+// a parser that has to be fetched, a view for Monaco's own makers, and hovers of hints and of suggestions in grey.
 const UNREACHED = {
   'editor/browser/gpu/viewGpuContext': 'ViewGpuContext',
   'editor/browser/viewParts/viewLinesGpu/viewLinesGpu': 'ViewLinesGpu',
@@ -38,6 +38,8 @@ const UNREACHED = {
   'editor/browser/widget/multiDiffEditor/multiDiffEditorWidget': 'MultiDiffEditorWidget',
   'editor/common/model/tokens/treeSitter/treeSitterSyntaxTokenBackend': 'TreeSitterSyntaxTokenBackend',
   'base/common/observableInternal/logging/debugger/devToolsLogger': 'DevToolsLogger',
+  'editor/contrib/inlayHints/browser/inlayHintsHover': 'InlayHintsHover',
+  'editor/contrib/inlineCompletions/browser/hintsWidget/inlineCompletionsHintsWidget': 'InlineSuggestionHintsContentWidget',
 };
 const withoutUnreached = {
   name: 'without what is not reached',

@@ -870,17 +870,18 @@ fn is_refusal(status: u16) -> bool {
 }
 
 /// Tries one row with everybody. The weakest come first, since whoever passes may change what the next one finds.
-async fn hold_to(world: &World, row: &Row, needs: Needs, things: &Things) -> Outcome {
+async fn hold_to(world: &World, row: &Row, needs: Needs) -> Outcome {
+    let things = things(world).await;
     let mut outcome = Outcome::default();
     let open = row.access == Public;
     for (who, caller) in world.outsiders() {
-        let status = try_row(&caller, row, things).await;
+        let status = try_row(&caller, row, &things).await;
         outcome.check(row, who, status, if open { status != 401 } else { status == 401 });
     }
-    try_tokens(world, row, needs, things, &mut outcome).await;
+    try_tokens(world, row, needs, &things, &mut outcome).await;
     // The caller's own thing, named by the path or the body: another person's is unknown.
-    let is_owned = row.access == SignedIn && is_of_the_owner(row, things);
-    let stranger = try_row(&world.stranger, row, things).await;
+    let is_owned = row.access == SignedIn && is_of_the_owner(row, &things);
+    let stranger = try_row(&world.stranger, row, &things).await;
     let kept = match row.access {
         Public => stranger != 401,
         SignedIn if is_owned => stranger == 404,
@@ -889,7 +890,7 @@ async fn hold_to(world: &World, row: &Row, needs: Needs, things: &Things) -> Out
         Admin => stranger == 403,
     };
     outcome.check(row, "a stranger", stranger, kept);
-    let admin = try_row(&world.admin, row, things).await;
+    let admin = try_row(&world.admin, row, &things).await;
     // An administrator runs the installation and is no member of everybody's projects; jobs are the installation's.
     let kept = match row.access {
         Member if !row.path.starts_with("/api/jobs/") && !row.path.starts_with("/fn/jobs/") => admin == 404,
@@ -898,7 +899,7 @@ async fn hold_to(world: &World, row: &Row, needs: Needs, things: &Things) -> Out
         _ => !is_refusal(admin),
     };
     outcome.check(row, "an administrator", admin, kept);
-    try_members(world, row, is_owned, things, &mut outcome).await;
+    try_members(world, row, is_owned, &things, &mut outcome).await;
     outcome
 }
 
@@ -985,19 +986,13 @@ async fn every_route_keeps_its_promise() {
         let rows = rows.iter().skip(lane).step_by(LANES);
         async move {
             let mut all = Outcome::default();
-            let looked_at = things(world).await;
             for row in rows {
                 let needs = world.app.routes.iter().find(|r| r.method == row.method && r.path == row.path).unwrap().needs;
                 let own = match CHANGES_THE_CALLER.contains(&row.path) {
                     true => Some(self::world().await),
                     false => None,
                 };
-                let world = own.as_ref().unwrap_or(world);
-                let changed = match only_looks(row) {
-                    true => None,
-                    false => Some(things(world).await),
-                };
-                let outcome = hold_to(world, row, needs, changed.as_ref().unwrap_or(&looked_at)).await;
+                let outcome = hold_to(own.as_ref().unwrap_or(world), row, needs).await;
                 all.cells += outcome.cells;
                 all.failures.extend(outcome.failures);
                 all.roles.extend(outcome.roles);
@@ -1031,13 +1026,6 @@ fn compare_roles(found: &str) {
 /// What server functions are called that tell somebody about what is theirs.
 const LOOKS: &[&str] = &["list", "mine", "get", "own_keys", "choices", "status"];
 
-/// Whether everybody may try a row with the same things, since nobody changes them by it.
-fn only_looks(row: &Row) -> bool {
-    let is_function = row.path.starts_with("/fn/");
-    (!is_function && row.method == Method::GET && !CHANGES_THE_CALLER.contains(&row.path))
-        || (is_function && row.path.rsplit('/').next().is_some_and(|name| LOOKS.contains(&name)))
-}
-
 /// What a stranger may list holds no id of other people's things.
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_never_hold_foreign_ids() {
@@ -1066,7 +1054,7 @@ async fn lists_never_hold_foreign_ids() {
         &t.rule,
     ];
     let rest = rest().into_iter().filter(|row| row.method == Method::GET && !row.path.contains('{') && !row.path.starts_with("/ws"));
-    let functions = functions().into_iter().filter(only_looks);
+    let functions = functions().into_iter().filter(|row| row.path.rsplit('/').next().is_some_and(|name| LOOKS.contains(&name)));
     let mut looked = 0;
     for row in rest.chain(functions).filter(|row| row.access == SignedIn) {
         let request = world.stranger.request(row.method.clone(), row.path);

@@ -496,7 +496,7 @@ mod tests {
     use super::*;
 
     fn read(kind: Value) -> Result<Event, serde_json::Error> {
-        let mut said = json!({ "stream": format!("turn:{}", uuid::Uuid::nil()), "seq": 3, "at": 5 });
+        let mut said = json!({ "stream": format!("turn:{}", uuid::Uuid::nil()), "seq": 3, "at": Micros(5) });
         said.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
         serde_json::from_value(said)
     }
