@@ -29,7 +29,7 @@ pub async fn note_refusals(path: &'static str, request: Request, next: Next) -> 
         && let Some(user) = ctx.user_id()
         && is_news(user, path)
     {
-        let facts = Facts::about("route", path, &format!("{method} {path}")).refused();
+        let facts = Facts::about("route", path, format!("{method} {path}")).refused();
         audit::record_alone(&ctx, AuditAction::AccessRefused, facts).await;
     }
     response
