@@ -98,12 +98,13 @@ async fn of_twenty_at_once_one_is_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lost_the_connection_finds_it_done() {
+    const ASKED: u64 = 16;
     let app = TestApp::start().await;
     let ada = app.user("ada").await;
     let address = app.base.strip_prefix("http://").unwrap();
     let token = ada.request(Method::GET, "/").build().unwrap().headers()["authorization"].to_str().unwrap().to_owned();
     let body = serde_json::to_string(&json!({ "name": "P" })).unwrap();
-    for n in 0..5 {
+    for n in 0..ASKED {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let text = format!(
             "POST /api/projects HTTP/1.1\r\nhost: {address}\r\nauthorization: {token}\r\nidempotency-key: lost {n}\r\n\
@@ -111,10 +112,10 @@ async fn who_lost_the_connection_finds_it_done() {
             body.len()
         );
         stream.write_all(text.as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(n)).await;
+        tokio::time::sleep(Duration::from_millis(n / 2)).await;
         drop(stream);
     }
-    for n in 0..5 {
+    for n in 0..ASKED {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let reply = post(&ada, "/api/projects", &format!("lost {n}"), &json!({ "name": "P" })).await;
@@ -125,7 +126,7 @@ async fn who_lost_the_connection_finds_it_done() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    assert_eq!(projects(&ada).await, 5);
+    assert_eq!(projects(&ada).await, ASKED as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]

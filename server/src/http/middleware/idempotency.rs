@@ -21,6 +21,7 @@ use domain::{
 use futures::{FutureExt, StreamExt};
 use http_body_util::LengthLimitError;
 use hyper::body::{Frame, SizeHint};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use wire::{ErrorCode, FieldError, Problem};
 
@@ -73,66 +74,79 @@ impl Asked {
         let (parts, body) = request.into_parts();
         let bytes = to_bytes(body, limit).await.map_err(|error| refuse_body(&error, id.as_ref()))?;
         self.seen.note(&bytes);
-        let own = self.seen.fingerprint.clone().finish();
-        match self.begin(Some(&own)).await? {
-            Begun::First(claim) => Ok(self.run(claim, Request::from_parts(parts, Body::from(bytes)), next, move || own).await),
-            Begun::Running => Err(running(&self.ctx)),
-            Begun::Done { fingerprint, answer } => replay(&self.ctx, fingerprint == own, answer),
-        }
+        let request = Request::from_parts(parts, Body::from(bytes));
+        finish_apart(self.ctx.clone(), ongoing(&request), async move {
+            let own = self.seen.fingerprint.clone().finish();
+            match self.begin(Some(&own)).await? {
+                Begun::First(claim) => Ok(self.run(claim, request, next, move || own).await),
+                Begun::Running => Err(running(&self.ctx)),
+                Begun::Done { fingerprint, answer } => replay(&self.ctx, fingerprint == own, answer),
+            }
+        })
+        .await
     }
 
     /// What was asked for is known when the body has been read; nothing of it is kept in memory.
     async fn answer_streamed(self, request: Request, next: Next) -> Result<Response, Refusal> {
-        match self.begin(None).await? {
-            Begun::First(claim) => {
-                let seen = Arc::new(Mutex::new(self.seen.clone()));
-                let request = request.map(|body| Body::new(Watched { body, seen: seen.clone() }));
-                Ok(self.run(claim, request, next, move || lock(&seen).write()).await)
+        finish_apart(self.ctx.clone(), ongoing(&request), async move {
+            match self.begin(None).await? {
+                Begun::First(claim) => {
+                    let seen = Arc::new(Mutex::new(self.seen.clone()));
+                    let request = request.map(|body| Body::new(Watched { body, seen: seen.clone() }));
+                    Ok(self.run(claim, request, next, move || lock(&seen).write()).await)
+                }
+                Begun::Running => Err(running(&self.ctx)),
+                Begun::Done { fingerprint, answer } => {
+                    let is_same = compare(self.seen, &fingerprint, request.into_body()).await;
+                    replay(&self.ctx, is_same, answer)
+                }
             }
-            Begun::Running => Err(running(&self.ctx)),
-            Begun::Done { fingerprint, answer } => {
-                let is_same = compare(self.seen, &fingerprint, request.into_body()).await;
-                replay(&self.ctx, is_same, answer)
-            }
-        }
+        })
+        .await
     }
 
     async fn begin(&self, fingerprint: Option<&str>) -> Result<Begun, Refusal> {
         idempotency::begin(&self.ctx, &self.key, &self.route, fingerprint).await.map_err(refuse(&self.ctx))
     }
 
-    /// In a task of its own: whoever loses the connection now is just who asks again.
-    async fn run(self, claim: Claim, request: Request, next: Next, fingerprint: impl FnOnce() -> String + Send + 'static) -> Response {
-        let ctx = self.ctx.clone();
-        let ongoing = request.extensions().get::<Ongoing>().map(|Ongoing(tasks)| tasks.clone());
+    async fn run(self, claim: Claim, request: Request, next: Next, fingerprint: impl FnOnce() -> String) -> Response {
         let deadline = request.extensions().get::<Deadline>().cloned();
-        let work = async move {
-            let answer = async {
-                match deadline {
-                    Some(deadline) => deadline.take_on(request, next).await,
-                    None => next.run(request).await,
-                }
-            };
-            match AssertUnwindSafe(answer_while_held(&ctx, &claim, answer)).catch_unwind().await {
-                Ok(response) => keep(&ctx, &claim, fingerprint, response).await,
-                Err(panic) => {
-                    give_back(&ctx, &claim).await;
-                    std::panic::resume_unwind(panic)
-                }
+        let answer = async {
+            match deadline {
+                Some(deadline) => deadline.take_on(request, next).await,
+                None => next.run(request).await,
             }
         };
-        let work = work.in_current_span();
-        let task = match ongoing {
-            Some(tasks) => tasks.spawn(work),
-            None => tokio::spawn(work),
-        };
-        match task.await {
-            Ok(response) => response,
-            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-            Err(_) => {
-                refuse(&self.ctx)(Error::Unavailable("The server is stopping. Ask again with the same key.".to_owned())).into_response()
+        match AssertUnwindSafe(answer_while_held(&self.ctx, &claim, answer)).catch_unwind().await {
+            Ok(response) => keep(&self.ctx, &claim, fingerprint, response).await,
+            Err(panic) => {
+                give_back(&self.ctx, &claim).await;
+                std::panic::resume_unwind(panic)
             }
         }
+    }
+}
+
+fn ongoing(request: &Request) -> Option<TaskTracker> {
+    request.extensions().get::<Ongoing>().map(|Ongoing(tasks)| tasks.clone())
+}
+
+/// In a task of its own: whoever loses the connection now is just who asks again. Taking the key is part of it, or a connection that
+/// ends in that moment would leave a key that nobody works under.
+async fn finish_apart(
+    ctx: Ctx,
+    ongoing: Option<TaskTracker>,
+    work: impl Future<Output = Result<Response, Refusal>> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let work = work.in_current_span();
+    let task = match ongoing {
+        Some(tasks) => tasks.spawn(work),
+        None => tokio::spawn(work),
+    };
+    match task.await {
+        Ok(answered) => answered,
+        Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+        Err(_) => Err(refuse(&ctx)(Error::Unavailable("The server is stopping. Ask again with the same key.".to_owned()))),
     }
 }
 
