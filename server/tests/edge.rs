@@ -1,5 +1,7 @@
 //! What is between the network and the use-cases: who is let in from where, how often, with how much, and what every answer carries.
 
+#[path = "edge/compress.rs"]
+mod compress;
 #[path = "edge/foreign.rs"]
 mod foreign;
 #[path = "edge/headers.rs"]

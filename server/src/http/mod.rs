@@ -77,6 +77,7 @@ pub fn router(state: AppState) -> (Router, Vec<Route>) {
         .layer(from_fn_with_state(state.clone(), middleware::refuse_foreign))
         .layer(from_fn_with_state(gate, middleware::limit_addresses))
         .layer(from_fn_with_state(origins, middleware::allow_origins))
+        .layer(from_fn_with_state(state.clone(), middleware::compress))
         .route("/pkg/{*path}", get(assets::serve))
         .layer(from_fn_with_state(state.clone(), middleware::refuse_unknown_hosts));
     let router = health::routes(router)

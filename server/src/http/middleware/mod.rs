@@ -1,4 +1,5 @@
 mod bounds;
+mod compress;
 mod cors;
 mod form;
 mod headers;
@@ -9,6 +10,7 @@ mod previews;
 mod rates;
 
 pub use bounds::{Deadline, limit_time, refuse_oversized};
+pub use compress::compress;
 pub use cors::{NamedOrigin, Origins, allow_origins};
 pub use headers::{Nonce, set_security_headers};
 pub use idempotency::once;
