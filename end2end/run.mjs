@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 import { Journey } from './support/journey.mjs';
 import { artefacts, root, stopAll } from './support/processes.mjs';
 
-const JOURNEY_LIMIT = 180_000;
+const JOURNEY_LIMIT = 300_000;
 // Most of a journey is waiting for what is shown.
 const lanes = Math.max(1, Number(process.env.JOURNEYS_AT_ONCE ?? os.availableParallelism()));
 const folder = path.join(root, 'end2end/journeys');

@@ -3,7 +3,7 @@
 
 use super::crew::processors;
 use super::owner::AsOwner;
-use super::state::{Print, SETTLING, State, Tracked, wall_clock_ns};
+use super::state::{Print, State, Tracked, wait_until_settled};
 use super::sync::{copy_checked, new_file, read_link_target};
 use super::{BytesSource, EntryKind, Result, TreeEntry, WorkspaceError, beneath};
 use rustix::fs::{Mode, Stat, symlinkat};
@@ -51,14 +51,12 @@ impl Layout<'_> {
             let panicked = |_| Err(WorkspaceError::Io(std::io::Error::other("a thread panicked")));
             all.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
         });
+        let made: Vec<_> = parts.into_iter().collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         // Nobody else writes here, so what was just written can be vouched for once the clock has moved on.
-        std::thread::sleep(SETTLING);
-        let at = wall_clock_ns();
-        for part in parts {
-            for (entry, tracked, stat) in part? {
-                state.track(&entry.path, Some(tracked), 0);
-                state.remember(&entry.path, tracked.sha, Print::of(&stat, at));
-            }
+        let at = wait_until_settled(made.iter().map(|(_, _, stat)| Print::of(stat, 0).ctime).max().unwrap_or_default());
+        for (entry, tracked, stat) in made {
+            state.track(&entry.path, Some(tracked), 0);
+            state.remember(&entry.path, tracked.sha, Print::of(&stat, at));
         }
         Ok(())
     }

@@ -76,8 +76,8 @@ pub(super) struct Print {
 
 /// Coarsest clock step of the file systems in use: a change within it after reading would not show in the stat.
 const CLOCK_STEP_NS: i64 = 20_000_000;
-/// After this long, what was written before can be vouched for.
-pub(super) const SETTLING: Duration = Duration::from_millis(25);
+/// How long is waited for a clock that does not move on, since somebody set it back: then the files are read once more.
+const SETTLING_MAX: Duration = Duration::from_millis(500);
 
 impl Print {
     pub fn of(stat: &Stat, at: i64) -> Print {
@@ -103,6 +103,19 @@ pub(super) fn wall_clock_ns() -> i64 {
     let mut now: libc::timespec = unsafe { std::mem::zeroed() };
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
     now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec)
+}
+
+/// Returns the time once what changed at `ctime` can be vouched for. The clock moves in steps, and late on a busy machine, so that a
+/// sleep of any length proves nothing.
+pub(super) fn wait_until_settled(ctime: i64) -> i64 {
+    let began = Instant::now();
+    loop {
+        let at = wall_clock_ns();
+        if ctime < at - CLOCK_STEP_NS || began.elapsed() > SETTLING_MAX {
+            return at;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 impl Tracked {
