@@ -110,6 +110,7 @@ export default async function (journey) {
     await dialog.getByText(/^This answer: .* tokens in, .* out, about \$/).waitFor();
     await page.keyboard.press('Escape');
     await dialog.waitFor({ state: 'hidden' });
+    await chat.getByText(/^about (under )?\$[\d.]+, .* tokens in, .* out in this turn/).waitFor();
   });
 
   await journey.step('a conversation has a budget of its own', async () => {

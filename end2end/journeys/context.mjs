@@ -22,6 +22,7 @@ export default async function (journey) {
   await rest.write(project, 'src/retry.py', 'LIMIT = 3\n\n\ndef retry_later(times):\n    return times < LIMIT\n');
   await rest.write(project, 'src/client.py', 'from retry import retry_later\n');
   await rest.write(project, 'docs/guide.md', '# Guide\n');
+  await rest.write(project, 'kept/My notes.md', 'Behind a blank.\n');
   const page = await journey.page({ base, allow: [/status of (413|422)/] });
   await signIn(page, 'ada');
   await openProject(page, project);
@@ -60,6 +61,17 @@ export default async function (journey) {
     assert.match(await field.inputValue(), /and docs\/ x/, 'a mention that is taken out stays as words');
   });
 
+  await journey.step('a name with a blank is mentioned all the same', async () => {
+    await field.fill('');
+    await field.focus();
+    await page.keyboard.type('See @kept/My');
+    await list.getByRole('option').first().waitFor();
+    await until(async () => /My notes\.md/.test(await list.getByRole('option', { selected: true }).innerText()), 'the file to be the active line');
+    await page.keyboard.press('Enter');
+    await chips.getByText('My notes.md').waitFor();
+    assert.equal(await field.inputValue(), 'See ');
+  });
+
   await journey.step('a run and the selection of the editor are mentioned', async () => {
     const run = await rest.startRun(project, 'echo told by the run');
     await rest.finishedRun(run.id);
@@ -89,6 +101,7 @@ export default async function (journey) {
     await page.getByText('Because of LIMIT.').waitFor();
     await turnEnded(page);
     const told = spoken(await lastRequest());
+    assert.match(told, /Behind a blank\./);
     assert.match(told, /Attached run [^]*Command: echo told by the run[^]*told by the run/);
     assert.match(told, /Lines selected by the person in src\/retry\.py, lines 1 to 2:\n```\nLIMIT = 3\n/);
     assert.match(told, /instructions file AGENTS\.md[^]*can't give permissions[^]*Use four spaces\./);

@@ -97,6 +97,20 @@ async fn the_backup_takes_over_before_the_first_token_and_it_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_backup_takes_over_where_waiting_does_not_help() {
+    let world = world().await;
+    let empty = json!({ "error": { "message": "You exceeded your quota.", "code": "insufficient_quota" } });
+    for refusal in [Step::status(402), Step::status(404), Step { body: Some(empty.to_string()), ..Step::status(429) }] {
+        let (turn, _) = world.turn("ask", vec![refusal, Step::text("Here I am.")]).await;
+        assert_eq!(turn.reason, Some(TurnReason::Done), "{:?}", turn.detail);
+    }
+    assert_eq!(world.asked_models(), ["scripted", "spare", "scripted", "spare", "scripted", "spare"]);
+    // What is wrong with the request is wrong for another model too.
+    let (turn, _) = world.turn("ask", vec![Step::status(400)]).await;
+    assert_eq!((turn.reason, world.asked_models().len()), (Some(TurnReason::Failed), 7));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_the_first_token_nobody_takes_over_and_what_came_is_kept() {
     let world = world().await;
     let cut = Step { cut_after_chars: Some(9), ..Step::text("Half of an answer that breaks off here.") };
@@ -107,6 +121,40 @@ async fn after_the_first_token_nobody_takes_over_and_what_came_is_kept() {
     assert!(!events.iter().any(|e| matches!(e, EventKind::ModelSwitched { .. })));
     let messages = world.messages().await;
     assert!(messages.iter().any(|body| matches!(body, MessageBody::Assistant { text, .. } if text.starts_with("Half"))), "{messages:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_model_thought_is_kept_for_people_and_not_sent_again() {
+    let world = world().await;
+    let thinking = |reasoning: &str, step: Step| Step { reasoning: Some(reasoning.to_owned()), ..step };
+    let steps = vec![
+        thinking("Pondering the plan first.", Step::call("propose_plan", json!({ "steps": ["Read it."] }))),
+        thinking("Pondering the answer then.", Step::text("That is the plan.")),
+    ];
+    let (turn, events) = world.turn("plan", steps).await;
+    assert_eq!(turn.reason, Some(TurnReason::Done), "{:?}", turn.detail);
+    let streamed = |event: &EventKind| if let EventKind::ReasoningDelta { text } = event { Some(text.clone()) } else { None };
+    let streamed: String = events.iter().filter_map(streamed).collect();
+    // Cut off before its first word: what it thought is all there is.
+    let cut = thinking("Pondering in vain.", Step { cut_after_chars: Some(0), cut_clean: true, ..Step::default() });
+    let (turn, _) = world.turn("plan", vec![cut]).await;
+    assert_eq!(turn.reason, Some(TurnReason::Failed));
+    world.turn("plan", vec![Step::text("Here I am.")]).await;
+
+    let thought = |body| if let MessageBody::Assistant { text, reasoning, .. } = body { Some((text, reasoning)) } else { None };
+    let kept: Vec<(String, String)> = world.messages().await.into_iter().filter_map(thought).collect();
+    let kept: Vec<(&str, &str)> = kept.iter().map(|(text, reasoning)| (text.as_str(), reasoning.as_str())).collect();
+    let expected = [
+        ("", "Pondering the plan first."),
+        ("That is the plan.", "Pondering the answer then."),
+        ("", "Pondering in vain."),
+        ("Here I am.", ""),
+    ];
+    assert_eq!(kept, expected);
+    assert_eq!(streamed, "Pondering the plan first.Pondering the answer then.");
+    for request in world.model.requests() {
+        assert!(!request.body.to_string().contains("Pondering"), "{}", request.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,10 +180,11 @@ impl Settled {
         let message_key = ItemKey::Message(conversation, message.seq);
         match &message.body {
             MessageBody::Assistant { .. } | MessageBody::Tool { .. } if live => {}
-            MessageBody::Assistant { text, tool_calls, .. } => {
+            MessageBody::Assistant { text, reasoning, tool_calls, .. } => {
                 // A step without words continues the one before it, as it does while it streams.
-                if !text.is_empty() || self.steps.is_empty() {
-                    self.steps.push((Step { text: text.clone(), sealed: true, ..Step::default() }, message.seq));
+                if !text.is_empty() || !reasoning.is_empty() || self.steps.is_empty() {
+                    let step = Step { text: text.clone(), reasoning: reasoning.clone(), sealed: true, ..Step::default() };
+                    self.steps.push((step, message.seq));
                 }
                 if let Some((step, seq)) = self.steps.last_mut() {
                     *seq = message.seq;

@@ -17,7 +17,7 @@ use wire::{
 
 use super::{
     approval::Asked,
-    chat_state::{self, Item, TurnView},
+    chat_state::{self, Cost, Item, TurnView},
     chat_window::{self, WINDOW},
     ide::{Ide, use_ide},
     turn_usage::Measured,
@@ -508,18 +508,33 @@ impl Chat {
         });
     }
 
-    /// Tokens of the turn under way or of the last one, for the line below the composer.
+    /// Tokens and cost of the turn under way or of the last one, for the line below the composer.
     pub fn usage_line(&self) -> String {
-        let live = self.lives.with(|lives| lives.values().last().map(|live| live.usage));
-        let usage = live.filter(|usage| usage.input + usage.output > 0).or_else(|| {
-            self.view
-                .with(|view| view.as_ref().and_then(|view| view.turns.iter().max_by_key(|turn| turn.created_at)).map(|turn| turn.usage))
+        let live = self.lives.with(|lives| lives.values().last().map(|live| (live.usage, live.cost)));
+        let used = live.filter(|(usage, _)| usage.input + usage.output > 0).or_else(|| {
+            let last =
+                self.view.with(|view| view.as_ref().and_then(|view| view.turns.iter().max_by_key(|turn| turn.created_at)).cloned())?;
+            Some((last.usage, Cost { micros: last.cost_micros, estimated: last.estimated }))
         });
-        match usage {
-            Some(usage) if usage.input + usage.output > 0 => {
-                format!("{} tokens in, {} out in this turn", format::count(usage.input), format::count(usage.output))
-            }
-            _ => String::new(),
+        let Some((usage, cost)) = used.filter(|(usage, _)| usage.input + usage.output > 0) else { return String::new() };
+        let tokens = format!("{} tokens in, {} out in this turn", format::count(usage.input), format::count(usage.output));
+        // First, since a narrow panel shows the beginning.
+        match cost {
+            Cost { micros: 0, .. } => tokens,
+            Cost { micros, estimated } => format!("{}{}, {tokens}", if estimated { "about " } else { "" }, format::money(micros)),
         }
+    }
+
+    /// The model of the turn under way or of the last one, while it is offered.
+    pub fn last_model(&self) -> Option<String> {
+        let live = self.lives.with_untracked(|lives| lives.values().last().and_then(|live| live.model.clone()));
+        let last = || {
+            self.view.with_untracked(|view| {
+                view.as_ref().and_then(|view| view.turns.iter().max_by_key(|turn| turn.created_at)).map(|turn| turn.model.clone())
+            })
+        };
+        let model = live.or_else(last)?;
+        let is_offered = self.models.with_untracked(|all| all.as_ref().is_some_and(|all| all.items.iter().any(|item| item.name == model)));
+        is_offered.then_some(model)
     }
 }

@@ -143,11 +143,12 @@ fn conversation(state: TurnState) -> ConversationView {
         MessageBody::User { text: "Do it".into(), attachments: Vec::new() },
         MessageBody::Assistant {
             text: "Let me look.".into(),
+            reasoning: String::new(),
             tool_calls: vec![ToolCall { id: "a".into(), name: "read_file".into(), arguments: "{}".into() }],
             usage: TokenUsage::default(),
         },
         MessageBody::Tool { call_id: "a".into(), name: "read_file".into(), ok: true, content: "one\ntwo".into(), facts },
-        MessageBody::Assistant { text: "Done.".into(), tool_calls: Vec::new(), usage: TokenUsage::default() },
+        MessageBody::Assistant { text: "Done.".into(), reasoning: "Fine.".into(), tool_calls: Vec::new(), usage: TokenUsage::default() },
     ];
     let messages = bodies.into_iter().enumerate().map(|(i, body)| Message {
         id: id(i),
@@ -208,6 +209,7 @@ fn events_and_messages_make_the_same_items() {
         text("Let me look."),
         called("a", "read_file"),
         EventKind::ToolFinished { call_id: "a".into(), ok: true, summary: "2 lines".into() },
+        EventKind::ReasoningDelta { text: "Fine.".into() },
         text("Done."),
     ]);
     let running = conversation(TurnState::Running);
@@ -218,6 +220,39 @@ fn events_and_messages_make_the_same_items() {
     let ItemBody::Step { step, .. } = &settled[1].body else { panic!("a step") };
     assert_eq!((step.tools[0].output.as_str(), step.tools[0].summary.as_str()), ("one\ntwo", "2 lines"));
     assert_eq!(step.tools[0].took_ms, Some(100));
+    for items in [&shown, &settled] {
+        let ItemBody::Step { step, .. } = &items[2].body else { panic!("a step") };
+        assert_eq!((step.reasoning.as_str(), step.text.as_str()), ("Fine.", "Done."));
+    }
+}
+
+#[test]
+fn reasoning_alone_is_a_step_of_its_own() {
+    let turn: TurnId = id(1);
+    let live = fold(&[
+        EventKind::TurnStarted { model: "m".into() },
+        text("Let me look."),
+        called("a", "read_file"),
+        EventKind::ToolFinished { call_id: "a".into(), ok: true, summary: "2 lines".into() },
+        EventKind::ReasoningDelta { text: "Fine.".into() },
+        called("b", "read_file"),
+    ]);
+    let thought = |state| {
+        let mut view = conversation(state);
+        view.messages[3].body = MessageBody::Assistant {
+            text: String::new(),
+            reasoning: "Fine.".into(),
+            tool_calls: vec![ToolCall { id: "b".into(), name: "read_file".into(), arguments: "{}".into() }],
+            usage: TokenUsage::default(),
+        };
+        view
+    };
+    let running = thought(TurnState::Running);
+    let shown = expand(&settle(&running), &running.turns, &BTreeMap::from([(turn, live)]));
+    let settled = settle(&thought(TurnState::Finished));
+    assert_eq!(keys(&shown), keys(&settled));
+    let ItemBody::Step { step, .. } = &settled[2].body else { panic!("a step") };
+    assert_eq!((step.reasoning.as_str(), step.tools.len()), ("Fine.", 1));
 }
 
 fn end_of_last(items: &[Item]) -> TurnEnd {

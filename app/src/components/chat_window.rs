@@ -95,9 +95,9 @@ pub fn seed(view: &ConversationView, turn: TurnId) -> TurnView {
     let mut usages: Vec<TokenUsage> = Vec::new();
     for message in view.messages.iter().filter(|message| message.turn_id == Some(turn)) {
         match &message.body {
-            MessageBody::Assistant { text, tool_calls, usage } => {
-                if !text.is_empty() || steps.is_empty() {
-                    steps.push(Step { text: text.clone(), sealed: true, ..Step::default() });
+            MessageBody::Assistant { text, reasoning, tool_calls, usage } => {
+                if !text.is_empty() || !reasoning.is_empty() || steps.is_empty() {
+                    steps.push(Step { text: text.clone(), reasoning: reasoning.clone(), sealed: true, ..Step::default() });
                 }
                 if let Some(step) = steps.last_mut() {
                     step.tools.extend(

@@ -40,7 +40,8 @@ fn conversation(turns: std::ops::Range<i64>, state: TurnState) -> ConversationVi
         let body = if seq % 2 == 1 {
             MessageBody::User { text: format!("p{}", seq / 2), attachments: vec![] }
         } else {
-            MessageBody::Assistant { text: format!("a{}", seq / 2 - 1), tool_calls: vec![], usage: TokenUsage::default() }
+            let (text, reasoning, usage) = (format!("a{}", seq / 2 - 1), String::new(), TokenUsage::default());
+            MessageBody::Assistant { text, reasoning, tool_calls: vec![], usage }
         };
         Message { id: id(seq as u128), turn_id: Some(id(((seq - 1) / 2) as u128 + 100)), seq, body, created_at: Micros(seq) }
     };
@@ -146,8 +147,8 @@ fn a_long_turn_begun_with_its_messages_ends_as_one_that_was_followed() {
     let turn = id(100);
     let mut view = conversation(0..1, TurnState::Running);
     let call = ToolCall { id: "c".into(), name: "read_file".into(), arguments: "{}".into() };
-    view.messages[1].body =
-        MessageBody::Assistant { text: "Look.".into(), tool_calls: vec![call], usage: TokenUsage { input: 5, output: 2, cached: 0 } };
+    let usage = TokenUsage { input: 5, output: 2, cached: 0 };
+    view.messages[1].body = MessageBody::Assistant { text: "Look.".into(), reasoning: "Hm.".into(), tool_calls: vec![call], usage };
     view.live = Some(LiveFrom { turn_id: turn, event: 3000 });
     let behind = [
         EventKind::Usage { input: 5, output: 2, cached: 0, cost_micros: 0, estimated: false },
@@ -156,7 +157,11 @@ fn a_long_turn_begun_with_its_messages_ends_as_one_that_was_followed() {
         EventKind::TextDelta { text: "Done.".into() },
     ];
     let mut followed = TurnView::default();
-    let before = [EventKind::TurnStarted { model: "m".into() }, EventKind::TextDelta { text: "Look.".into() }];
+    let before = [
+        EventKind::TurnStarted { model: "m".into() },
+        EventKind::ReasoningDelta { text: "Hm.".into() },
+        EventKind::TextDelta { text: "Look.".into() },
+    ];
     for kind in before.iter().chain(&behind) {
         apply(&mut followed, Micros(1), kind);
     }

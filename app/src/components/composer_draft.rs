@@ -34,6 +34,7 @@ struct Kept {
     compact: bool,
     /// As they are typed.
     usd: String,
+    tokens: String,
     steps: String,
 }
 
@@ -232,6 +233,7 @@ impl Draft {
             without: self.without.get(),
             compact: self.compact.get(),
             usd: self.limits.usd.get(),
+            tokens: self.limits.tokens.get(),
             steps: self.limits.steps.get(),
         }
     }
@@ -244,6 +246,7 @@ impl Draft {
         self.without.set(kept.without);
         self.compact.set(kept.compact);
         self.limits.usd.set(kept.usd);
+        self.limits.tokens.set(kept.tokens);
         self.limits.steps.set(kept.steps);
         self.limiting.set(false);
     }

@@ -117,6 +117,8 @@ impl Mentions {
         let (from, typed) = self.word.get_untracked()?;
         let text = self.draft.text.get_untracked();
         let put = match &choice {
+            // In the text a path ends at the first blank.
+            Choice::File(path) | Choice::Folder(path) if path.contains(char::is_whitespace) => String::new(),
             Choice::File(path) => format!("@{path} "),
             Choice::Folder(path) => format!("@{path}/ "),
             Choice::Run { .. } | Choice::Selection => String::new(),
@@ -126,6 +128,10 @@ impl Mentions {
                 self.draft.pick(Picked { label: command, mention: Mention::Run { run_id: id } });
             }
             Choice::Selection => self.draft.chat.ide.editor_action.set(Some("cloudxdevai.to-chat")),
+            Choice::File(path) if put.is_empty() => self.draft.attach(path),
+            Choice::Folder(path) if put.is_empty() => {
+                self.draft.pick(Picked { label: format!("{path}/"), mention: Mention::Folder { path } });
+            }
             Choice::File(_) | Choice::Folder(_) => {}
         }
         let until = from + 1 + typed.len();

@@ -13,38 +13,49 @@ use crate::ui::{IconButton, format};
 #[derive(Debug, Clone, Copy)]
 pub struct MessageLimits {
     pub usd: RwSignal<String>,
+    pub tokens: RwSignal<String>,
     pub steps: RwSignal<String>,
 }
 
 impl Default for MessageLimits {
     fn default() -> Self {
-        Self { usd: RwSignal::new(String::new()), steps: RwSignal::new(String::new()) }
+        let empty = || RwSignal::new(String::new());
+        Self { usd: empty(), tokens: empty(), steps: empty() }
     }
 }
 
 impl MessageLimits {
     /// Whether anything is typed. Tracks it.
     pub fn is_set(&self) -> bool {
-        self.usd.with(|text| !text.trim().is_empty()) || self.steps.with(|text| !text.trim().is_empty())
+        // Each is read, so that all are tracked.
+        [self.usd, self.tokens, self.steps].map(|typed| typed.with(|text| !text.trim().is_empty())).contains(&true)
     }
 
     /// `None` where nothing is limited. Errors: by field. Tracks what is typed.
     pub fn read(&self) -> Result<Option<TurnBudget>, Vec<FieldError>> {
-        self.usd.with(|usd| self.steps.with(|steps| read(usd, steps)))
+        read(&self.usd.read(), &self.tokens.read(), &self.steps.read())
     }
 
     pub fn clear(&self) {
-        self.usd.set(String::new());
-        self.steps.set(String::new());
+        for typed in [self.usd, self.tokens, self.steps] {
+            typed.set(String::new());
+        }
     }
 }
 
-fn read(usd: &str, steps: &str) -> Result<Option<TurnBudget>, Vec<FieldError>> {
+fn read(usd: &str, tokens: &str, steps: &str) -> Result<Option<TurnBudget>, Vec<FieldError>> {
     let mut wrong = Vec::new();
     let usd_micros = match usd.trim() {
         "" => None,
         text => parse_usd(text).or_else(|| {
             wrong.push(FieldError::new("budget.usd_micros", "Write an amount such as 0.50, or leave it empty."));
+            None
+        }),
+    };
+    let tokens = match tokens.trim() {
+        "" => None,
+        text => text.replace([' ', ',', '\u{202f}'], "").parse().ok().or_else(|| {
+            wrong.push(FieldError::new("budget.tokens", "Write a number of tokens such as 20000, or leave it empty."));
             None
         }),
     };
@@ -55,7 +66,7 @@ fn read(usd: &str, steps: &str) -> Result<Option<TurnBudget>, Vec<FieldError>> {
             None
         }),
     };
-    let budget = TurnBudget { usd_micros, steps, tokens: None };
+    let budget = TurnBudget { usd_micros, steps, tokens };
     wrong.extend(budget.validate());
     if wrong.is_empty() { Ok(budget.some()) } else { Err(wrong) }
 }
@@ -69,7 +80,7 @@ pub fn say(budget: &TurnBudget) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(" and ") }
 }
 
-/// The two fields in one line, for the composer. `open` is also set while they hold something.
+/// The fields in one line, for the composer. `open` is also set while they hold something.
 #[component]
 pub fn LimitLine(limits: MessageLimits, open: RwSignal<bool>) -> impl IntoView {
     let wrong = Memo::new(move |_| limits.read().err().unwrap_or_default());
@@ -96,6 +107,7 @@ pub fn LimitLine(limits: MessageLimits, open: RwSignal<bool>) -> impl IntoView {
         <Show when=move || open.get() || limits.is_set()>
             <div class="limit-line fs12" role="group" aria-label="Limits of this message">
                 {field("budget.usd_micros", "US dollars that this message may cost", "At most $", limits.usd)}
+                {field("budget.tokens", "Tokens that this message may use", "Tokens", limits.tokens)}
                 {field("budget.steps", "Steps that this message may take", "Steps", limits.steps)}
                 <span class="grow"></span>
                 <IconButton
@@ -120,14 +132,15 @@ mod tests {
 
     #[test]
     fn limits_are_read_and_said() {
-        let budget = read(" $0.50", "5 ").unwrap().unwrap();
+        let budget = read(" $0.50", "", "5 ").unwrap().unwrap();
         assert_eq!((budget.usd_micros, budget.steps, budget.tokens), (Some(500_000), Some(5), None));
+        assert_eq!(read("", "20 000", "").unwrap().unwrap().tokens, Some(20_000));
         assert_eq!(say(&budget), "$0.50 and 5 steps");
         assert_eq!(say(&TurnBudget { steps: Some(1), ..TurnBudget::default() }), "1 step");
-        assert_eq!(read("", " "), Ok(None));
-        let names = |usd: &str, steps: &str| read(usd, steps).unwrap_err().into_iter().map(|field| field.field).collect::<Vec<_>>();
-        assert_eq!(names("lots", "many"), ["budget.usd_micros", "budget.steps"]);
-        assert_eq!(names("", "0"), ["budget.steps"]);
-        assert_eq!(names("2000000", "501"), ["budget.steps", "budget.usd_micros"]);
+        assert_eq!(read("", "", " "), Ok(None));
+        let names = |usd: &str, steps: &str| read(usd, "many", steps).unwrap_err().into_iter().map(|field| field.field).collect::<Vec<_>>();
+        assert_eq!(names("lots", "many"), ["budget.usd_micros", "budget.tokens", "budget.steps"]);
+        assert_eq!(names("", "0"), ["budget.tokens", "budget.steps"]);
+        assert_eq!(names("2000000", "501"), ["budget.tokens", "budget.steps", "budget.usd_micros"]);
     }
 }

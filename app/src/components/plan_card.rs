@@ -31,7 +31,7 @@ pub fn PlanCard(tool: Memo<Option<Tool>>, #[prop(into)] is_last: Signal<bool>) -
         }
         busy.set(true);
         spawn_local(async move {
-            chat.send(GO_ON.to_owned(), Mode::Ask, None, Vec::new()).await;
+            chat.send(GO_ON.to_owned(), Mode::Ask, chat.last_model(), Vec::new()).await;
             busy.try_set(false);
         });
     };

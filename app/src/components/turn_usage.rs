@@ -90,8 +90,8 @@ fn messages_of_answer(messages: &[Message], of: Measured) -> Vec<MessageId> {
     let Some(seq) = of.answer else { return Vec::new() };
     let mut ids = Vec::new();
     for message in messages.iter().filter(|message| message.turn_id == Some(of.turn) && message.seq <= seq) {
-        if let MessageBody::Assistant { text, .. } = &message.body {
-            if !text.is_empty() {
+        if let MessageBody::Assistant { text, reasoning, .. } = &message.body {
+            if !text.is_empty() || !reasoning.is_empty() {
                 ids.clear();
             }
             ids.push(message.id);
@@ -221,7 +221,10 @@ mod tests {
 
     fn message(seq: i64, turn: TurnId, text: Option<&str>) -> Message {
         let body = match text {
-            Some(text) => MessageBody::Assistant { text: text.to_owned(), tool_calls: Vec::new(), usage: TokenUsage::default() },
+            Some(text) => {
+                let (text, reasoning, usage) = (text.to_owned(), String::new(), TokenUsage::default());
+                MessageBody::Assistant { text, reasoning, tool_calls: Vec::new(), usage }
+            }
             None => MessageBody::Note { text: "a fact".to_owned() },
         };
         Message { id: uuid::Uuid::from_u128(seq as u128).into(), turn_id: Some(turn), seq, body, created_at: Micros(0) }

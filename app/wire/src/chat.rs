@@ -246,6 +246,9 @@ pub enum MessageBody {
     },
     Assistant {
         text: String,
+        /// What the model thought on the way, as far as it is kept: for people, never sent to a model again.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reasoning: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<ToolCall>,
         #[serde(default)]

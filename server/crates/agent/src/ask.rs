@@ -26,6 +26,8 @@ use crate::{
 
 const BATCH_BYTES: usize = 512;
 const BATCH_DELAY: Duration = Duration::from_millis(40);
+/// Bytes of one answer's reasoning that are kept with it.
+const REASONING_MAX: usize = 64 * 1024;
 
 /// What became of a request: for the machine, and for the books.
 pub struct Asked {
@@ -81,7 +83,7 @@ pub async fn ask(
             }
             Some(Ok(ModelEvent::Reasoning(text))) => {
                 answer.note_token();
-                answer.reasoning += text.len();
+                answer.keep_reasoning(&text);
                 deltas.push(&text, true, ctx, turn).await?;
             }
             // The text before a call should not wait for its arguments.
@@ -109,10 +111,9 @@ pub async fn ask(
     }
 }
 
-/// Whether another model may answer in place of one that failed: only before its first word, and a request that is wrong is wrong for
-/// another model too.
+/// Whether another model may answer in place of one that failed: only before its first word.
 pub fn may_switch(error: &ModelError, has_begun: bool) -> bool {
-    !has_begun && (error.retryable() || matches!(error, ModelError::Unauthorised { .. } | ModelError::UnknownModel { .. }))
+    !has_begun && error.another_may_answer()
 }
 
 /// Tokens of a request, estimated on the high side.
@@ -125,7 +126,10 @@ pub fn estimate_request(request: &ModelRequest) -> i64 {
 /// An answer as far as it has arrived.
 struct Partial {
     text: String,
-    reasoning: usize,
+    /// Its beginning, at most `REASONING_MAX`.
+    reasoning: String,
+    /// Bytes of all the reasoning that came.
+    reasoned: usize,
     /// Bytes of calls, also of those that are not complete.
     in_calls: usize,
     calls: Vec<ToolCall>,
@@ -140,7 +144,8 @@ impl Partial {
     fn new(request: &ModelRequest, is_free: bool) -> Self {
         Self {
             text: String::new(),
-            reasoning: 0,
+            reasoning: String::new(),
+            reasoned: 0,
             in_calls: 0,
             calls: Vec::new(),
             usage: None,
@@ -153,6 +158,15 @@ impl Partial {
 
     fn note_token(&mut self) {
         self.first_token.get_or_insert_with(|| self.began.elapsed());
+    }
+
+    fn keep_reasoning(&mut self, text: &str) {
+        // Nothing is kept behind a cut, or it would stand where it does not belong.
+        if self.reasoning.len() == self.reasoned {
+            let room = REASONING_MAX - self.reasoning.len();
+            self.reasoning.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
+        }
+        self.reasoned += text.len();
     }
 
     fn has_begun(&self) -> bool {
@@ -177,7 +191,7 @@ impl Partial {
         }
         // Not every model tells of arguments before the call is complete.
         let whole: usize = self.calls.iter().map(|c| c.name.len() + c.arguments.len()).sum();
-        let written = self.text.len() + self.reasoning + self.in_calls.max(whole);
+        let written = self.text.len() + self.reasoned + self.in_calls.max(whole);
         TokenUsage { input: self.asked, output: estimate_tokens(written), cached: 0 }
     }
 
@@ -205,7 +219,8 @@ impl Partial {
             FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Other(_) => AnswerEnd::Complete,
         };
         let (usage, booked) = (self.usage(), self.end(CallOutcome::Ok, self.estimate()));
-        Asked { event: Event::ModelAnswered(Answer { text: self.text, tool_calls: self.calls, usage, end }), end: booked }
+        let answer = Answer { text: self.text, reasoning: self.reasoning, tool_calls: self.calls, usage, end };
+        Asked { event: Event::ModelAnswered(answer), end: booked }
     }
 
     fn failed(self, error: &ModelError) -> Asked {
@@ -213,20 +228,20 @@ impl Partial {
         // A request that was refused cost nothing; one that was worked on for too long did.
         let usage = if has_begun || error.may_cost() { self.usage() } else { TokenUsage::default() };
         let end = self.end(CallOutcome::Failed(error.code().to_owned()), usage);
-        let event = Event::ModelFailed { sentence: error.sentence(), text: self.text, usage, may_switch: may_switch(error, has_begun) };
-        Asked { event, end }
+        let (sentence, may_switch) = (error.sentence(), may_switch(error, has_begun));
+        Asked { event: Event::ModelFailed { sentence, text: self.text, reasoning: self.reasoning, usage, may_switch }, end }
     }
 
     /// Stopped before anything went out.
     fn unsent(self) -> Asked {
         let usage = TokenUsage::default();
         let end = self.end(CallOutcome::Stopped, usage);
-        Asked { event: Event::ModelStopped { text: self.text, usage }, end }
+        Asked { event: Event::ModelStopped { text: self.text, reasoning: self.reasoning, usage }, end }
     }
 
     fn stopped(self) -> Asked {
         let (usage, end) = (self.usage(), self.end(CallOutcome::Stopped, self.estimate()));
-        Asked { event: Event::ModelStopped { text: self.text, usage }, end }
+        Asked { event: Event::ModelStopped { text: self.text, reasoning: self.reasoning, usage }, end }
     }
 }
 
@@ -326,7 +341,19 @@ mod tests {
         let call = || ToolCall { id: "c".into(), name: "write_file".into(), arguments: "z".repeat(590) };
         assert_eq!(output(Partial { in_calls: 600, ..partial(false) }), 210, "cut within");
         assert_eq!(output(Partial { in_calls: 600, calls: vec![call()], ..partial(false) }), 210, "counted once");
-        assert_eq!(output(Partial { calls: vec![call()], reasoning: 300, ..partial(false) }), 310, "told only when it was complete");
+        assert_eq!(output(Partial { calls: vec![call()], reasoned: 300, ..partial(false) }), 310, "told only when it was complete");
+    }
+
+    #[test]
+    fn reasoning_is_kept_up_to_a_bound_and_counted_whole() {
+        let mut partial = silent();
+        partial.keep_reasoning(&"x".repeat(REASONING_MAX - 1));
+        for piece in ["ä", "z"] {
+            partial.keep_reasoning(piece);
+        }
+        assert_eq!(partial.reasoned, REASONING_MAX + 2);
+        let Event::ModelStopped { reasoning, .. } = partial.stopped().event else { panic!("it was stopped") };
+        assert!(reasoning.len() == REASONING_MAX - 1 && reasoning.ends_with('x'), "a character is kept whole or not at all");
     }
 
     #[test]
@@ -342,6 +369,8 @@ mod tests {
         let may_switch = |asked: Asked| matches!(asked.event, Event::ModelFailed { may_switch: true, .. });
         assert!(may_switch(silent().failed(&ModelError::Server { status: 503 })));
         assert!(may_switch(silent().failed(&ModelError::Unauthorised { host: "h".into() })));
+        assert!(may_switch(silent().failed(&ModelError::Exhausted { detail: "no credit".into() })));
+        assert!(may_switch(silent().failed(&ModelError::Provider { detail: "out of memory".into() })));
         assert!(!may_switch(silent().failed(&ModelError::BadRequest { detail: "too long".into() })));
         assert!(!may_switch(partial(false).failed(&ModelError::CutOff)));
     }

@@ -139,6 +139,7 @@ async fn begin(ctx: Ctx, deps: Deps, turn: TurnId, cancel: CancellationToken) ->
         foreign,
         resolved: Some(model),
         model: None,
+        unusable: None,
         compacts: true,
         told_no_summary: false,
         cancel,
@@ -182,6 +183,8 @@ struct Driver {
     resolved: Option<Result<ResolvedModel, Error>>,
     /// `None` until the first answer is asked for.
     model: Option<Chosen>,
+    /// What was found and can't be asked at all.
+    unusable: Option<ResolvedModel>,
     /// The conversation may still be summed up; no longer once that has failed.
     compacts: bool,
     /// The person was told why there is no summary although they asked for one.
@@ -277,18 +280,18 @@ impl Driver {
 
     /// Takes the backup for the model that failed.
     async fn switch_model(&mut self) -> Result<(), Error> {
-        let Some(failed) = self.model.take() else {
+        let Some(failed) = self.model.take().map(|chosen| chosen.model).or_else(|| self.unusable.take()) else {
             self.events.push_back(Event::NoOtherModel);
             return Ok(());
         };
-        let other = match self.deps.models.backup(&self.ctx, &failed.model).await? {
+        let other = match self.deps.models.backup(&self.ctx, &failed).await? {
             Some((model, client)) => Some(self.situate(model, client).await?),
             None => None,
         };
         self.events.push_back(match &other {
             Some(other) => {
-                tracing::info!(turn.id = %self.turn.id, from = failed.model.name, to = other.model.name, "a turn goes on with the backup model");
-                Event::ModelSwitched { from: failed.model.name.clone(), to: other.model.name.clone() }
+                tracing::info!(turn.id = %self.turn.id, from = failed.name, to = other.model.name, "a turn goes on with the backup model");
+                Event::ModelSwitched { from: failed.name.clone(), to: other.model.name.clone() }
             }
             None => Event::NoOtherModel,
         });

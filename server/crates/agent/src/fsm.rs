@@ -138,8 +138,8 @@ impl Machine {
                 self.state = State::Switching;
                 out.push(Effect::SwitchModel { reason: sentence });
             }
-            (State::Calling, Event::ModelFailed { sentence, text, usage, .. }) => {
-                self.keep_text(text, usage, &mut out);
+            (State::Calling, Event::ModelFailed { sentence, text, reasoning, usage, .. }) => {
+                self.keep_part(text, reasoning, usage, &mut out);
                 self.finish(TurnReason::Failed, sentence, &mut out);
             }
             (State::Switching, Event::ModelSwitched { from, to }) => self.go_on_with(from, to, &mut out),
@@ -147,13 +147,15 @@ impl Machine {
                 let sentence = std::mem::take(&mut self.failure);
                 self.finish(TurnReason::Failed, sentence, &mut out);
             }
-            (State::Stopping, Event::ModelFailed { text, usage, .. } | Event::ModelStopped { text, usage }) if self.running.is_empty() => {
-                self.keep_text(text, usage, &mut out);
+            (State::Stopping, Event::ModelFailed { text, reasoning, usage, .. } | Event::ModelStopped { text, reasoning, usage })
+                if self.running.is_empty() =>
+            {
+                self.keep_part(text, reasoning, usage, &mut out);
                 self.advance(&mut out);
             }
             // Nobody asked for it, so the answer is missing all the same.
-            (State::Calling, Event::ModelStopped { text, usage }) => {
-                self.keep_text(text, usage, &mut out);
+            (State::Calling, Event::ModelStopped { text, reasoning, usage }) => {
+                self.keep_part(text, reasoning, usage, &mut out);
                 self.finish(TurnReason::Failed, answers::ANSWER_LOST.to_owned(), &mut out);
             }
             (State::Calling | State::Stopping, Event::BudgetTooSmall) if self.running.is_empty() => self.end_budget(None, &mut out),
@@ -188,9 +190,10 @@ impl Machine {
     fn take_answer(&mut self, mut answer: Answer, out: &mut Vec<Effect>) {
         self.make_ids_unique(&mut answer.tool_calls);
         let is_blank = answer.text.trim().is_empty();
-        if !is_blank || !answer.tool_calls.is_empty() {
+        if !is_blank || !answer.reasoning.trim().is_empty() || !answer.tool_calls.is_empty() {
             out.push(Effect::AppendMessage(MessageBody::Assistant {
                 text: answer.text,
+                reasoning: answer.reasoning,
                 tool_calls: answer.tool_calls.clone(),
                 usage: answer.usage,
             }));
@@ -225,9 +228,9 @@ impl Machine {
     }
 
     /// Keeps what had arrived of an answer that will not be completed.
-    fn keep_text(&mut self, text: String, usage: TokenUsage, out: &mut Vec<Effect>) {
-        if !text.trim().is_empty() {
-            out.push(Effect::AppendMessage(MessageBody::Assistant { text, tool_calls: Vec::new(), usage }));
+    fn keep_part(&mut self, text: String, reasoning: String, usage: TokenUsage, out: &mut Vec<Effect>) {
+        if !text.trim().is_empty() || !reasoning.trim().is_empty() {
+            out.push(Effect::AppendMessage(MessageBody::Assistant { text, reasoning, tool_calls: Vec::new(), usage }));
         }
         self.book(usage, out);
     }

@@ -371,6 +371,8 @@ mod tests {
         assert!(short.ok && short.content.len() == 10_006);
         let long = run(&ctx, &call("echo", serde_json::json!({ "text": "line\n".repeat(20) }))).await.unwrap();
         assert!(long.content.len() <= CONTENT_MAX + 100, "{}", long.content.len());
+        // Nothing is cut twice.
+        const { assert!(CONTENT_MAX + 100 < domain::context::RESULT_MAX && lines::BYTES_MAX + 4000 < CONTENT_MAX) }
         let (_, handle) = long.content.rsplit_once("handle \"").unwrap();
         let handle = handle.trim_end_matches("\"]");
         let again = run(&ctx, &call("read_output", serde_json::json!({ "handle": handle, "start_line": 199_999 }))).await.unwrap();

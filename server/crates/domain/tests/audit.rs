@@ -227,7 +227,8 @@ async fn a_call_of_the_agent_names_who_asked_allowed_and_paid(home: Home) {
     let call =
         |id: &str, name: &str| ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: "{\"secret\":\"hunter2\"}".to_owned() };
     let calls = vec![call("c1", "run_command"), call("c2", "run_command"), call("c3", "write_file")];
-    let said = MessageBody::Assistant { text: String::new(), tool_calls: calls.clone(), usage: TokenUsage::default() };
+    let (text, reasoning, usage) = (String::new(), String::new(), TokenUsage::default());
+    let said = MessageBody::Assistant { text, reasoning, tool_calls: calls.clone(), usage };
     chat::append_message(&agent, turn, said).await.unwrap();
     chat::ask_approval(&agent, turn, &calls[..2]).await.unwrap();
     let decide = |decision| DecideApproval { decision, reason: Some("because of hunter2".to_owned()), remember: None };

@@ -20,13 +20,17 @@ use wire::{
 on_both!(what_is_exported_says_what_became_of_it);
 
 async fn exported(ctx: &Ctx, conversation: ConversationId) -> String {
-    let made = chat::export(ctx, conversation, ExportFormat::Markdown).await.unwrap();
+    exported_as(ctx, conversation, ExportFormat::Markdown).await
+}
+
+async fn exported_as(ctx: &Ctx, conversation: ConversationId, format: ExportFormat) -> String {
+    let made = chat::export(ctx, conversation, format).await.unwrap();
     let bytes: Vec<bytes::Bytes> = made.body.try_collect().await.unwrap();
     String::from_utf8(bytes.concat()).unwrap()
 }
 
 fn answer(text: &str) -> MessageBody {
-    MessageBody::Assistant { text: text.to_owned(), tool_calls: vec![], usage: TokenUsage::default() }
+    MessageBody::Assistant { text: text.to_owned(), reasoning: String::new(), tool_calls: vec![], usage: TokenUsage::default() }
 }
 
 fn edited(change_set_id: ChangeSetId) -> MessageBody {
@@ -70,7 +74,9 @@ async fn what_is_exported_says_what_became_of_it(home: Home) {
 
     let second = start(StartTurn { prompt: "Go on".to_owned(), ..StartTurn::default() }).await;
     let summary = context::record_compaction(&ada.as_agent(second), second, "All was tidied.".to_owned(), 3, 900, 90).await.unwrap();
-    play(&ada, second, vec![answer("Gone on.")]).await;
+    let (gone_on, reasoning) = ("Gone on.".to_owned(), "First this.\nThen that.\n".to_owned());
+    let thought = MessageBody::Assistant { text: gone_on, reasoning, tool_calls: vec![], usage: TokenUsage::default() };
+    play(&ada, second, vec![thought]).await;
 
     let text = exported(&ada, conversation).await;
     for part in [
@@ -79,10 +85,15 @@ async fn what_is_exported_says_what_became_of_it(home: Home) {
         "## Agent (scripted)\n\nBefore.\n\n> Switched from scripted to spare: It is overloaded.\n\n## Agent (spare)\n\nAfter.\n",
         "`a.py` line 1: edited and accepted\n\n```diff\n-x = 1\n+x = 2\n```\n\nWritten instead:\n\n```\nx = 3  # mine\n```\n",
         "## Summary of messages 1 to 3\n\nAll was tidied.\n",
-        "## Agent (scripted)\n\nGone on.\n",
+        "## Agent (scripted)\n\n> *Thoughts*\n>\n> First this.\n> Then that.\n\nGone on.\n",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+    assert_eq!(text.matches("Thoughts").count(), 1, "only where there were some: {text}");
+    let json: serde_json::Value = serde_json::from_str(&exported_as(&ada, conversation, ExportFormat::Json).await).unwrap();
+    let told = |text: &str| json["messages"].as_array().unwrap().iter().find(|message| message["body"]["text"] == text).unwrap();
+    assert_eq!(told("Gone on.")["body"]["reasoning"], "First this.\nThen that.\n");
+    assert!(told("Before.")["body"].get("reasoning").is_none());
     context::set_compaction(&ada, conversation, summary.seq, SetCompaction { undone: true }).await.unwrap();
     let text = exported(&ada, conversation).await;
     assert!(text.contains("## Summary of messages 1 to 3, taken back later\n\nAll was tidied.\n"), "{text}");

@@ -54,7 +54,7 @@ impl World {
     async fn answer(&self, turn: TurnId, text: &str) {
         let agent = self.ada.as_agent(turn);
         chat::take_up_turn(&agent, turn).await.unwrap().unwrap();
-        let body = MessageBody::Assistant { text: text.into(), tool_calls: vec![], usage: TokenUsage::default() };
+        let body = MessageBody::Assistant { text: text.into(), reasoning: String::new(), tool_calls: vec![], usage: TokenUsage::default() };
         chat::append_message(&agent, turn, body).await.unwrap();
         chat::finish_turn(&agent, turn, TurnReason::Done, "").await.unwrap();
     }
@@ -342,12 +342,13 @@ async fn a_fork_goes_on_from_any_message_and_leaves_the_first_alone(home: Home) 
     chat::take_up_turn(&agent, first).await.unwrap();
     let call = ToolCall { id: "c".into(), name: "read_file".into(), arguments: "{}".into() };
     let usage = TokenUsage { input: 10, output: 5, cached: 0 };
-    chat::append_message(&agent, first, MessageBody::Assistant { text: "look".into(), tool_calls: vec![call], usage }).await.unwrap();
+    let look = MessageBody::Assistant { text: "look".into(), reasoning: String::new(), tool_calls: vec![call], usage };
+    chat::append_message(&agent, first, look).await.unwrap();
     chat::add_usage(&agent, first, usage).await.unwrap();
     let result =
         MessageBody::Tool { call_id: "c".into(), name: "read_file".into(), ok: true, content: "found".into(), facts: ToolFacts::default() };
     chat::append_message(&agent, first, result).await.unwrap();
-    let last = MessageBody::Assistant { text: "did 1".into(), tool_calls: vec![], usage };
+    let last = MessageBody::Assistant { text: "did 1".into(), reasoning: String::new(), tool_calls: vec![], usage };
     chat::append_message(&agent, first, last).await.unwrap();
     chat::finish_turn(&agent, first, TurnReason::Done, "").await.unwrap();
     let second = world.start("ask 2").await;

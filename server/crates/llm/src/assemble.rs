@@ -232,8 +232,13 @@ impl Assembler {
             return ModelError::Provider { detail };
         }
         let number = ["code", "status"].iter().find_map(|field| error[*field].as_u64()).unwrap_or(0);
-        let words: String =
-            ["type", "code", "status"].iter().filter_map(|f| error[*f].as_str()).collect::<Vec<_>>().join(" ").to_lowercase();
+        let words: String = ["type", "code", "status"]
+            .iter()
+            .filter_map(|f| error[*f].as_str())
+            .chain(error.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_lowercase();
         if number == 429 || words.contains("rate_limit") || words.contains("resource_exhausted") {
             return ModelError::RateLimited { retry_after: None };
         }

@@ -127,7 +127,14 @@ impl Client {
             Some(error) => read_error_text(error, self.key()),
             None => clean_detail(&body, self.key()),
         };
-        ModelError::BadRequest { detail: if text.is_empty() { format!("status {}", status.as_u16()) } else { text } }.into()
+        let detail = if text.is_empty() { format!("status {}", status.as_u16()) } else { text };
+        let error = match status {
+            _ if exhausted => ModelError::Exhausted { detail },
+            StatusCode::PAYMENT_REQUIRED => ModelError::Exhausted { detail },
+            StatusCode::NOT_FOUND => ModelError::NotFound { detail },
+            _ => ModelError::BadRequest { detail },
+        };
+        error.into()
     }
 }
 

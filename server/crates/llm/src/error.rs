@@ -15,6 +15,10 @@ pub enum ModelError {
     Server { status: u16 },
     #[error("the provider refused the request: {detail}")]
     BadRequest { detail: String },
+    #[error("the account with the provider is used up: {detail}")]
+    Exhausted { detail: String },
+    #[error("the provider does not know the model: {detail}")]
+    NotFound { detail: String },
     #[error("{host} could not be reached: {detail}")]
     Unreachable { host: String, detail: String },
     #[error("{host} must not be reached: {detail}")]
@@ -45,10 +49,17 @@ impl ModelError {
             | Self::UnknownModel { .. }
             | Self::Unauthorised { .. }
             | Self::BadRequest { .. }
+            | Self::Exhausted { .. }
+            | Self::NotFound { .. }
             | Self::AddressRefused { .. }
             | Self::Malformed { .. }
             | Self::Provider { .. } => false,
         }
+    }
+
+    /// Whether another model may answer all the same: what is wrong with the request itself is wrong for that one too.
+    pub fn another_may_answer(&self) -> bool {
+        !matches!(self, Self::NotConfigured | Self::BadRequest { .. })
     }
 
     /// Whether the provider had taken the request, so that it may charge for it although no answer came. The others are refusals, or
@@ -66,6 +77,8 @@ impl ModelError {
             Self::RateLimited { .. } => "model_rate_limited",
             Self::Server { .. } => "model_server_error",
             Self::BadRequest { .. } => "model_bad_request",
+            Self::Exhausted { .. } => "model_exhausted",
+            Self::NotFound { .. } => "model_not_found",
             Self::Unreachable { .. } => "model_unreachable",
             Self::AddressRefused { .. } => "model_address_refused",
             Self::FirstByteTimeout => "model_first_byte_timeout",
@@ -107,6 +120,12 @@ impl ModelError {
             }
             Self::BadRequest { detail } => format!(
                 "The model provider refused the request: {detail}. {SAFE} Check the model's name and settings, or start a shorter conversation."
+            ),
+            Self::Exhausted { detail } => format!(
+                "The account with the model provider is used up: {detail}. {SAFE} An administrator needs to add credit there, or pick another model."
+            ),
+            Self::NotFound { detail } => format!(
+                "The model provider does not know this model: {detail}. {SAFE} Pick another one; an administrator can correct its name or the provider's address."
             ),
             Self::Unreachable { host, detail } => format!(
                 "{host} could not be reached ({detail}). {SAFE} Check that it is running and that the provider's address is right, then send the message again."

@@ -239,7 +239,7 @@ async fn what_cannot_succeed_is_not_repeated() {
     let invalid = r#"[{"error":{"code":400,"message":"API key not valid.","details":[{"reason":"API_KEY_INVALID"}]}}]"#;
     assert!(matches!(answer(Gemini, Reply::status(400, invalid)).await.1, Some(ModelError::Unauthorised { .. })));
     let missing = Reply::status(404, "{\"error\":\"model 'm' not found\"}");
-    assert_eq!(answer(Ollama, missing).await.1, Some(ModelError::BadRequest { detail: "model 'm' not found".into() }));
+    assert_eq!(answer(Ollama, missing).await.1, Some(ModelError::NotFound { detail: "model 'm' not found".into() }));
 }
 
 #[tokio::test]

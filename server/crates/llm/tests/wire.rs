@@ -243,7 +243,7 @@ async fn does_not_wait_for_long_limits_or_empty_accounts() {
     let (_, failure) = drain(&model(&server), ask("hi")).await;
     assert_eq!(failure, Some(ModelError::RateLimited { retry_after: Some(Duration::from_secs(90)) }));
     let (_, failure) = drain(&model(&server), ask("hi")).await;
-    assert_eq!(failure, Some(ModelError::BadRequest { detail: "You exceeded your quota".into() }));
+    assert_eq!(failure, Some(ModelError::Exhausted { detail: "You exceeded your quota".into() }));
     assert_eq!(server.requests().len(), 2);
 }
 

@@ -35,7 +35,9 @@ impl Driver {
     pub(super) async fn call_model(&mut self, call: &ModelCall) -> Result<(), Error> {
         if let Some(sentence) = self.choose_model().await? {
             let usage = TokenUsage::default();
-            self.events.push_back(Event::ModelFailed { sentence, text: String::new(), usage, may_switch: false });
+            let may_switch = self.unusable.is_some();
+            let (text, reasoning) = (String::new(), String::new());
+            self.events.push_back(Event::ModelFailed { sentence, text, reasoning, usage, may_switch });
             return Ok(());
         }
         let Some(chosen) = self.model.take() else { return Err(Error::internal("a model was chosen and is not there")) };
@@ -98,7 +100,10 @@ impl Driver {
     async fn connect(&mut self, model: ResolvedModel) -> Result<Result<Chosen, String>, Error> {
         match self.deps.models.connect(&model) {
             Ok(client) => self.situate(model, client).await.map(Ok),
-            Err(error) => Ok(Err(error.sentence())),
+            Err(error) => {
+                self.unusable = Some(model);
+                Ok(Err(error.sentence()))
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use domain::{Error, permissions};
 use sandbox::{ListEntry, WorkspaceError};
 use wire::{
     chat::ToolCall,
-    permissions::{PermissionRule, Reach, UNKNOWN},
+    permissions::{LOOKED_AT_MAX, PermissionRule, Reach, UNKNOWN},
 };
 
 use super::Driver;
@@ -17,10 +17,6 @@ use crate::{
     branch::Branch,
     fsm::{Event, Held},
 };
-
-/// Paths that are looked at for one call. Whoever names more of a large project, such as by one pattern after another, is judged as if
-/// they could not be looked at.
-const LOOKED_AT_MAX: usize = 2_000_000;
 
 impl Driver {
     /// To be called before the machine takes the event in. A rule that somebody adds or takes back holds from the next call on.
@@ -65,9 +61,7 @@ impl Lists {
 
 /// The paths below what a call names that a rule is about.
 async fn look(branch: &Branch, lists: &mut Lists, rules: &[PermissionRule], tool: &str, reaches: &[Reach]) -> BTreeSet<String> {
-    // Nothing in a project has a name that no file can have.
-    let is_place = |folder: &str| folder.is_empty() || wire::files::check_path(folder).is_ok();
-    let reaches: Vec<&Reach> = reaches.iter().filter(|reach| is_place(&reach.folder)).collect();
+    let reaches: Vec<&Reach> = reaches.iter().filter(|reach| reach.is_place()).collect();
     look_into(branch, lists, rules, tool, &reaches).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call would reach could not be looked at");
         BTreeSet::from([UNKNOWN.to_owned()])
@@ -88,7 +82,7 @@ async fn look_into(
         // does not know that it is one.
         let versioned = lists.get(branch, "", false).await?;
         for reach in reaches.iter().filter(|reach| reach.changes) {
-            let below: Vec<&str> = versioned.iter().map(|entry| entry.path.as_str()).filter(|path| is_below(path, &reach.folder)).collect();
+            let below: Vec<&str> = versioned.iter().map(|entry| entry.path.as_str()).filter(|path| reach.is_above(path)).collect();
             looked_at += below.len();
             if looked_at > LOOKED_AT_MAX {
                 return Ok(BTreeSet::from([UNKNOWN.to_owned()]));
@@ -109,10 +103,6 @@ async fn look_into(
         }
     }
     Ok(found)
-}
-
-fn is_below(path: &str, folder: &str) -> bool {
-    folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

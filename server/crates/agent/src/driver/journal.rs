@@ -154,7 +154,7 @@ mod tests {
             .iter()
             .map(|(id, name, arguments)| ToolCall { id: (*id).into(), name: (*name).into(), arguments: (*arguments).into() })
             .collect();
-        message(seq, MessageBody::Assistant { text: String::new(), tool_calls, usage: TokenUsage::default() })
+        message(seq, MessageBody::Assistant { text: String::new(), reasoning: String::new(), tool_calls, usage: TokenUsage::default() })
     }
 
     fn result(seq: i64, id: &str, name: &str, ok: bool) -> Message {

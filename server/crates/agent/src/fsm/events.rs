@@ -20,6 +20,7 @@ pub enum AnswerEnd {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub text: String,
+    pub reasoning: String,
     pub tool_calls: Vec<ToolCall>,
     pub usage: TokenUsage,
     pub end: AnswerEnd,
@@ -42,10 +43,11 @@ pub enum Event {
     /// The turn begins, or goes on after an approval or a crash.
     Begin,
     ModelAnswered(Answer),
-    /// The answer failed; `text` is what had arrived.
+    /// The answer failed; `text` and `reasoning` are what had arrived.
     ModelFailed {
         sentence: String,
         text: String,
+        reasoning: String,
         usage: TokenUsage,
         /// Nothing had arrived yet, and another model may fare better.
         may_switch: bool,
@@ -60,6 +62,7 @@ pub enum Event {
     /// The answer was abandoned because of `CancelAll`.
     ModelStopped {
         text: String,
+        reasoning: String,
         usage: TokenUsage,
     },
     /// The next request would not fit what is left of the turn's tokens; nothing was sent.

@@ -56,11 +56,12 @@ impl Machine {
 
     fn replay(&mut self, body: &MessageBody) {
         match body {
-            MessageBody::Assistant { tool_calls, usage, .. } => {
+            MessageBody::Assistant { text, tool_calls, usage, .. } => {
                 self.steps = self.steps.saturating_add(1);
                 self.tokens = self.tokens.saturating_add(usage.input.max(0)).saturating_add(usage.output.max(0));
                 self.seen_ids.extend(tool_calls.iter().map(|c| c.id.clone()));
-                self.answered = tool_calls.is_empty();
+                // Reasoning alone answers nothing.
+                self.answered = tool_calls.is_empty() && !text.trim().is_empty();
                 self.enqueue(tool_calls.clone());
             }
             MessageBody::Tool { call_id, ok, content, .. } => {

@@ -32,7 +32,7 @@ pub(super) fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
 
 pub(super) fn answer(text: &str, tool_calls: Vec<ToolCall>) -> Event {
     let usage = TokenUsage { input: 100, output: 10, cached: 0 };
-    Event::ModelAnswered(Answer { text: text.into(), tool_calls, usage, end: AnswerEnd::Complete })
+    Event::ModelAnswered(Answer { text: text.into(), reasoning: String::new(), tool_calls, usage, end: AnswerEnd::Complete })
 }
 
 pub(super) fn told(summary: &str) -> ToolFacts {
@@ -159,7 +159,7 @@ fn stopping_keeps_what_the_model_had_said() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
     assert_eq!(m.handle(Event::StopRequested), [Effect::CancelAll]);
-    let out = m.handle(Event::ModelStopped { text: "half a".into(), usage: TokenUsage::default() });
+    let out = m.handle(Event::ModelStopped { text: "half a".into(), reasoning: String::new(), usage: TokenUsage::default() });
     assert!(matches!(&out[0], Effect::AppendMessage(MessageBody::Assistant { text, .. }) if text == "half a"));
     assert_eq!(end(&out).unwrap().0, TurnReason::Stopped);
 }
@@ -249,8 +249,10 @@ fn another_call_in_between_is_not_a_repetition() {
 fn an_answer_cut_at_the_length_limit_goes_on_twice_and_then_ends() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
-    let cut =
-        || Event::ModelAnswered(Answer { text: "long".into(), tool_calls: vec![], usage: TokenUsage::default(), end: AnswerEnd::Length });
+    let cut = || {
+        let (text, reasoning, usage) = ("long".into(), String::new(), TokenUsage::default());
+        Event::ModelAnswered(Answer { text, reasoning, tool_calls: vec![], usage, end: AnswerEnd::Length })
+    };
     for _ in 0..2 {
         let out = m.handle(cut());
         assert!(calls_model(&out));
@@ -259,12 +261,41 @@ fn an_answer_cut_at_the_length_limit_goes_on_twice_and_then_ends() {
     assert_eq!(end(&m.handle(cut())).unwrap().0, TurnReason::Limit);
 }
 
+fn broken(text: &str, reasoning: &str) -> Event {
+    Event::ModelFailed {
+        sentence: "It broke.".into(),
+        text: text.into(),
+        reasoning: reasoning.into(),
+        usage: TokenUsage::default(),
+        may_switch: false,
+    }
+}
+
+#[test]
+fn reasoning_is_kept_with_its_answer_and_answers_nothing_by_itself() {
+    let thought = |text: &str| {
+        let (text, reasoning, usage) = (text.into(), "Hm.".into(), TokenUsage::default());
+        Event::ModelAnswered(Answer { text, reasoning, tool_calls: vec![], usage, end: AnswerEnd::Complete })
+    };
+    let keeps = |effect: &Effect| matches!(effect, Effect::AppendMessage(MessageBody::Assistant { reasoning, .. }) if reasoning == "Hm.");
+    let cases = [(thought("Hello"), TurnReason::Done), (thought(""), TurnReason::Failed), (broken("", "Hm."), TurnReason::Failed)];
+    for (event, reason) in cases {
+        let mut m = fresh(Mode::Auto);
+        m.handle(Event::Begin);
+        let out = m.handle(event);
+        assert!(keeps(&out[0]), "{out:?}");
+        assert_eq!(end(&out).unwrap().0, reason);
+    }
+    let alone = MessageBody::Assistant { text: String::new(), reasoning: "Hm.".into(), tool_calls: vec![], usage: TokenUsage::default() };
+    let mut m = Machine::resume(rules(Mode::Auto), History { messages: vec![&alone], ..History::default() });
+    assert!(calls_model(&m.handle(Event::Begin)), "after a crash it is asked again");
+}
+
 #[test]
 fn a_failed_or_empty_answer_ends_with_its_sentence() {
     let mut m = fresh(Mode::Auto);
     m.handle(Event::Begin);
-    let out =
-        m.handle(Event::ModelFailed { sentence: "It broke.".into(), text: "part".into(), usage: TokenUsage::default(), may_switch: false });
+    let out = m.handle(broken("part", ""));
     assert!(matches!(&out[0], Effect::AppendMessage(MessageBody::Assistant { text, .. }) if text == "part"));
     assert_eq!(end(&out), Some((TurnReason::Failed, "It broke.")));
 
@@ -277,6 +308,7 @@ fn a_failed_or_empty_answer_ends_with_its_sentence() {
 fn after_a_crash_a_change_is_not_made_twice_and_a_read_is_repeated() {
     let assistant = MessageBody::Assistant {
         text: String::new(),
+        reasoning: String::new(),
         tool_calls: vec![
             call("a", "edit_file", "{}"),
             call("b", "run_command", "{}"),
@@ -306,7 +338,7 @@ fn after_a_crash_a_change_is_not_made_twice_and_a_read_is_repeated() {
 
 #[test]
 fn a_crash_after_the_last_answer_only_ends_the_turn() {
-    let last = MessageBody::Assistant { text: "bye".into(), tool_calls: vec![], usage: TokenUsage::default() };
+    let last = MessageBody::Assistant { text: "bye".into(), reasoning: String::new(), tool_calls: vec![], usage: TokenUsage::default() };
     let mut m = Machine::resume(rules(Mode::Auto), History { messages: vec![&last], ..History::default() });
     assert_eq!(end(&m.handle(Event::Begin)).unwrap().0, TurnReason::Done);
 }
@@ -315,6 +347,7 @@ fn a_crash_after_the_last_answer_only_ends_the_turn() {
 fn decided_approvals_are_followed_after_the_wait() {
     let assistant = MessageBody::Assistant {
         text: String::new(),
+        reasoning: String::new(),
         tool_calls: vec![call("a", "run_command", "{\"n\":1}"), call("b", "run_command", "{\"n\":2}")],
         usage: TokenUsage::default(),
     };
@@ -481,11 +514,13 @@ impl World {
                 20..=24 => Event::ModelFailed {
                     sentence: "It broke.".into(),
                     text: "x".into(),
+                    reasoning: String::new(),
                     usage: TokenUsage::default(),
                     may_switch: detail.is_multiple_of(2),
                 },
                 25..=34 => Event::ModelAnswered(Answer {
                     text: "t".into(),
+                    reasoning: String::new(),
                     tool_calls: vec![],
                     usage: TokenUsage::default(),
                     end: AnswerEnd::Length,
@@ -494,7 +529,7 @@ impl World {
             };
             let stopping = self.machine.state() == State::Stopping;
             self.feed(if stopping && detail < 128 {
-                Event::ModelStopped { text: "t".into(), usage: TokenUsage::default() }
+                Event::ModelStopped { text: "t".into(), reasoning: String::new(), usage: TokenUsage::default() }
             } else {
                 event
             });
@@ -564,8 +599,14 @@ proptest! {
             machine.handle(match event {
                 0 => Event::Begin,
                 1 => answer("t", vec![call("a", "run_command", "{}"), call("b", "read_file", "{}")]),
-                2 => Event::ModelFailed { sentence: "s.".into(), text: String::new(), usage: TokenUsage::default(), may_switch: true },
-                3 => Event::ModelStopped { text: String::new(), usage: TokenUsage::default() },
+                2 => Event::ModelFailed {
+                    sentence: "s.".into(),
+                    text: String::new(),
+                    reasoning: String::new(),
+                    usage: TokenUsage::default(),
+                    may_switch: true,
+                },
+                3 => Event::ModelStopped { text: String::new(), reasoning: String::new(), usage: TokenUsage::default() },
                 4 => Event::BudgetTooSmall,
                 7 => Event::BudgetRefused { sentence: "No.".into() },
                 8 => Event::ModelSwitched { from: "a".into(), to: "b".into() },

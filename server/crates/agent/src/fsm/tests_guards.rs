@@ -192,7 +192,7 @@ fn when_time_is_up_what_runs_is_ended_and_then_the_turn() {
     m.handle(Event::Begin);
     assert_eq!(m.handle(Event::TimeUp), [Effect::CancelAll]);
     assert!(m.handle(Event::StopRequested).is_empty());
-    let out = m.handle(Event::ModelStopped { text: String::new(), usage: TokenUsage::default() });
+    let out = m.handle(Event::ModelStopped { text: String::new(), reasoning: String::new(), usage: TokenUsage::default() });
     assert_eq!(end(&out).unwrap().0, TurnReason::Stopped);
 }
 
@@ -200,6 +200,7 @@ fn down(may_switch: bool) -> Event {
     Event::ModelFailed {
         sentence: "It is overloaded. Wait a minute.".into(),
         text: String::new(),
+        reasoning: String::new(),
         usage: TokenUsage::default(),
         may_switch,
     }

@@ -9,8 +9,6 @@ use crate::{branch::Branch, text::count_of};
 
 /// Up to so many files are listed one by one.
 const FILES_MAX: usize = 400;
-/// Entries of one directory.
-const ENTRIES_MAX: usize = 1000;
 
 pub const TOOL: Tool = Tool {
     name: "list_files",
@@ -76,14 +74,11 @@ pub async fn execute(branch: &Branch, args: Args) -> Result<Output, ToolError> {
                 }
             }
         }
-        for (path, count) in entries.iter().take(ENTRIES_MAX) {
+        for (path, count) in &entries {
             let _ = match count {
                 Some(count) => writeln!(out, "{path} ({count} files)"),
                 None => writeln!(out, "{path}"),
             };
-        }
-        if entries.len() > ENTRIES_MAX {
-            let _ = writeln!(out, "({} more entries are not shown)", entries.len() - ENTRIES_MAX);
         }
         let _ = writeln!(out, "{} files in all. List a directory to see what is in it.", below.len());
     }

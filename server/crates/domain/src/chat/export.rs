@@ -165,8 +165,11 @@ impl Writer {
                     let _ = writeln!(out, "\n- Attached {kind} `{}`", one_line(&attachment.path));
                 }
             }
-            MessageBody::Assistant { text, tool_calls, .. } => {
+            MessageBody::Assistant { text, reasoning, tool_calls, .. } => {
                 let _ = write!(out, "\n## Agent ({})\n", one_line(self.model_of(message.turn_id)));
+                if !reasoning.trim().is_empty() {
+                    let _ = write!(out, "\n> *Thoughts*\n>\n> {}\n", reasoning.trim().replace('\n', "\n> "));
+                }
                 if !text.trim().is_empty() {
                     let _ = write!(out, "\n{}\n", text.trim_end());
                 }

@@ -257,7 +257,9 @@ fn size_of(body: &MessageBody) -> usize {
         MessageBody::User { text, attachments } => {
             text.len() + attachments.iter().map(|attachment| attachment.content.len()).sum::<usize>()
         }
-        MessageBody::Assistant { text, tool_calls, .. } => text.len() + tool_calls.iter().map(|call| call.arguments.len()).sum::<usize>(),
+        MessageBody::Assistant { text, reasoning, tool_calls, .. } => {
+            text.len() + reasoning.len() + tool_calls.iter().map(|call| call.arguments.len()).sum::<usize>()
+        }
         MessageBody::Tool { content, .. } => content.len(),
         MessageBody::Decision { hunks, .. } => hunks.iter().map(|hunk| hunk.diff.len()).sum(),
         MessageBody::Note { text } => text.len(),

@@ -39,7 +39,7 @@ impl Room {
     /// Of a model that reads and writes `window` tokens together and writes at most `max_output`; 0: it does not say.
     pub fn of(window: i64, max_output: i64) -> Self {
         let window = if window > 0 { window } else { WINDOW_DEFAULT };
-        let most = if max_output > 0 { max_output.min(ANSWER_MAX) } else { ANSWER_MAX };
+        let most = if max_output > 0 { max_output } else { ANSWER_MAX };
         Self { window, answer: most.min(window / 4) }
     }
 

@@ -25,14 +25,14 @@ fn person(tokens: usize) -> MessageBody {
 }
 
 fn answer(tokens: usize) -> MessageBody {
-    MessageBody::Assistant { text: "a".repeat(tokens * 3), tool_calls: vec![], usage: TokenUsage::default() }
+    MessageBody::Assistant { text: "a".repeat(tokens * 3), reasoning: String::new(), tool_calls: vec![], usage: TokenUsage::default() }
 }
 
 fn step(id: &str, tokens: usize) -> [MessageBody; 2] {
     let arguments = r#"{"path":"src/a.rs"}"#.to_owned();
     let call = ToolCall { id: id.to_owned(), name: "edit_file".to_owned(), arguments };
     [
-        MessageBody::Assistant { text: String::new(), tool_calls: vec![call], usage: TokenUsage::default() },
+        MessageBody::Assistant { text: String::new(), reasoning: String::new(), tool_calls: vec![call], usage: TokenUsage::default() },
         MessageBody::Tool {
             call_id: id.to_owned(),
             name: "edit_file".to_owned(),
@@ -91,6 +91,8 @@ fn room_is_left_for_the_answer() {
     assert_eq!(Room::of(0, 0), Room { window: WINDOW_DEFAULT, answer: ANSWER_MAX });
     assert_eq!(Room::of(8000, 0), ROOM);
     assert_eq!(Room::of(200_000, 4096), Room { window: 200_000, answer: 4096 });
+    assert_eq!(Room::of(200_000, 32_000).answer, 32_000, "an administrator said so");
+    assert_eq!(Room::of(40_000, 32_000).answer, 10_000);
     assert_eq!((ROOM.input(), ROOM.compact_at(), ROOM.summary_max()), (6000, 4800, 500));
 }
 

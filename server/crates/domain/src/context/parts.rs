@@ -13,8 +13,8 @@ use super::{
     text::{cut_middle, fence_for, one_line},
 };
 
-/// One tool result, in bytes.
-pub const RESULT_MAX: usize = 64 * 1024;
+/// One tool result, in bytes: more than tools give, which say themselves what they left out and where the rest is.
+pub const RESULT_MAX: usize = 72 * 1024;
 /// One attachment, in bytes.
 const ATTACHMENT_MAX: usize = 48 * 1024;
 /// What a message costs besides its text, in bytes: the provider's wrapping.
@@ -223,7 +223,8 @@ impl Source<'_> {
         let past = seq < self.prompt_seq;
         match &message.body {
             MessageBody::User { text, attachments } => entries.push(self.user(seq, text, attachments)),
-            MessageBody::Assistant { text, tool_calls, .. } => {
+            // What it thought is kept for people alone; sent again it would only cost room.
+            MessageBody::Assistant { text, reasoning: _, tool_calls, usage: _ } => {
                 if text.trim().is_empty() && tool_calls.is_empty() {
                     return;
                 }

@@ -13,7 +13,7 @@ fn call(id: &str, arguments: &str) -> ToolCall {
 }
 
 fn assistant(text: &str, tool_calls: Vec<ToolCall>) -> MessageBody {
-    MessageBody::Assistant { text: text.into(), tool_calls, usage: TokenUsage::default() }
+    MessageBody::Assistant { text: text.into(), reasoning: String::new(), tool_calls, usage: TokenUsage::default() }
 }
 
 fn tool(id: &str, content: &str) -> MessageBody {
@@ -76,6 +76,19 @@ impl Given {
         };
         self.assemble().entries.iter().map(shown).collect()
     }
+}
+
+#[test]
+fn reasoning_is_neither_sent_nor_counted() {
+    let answer = |text: &str, reasoning: &str| {
+        let (text, reasoning, usage) = (text.into(), reasoning.into(), TokenUsage::default());
+        MessageBody::Assistant { text, reasoning, tool_calls: vec![], usage }
+    };
+    let thought = Given::new(vec![person("go"), answer("Done.", &"Hm. ".repeat(200)), answer("", "Hm."), person("on")]);
+    assert_eq!(thought.shown(), ["go", "Done.", "on"]);
+    let plain = Given::new(vec![person("go"), answer("Done.", ""), person("on")]);
+    let tokens = |given: &Given| given.assemble().entries.iter().map(Entry::tokens).sum::<i64>();
+    assert_eq!(tokens(&thought), tokens(&plain));
 }
 
 #[test]

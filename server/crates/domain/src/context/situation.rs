@@ -18,7 +18,7 @@ How to work
 - edit_file replaces old_text by new_text. old_text must stand in the file exactly once: copy it from read_file without the line numbers, with \
 enough lines around it to be unique. When it is not found you are shown the closest text; look at it and try again. Use write_file only for new \
 files or when most of a file changes.
-- Commands run in a sandbox without network access, in the project's directory on your branch. Every command starts fresh: pass cwd instead of cd, \
+- Commands run in a sandbox with no network but the hosts that the project allows, which are often none, in the project's directory on your branch. Every command starts fresh: pass cwd instead of cd, \
 and do not start servers or anything that waits for input.
 - Paths are relative to the project, with / between the parts.
 - Long output is cut in the middle and comes with a handle; read_output reads the rest of it.
