@@ -203,9 +203,24 @@ export default async function (journey) {
     await onHunk(2, 'client\\.py, conflict');
     assert.match(await rest.read(project, 'client.py'), /line XXX/);
     assert.match(await rest.read(project, 'server.py'), /row thirty/);
-    await page.keyboard.press('r');
+    const now = review.getByRole('group', { name: 'Lines of the project' });
+    await now.getByText('line XXX').waitFor();
+    assert.doesNotMatch(await now.innerText(), /line (26|34)\b/, 'only what stands in place of the hunk');
+  });
+
+  await journey.step('a conflict is edited to fit what the project has now', async () => {
+    await page.keyboard.press('e');
+    await until(async () => (await focused()) === 'Text to write instead', 'the text field to have the focus');
+    await review.getByRole('group', { name: 'Lines of the project' }).getByText('line XXX').waitFor();
+    await journey.shot(page, 'review-fit');
+    await page.keyboard.press('Control+End');
+    await page.keyboard.type('# fits now\n');
+    await page.keyboard.press('Control+Enter');
+    await onHunk(2, 'client\\.py, edited');
+    const client = await rest.read(project, 'client.py');
     await page.keyboard.press('Control+Enter');
     await page.getByText('All decided').waitFor();
+    assert.equal(await rest.read(project, 'client.py'), client.replace('line XXX\n', 'line thirty\n').replace('line 33\n', 'line 33\n# fits now\n'));
     await page.getByRole('button', { name: 'Back to the editor' }).press('Enter');
   });
 

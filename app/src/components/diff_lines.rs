@@ -176,6 +176,7 @@ mod tests {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         }
     }
 

@@ -302,15 +302,17 @@ fn Body(id: HunkId, found: Memo<Found>, standing: Memo<Standing>) -> impl IntoVi
     let field = Memo::new(move |_| desk.field_of(id).filter(|field| matches!(field, Field::Edit | Field::Lines)));
     let mark = Memo::new(move |_| desk.marks.with(|marks| marks.get(&id).cloned()));
     move || {
-        let (file, hunk) = found.get()?;
         if field.get() == Some(Field::Edit) {
-            return Some(view! { <Editing id=id hunk=hunk /> }.into_any());
+            // News of the set must not take away what is being typed.
+            let (file, hunk) = found.get_untracked()?;
+            return Some(view! { <Editing id=id file=file hunk=hunk /> }.into_any());
         }
+        let (file, hunk) = found.get()?;
         if hunk.diff.is_empty() {
             return Some(view! { <p class="hunk-note t2">{describe_bare(&file)}</p> }.into_any());
         }
         let written = match mark.get() {
-            Some(Mark::Edit { text }) => Some(text),
+            Some(Mark::Edit { text, .. }) => Some(text),
             Some(Mark::Lines { lines }) => {
                 return Some(view! { <Lines lines=diff_lines::read_lines(&hunk) taken=lines /> }.into_any());
             }
@@ -332,21 +334,29 @@ fn Body(id: HunkId, found: Memo<Found>, standing: Memo<Standing>) -> impl IntoVi
 }
 
 #[component]
-fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
+fn Editing(id: HunkId, file: ChangedFile, hunk: Hunk) -> impl IntoView {
     let desk = Desk::expect();
     let field = NodeRef::<html::Textarea>::new();
     let start = match desk.marks.with_untracked(|marks| marks.get(&id).cloned()) {
-        Some(Mark::Edit { text }) => text,
+        Some(Mark::Edit { text, .. }) => text,
         // What was wanted and did not fit is gone on from.
         _ => hunk.edited_text.clone().unwrap_or_else(|| hunk.new_text()),
     };
     let rows = (start.lines().count() + 1).clamp(3, 24);
+    let conflict = (hunk.state == HunkState::Conflict).then(|| hunk.clone());
+    let seen = hunk.now.as_ref().map(|now| now.text.clone());
+    let hint = if seen.is_some() {
+        "It replaces what is in the project now, as shown here; nothing is written until you apply."
+    } else {
+        "With the lines around it; nothing is written until you apply."
+    };
     let keep = move || {
         if let Some(field) = field.get_untracked() {
-            // Browsers give line feeds; a file with CRLF keeps its own through the agent's text.
+            // Browsers give line feeds; a file with CRLF keeps its own through what is replaced, or the agent's text.
             let text = field.value();
-            let text = if hunk.new_text().contains("\r\n") { text.replace('\n', "\r\n") } else { text };
-            desk.mark(id, Mark::Edit { text });
+            let like = seen.clone().filter(|seen| !seen.is_empty()).unwrap_or_else(|| hunk.new_text());
+            let text = if like.contains("\r\n") { text.replace('\n', "\r\n") } else { text };
+            desk.mark(id, Mark::Edit { text, seen: seen.clone() });
         }
     };
     let cancel = move || desk.close_field();
@@ -362,6 +372,7 @@ fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
         }
     };
     view! {
+        {conflict.map(|hunk| view! { <InConflict file=file hunk=hunk /> })}
         <div class="hunk-edit">
             <textarea class="input" rows=rows spellcheck="false" aria-label="Text to write instead" node_ref=field on:keydown=on_keydown prop:value=start></textarea>
             <div class="acts">
@@ -372,7 +383,7 @@ fn Editing(id: HunkId, hunk: Hunk) -> impl IntoView {
                 <Button size=ButtonSize::Small kind=ButtonKind::Ghost on_click=move |_| cancel()>
                     "Cancel"
                 </Button>
-                <span class="hint">"With the lines around it; nothing is written until you apply."</span>
+                <span class="hint">{hint}</span>
             </div>
         </div>
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use leptos::{ev, html, prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 use wire::{
     HunkId,
     changes::{ChangedFile, Hunk},
@@ -13,10 +13,7 @@ use super::{
     review_desk::Desk,
     review_state::Mark,
 };
-use crate::{
-    api,
-    ui::{Button, ButtonKind, ButtonSize, Icon, focus, format},
-};
+use crate::ui::{Button, ButtonKind, ButtonSize, Icon, focus, format};
 
 /// Lines drawn before "Show more".
 const LINES_AT_FIRST: usize = 120;
@@ -176,29 +173,35 @@ fn after_indent(parts: &[(bool, String)], mut skip: usize) -> Vec<(bool, String)
     out
 }
 
-/// Both sides of what no longer fits: the project as it is now around the place, and the agent's change.
+/// Both sides of what no longer fits: what the project has in its place now, and the agent's change.
 #[component]
 pub fn InConflict(file: ChangedFile, hunk: Hunk) -> impl IntoView {
     let desk = Desk::expect();
-    let now = RwSignal::new(None::<Result<Vec<(i32, String)>, String>>);
-    let first = (hunk.old_start - 2).max(1);
-    let count = usize::try_from(hunk.old_lines).unwrap_or(0) + 4;
-    let path = file.path.clone();
-    Effect::new(move |_| {
-        let path = path.clone();
-        spawn_local(async move {
-            let answer = match api::files::open(desk.ide.project_id, path, None).await {
-                Ok(opened) => {
-                    let text = opened.text.unwrap_or_default();
-                    let skip = usize::try_from(first - 1).unwrap_or(0);
-                    Ok((first..).zip(text.lines().skip(skip).take(count).map(str::to_owned)).collect())
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            now.try_set(Some(answer));
-        });
-    });
-    let open_path = file.path;
+    let (path, first) = hunk.now.as_ref().map_or((file.path, hunk.old_start.max(1)), |now| (now.path.clone(), now.first_line));
+    let now: Option<Vec<String>> = hunk.now.as_ref().map(|now| now.text.lines().map(str::to_owned).collect());
+    let total = now.as_ref().map_or(0, Vec::len);
+    let limit = RwSignal::new(LINES_AT_FIRST);
+    let now = StoredValue::new(now);
+    let draw_now = move || {
+        let note = |text: &'static str| view! { <p class="hunk-note t2">{text}</p> }.into_any();
+        now.with_value(|now| match now {
+            None => note("There is no text here any more, or more than is shown here."),
+            Some(lines) if lines.is_empty() => note("The file has no lines here any more."),
+            Some(lines) => (first..)
+                .zip(lines.iter().take(limit.get()))
+                .map(|(number, text)| {
+                    view! {
+                        <div>
+                            <span class="w">{number}</span>
+                            <span class="g" aria-hidden="true"></span>
+                            <span class="l">{text.clone()}</span>
+                        </div>
+                    }
+                })
+                .collect_view()
+                .into_any(),
+        })
+    };
     view! {
         <div class="merge">
             <div>
@@ -209,34 +212,20 @@ pub fn InConflict(file: ChangedFile, hunk: Hunk) -> impl IntoView {
                     <Button
                         size=ButtonSize::Small
                         kind=ButtonKind::Ghost
-                        on_click=move |_| desk.ide.open_file(&open_path, u32::try_from(first).ok())
+                        on_click=move |_| desk.ide.open_file(&path, u32::try_from(first).ok())
                     >
                         "Open"
                     </Button>
                 </h3>
                 <div class="df df--one" tabindex="0" role="group" aria-label="Lines of the project">
-                    {move || match now.get() {
-                        None => view! { <p class="hunk-note t3">"Loading"</p> }.into_any(),
-                        Some(Err(text)) => view! { <p class="hunk-note t2">{text}</p> }.into_any(),
-                        Some(Ok(lines)) if lines.is_empty() => {
-                            view! { <p class="hunk-note t2">"The file has no lines here any more."</p> }.into_any()
-                        }
-                        Some(Ok(lines)) => {
-                            lines
-                                .into_iter()
-                                .map(|(number, text)| {
-                                    view! {
-                                        <div>
-                                            <span class="w">{number}</span>
-                                            <span class="g" aria-hidden="true"></span>
-                                            <span class="l">{text}</span>
-                                        </div>
-                                    }
-                                })
-                                .collect_view()
-                                .into_any()
-                        }
-                    }}
+                    {draw_now}
+                    <Show when=move || { limit.get() < total }>
+                        <div class="more">
+                            <button type="button" class="btn btn--s btn--ghost" on:click=move |_| limit.set(total)>
+                                {format!("Show {} more lines", format::count((total - LINES_AT_FIRST.min(total)) as i64))}
+                            </button>
+                        </div>
+                    </Show>
                 </div>
             </div>
             <div>

@@ -24,6 +24,9 @@ pub enum Mark {
     },
     Edit {
         text: String,
+        /// What it replaces in the project, where the hunk was in conflict.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<String>,
     },
 }
 
@@ -70,8 +73,11 @@ pub fn to_request(marks: &Marks, reason: &str) -> Decide {
             Mark::Lines { lines } => {
                 decide.lines.insert(*id, lines.iter().copied().collect());
             }
-            Mark::Edit { text } => {
+            Mark::Edit { text, seen } => {
                 decide.edits.insert(*id, text.clone());
+                if let Some(seen) = seen {
+                    decide.seen.insert(*id, seen.clone());
+                }
             }
         }
     }
@@ -266,6 +272,7 @@ mod tests {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         };
         ChangeSet {
             change_set_id: id(100),
@@ -299,12 +306,13 @@ mod tests {
         let marks = Marks::from([
             (id(1), Mark::Accept),
             (id(2), Mark::reject()),
-            (id(3), Mark::Edit { text: "x".into() }),
+            (id(3), Mark::Edit { text: "x".into(), seen: Some("theirs\n".into()) }),
             (id(4), Mark::Lines { lines: BTreeSet::from([1, 3]) }),
             (id(5), Mark::Reject { reason: " not this one ".into() }),
         ]);
         let request = to_request(&marks, "  too clever ");
         assert_eq!((request.accept.len(), request.reject.len(), request.edits.len()), (1, 2, 1));
+        assert_eq!(request.seen, BTreeMap::from([(id(3), "theirs\n".to_owned())]));
         assert_eq!(request.lines, BTreeMap::from([(id(4), vec![1, 3])]));
         assert_eq!((request.reason_of(id(2)), request.reason_of(id(5))), (Some("too clever"), Some("not this one")));
         assert!(request.validate().is_empty());
@@ -345,7 +353,7 @@ mod tests {
 
     #[test]
     fn marks_survive_storage() {
-        let marks = Marks::from([(id(1), Mark::Edit { text: "x\n".into() }), (id(2), Mark::reject())]);
+        let marks = Marks::from([(id(1), Mark::Edit { text: "x\n".into(), seen: None }), (id(2), Mark::reject())]);
         let json = serde_json::to_string(&marks).unwrap();
         assert_eq!(serde_json::from_str::<Marks>(&json).unwrap(), marks);
     }

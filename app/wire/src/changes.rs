@@ -95,6 +95,21 @@ pub struct Hunk {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<UserRef>,
+    /// What the project has in place of the old side, where the hunk is in conflict. `None` where there is no text, or too much of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Gap>,
+}
+
+/// The lines of the project between those around a hunk that are still there. An edit that has seen this text replaces it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Gap {
+    /// Where the file is now: a move may not be accepted yet.
+    pub path: String,
+    /// Counted from 1.
+    pub first_line: i32,
+    /// Empty where nothing is left between them.
+    pub text: String,
 }
 
 impl Hunk {
@@ -314,6 +329,10 @@ pub struct Decide {
     /// The text to write in place of the hunk's new side, context included.
     #[serde(default)]
     pub edits: BTreeMap<HunkId, String>,
+    /// The text that an edited hunk in conflict replaces, as it was seen in [`Hunk::now`]. It is a conflict again where something else
+    /// stands there by now.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seen: BTreeMap<HunkId, String>,
     /// The changed lines that are taken of a hunk, by [`Hunk::changed_lines`]; the others are rejected. The model is told the text
     /// that this makes, as of an edit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -334,6 +353,9 @@ impl Decide {
             fields.push(FieldError::new("accept", "A hunk can be accepted, rejected, edited or taken by lines, but only one of these."));
         } else if named.is_empty() {
             fields.push(FieldError::new("accept", "Name at least one hunk."));
+        }
+        if self.seen.keys().any(|id| !self.edits.contains_key(id)) {
+            fields.push(FieldError::new("seen", "Say what was seen for hunks that are edited."));
         }
         if self.reasons.keys().any(|id| !self.reject.contains(id)) {
             fields.push(FieldError::new("reasons", "Give reasons for hunks that are rejected."));
@@ -419,6 +441,7 @@ mod tests {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         }
     }
 
@@ -446,6 +469,8 @@ mod tests {
         assert_eq!(Decide::default().validate().len(), 1);
         let doubled = Decide { accept: vec![id(1)], lines: [(id(1), vec![0])].into(), ..Decide::default() };
         assert_eq!(doubled.validate().len(), 1);
+        let strayed = Decide { accept: vec![id(1)], seen: [(id(1), "a\n".into())].into(), ..Decide::default() };
+        assert_eq!(strayed.validate().len(), 1);
         let decide = Decide {
             reject: vec![id(1), id(2)],
             reason: Some("all ".into()),

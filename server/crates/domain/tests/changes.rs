@@ -14,6 +14,7 @@ use wire::{
 on_both!(
     accept_reject_edit_leaves_exactly_that,
     what_moved_on_is_a_conflict_and_the_rest_applies,
+    a_conflict_is_edited_to_fit,
     two_reviewers_never_decide_twice,
     random_decisions_leave_the_expected_bytes,
     added_deleted_and_binary_files,
@@ -124,6 +125,61 @@ async fn what_moved_on_is_a_conflict_and_the_rest_applies(home: Home) {
     let edit = Decide { reject: vec![all[0]], ..Decide::default() };
     let decided = changes::decide(&ctx, set.change_set_id, edit).await.unwrap();
     assert_eq!(decided.change_set.state, wire::changes::ChangeSetState::Decided);
+}
+
+async fn a_conflict_is_edited_to_fit(home: Home) {
+    let ctx = home.person("ada").await;
+    let project = home.project(&ctx).await.id;
+    let old = numbered();
+    put(&ctx, project, "a.txt", &old).await;
+    let new = old.replace("line 5\n", "five\nand a half\n").replace("line 30\n", "thirty\n").replace("line 55\n", "fifty-five\n");
+    let (_, set) = propose(&ctx, project, &[("a.txt", Some(new.as_bytes())), ("b.txt", Some(b"ours\n".as_slice()))]).await;
+    let id = set.change_set_id;
+    let hunks: Vec<_> = set.files[0].hunks.iter().map(|hunk| hunk.id).collect();
+    let added = set.files[1].hunks[0].id;
+    let theirs = format!("first\n{old}").replace("line 30\n", "somebody else's thirty\n");
+    put(&ctx, project, "a.txt", &theirs).await;
+    put(&ctx, project, "b.txt", "theirs\n").await;
+    let accept = vec![hunks[0], hunks[1], added];
+    let decided = changes::decide(&ctx, id, Decide { accept, ..Decide::default() }).await.unwrap();
+    assert_eq!(decided.conflicts, [hunks[1], added]);
+    assert!(decided.change_set.files[0].hunks.iter().all(|hunk| hunk.now.is_some() == (hunk.state == HunkState::Conflict)));
+    let hunk = decided.change_set.files[0].hunks[1].clone();
+    let gap = hunk.now.clone().unwrap();
+    // One line came above by somebody else, one by the hunk that was applied in the same go.
+    assert_eq!((gap.path.as_str(), gap.first_line), ("a.txt", 29));
+    assert_eq!(gap.text, hunk.old_text().replace("line 30\n", "somebody else's thirty\n"));
+
+    // Without what was seen, and with what is no longer there, nothing is written.
+    let edited = hunk.new_text().replace("thirty\n", "thirty, ours and theirs\n");
+    let edit = Decide { edits: [(hunk.id, edited.clone())].into(), ..Decide::default() };
+    let decided = changes::decide(&ctx, id, edit.clone()).await.unwrap();
+    assert_eq!((decided.conflicts, decided.written), (vec![hunk.id], vec![]));
+    let before = theirs.replace("line 5\n", "five\nand a half\n");
+    let later = before.replace("somebody else's thirty\n", "somebody else's thirty\nand one more\n");
+    put(&ctx, project, "a.txt", &later).await;
+    let fit = Decide { seen: [(hunk.id, gap.text.clone())].into(), ..edit };
+    let decided = changes::decide(&ctx, id, fit.clone()).await.unwrap();
+    assert_eq!((decided.conflicts, decided.written), (vec![hunk.id], vec![]));
+    assert_eq!(bytes(&ctx, project, "a.txt").await.unwrap(), later.as_bytes());
+    let found = &decided.change_set.files[0].hunks[1];
+    assert_eq!(found.edited_text.as_deref(), Some(&*edited), "what was wanted is kept");
+    let gap = found.now.clone().unwrap();
+    assert_eq!(gap.text, hunk.old_text().replace("line 30\n", "somebody else's thirty\nand one more\n"));
+
+    // What is seen is replaced by exactly the text, beside a hunk that fits. A file that somebody else made is replaced whole.
+    let edits = [(hunk.id, edited.clone()), (added, "both\n".to_owned())].into();
+    let seen = [(hunk.id, gap.text.clone()), (added, "theirs\n".to_owned())].into();
+    let decided = changes::decide(&ctx, id, Decide { accept: vec![hunks[2]], edits, seen, ..Decide::default() }).await.unwrap();
+    assert_eq!(decided.conflicts, []);
+    assert_eq!(decided.change_set.state, wire::changes::ChangeSetState::Decided);
+    let expected = later.replace(&gap.text, &edited).replace("line 55\n", "fifty-five\n");
+    assert_eq!(String::from_utf8(bytes(&ctx, project, "a.txt").await.unwrap()).unwrap(), expected);
+    assert_eq!(bytes(&ctx, project, "b.txt").await.unwrap(), b"both\n");
+    let states: Vec<_> = decided.change_set.files[0].hunks.iter().map(|hunk| (hunk.state, hunk.now.is_some())).collect();
+    assert_eq!(states, [(HunkState::Accepted, false), (HunkState::Edited, false), (HunkState::Accepted, false)]);
+    let stray = Decide { edits: Default::default(), ..fit };
+    assert!(matches!(changes::decide(&ctx, id, stray).await, Err(Error::Invalid(_))));
 }
 
 /// Everybody decides every hunk at once: each is decided by exactly one of them.

@@ -73,6 +73,7 @@ impl HunkRow {
             edited_text: self.edited_text,
             reason: self.reason,
             decided_by: user_ref(self.decided_by, self.username, self.full_name),
+            now: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use wire::{
 };
 
 use super::{announce, load, require};
-use crate::{Ctx, Error, Result, chat};
+use crate::{Ctx, Error, Result, chat, models};
 
 /// What the prompt made of comments begins with.
 pub(crate) const COMMENTS_NOTE: &str = "Comments on the changes you proposed.";
@@ -86,8 +86,10 @@ pub async fn send_comments(ctx: &Ctx, id: ChangeSetId) -> Result<TurnStarted> {
         return Err(Error::invalid("comments", "These comments are too long for one prompt. Take some back and send them later."));
     };
     ctx.commit(tx).await?;
+    // By the model that proposed, unless it is gone.
+    let model = models::resolve(ctx, Some(&turn.model)).await.is_ok().then(|| turn.model.clone());
     let mode = turn.mode.0;
-    match chat::start_turn(ctx, turn.conversation_id, StartTurn { prompt, mode, ..StartTurn::default() }).await {
+    match chat::start_turn(ctx, turn.conversation_id, StartTurn { prompt, mode, model, ..StartTurn::default() }).await {
         Ok(started) => Ok(started),
         Err(error) => {
             let mut tx = ctx.services().db.begin().await?;
@@ -187,6 +189,7 @@ mod tests {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         };
         let comment = |text: &&str| ReviewComment {
             id: ReviewCommentId(id(9)),

@@ -126,7 +126,7 @@ pub async fn decide(ctx: &Ctx, id: ChangeSetId, request: Decide) -> Result<Decid
 fn choices_of(request: &Decide) -> HashMap<HunkId, Choice> {
     let accepted = request.accept.iter().map(|id| (*id, Choice::Accept));
     let rejected = request.reject.iter().map(|id| (*id, Choice::Reject));
-    let edited = request.edits.iter().map(|(id, text)| (*id, Choice::Edit(text.clone())));
+    let edited = request.edits.iter().map(|(id, text)| (*id, Choice::Edit { text: text.clone(), seen: request.seen.get(id).cloned() }));
     let by_line = request.lines.iter().map(|(id, lines)| (*id, Choice::Lines(lines.iter().copied().collect())));
     accepted.chain(rejected).chain(edited).chain(by_line).collect()
 }

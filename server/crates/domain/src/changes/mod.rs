@@ -268,6 +268,7 @@ fn hunk_of(ctx: &Ctx, draft: text::HunkDraft) -> Hunk {
         edited_text: None,
         reason: None,
         decided_by: None,
+        now: None,
     }
 }
 
@@ -292,7 +293,7 @@ pub async fn of_turn(ctx: &Ctx, turn: TurnId) -> Result<Option<ChangeSet>> {
     let row = store::chat::turn(&mut conn, turn).await?.ok_or(Error::NotFound("turn"))?;
     require(ctx, &mut conn, row.project_id, ProjectRole::Viewer, "turn").await?;
     match table::set_of_turn(&mut conn, turn).await? {
-        Some(set) => Ok(Some(load(&mut conn, set).await?)),
+        Some(set) => Ok(Some(load_with_gaps(ctx, conn, set).await?)),
         None => Ok(None),
     }
 }
@@ -301,7 +302,7 @@ pub async fn get(ctx: &Ctx, id: ChangeSetId) -> Result<ChangeSet> {
     let mut conn = ctx.services().db.read().await?;
     let set = table::set(&mut conn, id).await?.ok_or(Error::NotFound("change set"))?;
     require(ctx, &mut conn, set.project_id, ProjectRole::Viewer, "change set").await?;
-    load(&mut conn, set).await
+    load_with_gaps(ctx, conn, set).await
 }
 
 /// The change sets of a project that wait for decisions, newest first.
@@ -388,4 +389,33 @@ async fn load(conn: &mut Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
         files,
         comments,
     })
+}
+
+/// With what the project has in place of the hunks that are in conflict.
+async fn load_with_gaps(ctx: &Ctx, mut conn: Conn, set: table::ChangeSetRow) -> Result<ChangeSet> {
+    let (id, project) = (set.id, set.project_id);
+    let mut loaded = load(&mut conn, set).await?;
+    if !loaded.files.iter().flat_map(|file| &file.hunks).any(|hunk| hunk.state == HunkState::Conflict) {
+        return Ok(loaded);
+    }
+    let files = table::files(&mut conn, id).await?;
+    let mut rows: HashMap<i64, Vec<table::HunkRow>> = HashMap::new();
+    for row in table::hunks(&mut conn, id).await? {
+        rows.entry(row.file_ord).or_default().push(row);
+    }
+    // Texts are read without a connection.
+    drop(conn);
+    let mut gaps = HashMap::new();
+    for file in files {
+        let hunks = rows.remove(&file.ord).unwrap_or_default();
+        // Help for who decides; without it the rest is still told.
+        match plan::find_gaps(ctx, project, &file, &hunks).await {
+            Ok(found) => gaps.extend(found),
+            Err(error) => tracing::warn!(%error, "what others wrote in place of a hunk can't be read"),
+        }
+    }
+    for hunk in loaded.files.iter_mut().flat_map(|file| &mut file.hunks) {
+        hunk.now = gaps.remove(&hunk.id);
+    }
+    Ok(loaded)
 }

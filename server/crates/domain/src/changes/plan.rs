@@ -1,23 +1,34 @@
 //! What a file becomes by the decisions on its hunks, worked out against the project as it is now.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+    sync::Arc,
+};
 
 use blobs::Blobs;
 use store::{changes as table, files::FileRow};
 use wire::{
     HunkId, ProjectId,
-    changes::{ChangeAction, HunkState},
+    changes::{ChangeAction, Gap, HunkState},
     files::{EntryKind, FileAction},
 };
 
 use super::{blob_text, text};
 use crate::{Ctx, Error, Result, files::Content, storage};
 
+/// Bytes of a gap that is told. Longer ones are fitted in the file itself.
+const GAP_MAX: usize = 64 * 1024;
+
 #[derive(Debug, Clone)]
 pub enum Choice {
     Accept,
     Reject,
-    Edit(String),
+    Edit {
+        text: String,
+        /// What it replaces, where the hunk's own lines are not there any more.
+        seen: Option<String>,
+    },
     /// The changed lines that are taken.
     Lines(BTreeSet<u32>),
 }
@@ -61,9 +72,12 @@ pub struct Planned {
 }
 
 /// A hunk of which something is taken: the text in place of its new side, `None` for exactly what was proposed.
+#[derive(Clone)]
 struct Taken<'a> {
     hunk: &'a table::HunkRow,
     text: Option<String>,
+    /// What an edit replaces in place of the hunk's own lines.
+    seen: Option<String>,
 }
 
 impl Taken<'_> {
@@ -95,22 +109,17 @@ pub async fn plan_file(
     choices: &HashMap<HunkId, Choice>,
     is_refused: bool,
 ) -> Result<Planned> {
-    let mut conn = ctx.services().db.read().await?;
-    let mut places = Vec::new();
-    for path in std::iter::once(&file.path).chain(&file.old_path) {
-        let latest = store::files::latest(&mut conn, project, path).await?;
-        let version = latest.as_ref().map_or(0, |row| row.version);
-        places.push(Place { path: path.clone(), version, current: latest.filter(|row| !row.is_deleted()) });
-    }
-    let blobs = storage::blobs_of(ctx, &mut conn, project).await?;
-    drop(conn);
+    let (places, blobs) = find_places(ctx, project, file).await?;
     let mut planner = Planner { file, hunks, blobs: &*blobs, planned: Planned::default() };
     let mut taken = Vec::new();
     for hunk in hunks {
         match choices.get(&hunk.id).map(|choice| resolve(file, hunk, choice)).transpose()? {
             None => {}
             Some(None) => planner.settle(hunk, HunkState::Rejected, None),
-            Some(Some(text)) => taken.push(Taken { hunk, text }),
+            Some(Some(text)) => {
+                let seen = if let Some(Choice::Edit { seen, .. }) = choices.get(&hunk.id) { seen.clone() } else { None };
+                taken.push(Taken { hunk, text, seen });
+            }
         }
     }
     if taken.is_empty() {
@@ -127,6 +136,44 @@ pub async fn plan_file(
     Ok(planner.planned)
 }
 
+/// What the project holds at the file's path, then at the one that it moves from, and where the bytes are.
+async fn find_places(ctx: &Ctx, project: ProjectId, file: &table::ChangeFileRow) -> Result<(Vec<Place>, Arc<dyn Blobs>)> {
+    let mut conn = ctx.services().db.read().await?;
+    let mut places = Vec::new();
+    for path in std::iter::once(&file.path).chain(&file.old_path) {
+        let latest = store::files::latest(&mut conn, project, path).await?;
+        let version = latest.as_ref().map_or(0, |row| row.version);
+        places.push(Place { path: path.clone(), version, current: latest.filter(|row| !row.is_deleted()) });
+    }
+    let blobs = storage::blobs_of(ctx, &mut conn, project).await?;
+    Ok((places, blobs))
+}
+
+/// What the project has in place of the hunks of a file that are in conflict. None of what is no text, or too long.
+pub async fn find_gaps(
+    ctx: &Ctx,
+    project: ProjectId,
+    file: &table::ChangeFileRow,
+    hunks: &[table::HunkRow],
+) -> Result<HashMap<HunkId, Gap>> {
+    let is_asked = |hunk: &&table::HunkRow| hunk.state.0 == HunkState::Conflict && !hunk.diff.is_empty();
+    let asked: Vec<&table::HunkRow> = hunks.iter().filter(is_asked).collect();
+    if asked.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (places, blobs) = find_places(ctx, project, file).await?;
+    let place = match &places[..] {
+        [new, old] if !has_moved(hunks) && !is_moved_by_others(file, old, new) => old,
+        _ => &places[0],
+    };
+    let Some(current) = text_now(file, &*blobs, place.current.as_ref()).await? else { return Ok(HashMap::new()) };
+    let base = base_text(file, &*blobs).await?;
+    let olds: Vec<Range<usize>> = asked.iter().map(|hunk| start_of(hunk)..start_of(hunk) + hunk.old_lines as usize).collect();
+    let found = text::find_gaps(&base, &current, &olds).into_iter();
+    let told = asked.into_iter().zip(found).filter(|(_, (_, text))| text.len() <= GAP_MAX);
+    Ok(told.map(|(hunk, (first, text))| (hunk.id, Gap { path: place.path.clone(), first_line: first as i32 + 1, text })).collect())
+}
+
 /// `None` where the hunk is rejected, else the text in place of what was proposed, if that is another one.
 fn resolve(file: &table::ChangeFileRow, hunk: &table::HunkRow, choice: &Choice) -> Result<Option<Option<String>>> {
     let is_whole = is_whole(file, hunk);
@@ -134,8 +181,9 @@ fn resolve(file: &table::ChangeFileRow, hunk: &table::HunkRow, choice: &Choice) 
     match choice {
         Choice::Accept => Ok(Some(None)),
         Choice::Reject => Ok(None),
-        Choice::Edit(_) if is_whole => refuse("edits"),
-        Choice::Edit(edited) => Ok(Some(Some(text::fit_edit(edited, &hunk.clone().into_hunk().new_text())))),
+        Choice::Edit { .. } if is_whole => refuse("edits"),
+        Choice::Edit { text, seen: Some(seen) } if !seen.is_empty() => Ok(Some(Some(text::fit_edit(text, seen)))),
+        Choice::Edit { text, .. } => Ok(Some(Some(text::fit_edit(text, &hunk.clone().into_hunk().new_text())))),
         Choice::Lines(_) if is_whole => refuse("lines"),
         Choice::Lines(lines) => {
             let hunk = hunk.clone().into_hunk();
@@ -189,10 +237,10 @@ impl Planner<'_> {
             }
         }
         if !by_line.is_empty() {
-            let by_line: Vec<Taken<'_>> = by_line.into_iter().map(|taken| Taken { hunk: taken.hunk, text: taken.text.clone() }).collect();
+            let by_line: Vec<Taken<'_>> = by_line.into_iter().cloned().collect();
             // The mode may have been accepted in the same go.
             let mode = if let Outcome::Write { content, .. } = &outcome { Some(content.mode) } else { None };
-            let (result, fits) = self.take_lines(&by_line, current).await?;
+            let (result, fits) = self.take_lines(&by_line, current, false).await?;
             self.settle_all(&by_line, &fits);
             if let Some(result) = result {
                 let stored = self.blobs.put_bytes(result.into_bytes()).await?;
@@ -207,15 +255,10 @@ impl Planner<'_> {
 
     /// A renamed file: its text is decided where the file is now, which is the old path until the move is accepted.
     async fn plan_move(&mut self, old: &Place, new: &Place, taken: &[Taken<'_>]) -> Result<()> {
-        let has_moved = self.hunks.iter().any(|hunk| hunk.diff.is_empty() && hunk.state.0 == HunkState::Accepted);
+        let has_moved = has_moved(self.hunks);
         let moves = taken.iter().find(|taken| taken.hunk.diff.is_empty());
-        let by_line: Vec<Taken<'_>> = taken
-            .iter()
-            .filter(|taken| !taken.hunk.diff.is_empty())
-            .map(|taken| Taken { hunk: taken.hunk, text: taken.text.clone() })
-            .collect();
-        // Somebody did the same meanwhile.
-        let is_there = old.current.is_none() && new.current.as_ref().is_some_and(|row| row.checksum == self.file.new_checksum);
+        let by_line: Vec<Taken<'_>> = taken.iter().filter(|taken| !taken.hunk.diff.is_empty()).cloned().collect();
+        let is_there = is_moved_by_others(self.file, old, new);
         let can_move = is_there || (old.current.is_some() && new.current.is_none());
         if let Some(moves) = moves {
             self.settle(moves.hunk, if can_move { HunkState::Accepted } else { HunkState::Conflict }, None);
@@ -223,12 +266,8 @@ impl Planner<'_> {
         let here = if has_moved || is_there { new } else { old };
         let result = if by_line.is_empty() {
             None
-        } else if is_there && !has_moved {
-            let fits: Vec<bool> = by_line.iter().map(|taken| taken.text.is_none()).collect();
-            self.settle_all(&by_line, &fits);
-            None
         } else {
-            let (result, fits) = self.take_lines(&by_line, here.current.as_ref()).await?;
+            let (result, fits) = self.take_lines(&by_line, here.current.as_ref(), is_there && !has_moved).await?;
             self.settle_all(&by_line, &fits);
             result
         };
@@ -258,13 +297,51 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Puts hunks into the text as it is now. Answers the new text, `None` when nothing is to be written, and what fitted.
-    async fn take_lines(&self, taken: &[Taken<'_>], current: Option<&FileRow>) -> Result<(Option<String>, Vec<bool>)> {
-        let file = self.file;
-        let base = match &file.old_checksum {
-            Some(checksum) => blob_text(self.blobs, checksum).await?.unwrap_or_default(),
-            None => String::new(),
+    /// Puts hunks into the text as it is now. Answers the new text, `None` when nothing is to be written, and what fitted. With
+    /// `is_done` somebody has written meanwhile what was proposed.
+    async fn take_lines(&self, taken: &[Taken<'_>], current: Option<&FileRow>, is_done: bool) -> Result<(Option<String>, Vec<bool>)> {
+        let (by_gap, by_map): (Vec<Taken<'_>>, Vec<Taken<'_>>) = taken.iter().cloned().partition(|taken| taken.seen.is_some());
+        let (written, mapped) = if by_map.is_empty() {
+            (None, Vec::new())
+        } else if is_done {
+            (None, by_map.iter().map(|taken| taken.text.is_none()).collect())
+        } else {
+            self.take_mapped(&by_map, current).await?
         };
+        if by_gap.is_empty() {
+            return Ok((written, mapped));
+        }
+        // These come last: what the others write does not touch what was seen, or it is not that any more.
+        let (written, filled) = self.take_gaps(&by_gap, current, written).await?;
+        let (mut mapped, mut filled) = (mapped.into_iter(), filled.into_iter());
+        let next = |taken: &Taken<'_>| if taken.seen.is_some() { filled.next() } else { mapped.next() };
+        let fits = taken.iter().map(next).map(|fits| fits.unwrap_or(false)).collect();
+        Ok((written, fits))
+    }
+
+    /// Puts edits in place of what they have seen, into the text that is written anyway or else that is there. Answers as
+    /// [`Self::take_lines`].
+    async fn take_gaps(
+        &self,
+        taken: &[Taken<'_>],
+        current: Option<&FileRow>,
+        written: Option<String>,
+    ) -> Result<(Option<String>, Vec<bool>)> {
+        let text = match &written {
+            Some(text) => Some(text.clone()),
+            None => text_now(self.file, self.blobs, current).await?,
+        };
+        let Some(text) = text else { return Ok((None, vec![false; taken.len()])) };
+        let base = base_text(self.file, self.blobs).await?;
+        let patches: Vec<_> = taken.iter().map(new_patch).collect();
+        let (result, fits) = text::apply(&base, &text, &patches);
+        Ok((if result == text { written } else { Some(result) }, fits))
+    }
+
+    /// Puts hunks where their own lines are. Answers as [`Self::take_lines`].
+    async fn take_mapped(&self, taken: &[Taken<'_>], current: Option<&FileRow>) -> Result<(Option<String>, Vec<bool>)> {
+        let file = self.file;
+        let base = base_text(file, self.blobs).await?;
         let before: Vec<_> = self.hunks.iter().filter_map(decided_patch).collect();
         let now: Vec<_> = taken.iter().map(new_patch).collect();
         let is_new = file.action.0 == ChangeAction::Add && before.is_empty();
@@ -293,6 +370,32 @@ impl Planner<'_> {
         let changes = current.is_none() || result != current_text;
         Ok((changes.then_some(result), fits))
     }
+}
+
+/// The text that the hunks were cut from.
+async fn base_text(file: &table::ChangeFileRow, blobs: &dyn Blobs) -> Result<String> {
+    match &file.old_checksum {
+        Some(checksum) => Ok(blob_text(blobs, checksum).await?.unwrap_or_default()),
+        None => Ok(String::new()),
+    }
+}
+
+/// The text that a file has now, `None` where none of its kind is there.
+async fn text_now(file: &table::ChangeFileRow, blobs: &dyn Blobs, current: Option<&FileRow>) -> Result<Option<String>> {
+    match current.filter(|row| row.kind.0 == file.kind.0).and_then(|row| row.checksum.as_deref()) {
+        Some(checksum) => blob_text(blobs, checksum).await,
+        None => Ok(None),
+    }
+}
+
+/// Whether the move of a renamed file was accepted.
+fn has_moved(hunks: &[table::HunkRow]) -> bool {
+    hunks.iter().any(|hunk| hunk.diff.is_empty() && hunk.state.0 == HunkState::Accepted)
+}
+
+/// Whether somebody did the same meanwhile.
+fn is_moved_by_others(file: &table::ChangeFileRow, old: &Place, new: &Place) -> bool {
+    old.current.is_none() && new.current.as_ref().is_some_and(|row| row.checksum == file.new_checksum)
 }
 
 fn changed_or_added(current: Option<&FileRow>) -> FileAction {
@@ -351,13 +454,13 @@ fn decided_patch(row: &table::HunkRow) -> Option<text::Patch> {
     }
     let hunk = row.clone().into_hunk();
     let new = hunk.edited_text.clone().unwrap_or_else(|| hunk.new_text());
-    Some(text::Patch { start: start_of(row), expected: hunk.old_text(), new })
+    Some(text::Patch { start: start_of(row), expected: hunk.old_text(), new, seen: None })
 }
 
 fn new_patch(taken: &Taken<'_>) -> text::Patch {
     let hunk = taken.hunk.clone().into_hunk();
     let new = taken.text.clone().unwrap_or_else(|| hunk.new_text());
-    text::Patch { start: start_of(taken.hunk), expected: hunk.old_text(), new }
+    text::Patch { start: start_of(taken.hunk), expected: hunk.old_text(), new, seen: taken.seen.clone() }
 }
 
 fn start_of(row: &table::HunkRow) -> usize {

@@ -26,6 +26,8 @@ pub struct Patch {
     pub start: usize,
     pub expected: String,
     pub new: String,
+    /// What was seen in the current text in place of these lines: then `new` replaces that, and only that.
+    pub seen: Option<String>,
 }
 
 pub fn lines(text: &str) -> Vec<&str> {
@@ -98,14 +100,18 @@ pub fn fit_edit(edited: &str, proposed: &str) -> String {
 }
 
 /// Puts patches of `base` into `current`. Answers the new text and, for each patch, whether it fitted; one that does not fit leaves no
-/// trace. A patch fits when the lines it replaces, and its place between its neighbours, are still there unchanged.
+/// trace. A patch fits when the lines it replaces, and its place between its neighbours, are still there unchanged; one that has seen
+/// what stands there instead fits when it is still that.
 pub fn apply(base: &str, current: &str, patches: &[Patch]) -> (String, Vec<bool>) {
     let (base_lines, current_lines) = (lines(base), lines(current));
     let map = map_lines(&base_lines, &current_lines);
     let mut fits = Vec::with_capacity(patches.len());
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for patch in patches {
-        let edit = locate(&base_lines, &current_lines, &map, patch);
+        let edit = match &patch.seen {
+            Some(seen) => locate_gap(&current_lines, &map, patch, seen),
+            None => locate(&base_lines, &current_lines, &map, patch),
+        };
         let edit = edit.filter(|(range, _)| edits.iter().all(|(taken, _)| !overlap(range, taken)));
         fits.push(edit.is_some());
         edits.extend(edit);
@@ -124,6 +130,30 @@ pub fn apply(base: &str, current: &str, patches: &[Patch]) -> (String, Vec<bool>
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
     (a.start < b.end && b.start < a.end) || (a.is_empty() && b.is_empty() && a.start == b.start)
+}
+
+/// What the current text has in place of each of these ranges of lines of the base, and the line, from 0, where that begins.
+pub fn find_gaps(base: &str, current: &str, olds: &[Range<usize>]) -> Vec<(usize, String)> {
+    let (base_lines, current_lines) = (lines(base), lines(current));
+    let map = map_lines(&base_lines, &current_lines);
+    let read = |old: &Range<usize>| {
+        let gap = gap_of(&map, current_lines.len(), old);
+        (gap.start, current_lines[gap].concat())
+    };
+    olds.iter().map(read).collect()
+}
+
+/// The lines of the current text, `count` in all, between the nearest lines around `old` that are still there. Where the first or the
+/// last of `old` itself is still there, it is the end, so that what others put around a hunk is none of it.
+fn gap_of(map: &[Option<usize>], count: usize, old: &Range<usize>) -> Range<usize> {
+    let end = old.end.min(map.len());
+    let start = old.start.min(end);
+    let own = &map[start..end];
+    let above = || map[..start].iter().rev().flatten().next().map_or(0, |line| line + 1);
+    let below = || map[end..].iter().flatten().next().copied().unwrap_or(count);
+    let first = own.first().copied().flatten().unwrap_or_else(above);
+    let last = own.last().copied().flatten().map_or_else(below, |line| line + 1);
+    first..last
 }
 
 /// For each line of the base, where it stands in the current text, if it is still there.
@@ -162,6 +192,21 @@ fn locate(base: &[&str], current: &[&str], map: &[Option<usize>], patch: &Patch)
     stays.then_some((first..first + core.len(), text))
 }
 
+/// Where in the current text a patch goes that replaces what was seen there.
+fn locate_gap(current: &[&str], map: &[Option<usize>], patch: &Patch, seen: &str) -> Option<(Range<usize>, String)> {
+    let end = patch.start.checked_add(lines(&patch.expected).len())?;
+    let gap = gap_of(map, current.len(), &(patch.start..end));
+    if current[gap.clone()].concat() != seen {
+        return None;
+    }
+    let mut text = patch.new.clone();
+    // A hunk that was last in the base may have lines below it by now.
+    if gap.end < current.len() && !text.is_empty() && !text.ends_with('\n') {
+        text.push_str(if current[gap.end].ends_with("\r\n") { "\r\n" } else { "\n" });
+    }
+    Some((gap, text))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -184,12 +229,13 @@ mod tests {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         }
     }
 
     fn patch(draft: &HunkDraft) -> Patch {
         let hunk = hunk(draft);
-        Patch { start: first_line(draft.old_start, draft.old_lines), expected: hunk.old_text(), new: hunk.new_text() }
+        Patch { start: first_line(draft.old_start, draft.old_lines), expected: hunk.old_text(), new: hunk.new_text(), seen: None }
     }
 
     #[test]
@@ -223,6 +269,28 @@ mod tests {
         let inserts = diff_hunks(old, "a\nb\nnew\nc\n");
         let current = "a\nb\ntheirs\nc\n";
         assert_eq!(apply(old, current, &[patch(&inserts[0])]), (current.to_owned(), vec![false]));
+    }
+
+    #[test]
+    fn what_was_seen_is_replaced() {
+        let old: String = (1..=12).map(|n| format!("line {n}\n")).collect();
+        let draft = &diff_hunks(&old, &old.replace("line 6\n", "six\n"))[0];
+        assert_eq!((draft.old_start, draft.old_lines), (3, 7));
+        // Lines come above and right before the hunk, its core and its last line change, and so does the line below it.
+        let current = format!("new\n{old}").replace("line 3\n", "above\nline 3\n").replace("line 6\n", "theirs\n");
+        let current = current.replace("line 9\nline 10\n", "nine\nten\n");
+        let seen = "line 3\nline 4\nline 5\ntheirs\nline 7\nline 8\nnine\nten\n";
+        let gap = |base: &str, current: &str, old: Range<usize>| find_gaps(base, current, std::slice::from_ref(&old)).remove(0);
+        assert_eq!(gap(&old, &current, 2..9), (4, seen.to_owned()));
+        let fit = Patch { new: "both".to_owned(), seen: Some(seen.to_owned()), ..patch(draft) };
+        let (text, fits) = apply(&old, &current, std::slice::from_ref(&fit));
+        assert_eq!((text.as_str(), fits), ("new\nline 1\nline 2\nabove\nboth\nline 11\nline 12\n", vec![true]));
+        let later = current.replace("theirs\n", "theirs, later\n");
+        assert_eq!(apply(&old, &later, &[fit]), (later, vec![false]));
+        // Nothing is left between the lines around, or of the whole text.
+        assert_eq!(gap("a\nb\nc\n", "a\nc\n", 1..2), (1, String::new()));
+        assert_eq!(gap("a\nb\n", "", 0..2), (0, String::new()));
+        assert_eq!(gap("", "theirs\n", 0..0), (0, "theirs\n".to_owned()));
     }
 
     #[test]
