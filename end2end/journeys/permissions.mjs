@@ -112,6 +112,35 @@ export default async function (journey) {
     await settings.getByText('Write it relative to the project').waitFor();
   });
 
+  await journey.step('a rule is about one tool in a folder, or about a host', async () => {
+    const about = settings.getByLabel('What the rule is about');
+    const tool = settings.getByLabel('Which tool the path is for');
+    const pattern = settings.getByLabel('Pattern');
+    const before = (await rules()).length;
+    await tool.selectOption('read_file');
+    await pattern.fill('conf/**');
+    await pattern.press('Enter');
+    const inFolder = list.getByRole('listitem').filter({ hasText: 'conf/**' });
+    await inFolder.getByText(/^path ?, read_file only$/).waitFor();
+    assert.ok((await rules()).some((rule) => rule.effect === 'deny' && rule.tool === 'read_file' && rule.path_pattern === 'conf/**'));
+    await journey.shot(settings, 'permission-settings-tool');
+    await about.selectOption('host');
+    await tool.waitFor({ state: 'hidden' });
+    await pattern.fill('WWW.example.invalid');
+    await settings.getByRole('button', { name: 'Add rule' }).click();
+    const ofHost = list.getByRole('listitem').filter({ hasText: 'www.example.invalid' });
+    await ofHost.getByText(/^host ?, web_fetch only$/).waitFor();
+    assert.ok((await rules()).some((rule) => rule.tool === 'web_fetch' && rule.path_pattern === 'www.example.invalid'));
+    await pattern.fill('');
+    await settings.getByRole('button', { name: 'Add rule' }).click();
+    await settings.getByText('Name a tool, a command or a path.').waitFor();
+    for (const row of [inFolder, ofHost]) {
+      await row.getByRole('button', { name: /Revoke/ }).click();
+      await row.waitFor({ state: 'detached' });
+    }
+    assert.equal((await rules()).length, before);
+  });
+
   await journey.step('what was revoked is asked again, and what is denied is told to the model', async () => {
     await model.script(run('rm src/a.txt'), run('echo once more'), { text: 'Both tried.' });
     await send(page, 'Once more');

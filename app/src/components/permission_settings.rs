@@ -16,13 +16,19 @@ use crate::{
 enum About {
     Command,
     Path,
+    Host,
     Tool,
 }
+
+/// The tools that a rule about paths can be kept to: those that name files.
+const PATH_TOOLS: [&str; 7] = ["read_file", "write_file", "edit_file", "move_file", "delete_file", "list_files", "search"];
+const FETCH_TOOL: &str = "web_fetch";
 
 impl About {
     fn read(word: &str) -> Self {
         match word {
             "path" => Self::Path,
+            "host" => Self::Host,
             "tool" => Self::Tool,
             _ => Self::Command,
         }
@@ -184,7 +190,7 @@ fn RuleRow(desk: PermissionDesk, rule: PermissionRule, may_change: bool) -> impl
     let by = rule.created_by.as_ref().map(|by| by.name.clone()).unwrap_or_else(|| "Somebody who is gone".to_owned());
     let what = match (&rule.command_pattern, &rule.path_pattern) {
         (Some(_), _) => "command",
-        (None, Some(_)) if rule.tool.as_deref() == Some("web_fetch") => "host",
+        (None, Some(_)) if rule.tool.as_deref() == Some(FETCH_TOOL) => "host",
         (None, Some(_)) => "path",
         (None, None) => "tool",
     };
@@ -263,12 +269,20 @@ fn AddRule(desk: PermissionDesk) -> impl IntoView {
     let text = RwSignal::new(String::new());
     let effect = RwSignal::new(PermissionEffect::Allow);
     let about = RwSignal::new(About::Command);
+    // Empty for any.
+    let tool = RwSignal::new(String::new());
     let rule = Memo::new(move |_| {
-        let pattern = Some(text.get());
+        // Without its pattern the rule would be about the tool as a whole.
+        let pattern = Some(text.get()).filter(|text| !text.trim().is_empty());
+        let kept_to = |tool: String| pattern.is_some().then_some(tool);
         let none = NewPermissionRule { effect: effect.get(), tool: None, command_pattern: None, path_pattern: None };
         match about.get() {
             About::Command => NewPermissionRule { command_pattern: pattern, ..none },
-            About::Path => NewPermissionRule { path_pattern: pattern, ..none },
+            About::Path => NewPermissionRule { tool: kept_to(tool.get()), path_pattern: pattern, ..none },
+            // Hosts are judged in lower case.
+            About::Host => {
+                NewPermissionRule { tool: kept_to(FETCH_TOOL.to_owned()), path_pattern: pattern.map(|host| host.to_lowercase()), ..none }
+            }
             About::Tool => NewPermissionRule { tool: pattern, ..none },
         }
         .normalise()
@@ -284,11 +298,12 @@ fn AddRule(desk: PermissionDesk) -> impl IntoView {
     };
     let hint = move || match about.get() {
         About::Command => "Such as cargo test, or cargo test * for any further words. Each part of a command with && or | needs a rule.",
-        About::Path => "Such as docs/** or **/*.md, for the tools that read and write files.",
+        About::Path => "Such as docs/** or **/*.md, for the tools that read and write files, or only for the one that you choose.",
+        About::Host => "Such as docs.example.org, or *.example.org for all that end so: the pages that web_fetch may fetch.",
         About::Tool => "Such as edit_file, or the beginning of a name and *.",
     };
     view! {
-        <form class="perm-add" novalidate=true on:submit=on_submit>
+        <form class="perm-add" class:perm-add--tool=move || about.get() == About::Path novalidate=true on:submit=on_submit>
             <select
                 class="select"
                 aria-label="What the rule does"
@@ -305,7 +320,17 @@ fn AddRule(desk: PermissionDesk) -> impl IntoView {
             <select class="select" aria-label="What the rule is about" on:change:target=move |ev| about.set(About::read(&ev.target().value()))>
                 <option value="command">"Command"</option>
                 <option value="path">"Path"</option>
+                <option value="host">"Host"</option>
                 <option value="tool">"Tool"</option>
+            </select>
+            <select
+                class="select"
+                aria-label="Which tool the path is for"
+                hidden=move || about.get() != About::Path
+                on:change:target=move |ev| tool.set(ev.target().value())
+            >
+                <option value="">"Any tool"</option>
+                {PATH_TOOLS.into_iter().map(|name| view! { <option value=name>{name}</option> }).collect_view()}
             </select>
             <TextField label="Pattern" name="pattern" bind=text error=desk.problem autocomplete="off" />
             <Button submit=true icon="plus" busy=desk.busy>

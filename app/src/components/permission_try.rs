@@ -87,8 +87,7 @@ pub fn PermissionTry(desk: PermissionDesk) -> impl IntoView {
     };
     let with_draft = move || {
         desk.draft.get().map(|draft| {
-            let pattern = draft.command_pattern.or(draft.path_pattern).or(draft.tool).unwrap_or_default();
-            view! { <p class="fs12 t2">"With the rule that is not added yet: " <code>{pattern}</code></p> }
+            view! { <p class="fs12 t2">"With the rule that is not added yet: " <code>{draft.label()}</code></p> }
         })
     };
     let rows = move || {

@@ -19,7 +19,7 @@ use crate::{ConversationId, FieldError, Micros, PermissionRuleId, ProjectId, Tur
 
 use command::Reading;
 pub use paths::{BUILT_IN, BuiltIn, always_asks, guarded_place};
-pub use reach::{Hidden, Reach, UNKNOWN};
+pub use reach::{Hidden, LOOKED_AT_MAX, Reach, UNKNOWN};
 pub use subject::{CallSubject, ToolTraits, tool_traits};
 pub use suggest::{Suggestion, suggest};
 
@@ -225,6 +225,11 @@ impl NewPermissionRule {
         fields
     }
 
+    /// As [`PermissionRule::label`].
+    pub fn label(&self) -> String {
+        label(self.tool.as_deref(), self.command_pattern.as_deref().or(self.path_pattern.as_deref()))
+    }
+
     /// As it would stand in the list.
     pub fn as_rule(&self, id: PermissionRuleId, project_id: ProjectId, by: Option<UserRef>, at: Micros) -> PermissionRule {
         PermissionRule {
@@ -257,12 +262,7 @@ impl RememberRule {
 impl PermissionRule {
     /// In words such as `run_command: cargo test *`.
     pub fn label(&self) -> String {
-        let pattern = self.command_pattern.as_deref().or(self.path_pattern.as_deref());
-        match (self.tool.as_deref(), pattern) {
-            (Some(tool), Some(pattern)) => format!("{tool}: {pattern}"),
-            (None, Some(pattern)) => pattern.to_owned(),
-            (tool, None) => tool.unwrap_or_default().to_owned(),
-        }
+        label(self.tool.as_deref(), self.command_pattern.as_deref().or(self.path_pattern.as_deref()))
     }
 
     fn names(&self, tool: &str) -> bool {
@@ -317,6 +317,14 @@ impl PermissionRule {
             }
             (None, None) => true,
         }
+    }
+}
+
+fn label(tool: Option<&str>, pattern: Option<&str>) -> String {
+    match (tool, pattern) {
+        (Some(tool), Some(pattern)) => format!("{tool}: {pattern}"),
+        (None, Some(pattern)) => pattern.to_owned(),
+        (tool, None) => tool.unwrap_or_default().to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     paths::{self, BUILT_IN},
     subject,
 };
+use crate::files::check_path;
 
 /// One place whose content a call shows, takes along or changes. Who judges the call looks there, and asks [`Reach::held`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,9 @@ enum Only {
 
 /// Held in place of what could not be looked at: any rule about paths may mean it.
 pub const UNKNOWN: &str = "//";
+/// Paths that are looked at for one call. Whoever names more of a large project, such as by one pattern after another, is judged as if
+/// they could not be looked at.
+pub const LOOKED_AT_MAX: usize = 2_000_000;
 
 impl Reach {
     /// `arguments` as the model wrote them. Empty for a call that reaches nothing beyond what it names.
@@ -76,6 +80,16 @@ impl Reach {
         let folder = literal_folder(&place, &['*', '?', paths::ANYTHING]).to_owned();
         let only = if folder == place { Only::All } else { Only::Shell(place) };
         Self { folder, changes, ignored: true, only, to: None }
+    }
+
+    /// Whether there can be anything at `folder`: nothing in a project has a name that no file can have.
+    pub fn is_place(&self) -> bool {
+        self.folder.is_empty() || check_path(&self.folder).is_ok()
+    }
+
+    /// Whether a path lies at `folder`, or is it.
+    pub fn is_above(&self, path: &str) -> bool {
+        self.folder.is_empty() || path.strip_prefix(self.folder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Of what was found at `folder`, the paths that some rule about `tool` speaks of. The judgement that is given them sees them all.

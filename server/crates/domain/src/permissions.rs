@@ -1,6 +1,6 @@
 //! What the agent may do in a project without asking. People make the rules; the agent only ever reads them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 use store::{Tx, permissions as table};
@@ -10,8 +10,9 @@ use wire::{
     chat::{Approval, MessageBody, Mode, ToolCall},
     event::{EventKind, Stream},
     permissions::{
-        BUILT_IN, BuiltIn, CallOutcome, CallSubject, Decision, NewPermissionRule, PermissionRule, Permissions, RULES_MAX, RememberRule,
-        TRY_TURNS, TRY_TURNS_MAX, ToolTraits, TriedCall, TriedPermissions, TryPermissions, decide, tool_traits,
+        BUILT_IN, BuiltIn, CallFacts, CallOutcome, CallSubject, Decision, LOOKED_AT_MAX, NewPermissionRule, PermissionRule, Permissions,
+        RULES_MAX, Reach, RememberRule, TRY_TURNS, TRY_TURNS_MAX, ToolTraits, TriedCall, TriedPermissions, TryPermissions, UNKNOWN, decide,
+        tool_traits,
     },
     projects::ProjectRole,
     users::UserRef,
@@ -146,7 +147,7 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, project: ProjectId, by: UserRef, request
     Ok(rule)
 }
 
-/// What the rules, and those in `request`, would have decided over the last turns' calls. Changes nothing.
+/// What the rules, and those in `request`, would have decided over the last turns' calls, as each turn found the files. Changes nothing.
 pub async fn try_out(ctx: &Ctx, project: ProjectId, request: TryPermissions) -> Result<TriedPermissions> {
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
@@ -165,21 +166,32 @@ pub async fn try_out(ctx: &Ctx, project: ProjectId, request: TryPermissions) -> 
     let mut conn = ctx.services().db.read().await?;
     let limit = request.turns.unwrap_or(TRY_TURNS).min(TRY_TURNS_MAX);
     let turns = table::past_turns(&mut conn, project, i64::from(limit)).await?;
+    drop(conn);
     let mut tried =
         TriedPermissions { turns: i64::try_from(turns.len()).unwrap_or(i64::MAX), allowed: 0, asked: 0, denied: 0, calls: Vec::new() };
+    let mut ground = Ground::default();
     for turn in &turns {
+        let mut conn = ctx.services().db.read().await?;
         let messages = table::past_messages(&mut conn, turn).await?;
         let outcomes = outcomes(&mut conn, turn, &messages).await?;
-        let calls = messages.iter().filter_map(|(body, at)| match body {
-            MessageBody::Assistant { tool_calls, .. } => Some((tool_calls, *at)),
-            _ => None,
-        });
+        let mut calls = Vec::new();
+        for (body, at) in &messages {
+            let MessageBody::Assistant { tool_calls, .. } = body else { continue };
+            calls.extend(tool_calls.iter().map(|call| (call, *at, reaches(&rules, call))));
+        }
+        if calls.iter().any(|(_, _, reaches)| !reaches.is_empty()) {
+            ground.read(&mut conn, project, turn.base_revision).await?;
+        }
+        // Looking through a large project takes a while.
+        drop(conn);
         let mut of_turn = Vec::new();
-        for (call, at) in calls.flat_map(|(calls, at)| calls.iter().map(move |call| (call, at))) {
+        for (call, at, reaches) in calls {
             let mode = request.mode.unwrap_or(turn.mode.0);
             let subject = CallSubject::read(&call.name, &call.arguments);
             let traits = foreign.get(&call.name).copied().unwrap_or_else(|| tool_traits(&call.name));
-            let would = subject.with_facts(&call.name, traits, |facts| decide(&rules, mode, facts));
+            let held = ground.held(&rules, &call.name, &reaches);
+            let held: Vec<&str> = held.iter().map(String::as_str).collect();
+            let would = subject.with_facts(&call.name, traits, |facts| decide(&rules, mode, &CallFacts { held: &held, ..*facts }));
             match &would {
                 Decision::Allow { .. } => tried.allowed += 1,
                 Decision::Ask { .. } => tried.asked += 1,
@@ -195,11 +207,60 @@ pub async fn try_out(ctx: &Ctx, project: ProjectId, request: TryPermissions) -> 
                 happened: outcomes.get(&call.id).copied().unwrap_or(CallOutcome::NotRun),
                 would,
             });
+            tokio::task::yield_now().await;
         }
         let room = TRIED_LISTED.saturating_sub(tried.calls.len());
         tried.calls.extend(of_turn.into_iter().rev().take(room));
     }
     Ok(tried)
+}
+
+/// Where a call reaches below the paths that it names, as far as anything there can matter to its judgement.
+fn reaches(rules: &[PermissionRule], call: &ToolCall) -> Vec<Reach> {
+    let is_limited = Reach::is_limited(rules, &call.name);
+    let matters = |reach: &Reach| reach.is_place() && (reach.changes || is_limited);
+    Reach::read(&call.name, &call.arguments).into_iter().filter(matters).collect()
+}
+
+/// The files that a turn began with. A turn under way looks into its branch instead, which also has what version control ignores and what
+/// earlier calls changed; neither is kept.
+#[derive(Default)]
+struct Ground {
+    /// Whose files these are: turns that follow each other often begin with the same.
+    base: Option<i64>,
+    paths: Vec<String>,
+}
+
+impl Ground {
+    /// Where the versions of then are gone in part, the files of now are the best that is known.
+    async fn read(&mut self, conn: &mut store::Conn, project: ProjectId, base: i64) -> Result<()> {
+        if self.base == Some(base) {
+            return Ok(());
+        }
+        let revision = if store::files::is_kept_at(conn, project, base).await? { base } else { i64::MAX };
+        self.paths = store::files::paths_at(conn, project, revision).await?;
+        self.base = Some(base);
+        Ok(())
+    }
+
+    /// What lies there and a rule is about, or always asks.
+    fn held(&self, rules: &[PermissionRule], tool: &str, reaches: &[Reach]) -> BTreeSet<String> {
+        let is_limited = Reach::is_limited(rules, tool);
+        let mut found = BTreeSet::new();
+        let mut looked_at = 0;
+        for reach in reaches {
+            let below: Vec<&str> = self.paths.iter().map(String::as_str).filter(|path| reach.is_above(path)).collect();
+            looked_at += below.len();
+            if looked_at > LOOKED_AT_MAX {
+                return BTreeSet::from([UNKNOWN.to_owned()]);
+            }
+            found.extend(reach.held_built_in(below.iter().copied()));
+            if is_limited {
+                found.extend(reach.held(rules, tool, below));
+            }
+        }
+        found
+    }
 }
 
 /// By call id. A call that was refused before anybody was asked has an answer that begins with "Not".

@@ -18,6 +18,7 @@ on_both!(
     editors_make_rules_and_the_agent_never_does,
     an_approval_leaves_only_a_rule_that_covers_what_was_asked,
     a_dry_run_tells_what_rules_would_have_done,
+    a_dry_run_looks_into_the_folders_of_then,
     a_turn_under_way_knows_of_a_rule_at_once,
     what_is_denied_is_not_on_the_map
 );
@@ -34,6 +35,13 @@ fn call(id: &str, name: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.to_owned(), name: name.to_owned(), arguments: arguments.to_owned() }
 }
 
+async fn write(ctx: &Ctx, project: ProjectId, paths: &[&str]) {
+    for path in paths {
+        let request = SaveText { path: (*path).to_owned(), base: Base::New, text: "text\n".to_owned(), format: Default::default() };
+        files::save_text(ctx, project, request).await.unwrap();
+    }
+}
+
 async fn start_turn(ctx: &Ctx, project: ProjectId, mode: Mode) -> TurnId {
     let conversation = chat::create_conversation(ctx, project, CreateConversation::default()).await.unwrap().id;
     let request = StartTurn { prompt: "Do it".to_owned(), mode, ..StartTurn::default() };
@@ -41,7 +49,8 @@ async fn start_turn(ctx: &Ctx, project: ProjectId, mode: Mode) -> TurnId {
 }
 
 async fn asked(ctx: &Ctx, turn: TurnId, calls: &[ToolCall]) {
-    let body = MessageBody::Assistant { text: String::new(), tool_calls: calls.to_vec(), usage: TokenUsage::default() };
+    let (text, reasoning, usage) = (String::new(), String::new(), TokenUsage::default());
+    let body = MessageBody::Assistant { text, reasoning, tool_calls: calls.to_vec(), usage };
     chat::append_message(&ctx.as_agent(turn), turn, body).await.unwrap();
     chat::ask_approval(&ctx.as_agent(turn), turn, calls).await.unwrap();
 }
@@ -126,10 +135,12 @@ async fn an_approval_leaves_only_a_rule_that_covers_what_was_asked(home: Home) {
 async fn a_dry_run_tells_what_rules_would_have_done(home: Home) {
     let ada = home.person("ada").await;
     let project = home.project(&ada).await.id;
+    write(&ada, project, &["docs/AGENTS.md", "conf/prod/key.env"]).await;
     let turn = start_turn(&ada, project, Mode::Ask).await;
     let agent = ada.as_agent(turn);
     let body = MessageBody::Assistant {
         text: "Working.".to_owned(),
+        reasoning: String::new(),
         tool_calls: vec![call("r", "read_file", r#"{"path":"a"}"#), call("p", "propose_plan", r#"{"steps":["x"]}"#)],
         usage: TokenUsage::default(),
     };
@@ -164,11 +175,52 @@ async fn a_dry_run_tells_what_rules_would_have_done(home: Home) {
     assert!(matches!(tried.calls[0].would, Decision::Deny { rule: Some(_), .. }));
     assert_eq!(permissions::rules(&ada, project).await.unwrap().len(), 1, "nothing was written");
     let auto = TryPermissions { mode: Some(Mode::Auto), ..TryPermissions::default() };
-    assert_eq!(permissions::try_out(&ada, project, auto).await.unwrap().allowed, 4);
+    let tried = permissions::try_out(&ada, project, auto.clone()).await.unwrap();
+    assert_eq!((tried.allowed, tried.asked, tried.denied), (3, 1, 0), "all of the project has the agent's instructions in it");
+    assert!(matches!(&tried.calls[0].would, Decision::Ask { why } if why.contains("what the agent is told")), "{:?}", tried.calls[0]);
+    let closed = TryPermissions { add: vec![path(PermissionEffect::Deny, "conf/prod/**")], ..auto };
+    let tried = permissions::try_out(&ada, project, closed).await.unwrap();
+    assert_eq!((tried.allowed, tried.asked, tried.denied), (3, 0, 1), "and what nobody may touch");
     let plan = TryPermissions { mode: Some(Mode::Plan), ..TryPermissions::default() };
     assert_eq!(permissions::try_out(&ada, project, plan).await.unwrap().denied, 2);
     let wrong = TryPermissions { add: vec![command(PermissionEffect::Deny, "a\nb")], ..TryPermissions::default() };
     assert!(matches!(permissions::try_out(&ada, project, wrong).await, Err(Error::Invalid(_))));
+}
+
+async fn a_dry_run_looks_into_the_folders_of_then(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    write(&ada, project, &["docs/deep/AGENTS.md", "conf/prod/key.env", "src/main.rs"]).await;
+    let turn = start_turn(&ada, project, Mode::Auto).await;
+    let calls = [
+        call("1", "move_file", r#"{"from":"docs","to":"papers"}"#),
+        call("2", "run_command", r#"{"command":"mv docs papers"}"#),
+        call("3", "move_file", r#"{"from":"conf","to":"settings"}"#),
+        call("4", "run_command", r#"{"command":"rm -rf conf"}"#),
+        call("5", "search", r#"{"query":"x"}"#),
+        call("6", "move_file", r#"{"from":"src","to":"lib"}"#),
+    ];
+    let body =
+        MessageBody::Assistant { text: String::new(), reasoning: String::new(), tool_calls: calls.to_vec(), usage: TokenUsage::default() };
+    chat::append_message(&ada.as_agent(turn), turn, body).await.unwrap();
+    // What came after the turn's files is none of its business.
+    write(&ada, project, &["src/AGENTS.md"]).await;
+
+    let judged = async |add: Vec<NewPermissionRule>| {
+        let request = TryPermissions { add, ..TryPermissions::default() };
+        let tried = permissions::try_out(&ada, project, request).await.unwrap();
+        let word = |decision: &Decision| match decision {
+            Decision::Allow { .. } => "allow",
+            Decision::Ask { .. } => "ask",
+            Decision::Deny { .. } => "deny",
+        };
+        tried.calls.iter().rev().map(|call| word(&call.would)).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(Vec::new()).await, ["ask", "ask", "allow", "allow", "allow", "allow"], "a folder that holds AGENTS.md asks");
+    let denied = judged(vec![path(PermissionEffect::Deny, "conf/prod/**")]).await;
+    assert_eq!(denied, ["ask", "ask", "deny", "deny", "allow", "allow"], "a search leaves out what is denied");
+    let asked = judged(vec![path(PermissionEffect::Ask, "conf/prod/**")]).await;
+    assert_eq!(asked, ["ask", "ask", "ask", "ask", "ask", "allow"]);
 }
 
 async fn a_turn_under_way_knows_of_a_rule_at_once(home: Home) {

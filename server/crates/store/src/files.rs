@@ -281,6 +281,34 @@ pub async fn at_revision(c: &mut Conn, project: ProjectId, revision: i64) -> Res
     }))
 }
 
+/// The paths of the files and links of the tree at a revision.
+pub async fn paths_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result<Vec<String>> {
+    Ok(on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT path FROM file_versions
+             WHERE project_id = $1 AND revision <= $2 AND (superseded IS NULL OR superseded > $2) AND action <> 'deleted'
+               AND kind <> 'directory'",
+        )
+        .bind(project).bind(revision).fetch_all(c).await?
+    }))
+}
+
+/// Whether the tree at a revision is kept for certain. It is not where a path changed later and what it was before is gone.
+pub async fn is_kept_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result<bool> {
+    let lost: Option<String> = on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT f.path FROM file_versions f
+             WHERE f.project_id = $1 AND f.revision > $2 AND f.version > 1
+               AND NOT EXISTS (SELECT 1 FROM file_versions p
+                               WHERE p.project_id = f.project_id AND p.path = f.path AND p.version = f.version - 1)
+               AND NOT EXISTS (SELECT 1 FROM file_versions p
+                               WHERE p.project_id = f.project_id AND p.path = f.path AND p.revision <= $2 AND p.superseded > $2) LIMIT 1",
+        )
+        .bind(project).bind(revision).fetch_optional(c).await?
+    });
+    Ok(lost.is_none())
+}
+
 /// The newest version of every path that changed after a revision, deletions included, sorted by path.
 pub async fn changed_since(c: &mut Conn, project: ProjectId, revision: i64) -> Result<Vec<FileRow>> {
     Ok(on!(c, c => {

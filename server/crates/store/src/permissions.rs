@@ -86,13 +86,14 @@ pub struct PastTurn {
     pub id: TurnId,
     pub conversation_id: ConversationId,
     pub mode: Word<Mode>,
+    pub base_revision: i64,
 }
 
 /// The project's last turns, the newest first, without those of conversations that were deleted.
 pub async fn past_turns(c: &mut Conn, project: ProjectId, limit: i64) -> Result<Vec<PastTurn>> {
     Ok(on!(c, c => {
         sqlx::query_as(
-            "SELECT t.id, t.conversation_id, t.mode FROM turns t JOIN conversations v ON v.id = t.conversation_id
+            "SELECT t.id, t.conversation_id, t.mode, t.base_revision FROM turns t JOIN conversations v ON v.id = t.conversation_id
              WHERE t.project_id = $1 AND v.deleted_at IS NULL ORDER BY t.created_at DESC, t.id DESC LIMIT $2",
         )
         .bind(project).bind(limit).fetch_all(c).await?
