@@ -197,6 +197,13 @@ async fn a_directory_is_sent_as_zip() {
     assert_eq!(entries(&reply.body), [pair("src/a.txt", "first"), pair("src/deep/", ""), pair("src/deep/ü.txt", "second")]);
     let whole = ada.get(&format!("/api/projects/{id}/archive")).await.expect(200);
     assert!(entries(&whole.body).contains(&pair("P/other.txt", "third")));
+    let some = ada.get(&format!("/api/projects/{id}/archive?path=src/deep&path=other.txt&path=other.txt")).await.expect(200);
+    assert!(some.header("content-disposition").is_some_and(|header| header.starts_with("attachment; filename=\"P.zip\"")));
+    assert_eq!(entries(&some.body), [pair("P/other.txt", "third"), pair("P/src/deep/", ""), pair("P/src/deep/ü.txt", "second")]);
+    let beside = ada.get(&format!("/api/projects/{id}/archive?path=src/a.txt&path=src/deep/%C3%BC.txt")).await.expect(200);
+    assert_eq!(entries(&beside.body), [pair("src/a.txt", "first"), pair("src/deep/ü.txt", "second")]);
+    ada.get(&format!("/api/projects/{id}/archive?path=src&path=nowhere")).await.expect(404);
+    ada.get(&format!("/api/projects/{id}/archive?path=src&path=../x")).await.expect(422);
     ada.get(&format!("/api/projects/{id}/archive?path=nowhere")).await.expect(404);
     ada.get(&format!("/api/projects/{id}/archive?path=../x")).await.expect(422);
 }

@@ -1,10 +1,13 @@
 //! What stands above the editor: a conflict to decide, a text kept from before, a file that is gone, or what is proposed.
 //! One at a time, in this order.
 
+use std::collections::BTreeMap;
+
 use leptos::{ev, prelude::*};
 use wire::{
-    Micros,
+    Micros, UserId,
     changes::{ChangeOrigin, ReviewKey},
+    files::{FileAction, Origin},
 };
 
 use crate::{
@@ -17,10 +20,74 @@ use crate::{
     ui::{Button, ButtonKind, ButtonSize, Icon, RelativeTime},
 };
 
+/// What made the newest version of each open file, as the live events tell it: a file that is read again says only who.
+#[derive(Debug, Clone, Copy)]
+pub struct Makers(RwSignal<BTreeMap<String, Made>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    version: i64,
+    origin: Origin,
+    deleted: bool,
+}
+
+impl Made {
+    /// What made a version that is stored, or deleted a file that is gone. `None` where this is news of another one.
+    fn origin_of(self, stored: Option<i64>) -> Option<Origin> {
+        let fits = stored.map_or(self.deleted, |version| !self.deleted && self.version == version);
+        fits.then_some(self.origin)
+    }
+}
+
+impl Makers {
+    /// Hands it to everything below.
+    pub fn provide() -> Self {
+        let makers = Self(RwSignal::default());
+        provide_context(makers);
+        makers
+    }
+
+    pub fn note(self, path: &str, action: FileAction, version: i64, origin: Origin) {
+        let made = Made { version, origin, deleted: action == FileAction::Deleted };
+        self.0.update(|all| {
+            all.insert(path.to_owned(), made);
+        });
+    }
+
+    fn origin_of(self, path: &str, stored: Option<i64>) -> Option<Origin> {
+        self.0.with(|all| all.get(path)?.origin_of(stored))
+    }
+}
+
+/// The subject of a sentence where it was no person's hand.
+fn tool(origin: Option<Origin>) -> Option<&'static str> {
+    match origin? {
+        Origin::Agent => Some("An accepted proposal"),
+        Origin::Run => Some("A run"),
+        Origin::Terminal => Some("A terminal"),
+        Origin::Person | Origin::Import | Origin::Restore | Origin::Sample | Origin::Git => None,
+    }
+}
+
+/// What happened to a file under unsaved text, as `me` reads it.
+fn what_happened(by: &By, origin: Option<Origin>, deleted: bool, me: UserId) -> String {
+    if let Some(tool) = tool(origin) {
+        return if deleted { format!("{tool} deleted this file.") } else { format!("{tool} changed this file.") };
+    }
+    let who = by.subject(me);
+    match (by.is(me), deleted) {
+        (true, true) => "You deleted this file in another window.".to_owned(),
+        (true, false) => "You saved this file in another window.".to_owned(),
+        (false, true) => format!("{who} deleted this file."),
+        (false, false) => format!("{who} saved this file first."),
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Ribbon {
     Conflict {
         by: By,
+        origin: Option<Origin>,
         deleted: bool,
         comparable: bool,
     },
@@ -32,6 +99,7 @@ enum Ribbon {
     },
     Deleted {
         by: By,
+        origin: Option<Origin>,
     },
     Proposal {
         hunks: usize,
@@ -40,17 +108,19 @@ enum Ribbon {
     },
 }
 
-fn ribbon_of(ide: Ide, tab: &Tab) -> Option<Ribbon> {
+fn ribbon_of(ide: Ide, makers: Option<Makers>, tab: &Tab) -> Option<Ribbon> {
+    let origin = |stored: Option<i64>| makers.and_then(|makers| makers.origin_of(&tab.path, stored));
     if let Some(Conflict { theirs, by, .. }) = &tab.conflict {
         let comparable = theirs.as_ref().is_some_and(|theirs| theirs.text.is_some());
-        return Some(Ribbon::Conflict { by: by.clone(), deleted: theirs.is_none(), comparable });
+        let origin = origin(theirs.as_ref().map(|theirs| theirs.entry.version));
+        return Some(Ribbon::Conflict { by: by.clone(), origin, deleted: theirs.is_none(), comparable });
     }
     if let Some(draft) = &tab.draft {
         let based_on = Some(draft.version).filter(|version| *version > 0 && *version != tab.version);
         return Some(Ribbon::Draft { based_on, at: draft.at as i64, fits: tab.stored().is_some() });
     }
     if let Some(by) = &tab.deleted_by {
-        return Some(Ribbon::Deleted { by: by.clone() });
+        return Some(Ribbon::Deleted { by: by.clone(), origin: origin(None) });
     }
     let hunks = ide.open_hunks_in(&tab.path);
     let newest = ide.proposals.with(|all| {
@@ -73,20 +143,28 @@ pub struct MergeHere {
 /// The ribbon of the file on top of a group.
 #[component]
 pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: MergeHere) -> impl IntoView {
+    let makers = use_context::<Makers>();
     let shown = Memo::new(move |_| {
         let active = path.get()?;
-        ide.tabs.with(|tabs| tabs.iter().find(|tab| tab.path == active).and_then(|tab| Some((active.clone(), ribbon_of(ide, tab)?))))
+        ide.tabs.with(|tabs| {
+            let tab = tabs.iter().find(|tab| tab.path == active)?;
+            Some((active.clone(), ribbon_of(ide, makers, tab)?))
+        })
     });
     move || match shown.get() {
         None => ().into_any(),
-        Some((path, Ribbon::Conflict { by, deleted, comparable })) => {
-            view! { <ConflictRibbon ide=ide path=path by=by deleted=deleted comparable=comparable merge=merge /> }.into_any()
+        Some((path, Ribbon::Conflict { by, origin, deleted, comparable })) => {
+            let sure = what_happened(&by, origin, deleted, ide.viewer.with_value(|user| user.id));
+            view! { <ConflictRibbon ide=ide path=path sure=sure deleted=deleted comparable=comparable merge=merge /> }.into_any()
         }
         Some((path, Ribbon::Draft { based_on, at, fits: true })) => {
             view! { <DraftRibbon ide=ide path=path based_on=based_on at=at /> }.into_any()
         }
         Some((path, Ribbon::Draft { at, fits: false, .. })) => view! { <LeftOverRibbon ide=ide path=path at=at /> }.into_any(),
-        Some((path, Ribbon::Deleted { by })) => view! { <DeletedRibbon ide=ide path=path by=by /> }.into_any(),
+        Some((path, Ribbon::Deleted { by, origin })) => {
+            let who = tool(origin).map_or_else(|| by.subject(ide.viewer.with_value(|user| user.id)), str::to_owned);
+            view! { <DeletedRibbon ide=ide path=path who=who /> }.into_any()
+        }
         Some((_, Ribbon::Proposal { hunks, review, origin })) => {
             view! { <ProposalRibbon ide=ide hunks=hunks review=review origin=origin /> }.into_any()
         }
@@ -94,16 +172,8 @@ pub fn ConflictBar(ide: Ide, path: Memo<Option<String>>, merge: MergeHere) -> im
 }
 
 #[component]
-fn ConflictRibbon(ide: Ide, path: String, by: By, deleted: bool, comparable: bool, merge: MergeHere) -> impl IntoView {
+fn ConflictRibbon(ide: Ide, path: String, sure: String, deleted: bool, comparable: bool, merge: MergeHere) -> impl IntoView {
     let path = StoredValue::new(path);
-    let me = ide.viewer.with_value(|user| user.id);
-    let who = by.subject(me);
-    let sure = match (by.is(me), deleted) {
-        (true, true) => "You deleted this file in another window.".to_owned(),
-        (true, false) => "You saved this file in another window.".to_owned(),
-        (false, true) => format!("{who} deleted this file."),
-        (false, false) => format!("{who} saved this file first."),
-    };
     let beside = move |kind: BesideKind| ide.beside.set(Some(Beside { path: path.get_value(), kind, group: merge.group }));
     let busy = Signal::derive(move || ide.tabs.with(|tabs| tabs.iter().any(|tab| tab.saving && path.with_value(|path| tab.path == *path))));
     let take = move |_| {
@@ -254,9 +324,8 @@ fn LeftOverRibbon(ide: Ide, path: String, at: i64) -> impl IntoView {
 }
 
 #[component]
-fn DeletedRibbon(ide: Ide, path: String, by: By) -> impl IntoView {
+fn DeletedRibbon(ide: Ide, path: String, who: String) -> impl IntoView {
     let path = StoredValue::new(path);
-    let who = by.subject(ide.viewer.with_value(|user| user.id));
     view! {
         <div class="ribbon ribbon--warn" role="status">
             <Icon name="trash-2" />
@@ -298,5 +367,31 @@ fn ProposalRibbon(ide: Ide, hunks: usize, review: ReviewKey, origin: ChangeOrigi
                 <kbd>"F7"</kbd>
             </Button>
         </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::users::UserRef;
+
+    #[test]
+    fn runs_and_proposals_are_not_taken_for_people() {
+        let id = |digit: u8| format!("0000000000000000000000000000000{digit}").parse::<UserId>().unwrap();
+        let by = |digit: u8, name: &str| By(Some(UserRef { id: id(digit), name: name.to_owned() }));
+        let (mine, other) = (by(1, "Ada"), by(2, "Ben"));
+        assert_eq!(what_happened(&mine, Some(Origin::Run), false, id(1)), "A run changed this file.");
+        assert_eq!(what_happened(&mine, Some(Origin::Agent), false, id(1)), "An accepted proposal changed this file.");
+        assert_eq!(what_happened(&other, Some(Origin::Run), true, id(1)), "A run deleted this file.");
+        assert_eq!(what_happened(&mine, Some(Origin::Person), false, id(1)), "You saved this file in another window.");
+        assert_eq!(what_happened(&other, None, false, id(1)), "Ben saved this file first.");
+    }
+
+    #[test]
+    fn what_made_a_version_is_not_told_of_another_one() {
+        let written = Made { version: 3, origin: Origin::Run, deleted: false };
+        assert_eq!([Some(3), Some(4), None].map(|stored| written.origin_of(stored)), [Some(Origin::Run), None, None]);
+        let deleted = Made { version: 4, origin: Origin::Agent, deleted: true };
+        assert_eq!([Some(4), None].map(|stored| deleted.origin_of(stored)), [None, Some(Origin::Agent)]);
     }
 }

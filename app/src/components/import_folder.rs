@@ -31,17 +31,18 @@ pub struct Chosen {
 
 impl Chosen {
     fn of(picked: PickedFiles) -> Self {
-        let PickedFiles { mut files, mut unreadable, left_out, .. } = picked;
+        let PickedFiles { mut files, empty, unreadable: mut notes, left_out } = picked;
         if left_out {
-            unreadable.push("What belongs to version control stays out.".to_owned());
+            notes.push("What belongs to version control stays out.".to_owned());
         }
+        notes.extend(empty_note(empty.len()));
         let folder = common_folder(files.iter().map(|picked| picked.path.as_str()));
         if let Some(folder) = &folder {
             for picked in &mut files {
                 picked.path.drain(..=folder.len());
             }
         }
-        let chosen = Self { count: files.len(), bytes: files.iter().map(|picked| picked.file.size()).sum(), folder, notes: unreadable };
+        let chosen = Self { count: files.len(), bytes: files.iter().map(|picked| picked.file.size()).sum(), folder, notes };
         FILES.set(files);
         chosen
     }
@@ -51,6 +52,11 @@ impl Chosen {
         let place = self.folder.as_ref().map(|folder| format!(" of {folder}")).unwrap_or_default();
         format!("{files}{place}, {}", format::bytes(self.bytes as i64))
     }
+}
+
+/// Only files are sent, so folders in which nothing lies do not come along.
+fn empty_note(folders: usize) -> Option<String> {
+    (folders > 0).then(|| format!("{} left out.", format::counted(folders as i64, "empty folder is", "empty folders are")))
 }
 
 /// The directory that all paths begin with.
@@ -182,6 +188,13 @@ pub fn LeftOutList(files: RwSignal<Vec<LeftOut>>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn empty_folders_that_stay_behind_are_told() {
+        assert_eq!(empty_note(0), None);
+        assert_eq!(empty_note(1).as_deref(), Some("1 empty folder is left out."));
+        assert_eq!(empty_note(3).as_deref(), Some("3 empty folders are left out."));
+    }
 
     #[test]
     fn a_folder_gives_its_name_to_the_project_and_not_to_the_paths() {

@@ -72,6 +72,11 @@ impl Stage {
         }
     }
 
+    /// Whether nothing of an archive is left to be sent.
+    fn is_sent_whole(self) -> bool {
+        matches!(self, Self::Sending(sent, total) if sent >= total)
+    }
+
     pub fn percent(self) -> Option<f64> {
         match self {
             Self::Sending(sent, total) if total > 0.0 => Some(sent / total * 100.0),
@@ -140,6 +145,10 @@ impl Import {
         matches!(stage, Stage::Sending(..) | Stage::SendingFiles(..) | Stage::Again(..))
     }
 
+    fn is_sent_whole(self) -> bool {
+        self.stage.try_get_untracked().is_some_and(Stage::is_sent_whole)
+    }
+
     fn begin(self, stage: Stage) {
         self.problem.set(None);
         self.left_out.set(Vec::new());
@@ -164,6 +173,7 @@ impl Import {
             match answer.read::<ImportStarted>().filter(|_| answer.is_ok()) {
                 Some(started) => self.follow(Work::Unpacking, started),
                 // All of it may have arrived, and only the answer be lost.
+                None if self.is_stopped() && answer.problem().is_none() && self.is_sent_whole() => self.fail(stopped_too_late()),
                 None => self.fail(self.why_not_sent(&answer, true)),
             }
         });
@@ -308,6 +318,13 @@ pub(super) fn stopped() -> Problem {
     Problem::new(ErrorCode::Unavailable, "Stopped. Nothing was imported.")
 }
 
+/// Nobody said whether the server had begun with what was sent.
+fn stopped_too_late() -> Problem {
+    let detail = "Stopped, but the whole archive had been sent already. The import may go on: it is then under “Running now” beside the \
+                  list of projects, where it can be stopped.";
+    Problem::new(ErrorCode::Unavailable, detail)
+}
+
 fn archive_form(name: &str, storage: &str, file: &web_sys::File) -> Option<web_sys::FormData> {
     let form = web_sys::FormData::new().ok()?;
     form.append_with_str("name", name.trim()).ok()?;
@@ -339,6 +356,8 @@ mod tests {
         assert_eq!(Stage::Sending(1.0, 2.0).text(false), Stage::Sending(1.0, 2.0).text(true), "a request under way ends by itself");
         assert!(unanswered(0, true).starts_with("The connection was lost. The import may go on"));
         assert!(unanswered(502, true).starts_with("The server answered 502. The import may go on"));
+        assert!(Stage::Sending(2.0, 2.0).is_sent_whole() && !Stage::Sending(1.0, 2.0).is_sent_whole());
+        assert!(!stopped_too_late().detail.contains("Nothing was imported") && stopped().detail.contains("Nothing was imported"));
         assert!(unanswered(0, false).contains("Nothing was imported") && !unanswered(0, true).contains("Nothing was imported"));
     }
 }

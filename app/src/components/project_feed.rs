@@ -15,7 +15,7 @@ use wire::{
 
 use crate::{
     api,
-    components::{documents, ide::Ide, tab::By, terminal_state, tree_model::parent},
+    components::{conflict_bar::Makers, documents, ide::Ide, tab::By, terminal_state, tree_model::parent},
 };
 
 /// Events that come in a row (a replay, a run that writes many files) end in one request.
@@ -41,6 +41,7 @@ struct Feed {
     timer: StoredValue<Option<TimeoutHandle>>,
     /// File events up to this revision are part of the tree already.
     base_revision: StoredValue<i64>,
+    makers: Makers,
 }
 
 /// Starts following, for as long as the page lives. Only in the browser.
@@ -50,6 +51,7 @@ pub fn follow_project(ide: Ide) {
         stale: StoredValue::new(Stale::default()),
         timer: StoredValue::new(None),
         base_revision: StoredValue::new(ide.tree.with_untracked(|tree| tree.revision)),
+        makers: Makers::provide(),
     };
     Effect::new(move |_| {
         if !ide.tree_loaded.get_untracked() {
@@ -83,13 +85,16 @@ impl Feed {
         }
         match &event.kind {
             EventKind::FileChanged { revision, .. } if *revision <= self.base_revision.get_value() => {}
-            EventKind::FileChanged { path, action, version, revision, by, moved_from, checksum, .. } => {
+            EventKind::FileChanged { path, action, version, revision, by, origin, moved_from, checksum, .. } => {
                 // Tabs below the name of a file belong to a directory that had this name before.
                 if let Some(from) = moved_from.as_ref().filter(|from| checksum.is_empty() || self.ide.tab(from).is_some()) {
                     documents::follow_move(self.ide, from, path);
                 }
                 apply_to_tree(self.ide, event);
                 self.ide.project.update(|project| project.revision = project.revision.max(*revision));
+                if self.ide.tab(path).is_some() {
+                    self.makers.note(path, *action, *version, *origin);
+                }
                 documents::follow_change(self.ide, path, *action, *version, By(by.clone()));
             }
             EventKind::TreeChanged { revision, .. } if *revision > self.base_revision.get_value() => {
@@ -222,47 +227,63 @@ impl Feed {
     }
 }
 
-/// The tree after one change. Size and type of a changed file are not told; they come with the next whole tree.
 fn apply_to_tree(ide: Ide, event: &Event) {
-    let EventKind::FileChanged { path, action, version, checksum, by, revision, moved_from, .. } = &event.kind else { return };
-    ide.tree.update(|tree| {
-        tree.revision = tree.revision.max(*revision);
-        if let Some(from) = moved_from {
-            remove(&mut tree.items, from);
+    if matches!(event.kind, EventKind::FileChanged { .. }) {
+        ide.tree.update(|tree| change_tree(tree, event));
+    }
+}
+
+/// The tree after one change. An event from before kind, size, mode and type were told leaves what is known of these; of a new file they
+/// come with the next whole tree then.
+fn change_tree(tree: &mut Tree, event: &Event) {
+    let EventKind::FileChanged { path, action, version, checksum, by, revision, moved_from, entry_kind, size, mode, content_type, .. } =
+        &event.kind
+    else {
+        return;
+    };
+    tree.revision = tree.revision.max(*revision);
+    if let Some(from) = moved_from {
+        remove(&mut tree.items, from);
+    }
+    if *action == FileAction::Deleted {
+        let newer = tree.items.iter().any(|entry| entry.path == *path && entry.version > *version);
+        if !newer {
+            remove(&mut tree.items, path);
         }
-        if *action == FileAction::Deleted {
-            let newer = tree.items.iter().any(|entry| entry.path == *path && entry.version > *version);
-            if !newer {
-                remove(&mut tree.items, path);
-            }
-            return;
-        }
-        match tree.items.binary_search_by(|known| known.path.as_str().cmp(path)) {
-            Ok(at) => {
-                let entry = &mut tree.items[at];
-                if entry.version < *version {
-                    entry.version = *version;
-                    entry.checksum.clone_from(checksum);
-                    entry.updated_at = event.at;
-                    entry.updated_by.clone_from(by);
+        return;
+    }
+    match tree.items.binary_search_by(|known| known.path.as_str().cmp(path)) {
+        Ok(at) => {
+            let entry = &mut tree.items[at];
+            if entry.version < *version {
+                entry.version = *version;
+                entry.checksum.clone_from(checksum);
+                entry.kind = entry_kind.unwrap_or(entry.kind);
+                entry.size = size.unwrap_or(entry.size);
+                entry.mode = mode.unwrap_or(entry.mode);
+                if let Some(told) = content_type {
+                    entry.content_type.clone_from(told);
                 }
+                entry.updated_at = event.at;
+                entry.updated_by.clone_from(by);
             }
-            Err(at) => tree.items.insert(
-                at,
-                Entry {
-                    path: path.clone(),
-                    kind: if checksum.is_empty() { EntryKind::Directory } else { EntryKind::File },
-                    size: 0,
-                    content_type: String::new(),
-                    checksum: checksum.clone(),
-                    version: *version,
-                    mode: 0o644,
-                    updated_at: event.at,
-                    updated_by: by.clone(),
-                },
-            ),
         }
-    });
+        Err(at) => {
+            let guessed = if checksum.is_empty() { EntryKind::Directory } else { EntryKind::File };
+            let entry = Entry {
+                path: path.clone(),
+                kind: entry_kind.unwrap_or(guessed),
+                size: size.unwrap_or_default(),
+                content_type: content_type.clone().unwrap_or_default(),
+                checksum: checksum.clone(),
+                version: *version,
+                mode: mode.unwrap_or(0o644),
+                updated_at: event.at,
+                updated_by: by.clone(),
+            };
+            tree.items.insert(at, entry);
+        }
+    }
 }
 
 /// Takes a path out with all below it, and the directories above that existed only through it.
@@ -284,7 +305,7 @@ pub fn remove(items: &mut Vec<Entry>, path: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::Micros;
+    use wire::{Micros, files::Origin};
 
     fn entry(path: &str, kind: EntryKind, version: i64) -> Entry {
         Entry {
@@ -298,6 +319,45 @@ mod tests {
             updated_at: Micros(0),
             updated_by: None,
         }
+    }
+
+    /// Adds or changes `path`; `told` is what newer events say of it.
+    fn changed(path: &str, version: i64, told: Option<(EntryKind, i64, i32, &str)>) -> Event {
+        let kind = EventKind::FileChanged {
+            path: path.to_owned(),
+            action: FileAction::Added,
+            version,
+            checksum: format!("c{version}"),
+            origin: Origin::Run,
+            by: None,
+            revision: version,
+            moved_from: None,
+            entry_kind: told.map(|(kind, ..)| kind),
+            size: told.map(|(_, size, ..)| size),
+            mode: told.map(|(_, _, mode, _)| mode),
+            content_type: told.map(|(.., content_type)| content_type.to_owned()),
+        };
+        Event { stream: Stream::Admin, seq: version, at: Micros(version), kind }
+    }
+
+    #[test]
+    fn what_an_event_tells_of_a_file_is_in_the_tree() {
+        let mut tree = Tree { revision: 1, seq: 0, items: vec![entry("a.sh", EntryKind::File, 1)] };
+        change_tree(&mut tree, &changed("a.sh", 2, Some((EntryKind::File, 70, 0o755, "text/x-sh"))));
+        change_tree(&mut tree, &changed("up", 3, Some((EntryKind::Symlink, 4, 0o644, "inode/symlink"))));
+        // Events from before say nothing of it: what is known stays.
+        change_tree(&mut tree, &changed("a.sh", 4, None));
+        change_tree(&mut tree, &changed("old.txt", 5, None));
+        let shown = |entry: &Entry| (entry.path.clone(), entry.kind, entry.size, entry.mode, entry.content_type.clone(), entry.version);
+        assert_eq!(
+            tree.items.iter().map(shown).collect::<Vec<_>>(),
+            [
+                ("a.sh".to_owned(), EntryKind::File, 70, 0o755, "text/x-sh".to_owned(), 4),
+                ("old.txt".to_owned(), EntryKind::File, 0, 0o644, String::new(), 5),
+                ("up".to_owned(), EntryKind::Symlink, 4, 0o644, "inode/symlink".to_owned(), 3),
+            ]
+        );
+        assert_eq!(tree.revision, 5);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
     budgets::{BudgetScope, Period},
     changes::ChangeSetState,
     chat::{Approval, TurnReason, TurnState},
-    files::{FileAction, Origin},
+    files::{EntryKind, FileAction, Origin},
     jobs::{JobState, Progress},
     previews::RunPort,
     runs::{Exit, RunState, RunUsage},
@@ -185,6 +185,15 @@ kinds! {
             revision: i64,
             #[serde(default, skip_serializing_if = "Option::is_none")]
             moved_from: Option<String>,
+            /// What is there now, as the fields after it; absent of deletions and in events from before these were told.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            entry_kind: Option<EntryKind>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            size: Option<i64>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            mode: Option<i32>,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            content_type: Option<String>,
         },
         /// More files changed at once than are worth listing: read the tree again.
         TreeChanged {
@@ -509,6 +518,20 @@ mod tests {
             EventKind::TextDelta { text: "é".to_owned() },
             EventKind::OutputDropped { bytes: i64::MAX },
             EventKind::PresenceChanged { people: vec![person] },
+            EventKind::FileChanged {
+                path: "bin/up".to_owned(),
+                action: FileAction::Added,
+                version: 1,
+                checksum: "c".to_owned(),
+                origin: Origin::Person,
+                by: None,
+                revision: 7,
+                moved_from: None,
+                entry_kind: Some(EntryKind::Symlink),
+                size: Some(4),
+                mode: Some(0o644),
+                content_type: Some("inode/symlink".to_owned()),
+            },
             EventKind::Usage { input: 1, output: 2, cached: 0, cost_micros: 7, estimated: true },
             EventKind::ChangeSetChanged {
                 change_set_id: ChangeSetId(uuid::Uuid::nil()),
@@ -530,6 +553,12 @@ mod tests {
         let usage = read(json!({ "kind": "usage", "input": 1, "output": 2, "cached": 3, "cost_micros": 4, "shade": "blue" })).unwrap();
         assert_eq!(usage.kind, EventKind::Usage { input: 1, output: 2, cached: 3, cost_micros: 4, estimated: false });
         assert_eq!(usage.seq, 3);
+        let change = json!({
+            "kind": "file_changed", "path": "a", "action": "modified", "version": 2, "checksum": "c", "origin": "person", "by": null,
+            "revision": 7
+        });
+        let EventKind::FileChanged { entry_kind, size, mode, content_type, .. } = read(change).unwrap().kind else { panic!() };
+        assert_eq!((entry_kind, size, mode, content_type), (None, None, None, None), "from before these were told");
         assert_eq!(read(json!({ "kind": "members_changed" })).unwrap().kind, EventKind::MembersChanged {});
     }
 

@@ -319,8 +319,8 @@ fn retention_days(ctx: &Ctx, limits: &StorageSettings) -> u32 {
 }
 
 /// Removes versions of all projects that are beyond the count, the age or the bytes that are kept, in small transactions. What a
-/// checkpoint, an open change set or an unfinished turn needs stays, and so does the newest version of every path, deletions included.
-/// Answers how many went. For the server itself.
+/// checkpoint, an open change set, an unfinished turn or an archive that is being made needs stays, and so does the newest version of
+/// every path, deletions included. Answers how many went. For the server itself.
 pub async fn thin(system: &Ctx) -> Result<u64> {
     if !system.is_system() {
         return Err(Error::Forbidden("Only the server itself removes old versions.".to_owned()));
@@ -400,7 +400,7 @@ async fn remove_surplus(system: &Ctx, project: ProjectId, why: Surplus, replaced
     Ok(gone)
 }
 
-/// What was chosen is looked at again under the project's lock: a checkpoint or a turn may have come to need it.
+/// What was chosen is looked at again under the project's lock: a checkpoint, a turn or an archive may have come to need it.
 async fn remove(system: &Ctx, project: ProjectId, old: &[table::OldVersion]) -> Result<u64> {
     if old.is_empty() {
         return Ok(0);

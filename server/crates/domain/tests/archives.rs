@@ -43,6 +43,7 @@ on_both!(
     links_modes_and_long_paths_come_back,
     a_stopped_export_leaves_nothing,
     archives_with_a_false_past_are_refused_whole,
+    what_is_thinned_meanwhile_is_in_the_archive,
     a_repository_of_a_closed_host_is_refused_with_its_name,
     a_project_with_everything_comes_back_equal,
     every_part_of_a_past_is_checked,
@@ -204,7 +205,8 @@ async fn propose(ctx: &Ctx, project: ProjectId) {
     let revision = projects::get(ctx, project).await.unwrap().revision;
     let set = changes::create(ctx, turn, revision, proposed).await.unwrap().unwrap();
     let text = "Done, in café style".to_owned();
-    chat::append_message(ctx, turn, MessageBody::Assistant { text, tool_calls: vec![], usage: Default::default() }).await.unwrap();
+    let said = MessageBody::Assistant { text, reasoning: String::new(), tool_calls: vec![], usage: Default::default() };
+    chat::append_message(ctx, turn, said).await.unwrap();
     chat::finish_turn(ctx, turn, TurnReason::Done, "").await.unwrap();
     let hunk = |path: &str| set.files.iter().find(|file| file.path == path).unwrap().hunks[0].id;
     let request = Decide { accept: vec![hunk("run.sh")], reject: vec![hunk("no.txt")], ..Decide::default() };
@@ -322,6 +324,66 @@ async fn links_modes_and_long_paths_come_back(home: Home) {
     let mut left = whole;
     left.remove(&deep);
     assert_eq!(tree(&ada, copy, 1).await, left);
+}
+
+/// Bytes that no packer makes smaller.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Others save while an archive is half way, so often that versions are thinned at once: what it shows stays until it is made.
+async fn what_is_thinned_meanwhile_is_in_the_archive(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    let limits = wire::quotas::StorageSettings { versions_per_file: 3, ..Default::default() };
+    domain::settings::update_storage(&ada, limits).await.unwrap();
+    for text in ["one\n", "two\n", "three\n"] {
+        save(&ada, project, "a.txt", text).await;
+    }
+    save(&ada, project, "gone.txt", "gone\n").await;
+    files::delete(&ada, project, "gone.txt", support::AS_IT_IS).await.unwrap();
+    // More than is on its way while nobody reads, so that what comes after it in the archive is not read yet.
+    for n in 0..4 {
+        let body: blobs::Reader = Box::pin(Cursor::new(noise(n, 1_000_000)));
+        files::put(&ada, project, &format!("b{n}.bin"), files::Precondition::New, body, None).await.unwrap();
+    }
+    let revision = projects::get(&ada, project).await.unwrap().revision;
+    let shown = tree(&ada, project, revision).await;
+    let versions = async || -> Vec<i64> {
+        let history = files::history(&ada, project, "a.txt", None).await.unwrap();
+        history.items.into_iter().map(|version| version.version).collect()
+    };
+
+    let mut sent = export::open_project(&ada, project, true).await.unwrap().bytes;
+    let mut archive = vec![0; 64];
+    tokio::io::AsyncReadExt::read_exact(&mut sent, &mut archive).await.unwrap();
+    for n in 0..10 {
+        save(&ada, project, "a.txt", &format!("{n}\n")).await;
+        save(&ada, project, "gone.txt", &format!("{n}\n")).await;
+    }
+    assert_eq!(versions().await, [13, 12, 11, 10, 9, 8, 3], "the newest, and what the archive shows");
+    tokio::io::AsyncReadExt::read_to_end(&mut sent, &mut archive).await.unwrap();
+    save(&ada, project, "a.txt", "last\n").await;
+    assert_eq!(versions().await, [14, 13, 12, 11, 10, 9], "the archive is made");
+
+    let copy = import(&ada, "copy.zip", archive.clone()).await.unwrap();
+    assert_eq!(tree(&ada, copy, revision).await, shown);
+    assert_eq!(projects::get(&ada, copy).await.unwrap().revision, revision);
+    assert_eq!(files::entry(&ada, copy, "a.txt").await.unwrap().version, 3);
+
+    // An archive that lost a version is refused, and not the file left out.
+    let lost = forge(&archive, "history/versions/00001.jsonl", |text| {
+        text.lines().filter(|line| !line.contains("\"path\":\"a.txt\"")).map(|line| format!("{line}\n")).collect()
+    });
+    match import(&ada, "lost.zip", lost).await {
+        Err(JobError::Final(sentence)) => assert!(sentence.contains("a.txt") && sentence.contains("Nothing was kept"), "{sentence}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn a_stopped_export_leaves_nothing(home: Home) {

@@ -111,6 +111,30 @@ pub async fn delete_expired(c: &mut Conn, now: Micros) -> Result<u64> {
     Ok(on!(c, c => sqlx::query("DELETE FROM exports WHERE expires_at <= $1").bind(now).execute(c).await?.rows_affected()))
 }
 
+/// Keeps the versions that a project shows now from being thinned until [`release`] or that moment, and answers their revision; `None`
+/// when the project is gone. Whoever thins holds the project's lock, which this takes: nothing goes between the answer and the hold.
+pub async fn hold(c: &mut Conn, id: ExportId, project: ProjectId, expires_at: Micros) -> Result<Option<i64>> {
+    Ok(on!(c, c => {
+        let revision: Option<i64> = sqlx::query_scalar("UPDATE projects SET revision = revision WHERE id = $1 RETURNING revision")
+            .bind(project).fetch_optional(&mut *c).await?;
+        if let Some(revision) = revision {
+            sqlx::query("INSERT INTO export_holds (id, project_id, revision, expires_at) VALUES ($1, $2, $3, $4)")
+                .bind(id).bind(project).bind(revision).bind(expires_at).execute(&mut *c).await?;
+        }
+        revision
+    }))
+}
+
+pub async fn release(c: &mut Conn, id: ExportId) -> Result<()> {
+    on!(c, c => { sqlx::query("DELETE FROM export_holds WHERE id = $1").bind(id).execute(c).await?; });
+    Ok(())
+}
+
+/// Releases what nobody did in time; answers how many.
+pub async fn release_expired(c: &mut Conn, now: Micros) -> Result<u64> {
+    Ok(on!(c, c => sqlx::query("DELETE FROM export_holds WHERE expires_at <= $1").bind(now).execute(c).await?.rows_affected()))
+}
+
 /// Notes the archive that a project is being filled from, so that it stays until that is done.
 pub async fn insert_import(c: &mut Conn, project: ProjectId, checksum: &str) -> Result<()> {
     on!(c, c => {

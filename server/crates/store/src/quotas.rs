@@ -222,7 +222,8 @@ pub enum Surplus {
     Age,
 }
 
-/// A checkpoint, a change set that waits or a turn that goes on shows the tree of its revision: what was valid then stays.
+/// A checkpoint, a change set that waits, a turn that goes on or an archive that is being made shows the tree of its revision: what was
+/// valid then stays.
 macro_rules! unpinned {
     ($select:literal, $more:literal) => {
         concat!(
@@ -234,6 +235,8 @@ macro_rules! unpinned {
                                WHERE s.project_id = $1 AND s.state = 'open' AND s.base_revision >= f.revision AND s.base_revision < f.superseded)
                AND NOT EXISTS (SELECT 1 FROM turns t
                                WHERE t.project_id = $1 AND t.state <> 'finished' AND t.base_revision >= f.revision AND t.base_revision < f.superseded)
+               AND NOT EXISTS (SELECT 1 FROM export_holds h
+                               WHERE h.project_id = $1 AND h.revision >= f.revision AND h.revision < f.superseded)
                AND ",
             $more
         )

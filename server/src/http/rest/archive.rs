@@ -1,5 +1,5 @@
 use axum::{body::Body, http::Method, response::Response};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio_util::io::ReaderStream;
 use wire::ProjectId;
 
@@ -15,15 +15,24 @@ pub fn declare(routes: Routes) -> Routes {
     routes.add(Method::GET, "/api/projects/{id}/archive", Access::Member, get(download))
 }
 
-#[derive(Deserialize, schemars::JsonSchema)]
-struct OfPath {
-    #[serde(default)]
-    path: String,
+#[derive(schemars::JsonSchema)]
+struct OfPaths {
+    /// A directory; without it the project. Given several times: each of these files and directories.
+    #[schemars(default)]
+    path: Vec<String>,
 }
 
-/// A directory as zip, made while it is sent.
-async fn download(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(of): Asked<OfPath>) -> Answer<Response> {
-    let archive = domain::export::open_folder(&ctx, id, &of.path).await.map_err(refuse(&ctx))?;
+/// By hand, since a query that names one value several times is no object for serde.
+impl<'de> Deserialize<'de> for OfPaths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let pairs = Vec::<(String, String)>::deserialize(deserializer)?;
+        Ok(Self { path: pairs.into_iter().filter(|(name, _)| name == "path").map(|(_, value)| value).collect() })
+    }
+}
+
+/// A directory, or several files and directories, as zip, made while it is sent.
+async fn download(Caller(ctx): Caller, At(id): At<ProjectId>, Asked(of): Asked<OfPaths>) -> Answer<Response> {
+    let archive = domain::export::open_paths(&ctx, id, &of.path).await.map_err(refuse(&ctx))?;
     let body = Body::from_stream(ReaderStream::with_capacity(archive.bytes, 64 * 1024));
     Ok(bytes::send_archive(&archive.filename, body))
 }

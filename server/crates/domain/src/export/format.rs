@@ -34,9 +34,9 @@
 //! as removed, and so is the trash of files. Whoever may only look is told neither of removed conversations nor of costs, so
 //! an archive of theirs has neither these nor budgets and calls.
 //!
-//! A reader refuses a `version` above its own and ignores entries and fields that it does not know. Version 1 had only versions, checkpoints,
-//! conversations, turns, messages, change sets, and runs with output and reports; it is read as an archive without the rest. A zip file
-//! without the first entry is an ordinary archive of files.
+//! A reader refuses a `version` above its own, and a file below `files/` that has no current version. It ignores entries and fields that it
+//! does not know. Version 1 had only versions, checkpoints, conversations, turns, messages, change sets, and runs with output and reports;
+//! it is read as an archive without the rest. A zip file without the first entry is an ordinary archive of files.
 
 use serde::{Deserialize, Serialize};
 use wire::Micros;

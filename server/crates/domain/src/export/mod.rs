@@ -8,7 +8,7 @@ mod pack;
 mod past;
 mod talk;
 
-pub use folder::{FolderArchive, open_folder, open_project};
+pub use folder::{FolderArchive, open_paths, open_project};
 
 use std::ops::Range;
 
@@ -142,21 +142,38 @@ pub async fn discard(ctx: &Ctx, id: ExportId) -> Result<()> {
 
 /// The job's body. Repeating it is safe: it makes the archive again.
 pub async fn run(ctx: &Ctx, job: &ExportJob, progress: watch::Sender<(u64, u64)>, cancelled: CancellationToken) -> Result<(), JobError> {
+    // Of this attempt alone: another one may begin before its end.
+    let hold = job.history.then(|| ctx.new_id());
     let made = tokio::select! {
-        made = make(ctx, job, progress) => made,
-        () = cancelled.cancelled() => return Err(JobError::Cancelled),
+        made = make(ctx, job, hold, progress) => made.map_err(JobError::from),
+        () = cancelled.cancelled() => Err(JobError::Cancelled),
     };
-    made.map_err(JobError::from)
+    release(ctx, hold).await;
+    made
 }
 
-async fn make(ctx: &Ctx, job: &ExportJob, progress: watch::Sender<(u64, u64)>) -> Result<()> {
+/// Lets go of the versions that an archive with its past needed. Where that fails they are kept until its time has passed.
+async fn release(ctx: &Ctx, hold: Option<ExportId>) {
+    let Some(id) = hold else { return };
+    if let Err(error) = remove_hold(ctx, id).await {
+        tracing::warn!(%error, "versions that an archive needed are kept for longer than it took");
+    }
+}
+
+async fn remove_hold(ctx: &Ctx, id: ExportId) -> Result<()> {
+    let mut tx = ctx.services().db.begin().await?;
+    table::release(&mut tx, id).await?;
+    ctx.commit(tx).await
+}
+
+async fn make(ctx: &Ctx, job: &ExportJob, hold: Option<ExportId>, progress: watch::Sender<(u64, u64)>) -> Result<()> {
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, job.project_id, ProjectRole::Viewer).await?;
     drop(conn);
     let expired = ctx.now();
     let blobs = storage::open(ctx, job.project_id).await?;
     let (packer, stored) = pack::begin(blobs, progress);
-    let (written, stored) = tokio::join!(past::write(ctx, job.project_id, job.history, packer), stored);
+    let (written, stored) = tokio::join!(past::write(ctx, job.project_id, hold, packer), stored);
     // The writer only sees that the other end is gone; why, storage knows.
     let stored = match (written, stored) {
         (Err(Error::Internal(_)), Err(error)) | (Ok(()), Err(error)) | (Err(error), _) => return Err(error),
@@ -173,6 +190,7 @@ async fn make(ctx: &Ctx, job: &ExportJob, progress: watch::Sender<(u64, u64)>) -
 /// Forgets what has expired. Part of the regular cleanup.
 pub async fn clean_up(ctx: &Ctx) -> Result<u64> {
     let mut tx = ctx.services().db.begin().await?;
+    table::release_expired(&mut tx, ctx.now()).await?;
     let gone = table::delete_expired(&mut tx, ctx.now()).await?;
     ctx.commit(tx).await?;
     Ok(gone)

@@ -9,8 +9,9 @@ use store::{
     files::{self, FileRow},
 };
 use wire::{
-    Micros, ProjectId, RunId, TurnId,
+    ExportId, Micros, ProjectId, RunId, TurnId,
     event::Stream,
+    exports::KEPT_S,
     files::EntryKind,
     limits,
     projects::{Project, ProjectRole},
@@ -29,9 +30,16 @@ const PART_BYTES: usize = 4 * 1024 * 1024;
 /// The longest target of a link.
 const LINK_MAX: u64 = 4095;
 
-/// Writes the project into the archive.
-pub async fn write(ctx: &Ctx, project: ProjectId, history: bool, mut packer: Packer) -> Result<()> {
-    let project = projects::get(ctx, project).await?;
+/// Writes the project into the archive; with its past where there is a `hold`. What the archive shows is held by that id from being
+/// thinned, since it is read page by page while others save; whoever made the id releases it.
+pub async fn write(ctx: &Ctx, project: ProjectId, hold: Option<ExportId>, mut packer: Packer) -> Result<()> {
+    let mut project = projects::get(ctx, project).await?;
+    if let Some(hold) = hold {
+        let mut tx = ctx.services().db.begin().await?;
+        let held = store::exports::hold(&mut tx, hold, project.id, ctx.now().plus_seconds(KEPT_S)).await?;
+        project.revision = held.ok_or(Error::NotFound("project"))?;
+        ctx.commit(tx).await?;
+    }
     let blobs = storage::open(ctx, project.id).await?;
     let mut conn = ctx.services().db.read().await?;
     let tree = files::at_revision(&mut conn, project.id, project.revision).await?;
@@ -39,7 +47,7 @@ pub async fn write(ctx: &Ctx, project: ProjectId, history: bool, mut packer: Pac
     let edits = projects::require(ctx, &mut conn, project.id, ProjectRole::Editor).await.is_ok();
     drop(conn);
     let writer = Past { ctx, project: &project, blobs, at: ctx.now(), edits };
-    if history {
+    if hold.is_some() {
         writer.with_history(&mut packer, &tree).await?;
     } else {
         packer.expect(bytes_of(&tree));

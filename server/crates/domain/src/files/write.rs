@@ -251,6 +251,8 @@ impl<'a> WriteBatch<'a> {
             updated_at: new.at,
             updated_by: self.ctx.user_ref(),
         };
+        // Of a deletion there is nothing to show.
+        let exists = action != FileAction::Deleted;
         self.events.push(EventKind::FileChanged {
             path: content.path.clone(),
             action,
@@ -260,6 +262,10 @@ impl<'a> WriteBatch<'a> {
             by: self.ctx.user_ref(),
             revision: self.totals.revision,
             moved_from: moved_from.map(str::to_owned),
+            entry_kind: exists.then_some(content.kind),
+            size: exists.then_some(new.size),
+            mode: exists.then_some(content.mode),
+            content_type: exists.then(|| new.content_type.to_owned()),
         });
         Ok(entry)
     }

@@ -17,11 +17,15 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::{ProjectId, projects::validate_description};
 
-use self::{people::People, read::Lines, rows::Rows};
+use self::{
+    people::People,
+    read::Lines,
+    rows::{Rows, Tree},
+};
 use super::{Contents, finish};
 use crate::{
     Ctx, Error,
-    export::format::{FORMAT, HEADER, HEADER_MAX, HISTORY, Header, Part, VERSION},
+    export::format::{FILES, FORMAT, HEADER, HEADER_MAX, HISTORY, Header, Part, VERSION},
     jobs::JobError,
     quotas, storage,
 };
@@ -97,6 +101,7 @@ pub async fn fill(
     rows.around().await?;
     let tree = rows.versions().await?;
     let (files, bytes) = tree.check()?;
+    filling.check_whole(&tree)?;
     let mut tx = ctx.services().db.begin().await.map_err(store_error)?;
     let delta = quotas::Delta { files, bytes };
     quotas::check(&mut tx, project, delta).await.map_err(JobError::from)?;
@@ -153,6 +158,15 @@ impl Filling<'_> {
             Some(found) if size.is_none_or(|size| size == *found as i64) => Ok(()),
             Some(_) => Err(damaged("a size in it is wrong")),
             None => Err(damaged("it names content that is not in it")),
+        }
+    }
+
+    /// No file that the archive shows may get lost because its version is missing.
+    fn check_whole(&self, tree: &Tree) -> Result<(), JobError> {
+        let mut shown = self.contents.files.iter().filter_map(|file| file.path.strip_prefix(FILES));
+        match shown.find(|path| !tree.has_file(path)) {
+            Some(path) => Err(damaged(format!("the file {path:?} has no current version in it"))),
+            None => Ok(()),
         }
     }
 

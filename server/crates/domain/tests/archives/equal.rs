@@ -44,6 +44,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("uploads", "had not ended"),
     ("upload_pieces", "the same"),
     ("exports", "archives of it"),
+    ("export_holds", "archives of it that are being made"),
     ("imports", "where it came from"),
     ("staged_imports", "had not ended"),
     ("staged_files", "the same"),
@@ -277,7 +278,8 @@ async fn pay(ctx: &Ctx, project: ProjectId, at: Option<(ConversationId, TurnId)>
 }
 
 async fn say(ctx: &Ctx, turn: TurnId, text: &str) -> wire::chat::Message {
-    let body = MessageBody::Assistant { text: text.to_owned(), tool_calls: vec![], usage: TokenUsage { input: 3, output: 4, cached: 0 } };
+    let usage = TokenUsage { input: 3, output: 4, cached: 0 };
+    let body = MessageBody::Assistant { text: text.to_owned(), reasoning: "Hm.".to_owned(), tool_calls: vec![], usage };
     chat::append_message(&ctx.as_agent(turn), turn, body).await.unwrap()
 }
 
@@ -314,7 +316,7 @@ async fn long_turn(ctx: &Ctx, project: ProjectId, conversation: ConversationId) 
     }
     chat::take_up_turn(&agent, turn).await.unwrap().unwrap();
     let usage = TokenUsage { input: 5, output: 6, cached: 1 };
-    let body = MessageBody::Assistant { text: "I run it".to_owned(), tool_calls: calls.to_vec(), usage };
+    let body = MessageBody::Assistant { text: "I run it".to_owned(), reasoning: String::new(), tool_calls: calls.to_vec(), usage };
     chat::append_message(&agent, turn, body).await.unwrap();
     chat::add_usage(&agent, turn, usage).await.unwrap();
     let facts = ToolFacts { run_id: Some(run), took_ms: Some(3), ..ToolFacts::default() };

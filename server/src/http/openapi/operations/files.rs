@@ -24,7 +24,7 @@ pub const OPERATIONS: &[Operation] = &[
         .asks(r#"{"path": "a.txt", "version": 1, "base": {"version": 2}}"#),
     op("POST", "/api/projects/{id}/files:batch", "Write many files").note("First the part `manifest`, then one part for each file, in its order.").edit(extras::takes_batch),
     op("GET", "/api/projects/{id}/trash", "List what was deleted").note("`files` can be restored, `lost` went with them and are not kept any more."),
-    op("GET", "/api/projects/{id}/archive", "Download a directory").note("As a zip that is made while it is sent.").edit(extras::sends_zip),
+    op("GET", "/api/projects/{id}/archive", "Download a directory").note("As a zip that is made while it is sent. With several paths the zip is called as the directory that they have in common.").edit(extras::sends_zip),
     op("POST", "/api/projects/{id}/uploads", "Begin an upload in pieces").ok(&[201])
         .note("It can be taken up again after a lost connection or a restart of the server.")
         .asks(r#"{"path": "data/readings.bin", "size": 52428800, "base": "new"}"#),

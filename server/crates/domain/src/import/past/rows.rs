@@ -396,6 +396,11 @@ impl Tree {
         }
     }
 
+    /// Whether a file or a link is at that path.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.files.contains(path)
+    }
+
     /// Whether a project can hold it; files and bytes of it.
     pub fn check(&self) -> Result<(i64, i64), JobError> {
         let mut names = NameBook::default();
