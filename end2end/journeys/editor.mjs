@@ -224,6 +224,19 @@ export default async function (journey) {
     await page.getByRole('menuitem', { name: 'After a second of rest' }).click();
   });
 
+  await journey.step('what saves by itself is tidied as .editorconfig asks, but for the line of the cursor', async () => {
+    await tab(page, 'plain.txt').click();
+    await editorShows(page, 'indented');
+    await typeOnTop(page, '\n');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.insertText('first   \nsecond   ');
+    await stored('style/plain.txt', 'first\r\nsecond   \r\n\tindented\r\n\tlast\r\n', 'the line of the cursor to keep its blanks');
+    await isSaved(page, 'plain.txt');
+    await page.keyboard.press('Control+s');
+    await stored('style/plain.txt', 'first\r\nsecond\r\n\tindented\r\n\tlast\r\n', 'what is saved already to be tidied when asked');
+    await isSaved(page, 'plain.txt');
+  });
+
   await journey.step('saving by itself never goes over a conflict', async () => {
     const other = await profile.newPage();
     await openProject(other, project);

@@ -24,7 +24,11 @@ export default async function (journey) {
   ]) {
     await rest.write(project, path, text);
   }
-  const page = await journey.page({ base, allow: [/status of (404|409|412|503)/, /ERR_INTERNET_DISCONNECTED/, /ERR_FAILED/] });
+  const page = await journey.page({
+    base,
+    allow: [/status of (404|409|412|503)/, /ERR_INTERNET_DISCONNECTED/, /ERR_FAILED/],
+    permissions: ['clipboard-read', 'clipboard-write'],
+  });
   await signIn(page, 'ada');
   await openProject(page, project);
   const toast = (text) => page.locator('.toast').filter({ hasText: text });
@@ -269,6 +273,49 @@ export default async function (journey) {
     await entry(page, 'notes copy.txt').waitFor();
   });
 
+  await journey.step('the paths of all that is chosen are copied, by the menu and by its key', async () => {
+    const copied = (text) => until(() => page.evaluate((text) => navigator.clipboard.readText().then((held) => held === text), text), `${text} to be copied`);
+    await openFile(page, 'src/main.py');
+    await entry(page, 'src/zones.py').click({ modifiers: ['Control'] });
+    assert.equal(await tree(page).locator('[aria-selected=true]').count(), 2);
+    await entry(page, 'src/zones.py').click({ button: 'right' });
+    const item = page.getByRole('menuitem', { name: 'Copy paths' });
+    assert.equal(await item.locator('kbd').innerText(), 'Alt Shift C');
+    await item.click();
+    await page.getByRole('menu').waitFor({ state: 'detached' });
+    await copied('src/main.py\nsrc/zones.py');
+    await page.evaluate(() => navigator.clipboard.writeText('something else'));
+    await entry(page, 'src/zones.py').focus();
+    await page.keyboard.press('Shift+Alt+KeyC');
+    await copied('src/main.py\nsrc/zones.py');
+    // The row that has the focus alone, when it is not among what is chosen.
+    await entry(page, 'notes.txt').focus();
+    await page.keyboard.press('Shift+Alt+KeyC');
+    await copied('notes.txt');
+  });
+
+  await journey.step('what was chosen and is folded away is not deleted along', async () => {
+    const chosen = () => tree(page).locator('[aria-selected=true]').count();
+    await rest.write(project, 'spare.txt', 'spare\n');
+    await entry(page, 'spare.txt').waitFor();
+    await openFile(page, 'src/rates.py');
+    await entry(page, 'spare.txt').click({ modifiers: ['Control'] });
+    assert.equal(await chosen(), 2);
+    await entry(page, 'src').focus();
+    await page.keyboard.press('ArrowLeft');
+    await entry(page, 'src/rates.py').waitFor({ state: 'detached' });
+    await until(async () => (await chosen()) === 1, 'one to be chosen still');
+    assert.ok(await entry(page, 'src').evaluate((row) => row === document.activeElement), 'the focus stays');
+    await entry(page, 'spare.txt').focus();
+    await page.keyboard.press('Delete');
+    await gone('spare.txt');
+    assert.ok(await rest.exists(project, 'src/rates.py'));
+    await entry(page, 'spare.txt').waitFor({ state: 'detached' });
+    await entry(page, 'src').focus();
+    await page.keyboard.press('ArrowRight');
+    await entry(page, 'src/rates.py').waitFor();
+  });
+
   await journey.step('a clash of names is asked about once', async () => {
     await rest.write(project, 'docs/notes.txt', 'other\n');
     await entry(page, 'docs/notes.txt').waitFor();
@@ -482,6 +529,13 @@ export default async function (journey) {
     const download = page.waitForEvent('download');
     await page.getByRole('menuitem', { name: 'Download as zip' }).click();
     assert.equal((await download).suggestedFilename(), 'docs.zip');
+    // Several come in one archive, which is called as the folder they are in.
+    await entry(page, 'docs/dropped.txt').click();
+    await entry(page, 'docs/guide.md').click({ modifiers: ['Control'] });
+    await entry(page, 'docs/guide.md').click({ button: 'right' });
+    const several = page.waitForEvent('download');
+    await page.getByRole('menuitem', { name: 'Download 2 items as zip' }).click();
+    assert.equal((await several).suggestedFilename(), 'docs.zip');
   });
 
   await journey.step('on a phone', async () => {

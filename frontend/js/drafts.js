@@ -26,14 +26,30 @@ async function store(mode) {
   return (await database()).transaction(STORE, mode).objectStore(STORE);
 }
 
-/** Keeps `value` under `key`; the oldest go when all together would take more than `cap` characters. */
+/** A request may be granted and its transaction still fail, when the disk is full. */
+function committed(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => reject(transaction.error);
+  });
+}
+
+/** Keeps `value` under `key`, and says whether it is kept; the oldest go when all together would take more than `cap` characters. */
 export async function put(key, value, cap) {
   try {
-    await answer((await store('readwrite')).put({ value, size: value.length, at: Date.now() }, key));
-    await trim(key, cap);
+    const drafts = await store('readwrite');
+    drafts.put({ value, size: value.length, at: Date.now() }, key);
+    await committed(drafts.transaction);
   } catch {
     // Storage is refused: private windows, full disks. The page works without it.
+    return false;
   }
+  try {
+    await trim(key, cap);
+  } catch {
+    // The old ones stay for now.
+  }
+  return true;
 }
 
 async function trim(newest, cap) {

@@ -188,11 +188,26 @@ export function addCommand(handle, id, label) {
 }
 
 /**
- * Creates the model for `uri`, or leaves an open one as it is. `hint` is a Monaco language id or a path; `options` is
+ * Creates the model for `uri`, or leaves an open one as it is but for its looks. `hint` is a Monaco language id or a path; `options` is
  * JSON {readOnly: reason or '', style, light}. Returns JSON {created, language}, the language as people call it.
  */
 export function openModel(uri, text, hint, options) {
-  return JSON.stringify(records.open(uri, text, hint, parse(options)));
+  const info = records.open(uri, text, hint, parse(options));
+  if (!info.created) applyOptions(records.get(uri));
+  return JSON.stringify(info);
+}
+
+/** Gives an open text the looks that .editorconfig asks for; `style` is JSON {insertSpaces, indentSize, tabWidth, maxLineLength}. */
+export function setModelStyle(uri, style) {
+  const record = records.get(uri);
+  if (!record) return;
+  records.restyle(record, parse(style));
+  applyOptions(record);
+}
+
+/** To every editor that shows the text. */
+function applyOptions(record) {
+  for (const entry of editors.values()) if (entry.uri === record.uri) entry.view.updateOptions(optionsFor(record));
 }
 
 /**
@@ -254,9 +269,18 @@ export function markSaved(uri, version) {
   records.markSaved(uri, version);
 }
 
-/** Does before a save what .editorconfig wants; `options` is JSON {trim, finalNewline}. */
+/** Does before a save what .editorconfig wants; `options` is JSON {trim, finalNewline, spareCursors}. */
 export function tidyModel(uri, options) {
-  records.tidy(uri, parse(options));
+  const { spareCursors, ...wanted } = parse(options);
+  records.tidy(uri, wanted, spareCursors ? linesOfCursors(uri) : new Set());
+}
+
+/** The lines of a text that hold a cursor, in whatever shows it. */
+function linesOfCursors(uri) {
+  const model = records.get(uri)?.model;
+  const views = [...[...editors.values()].map(({ view }) => view), ...[...diffs.values()].map(({ view }) => view.getModifiedEditor())];
+  const showing = views.filter((view) => model && view.getModel() === model);
+  return new Set(showing.flatMap((view) => view.getSelections() ?? []).map((selection) => selection.positionLineNumber));
 }
 
 /** @returns {boolean} */
@@ -296,7 +320,7 @@ export function setReadOnly(uri, reason) {
   const record = records.get(uri);
   if (!record || record.readOnly === reason) return;
   record.readOnly = reason;
-  for (const entry of editors.values()) if (entry.uri === uri) entry.view.updateOptions(optionsFor(record));
+  applyOptions(record);
 }
 
 /** Runs one of Monaco's own commands, such as `editor.action.gotoLine`. */

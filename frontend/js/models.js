@@ -67,6 +67,10 @@ function indentationOf({ insertSpaces, indentSize, tabWidth }) {
   return options;
 }
 
+function rulersOf({ maxLineLength }) {
+  return maxLineLength ? [maxLineLength] : [];
+}
+
 /** The book of open models; one per page. `tellAll` takes their events. */
 export function createRecords(tellAll) {
   const byUri = new Map();
@@ -80,17 +84,26 @@ export function createRecords(tellAll) {
     model.updateOptions(indentationOf(style));
   }
 
+  /** The project's .editorconfig may say something else by now. */
+  function restyle(record, style) {
+    if (JSON.stringify(style) === JSON.stringify(record.style)) return;
+    record.style = style;
+    record.rulers = rulersOf(style);
+    indent(record);
+  }
+
   /** `light` leaves out all that takes long on a large text; `readOnly` is the reason, empty where it may be edited. */
   function open(uri, text, hint, { readOnly = '', style = {}, light = false }) {
     const known = byUri.get(uri);
     if (known) {
       known.readOnly = readOnly;
+      restyle(known, style);
       return describe(known, false);
     }
     const language = light ? 'plaintext' : languageFor(hint || uri, text.slice(0, 200).split(/[\r\n]/, 1)[0]);
     const model = editor.createModel(withoutBom(text), language, Uri.from({ scheme: 'project', path: `/${uri}` }));
     plainBrackets(model);
-    const record = { uri, model, style, readOnly, light, rulers: style.maxLineLength ? [style.maxLineLength] : [], bom: text.startsWith(BOM), dirty: false };
+    const record = { uri, model, style, readOnly, light, rulers: rulersOf(style), bom: text.startsWith(BOM), dirty: false };
     indent(record);
     byUri.set(uri, record);
     settle(record);
@@ -133,20 +146,21 @@ export function createRecords(tellAll) {
     edit(model, [{ range, text: after.slice(start, after.length - end) }]);
   }
 
-  /** What .editorconfig wants done before a save, as one step that can be undone. */
-  function tidy(uri, { trim, finalNewline }) {
+  /** What .editorconfig wants done before a save, as one step that can be undone. The lines of `spared` stay as they are. */
+  function tidy(uri, { trim, finalNewline }, spared) {
     const model = byUri.get(uri)?.model;
     if (!model) return;
     const edits = [];
     const last = model.getLineCount();
     for (let line = 1; trim && line <= last; line++) {
+      if (spared.has(line)) continue;
       const text = model.getLineContent(line);
       const kept = text.replace(/[ \t]+$/, '').length;
       if (kept < text.length) edits.push(spanOf(line, kept + 1, line, text.length + 1, ''));
     }
     const end = model.getLineMaxColumn(last);
     const empty = trim ? model.getLineContent(last).trim() === '' : end === 1;
-    if (finalNewline && !empty) edits.push(spanOf(last, end, last, end, model.getEOL()));
+    if (finalNewline && !empty && !spared.has(last)) edits.push(spanOf(last, end, last, end, model.getEOL()));
     if (edits.length > 0) edit(model, edits);
   }
 
@@ -157,6 +171,7 @@ export function createRecords(tellAll) {
       for (const record of byUri.values()) indent(record);
     },
     setText,
+    restyle,
     tidy,
     getText(uri) {
       const record = byUri.get(uri);

@@ -110,8 +110,10 @@ fn may_save(ide: Ide, tab: &Tab) -> bool {
     tab.dirty && !tab.saving && tab.version > 0 && settled && !refused && !merging
 }
 
-fn save(ide: Ide, path: &str) {
+/// `typing`: the cursor may still be where something is being typed.
+fn save(ide: Ide, path: &str, typing: bool) {
     if ide.tab(path).is_some_and(|tab| may_save(ide, &tab)) && untrack(|| ide.can_edit()) {
+        documents::tidy(ide, path, typing);
         documents::save_as_is(ide, path);
     }
 }
@@ -120,7 +122,7 @@ fn save(ide: Ide, path: &str) {
 pub fn save_resting(ide: Ide, paths: &[String]) {
     if ide.autosave.try_get_untracked() == Some(Autosave::AfterDelay) {
         for path in paths {
-            save(ide, path);
+            save(ide, path, true);
         }
     }
 }
@@ -128,6 +130,6 @@ pub fn save_resting(ide: Ide, paths: &[String]) {
 /// The keyboard left the editor of this text.
 pub fn save_left(ide: Ide, path: &str) {
     if ide.autosave.try_get_untracked() == Some(Autosave::OnFocusChange) {
-        save(ide, path);
+        save(ide, path, false);
     }
 }

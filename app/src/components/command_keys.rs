@@ -7,6 +7,7 @@ use super::{
     commands::{Command, is_inside},
     ide::Ide,
 };
+use crate::ui::focus;
 
 impl Command {
     /// The keys it has, as people read them; none where it has none.
@@ -35,6 +36,8 @@ impl Command {
             Self::RunAgain if untrack(|| ide.takes_main()) && !is_inside(".console") => false,
             Self::RunAgain => !is_inside(".chat, .review, dialog"),
             Self::StopRun => !is_inside(".chat"),
+            // On some keyboards its first key types a letter.
+            Self::CopyPath => keymap.is_chosen(self.id()) || !focus::is_typing(),
             Self::OpenReview => ide.review.get_untracked().is_none(),
             _ => true,
         }

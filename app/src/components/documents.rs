@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::{prelude::*, task::spawn_local};
 use wire::{
     ErrorCode, Problem,
-    files::{Base, Entry, FileAction, OpenedFile, SaveOutcome, SaveText},
+    files::{Base, EditorStyle, Entry, FileAction, OpenedFile, SaveOutcome, SaveText},
     projects::ProjectRole,
     users::UserRef,
 };
@@ -22,6 +22,9 @@ use crate::{
     editor::monaco::{self, ModelOptions, ModelStyle},
 };
 
+/// Says how the texts below it look.
+const EDITOR_CONFIG: &str = ".editorconfig";
+
 /// Reads a file into its tab, with what this browser has kept of it.
 pub fn load(ide: Ide, path: String) {
     spawn_local(async move {
@@ -29,7 +32,7 @@ pub fn load(ide: Ide, path: String) {
         if ide.is_gone() {
             return;
         }
-        let stored = answer.as_ref().ok().and_then(|file| file.text.as_deref());
+        let stored = answer.as_ref().ok().and_then(|file| Some((file.text.as_deref()?, &file.format)));
         let draft = drafts::read(ide, &path, stored).await;
         if ide.is_gone() {
             return;
@@ -58,12 +61,13 @@ pub fn put_loaded(ide: Ide, path: &str, file: OpenedFile) {
     if text.is_none() {
         monaco::close_model(path);
     }
+    monaco::set_style(path, &style_of(&file.style));
     ide.update_tab(path, |tab| {
         tab.version = file.entry.version;
         tab.checksum.clone_from(&file.entry.checksum);
         tab.deleted_by = None;
         tab.conflict = None;
-        tab.unanswered = None;
+        tab.unanswered.clear();
         tab.refused_at = None;
         tab.style = file.style;
         tab.body = match text {
@@ -75,16 +79,20 @@ pub fn put_loaded(ide: Ide, path: &str, file: OpenedFile) {
     });
 }
 
+fn style_of(style: &EditorStyle) -> ModelStyle {
+    ModelStyle {
+        insert_spaces: style.insert_spaces,
+        indent_size: style.indent_size,
+        tab_width: style.tab_width,
+        max_line_length: style.max_line_length,
+    }
+}
+
 /// Puts the text of a tab into the editor, where it stays until the tab is closed.
 pub fn open_model(ide: Ide, path: &str) {
     let Some(tab) = ide.tab(path) else { return };
     let Some(stored) = tab.stored().cloned() else { return };
-    let style = ModelStyle {
-        insert_spaces: tab.style.insert_spaces,
-        indent_size: tab.style.indent_size,
-        tab_width: tab.style.tab_width,
-        max_line_length: tab.style.max_line_length,
-    };
+    let style = style_of(&tab.style);
     let options = ModelOptions { read_only: untrack(|| read_only_reason(ide, &tab)).unwrap_or_default(), style, light: tab.is_light() };
     let info = monaco::open_model(path, &stored, &options);
     if tab.language != info.language {
@@ -124,12 +132,29 @@ pub fn save(ide: Ide, path: &str) {
         ide.announcement.set(untrack(|| read_only_reason(ide, &tab)).unwrap_or_default());
         return;
     }
+    tidy(ide, path, false);
+    save_as_is(ide, path);
+}
+
+/// Gives a text the looks that the project's `.editorconfig` asks for, also one that was stored without them. With `spare_cursors` the
+/// lines that hold a cursor stay as they are: somebody is typing there.
+pub fn tidy(ide: Ide, path: &str, spare_cursors: bool) {
+    let Some(tab) = ide.tab(path) else { return };
     let trim = tab.style.trim_trailing_whitespace == Some(true);
     let final_newline = tab.style.insert_final_newline == Some(true);
-    if tab.dirty && !tab.saving && tab.conflict.is_none() && (trim || final_newline) && !tab.is_light() {
-        monaco::tidy(path, trim, final_newline);
+    // A kept text that waits was typed over the stored one as it is.
+    let waits = tab.saving || tab.conflict.is_some() || (tab.draft.is_some() && !tab.dirty);
+    if waits || tab.is_light() || !(trim || final_newline) {
+        return;
     }
-    save_as_is(ide, path);
+    monaco::tidy(path, trim, final_newline, spare_cursors);
+    // The editor's own news of it comes too late for the save.
+    if monaco::is_dirty(path) != tab.typed {
+        ide.update_tab(path, |tab| {
+            tab.typed = !tab.typed;
+            tab.settle();
+        });
+    }
 }
 
 /// Sends what was typed, based on the version it was typed over. Does nothing while a conflict waits for a decision.
@@ -170,10 +195,7 @@ pub async fn put(ide: Ide, tab: &Tab, base: Base, text: &str) -> Result<SaveOutc
 pub fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
     let Some(tab) = ide.tab(&path) else { return };
     let saving = Saving { text: text.into(), format: tab.format.clone(), line_end: tab.line_end, sent };
-    ide.update_tab(&path, |tab| {
-        tab.saving = true;
-        tab.unanswered = None;
-    });
+    ide.update_tab(&path, |tab| tab.saving = true);
     spawn_local(async move {
         let answer = put(ide, &tab, base, &saving.text).await;
         if ide.is_gone() {
@@ -185,6 +207,12 @@ pub fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
             // Somebody had the same in mind, or an earlier try of ours was done after all.
             Ok(SaveOutcome::Conflict { theirs: Some(theirs) }) if saving.is_stored_in(&theirs) => {
                 put_saved(ide, &path, theirs.entry, saving)
+            }
+            // An earlier save without an answer was done: this one goes on from it.
+            Ok(SaveOutcome::Conflict { theirs: Some(theirs) })
+                if tab.unanswered_as(&theirs).is_some_and(|earlier| saving.goes_on_from(earlier)) =>
+            {
+                send_over_own(ide, &path, theirs, saving)
             }
             Ok(SaveOutcome::Conflict { theirs }) => conflicts::show(ide, &path, theirs, saving),
             Err(problem) => {
@@ -199,6 +227,25 @@ pub fn send(ide: Ide, path: String, base: Base, text: String, sent: Sent) {
             }
         }
     });
+}
+
+/// What stands there is one's own text of before: the newer one goes over it.
+fn send_over_own(ide: Ide, path: &str, own: OpenedFile, saving: Saving) {
+    match saving.sent {
+        Sent::Model(_) => {
+            unanswered::take_done(ide, path, own);
+            save_as_is(ide, path);
+        }
+        Sent::Merged { .. } => {
+            ide.update_tab(path, |tab| {
+                if let Some(conflict) = &mut tab.conflict {
+                    conflict.theirs = Some(own.clone());
+                }
+            });
+            let base = Base::Version(own.entry.version);
+            send(ide, path.to_owned(), base, saving.text.to_string(), Sent::Merged { theirs: Box::new(own) });
+        }
+    }
 }
 
 /// A text was stored as it was sent.
@@ -218,7 +265,7 @@ pub fn put_saved(ide: Ide, path: &str, entry: Entry, saving: Saving) {
         tab.checksum.clone_from(&entry.checksum);
         tab.conflict = None;
         tab.deleted_by = None;
-        tab.unanswered = None;
+        tab.unanswered.clear();
         tab.refused_at = None;
         tab.body = TabBody::text(text);
         tab.stored_format = format;
@@ -253,6 +300,9 @@ pub fn put_entry(ide: Ide, entry: Entry) {
 
 /// The file changed elsewhere: a tab with nothing unsaved follows, any other gets a conflict to decide.
 pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by: By) {
+    if let Some(above) = path.strip_suffix(EDITOR_CONFIG).filter(|above| above.is_empty() || above.ends_with('/')) {
+        style_anew(ide, above);
+    }
     let Some(tab) = ide.tab(path) else { return };
     if version <= tab.version || matches!(tab.body, TabBody::Loading) {
         return;
@@ -266,6 +316,26 @@ pub fn follow_change(ide: Ide, path: &str, action: FileAction, version: i64, by:
     } else {
         refresh(ide, path.to_owned(), by);
     }
+}
+
+/// The texts below a directory, written with its slash, get the looks that the project asks for by now. Large ones wait until they are
+/// opened again: their looks come with all of their text.
+fn style_anew(ide: Ide, above: &str) {
+    let is_below = |tab: &&Tab| tab.stored().is_some() && !tab.is_light() && tab.path.starts_with(above);
+    let below: Vec<String> = ide.tabs.with_untracked(|tabs| tabs.iter().filter(is_below).map(|tab| tab.path.clone()).collect());
+    spawn_local(async move {
+        for path in below {
+            let answer = api::files::open(ide.project_id, path.clone(), None).await;
+            if ide.is_gone() {
+                return;
+            }
+            let Ok(OpenedFile { style, .. }) = answer else { continue };
+            if ide.tab(&path).is_some_and(|tab| tab.style != style) {
+                monaco::set_style(&path, &style_of(&style));
+                ide.update_tab(&path, |tab| tab.style = style);
+            }
+        }
+    });
 }
 
 fn tell_deleted(ide: Ide, path: &str, by: By) {
@@ -301,7 +371,7 @@ fn refresh(ide: Ide, path: String, by: By) {
         match answer {
             // A save of ours was answered meanwhile.
             Ok(file) if file.entry.version <= tab.version => {}
-            Ok(file) if unanswered::is_done(&tab, &file) => unanswered::take_done(ide, &path, file.entry),
+            Ok(file) if unanswered::is_done(&tab, &file) => unanswered::take_done(ide, &path, file),
             Ok(file) if (tab.dirty || tab.saving) && file.text != text_of(&tab) => {
                 let base = tab.conflict.as_ref().map_or_else(|| tab.stored().cloned(), |known| known.base.clone());
                 ide.update_tab(&path, |tab| tab.conflict = Some(Conflict { theirs: Some(file), by, base }));
@@ -343,6 +413,11 @@ pub fn close(ide: Ide, path: &str) {
 /// Closes a tab of one group; the text is forgotten with its last tab.
 pub fn close_in(ide: Ide, at: usize, path: &str) {
     drafts::keep_all(ide);
+    let mut after = ide.groups.get_untracked();
+    after.close(at, path);
+    if !after.is_open(path) && is_only_here(ide, path) {
+        return;
+    }
     ide.arrange(|groups| {
         groups.close(at, path);
     });
@@ -352,8 +427,20 @@ pub fn close_in(ide: Ide, at: usize, path: &str) {
 /// Closes a file in every group.
 pub fn close_everywhere(ide: Ide, path: &str) {
     drafts::keep_all(ide);
+    if is_only_here(ide, path) {
+        return;
+    }
     ide.arrange(|groups| groups.close_all(path));
     forget_closed(ide, path);
+}
+
+/// Whether closing would lose what is unsaved, because the browser could not keep it. Says so.
+fn is_only_here(ide: Ide, path: &str) -> bool {
+    let only_here = ide.tab(path).is_some_and(|tab| tab.dirty && tab.unkept);
+    if only_here {
+        drafts::say_unkept(ide, path);
+    }
+    only_here
 }
 
 fn forget_closed(ide: Ide, path: &str) {
@@ -384,7 +471,7 @@ pub fn follow_move(ide: Ide, from: &str, to: &str) {
         ide.tabs.with_untracked(|tabs| tabs.iter().filter(|tab| tab.path == from || tab.path.starts_with(&below)).cloned().collect());
     for tab in moved {
         let (old, new) = (tab.path.clone(), format!("{to}{}", &tab.path[from.len()..]));
-        drafts::follow_move(ide, &old, &new, text_of(&tab).filter(|_| tab.dirty));
+        drafts::follow_move(ide, &new, &tab);
         ide.tabs.update(|tabs| {
             tabs.retain(|known| known.path != new);
             for known in tabs.iter_mut().filter(|known| known.path == old) {

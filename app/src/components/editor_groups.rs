@@ -148,6 +148,19 @@ impl Groups {
         }
     }
 
+    /// Opens a file in the group that has not the keyboard, which is made if there is none.
+    pub fn open_beside(&mut self, path: &str) {
+        if self.is_split() {
+            return self.activate(1 - self.focused(), path);
+        }
+        if self.first.paths.is_empty() {
+            // Beside nothing would leave an empty group.
+            return self.open(path);
+        }
+        self.second = Some(Group { paths: vec![path.to_owned()], active: Some(path.to_owned()) });
+        self.focused = 1;
+    }
+
     /// Takes all tabs into one group; what was on top stays on top.
     pub fn join(&mut self) {
         let active = self.active().map(str::to_owned);
@@ -254,6 +267,17 @@ mod tests {
         assert!(groups.close(0, "b"), "still open in the other group");
         assert!(!groups.close(1, "b"));
         assert!(!groups.is_split(), "an empty group goes");
+    }
+
+    #[test]
+    fn a_file_opens_beside_the_others() {
+        let mut groups = with(&[]);
+        groups.open_beside("a");
+        assert_eq!((groups.is_split(), groups.active()), (false, Some("a")), "there is nothing to be beside of");
+        groups.open_beside("b");
+        assert_eq!((tabs(&groups, 0), tabs(&groups, 1), groups.focused()), (vec!["a"], vec!["b"], 1));
+        groups.open_beside("b");
+        assert_eq!((tabs(&groups, 0), groups.focused(), groups.active()), (vec!["a", "b"], 0, Some("b")));
     }
 
     #[test]

@@ -181,6 +181,14 @@ impl Explorer {
         }
     }
 
+    /// Opens a file beside the one on top; anything else as ever.
+    pub fn open_beside(self, row: &Row) {
+        if matches!(row.kind, RowKind::File | RowKind::Symlink) {
+            self.ide.arrange(|groups| groups.open_beside(&row.path));
+        }
+        self.activate(row);
+    }
+
     /// Moves the keyboard to a row: scrolls it into view and focuses it once it is drawn.
     pub fn go_to(self, at: usize) {
         let Some(path) = self.rows.with_untracked(|rows| rows.get(at).map(|row| row.path.clone())) else { return };

@@ -1,5 +1,7 @@
 //! The side panel of files: the tree, and in its place the trash or the versions of one file.
 
+use std::collections::HashSet;
+
 use leptos::{ev, html, prelude::*};
 use wire::files::EntryKind;
 
@@ -18,7 +20,7 @@ use crate::{
         tree_entry::TreeEntry,
         tree_keys::on_key,
         tree_menu::{self, RowMenu},
-        tree_model::{Row, RowKind},
+        tree_model::Row,
         upload_panel::UploadPanel,
         upload_pick, uploads,
     },
@@ -63,6 +65,7 @@ pub fn FileExplorer() -> impl IntoView {
         }
     });
     follow_active(explorer);
+    follow_rows(explorer);
     follow_orders(explorer, pickers);
     files_desk::follow_seen(ide);
     uploads::begin(ide);
@@ -141,6 +144,29 @@ fn follow_active(explorer: Explorer) {
     });
 }
 
+/// What is folded or filtered away is not chosen any more: nothing is to happen to what nobody sees. The focus stays where it is.
+fn follow_rows(explorer: Explorer) {
+    let ide = explorer.ide;
+    Effect::new(move |_| {
+        // Before the list is there, the file on top is chosen already.
+        if !ide.tree_loaded.get() {
+            return;
+        }
+        let hides = explorer.rows.with(|rows| {
+            let paths = rows.iter().map(|row| row.path.as_str());
+            explorer.selection.with(|selection| !selection.is_within(paths))
+        });
+        if hides {
+            explorer.selection.update(|selection| {
+                explorer.rows.with_untracked(|rows| {
+                    let shown: HashSet<&str> = rows.iter().map(|row| row.path.as_str()).collect();
+                    selection.retain(|path| shown.contains(path));
+                });
+            });
+        }
+    });
+}
+
 /// Does what the palette asks.
 fn follow_orders(explorer: Explorer, pickers: Pickers) {
     let ide = explorer.ide;
@@ -179,9 +205,8 @@ fn obey(explorer: Explorer, pickers: Pickers, order: TreeOrder) {
         TreeOrder::Move => relocate(Transfer::Move),
         TreeOrder::Copy => relocate(Transfer::Copy),
         TreeOrder::Delete => explorer.delete(Some(&row.path)),
-        TreeOrder::CopyPath => tree_menu::copy_path(ide, &row.path),
-        TreeOrder::Download if row.kind == RowKind::Directory => tree_menu::download(&ide.folder_url(&row.path)),
-        TreeOrder::Download => tree_menu::download(&ide.file_url(&row.path)),
+        TreeOrder::CopyPath => tree_menu::copy_paths(explorer, &row.path),
+        TreeOrder::Download => tree_menu::download_chosen(explorer, &row),
         _ => {}
     }
 }
@@ -218,7 +243,7 @@ fn TreeHead(explorer: Explorer, pickers: Pickers) -> impl IntoView {
                 <MenuItem icon="folder-up" disabled=locked on_choose=move || pickers.folder(target())>"Upload a folder"</MenuItem>
                 <MenuSeparator />
                 <MenuItem icon="file-code" on_choose=move || files_desk::reveal_active(ide)>"Show the open file"</MenuItem>
-                <MenuItem icon="folder" on_choose=move || explorer.fold_all()>"Fold all folders"</MenuItem>
+                <MenuItem icon="folder" key="Ctrl ←" on_choose=move || explorer.fold_all()>"Fold all folders"</MenuItem>
                 <MenuItem icon="eye" on_choose=move || files_desk::mark_all_seen(ide)>"Mark everything as looked at"</MenuItem>
                 <MenuSeparator />
                 <MenuItem icon="trash-2" on_choose=move || files_desk::show_trash(ide)>"Show the trash"</MenuItem>

@@ -582,6 +582,12 @@ impl Ide {
         format!("/api/projects/{}/archive?path={}", self.project_id, escape_segment(path))
     }
 
+    /// Where several files and directories can be fetched as one zip archive.
+    pub fn paths_url(&self, paths: &[String]) -> String {
+        let query: Vec<String> = paths.iter().map(|path| format!("path={}", escape_segment(path))).collect();
+        format!("/api/projects/{}/archive?{}", self.project_id, query.join("&"))
+    }
+
     /// The key under which the browser remembers something about this project.
     pub fn storage_key(&self, what: &str) -> String {
         format!("{what}:{}", self.project_id)

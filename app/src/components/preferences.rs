@@ -20,8 +20,8 @@ const CHANGED: &str = "preferences";
 const TRIES: usize = 3;
 /// Commands that a terminal leaves to the page; all other keys belong to the program inside.
 const BEYOND_TERMINALS: [&str; 6] = ["show-commands", "next-area", "previous-area", "open-review", "show-terminal", "new-terminal"];
-/// The editor has these itself, with its own widgets; the page takes them only by another key.
-const OF_THE_EDITOR: [&str; 3] = ["find", "replace", "go-to-line"];
+/// The editor has these itself, with its own widgets or as a letter that is typed; the page takes them only by another key.
+const OF_THE_EDITOR: [&str; 4] = ["find", "replace", "go-to-line", "copy-path"];
 
 /// What one person chose, as the page carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -375,7 +375,7 @@ mod tests {
     fn editors_keep_what_is_theirs_until_it_has_another_key() {
         let key = |text: &str| PageKey::from(&text.parse::<Combo>().unwrap());
         let at_first = page_keys(&Keymap::default());
-        assert!(at_first.contains(&key("ctrl+p")) && !at_first.contains(&key("ctrl+f")));
+        assert!(at_first.contains(&key("ctrl+p")) && !at_first.contains(&key("ctrl+f")) && !at_first.contains(&key("alt+shift+c")));
         let chosen = [("find".to_owned(), "ctrl+u".to_owned()), ("save".to_owned(), String::new())].into();
         let changed = page_keys(&Keymap::new(&chosen));
         for text in ["ctrl+u", "ctrl+f", "ctrl+s"] {

@@ -12,6 +12,9 @@ use wire::{
 
 use super::text_lines::{LineEnd, LineEnds, ends_of, with_ends};
 
+/// How many saves without an answer are remembered.
+const UNANSWERED_MOST: usize = 4;
+
 /// What a tab shows.
 #[derive(Debug, Clone)]
 pub enum TabBody {
@@ -76,6 +79,12 @@ impl Saving {
     pub fn is_stored_in(&self, file: &OpenedFile) -> bool {
         file.text.as_deref() == Some(&*self.text) && file.format == self.format
     }
+
+    /// Whether it is an earlier save with more done to it: both as they stand in the editor, or both from a merge. What is in the
+    /// editor has nothing of a merge.
+    pub fn goes_on_from(&self, earlier: &Self) -> bool {
+        matches!(self.sent, Sent::Merged { .. }) == matches!(earlier.sent, Sent::Merged { .. })
+    }
 }
 
 /// The file moved on while the tab held unsaved text.
@@ -100,6 +109,12 @@ pub struct Draft {
     /// When it was kept, in milliseconds since 1970.
     #[serde(default)]
     pub at: f64,
+    /// The encoding chosen instead of the stored one.
+    #[serde(default)]
+    pub format: Option<TextFormat>,
+    /// The characters of the line end chosen for the whole file.
+    #[serde(default)]
+    pub line_end: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,8 +130,10 @@ pub struct Tab {
     /// What the editor says of the text alone.
     pub typed: bool,
     pub saving: bool,
-    /// The last save, if no answer came to it: it may have been done or not.
-    pub unanswered: Option<Box<Saving>>,
+    /// The saves since the tab's version that no answer came to, the last one last: each may have been done or not.
+    pub unanswered: Vec<Saving>,
+    /// The browser could not keep what is unsaved: it is in this tab only.
+    pub unkept: bool,
     /// The state of the text whose save was refused.
     pub refused_at: Option<f64>,
     pub conflict: Option<Conflict>,
@@ -146,7 +163,8 @@ impl Tab {
             dirty: false,
             typed: false,
             saving: false,
-            unanswered: None,
+            unanswered: Vec::new(),
+            unkept: false,
             refused_at: None,
             conflict: None,
             draft: None,
@@ -205,6 +223,20 @@ impl Tab {
         self.settle();
     }
 
+    /// The save without an answer that a file as it is stored shows to be done.
+    pub fn unanswered_as(&self, file: &OpenedFile) -> Option<&Saving> {
+        self.unanswered.iter().rev().find(|saving| saving.is_stored_in(file))
+    }
+
+    /// Remembers a save without an answer. While the server is away each one holds a text: of many, the first is kept, which is the
+    /// likeliest to have arrived, and the last ones.
+    pub fn add_unanswered(&mut self, saving: Saving) {
+        if self.unanswered.len() == UNANSWERED_MOST {
+            self.unanswered.remove(1);
+        }
+        self.unanswered.push(saving);
+    }
+
     /// Works out whether anything is unsaved.
     pub fn settle(&mut self) {
         let other_ends = match (&self.body, self.line_end) {
@@ -260,6 +292,27 @@ mod tests {
         assert!(!saving.is_stored_in(&OpenedFile { text: None, ..stored.clone() }), "no text any more");
         let with_bom = TextFormat { bom: true, ..TextFormat::default() };
         assert!(!saving.is_stored_in(&OpenedFile { format: with_bom, ..stored }));
+    }
+
+    #[test]
+    fn of_many_saves_without_an_answer_the_first_and_the_last_are_known() {
+        let saving = |text: &str| Saving { text: text.into(), format: TextFormat::default(), line_end: None, sent: Sent::Model(None) };
+        let entry = crate::components::tree_model::tests::entry("a.txt", wire::files::EntryKind::File);
+        let stored = |text: &str| OpenedFile {
+            entry: entry.clone(),
+            text: Some(text.to_owned()),
+            format: TextFormat::default(),
+            style: EditorStyle::default(),
+        };
+        let mut tab = tab("");
+        for text in ["1", "2", "3", "4", "5"] {
+            tab.add_unanswered(saving(text));
+        }
+        let known = |text: &str| tab.unanswered_as(&stored(text)).is_some();
+        assert_eq!(["1", "2", "3", "4", "5"].map(known), [true, false, true, true, true]);
+        let merged = Saving { sent: Sent::Merged { theirs: Box::new(stored("theirs")) }, ..saving("6") };
+        assert!(saving("6").goes_on_from(&saving("5")) && merged.goes_on_from(&merged));
+        assert!(!saving("6").goes_on_from(&merged) && !merged.goes_on_from(&saving("5")));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use leptos::{ev, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::{
+    command_keys::read_press,
+    commands::Command,
     explorer_actions,
     explorer_state::{Explorer, directory_of, row_element},
     file_plan::Transfer,
+    tree_menu::copy_paths,
     tree_model::{Row, RowKind},
 };
 use crate::ui::typeahead::find_typed;
@@ -21,6 +24,11 @@ pub fn on_key(explorer: Explorer, event: &ev::KeyboardEvent) {
     let current = focused.or_else(|| explorer.current.get_untracked()).and_then(|path| explorer.row(&path));
     let command = event.ctrl_key() || event.meta_key();
     let used = match (&current, command) {
+        // Its key is the person's choice, and here it is about the row that has the focus.
+        (Some((_, row)), _) if means_copy_path(explorer, event) => {
+            copy_paths(explorer, &row.path);
+            true
+        }
         _ if event.alt_key() => false,
         (row, true) => with_command(explorer, event, row.as_ref()),
         (Some((at, row)), false) => plain(explorer, event, *at, row),
@@ -33,6 +41,11 @@ pub fn on_key(explorer: Explorer, event: &ev::KeyboardEvent) {
         event.prevent_default();
         event.stop_propagation();
     }
+}
+
+fn means_copy_path(explorer: Explorer, event: &ev::KeyboardEvent) -> bool {
+    let id = Command::CopyPath.id();
+    explorer.ide.keymap.with_untracked(|keymap| read_press(event).iter().any(|combo| keymap.command_of(combo) == Some(id)))
 }
 
 fn with_command(explorer: Explorer, event: &ev::KeyboardEvent, current: Option<&(usize, Row)>) -> bool {
@@ -55,6 +68,13 @@ fn with_command(explorer: Explorer, event: &ev::KeyboardEvent, current: Option<&
                 explorer.selection.update(|selection| selection.toggle(row));
             }
         }
+        ("enter", false) => {
+            // Without a row the page has this key.
+            let Some((_, row)) = current else { return false };
+            explorer.selection.update(|selection| selection.only(&row.path));
+            explorer.open_beside(row);
+        }
+        ("arrowleft", false) => fold_all(explorer, row),
         // The focus alone.
         ("arrowdown", false) => explorer.go_to(current.map_or(0, |(at, _)| (at + 1).min(count.saturating_sub(1)))),
         ("arrowup", false) => explorer.go_to(current.map_or(0, |(at, _)| at.saturating_sub(1))),
@@ -110,6 +130,15 @@ fn plain(explorer: Explorer, event: &ev::KeyboardEvent, at: usize, row: &Row) ->
         _ => return false,
     }
     true
+}
+
+/// Folds everything; the keyboard goes to what is left of the place where it was.
+fn fold_all(explorer: Explorer, row: Option<&str>) {
+    explorer.fold_all();
+    let top = row.and_then(|path| path.split('/').next());
+    if let Some((at, _)) = top.and_then(|top| explorer.row(top)) {
+        walk(explorer, at, false);
+    }
 }
 
 /// Moves the keyboard, and what is chosen with it; with Shift the choice grows from where it began.

@@ -5,6 +5,7 @@ use leptos::{prelude::*, wasm_bindgen::JsCast, web_sys};
 use crate::{
     components::{
         clipboard,
+        commands::Command,
         explorer_actions::Relocation,
         explorer_state::{Edit, Explorer, directory_of},
         file_explorer::Pickers,
@@ -13,8 +14,12 @@ use crate::{
         ide::Ide,
         tree_model::{Row, RowKind},
     },
-    ui::{Icon, Menu, MenuItem, MenuSeparator},
+    ui::{Icon, Menu, MenuItem, MenuSeparator, format},
 };
+
+/// The longest address that everything between a browser and the server passes on.
+const ADDRESS_MAX: usize = 7000;
+const TOO_MANY: &str = "Too much is chosen for one download. Choose the folder that it lies in.";
 
 /// Opened with a right click, the menu key or Shift F10, for the row in `menu_row`; without one for the root.
 #[component]
@@ -105,16 +110,22 @@ fn ReadItems(explorer: Explorer, row: StoredValue<Row>) -> impl IntoView {
     let ide = explorer.ide;
     let path = move || row.with_value(|row| row.path.clone());
     let kind = row.with_value(|row| row.kind);
-    let download = match kind {
-        RowKind::File => Some((ide.file_url(&path()), "Download")),
-        RowKind::Directory => Some((ide.folder_url(&path()), "Download as zip")),
-        _ => None,
-    };
+    let is_file = matches!(kind, RowKind::File | RowKind::Symlink);
+    let download = row.with_value(|row| find_download(explorer, row));
+    let copied = row.with_value(|row| explorer.selection.with_untracked(|selection| selection.named(&row.path).len()));
     view! {
-        <MenuItem icon="clipboard" on_choose=move || copy_path(ide, &path())>
-            "Copy path"
+        {is_file
+            .then(|| {
+                view! {
+                    <MenuItem icon="columns-2" key="Ctrl ⏎" on_choose=move || row.with_value(|row| explorer.open_beside(row))>
+                        "Open beside"
+                    </MenuItem>
+                }
+            })}
+        <MenuItem icon="clipboard" key=Command::CopyPath.shown_keys(ide) on_choose=move || copy_paths(explorer, &path())>
+            {if copied > 1 { "Copy paths" } else { "Copy path" }}
         </MenuItem>
-        {matches!(kind, RowKind::File | RowKind::Symlink)
+        {is_file
             .then(|| {
                 view! {
                     <MenuItem icon="history" on_choose=move || files_desk::show_history(ide, &path())>
@@ -126,14 +137,56 @@ fn ReadItems(explorer: Explorer, row: StoredValue<Row>) -> impl IntoView {
             "Ask the agent about this"
         </MenuItem>
         {download
-            .map(|(url, label)| {
-                view! {
-                    <a role="menuitem" tabindex="-1" href=url download rel="external" on:click=move |_| explorer.menu.close()>
-                        <Icon name="download" small=true />
-                        {label}
-                    </a>
+            .map(|Download { label, url }| match url {
+                Some(url) => {
+                    view! {
+                        <a role="menuitem" tabindex="-1" href=url download rel="external" on:click=move |_| explorer.menu.close()>
+                            <Icon name="download" small=true />
+                            {label}
+                        </a>
+                    }
+                        .into_any()
+                }
+                None => {
+                    view! {
+                        <MenuItem icon="download" on_choose=move || ide.toast(TOO_MANY)>
+                            {label}
+                        </MenuItem>
+                    }
+                        .into_any()
                 }
             })}
+    }
+}
+
+struct Download {
+    label: String,
+    /// `None` where too much is chosen to be named in one address.
+    url: Option<String>,
+}
+
+/// What can be downloaded for a row: all that is chosen as one archive when the row is among it, else the row.
+fn find_download(explorer: Explorer, row: &Row) -> Option<Download> {
+    let (ide, paths) = (explorer.ide, explorer.acted_on(Some(&row.path)));
+    let (url, label) = match &paths[..] {
+        [] => return None,
+        [path] => match explorer.row(path)?.1.kind {
+            RowKind::File => (ide.file_url(path), "Download".to_owned()),
+            RowKind::Directory => (ide.folder_url(path), "Download as zip".to_owned()),
+            _ => return None,
+        },
+        many => (ide.paths_url(many), format!("Download {} as zip", format::counted(many.len() as i64, "item", "items"))),
+    };
+    Some(Download { label, url: Some(url).filter(|url| url.len() <= ADDRESS_MAX) })
+}
+
+/// Downloads a row, or all that is chosen when the row is among it.
+pub fn download_chosen(explorer: Explorer, row: &Row) {
+    match find_download(explorer, row) {
+        Some(Download { url: Some(url), .. }) => download(&url),
+        Some(_) => explorer.ide.toast(TOO_MANY),
+        // Of a link, what it holds.
+        None => download(&explorer.ide.file_url(&row.path)),
     }
 }
 
@@ -151,6 +204,13 @@ pub fn download(url: &str) {
         link.click();
         link.remove();
     }
+}
+
+/// Puts the path of a row into the clipboard, or all that is chosen when the row is among it, one on each line.
+pub fn copy_paths(explorer: Explorer, row: &str) {
+    let paths = explorer.selection.with_untracked(|selection| selection.named(row));
+    let what = if paths.len() == 1 { "path" } else { "paths" };
+    clipboard::copy(paths.join("\n"), what, explorer.ide.toasts);
 }
 
 /// Puts a path into the clipboard.

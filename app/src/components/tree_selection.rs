@@ -59,10 +59,25 @@ impl Selection {
         self.paths = rows.map(str::to_owned).collect();
     }
 
+    /// Whether every chosen path is among the rows.
+    pub fn is_within<'a>(&self, mut rows: impl Iterator<Item = &'a str>) -> bool {
+        let mut left = self.paths.len();
+        left == 0
+            || rows.any(|path| {
+                left -= usize::from(self.paths.contains(path));
+                left == 0
+            })
+    }
+
     /// Drops what is not there any more.
     pub fn retain(&mut self, mut exists: impl FnMut(&str) -> bool) {
         self.paths.retain(|path| exists(path));
         self.anchor = self.anchor.take().filter(|path| exists(path));
+    }
+
+    /// The paths that a list for `row` names: all that is chosen when the row is among it, also below a chosen directory, else the row.
+    pub fn named(&self, row: &str) -> Vec<String> {
+        if self.contains(row) { self.paths.iter().cloned().collect() } else { vec![row.to_owned()] }
     }
 
     /// What an action on `row` is about: all that is chosen when the row is among it, else the row alone. What lies below a chosen
@@ -142,5 +157,28 @@ mod tests {
         assert_eq!(selection.acted_on(None), ["a", "c"]);
         selection.retain(|path| path != "a");
         assert_eq!(selection.acted_on(None), ["a/x", "c"]);
+    }
+
+    #[test]
+    fn a_list_names_what_lies_below_as_well() {
+        let mut selection = Selection::default();
+        selection.only("a");
+        selection.toggle("a/x");
+        assert_eq!(selection.named("a/x"), ["a", "a/x"]);
+        assert_eq!(selection.named("c"), ["c"]);
+    }
+
+    #[test]
+    fn what_is_folded_away_is_not_chosen_any_more() {
+        let folded = || ROWS.into_iter().filter(|path| !path.starts_with("a/"));
+        let mut selection = Selection::default();
+        assert!(selection.is_within(folded()), "nothing is chosen");
+        selection.only("a/x");
+        selection.toggle("c");
+        assert!(selection.is_within(rows()) && !selection.is_within(folded()));
+        selection.retain(|path| folded().any(|row| row == path));
+        assert_eq!(chosen(&selection), ["c"]);
+        assert_eq!(selection.acted_on(Some("c")), ["c"]);
+        assert!(selection.is_within(folded()));
     }
 }

@@ -7,10 +7,7 @@ use leptos::{
     prelude::{GetUntracked, Set, set_timeout},
     task::spawn_local,
 };
-use wire::{
-    ErrorCode, Problem,
-    files::{Entry, OpenedFile},
-};
+use wire::{ErrorCode, Problem, files::OpenedFile};
 
 use super::{
     documents,
@@ -40,7 +37,7 @@ fn words(path: &str) -> Problem {
 /// Says what is known, and looks for the rest.
 pub fn begin(ide: Ide, path: &str, saving: Saving) {
     let text = saving.text.clone();
-    ide.update_tab(path, |tab| tab.unanswered = Some(Box::new(saving)));
+    ide.update_tab(path, |tab| tab.add_unanswered(saving));
     ide.error(&words(path));
     look_soon(ide, path.to_owned(), text, 0);
 }
@@ -50,9 +47,9 @@ fn look_soon(ide: Ide, path: String, text: Arc<str>, tries: u32) {
     set_timeout(move || spawn_local(look(ide, path, text, tries)), wait);
 }
 
-/// The tab, if this very save is still the one that is not answered.
+/// The tab, if this very save is still the last one that is not answered.
 fn waiting(ide: Ide, path: &str, text: &Arc<str>) -> Option<Tab> {
-    let is_it = |tab: &Tab| tab.unanswered.as_ref().is_some_and(|saving| Arc::ptr_eq(&saving.text, text));
+    let is_it = |tab: &Tab| tab.unanswered.last().is_some_and(|saving| Arc::ptr_eq(&saving.text, text));
     ide.tab(path).filter(|tab| !tab.saving && is_it(tab))
 }
 
@@ -66,7 +63,7 @@ async fn look(ide: Ide, path: String, text: Arc<str>, tries: u32) {
     }
     let Some(tab) = waiting(ide, &path, &text) else { return };
     match answer {
-        Ok(file) if is_done(&tab, &file) => take_done(ide, &path, file.entry),
+        Ok(file) if is_done(&tab, &file) => take_done(ide, &path, file),
         Ok(file) if file.entry.version <= based_on(&tab) => say_undone(ide, &path, file.entry.version),
         // Somebody else's version stands there; the news of it asks what to do.
         Ok(_) => clear_words(ide, &path),
@@ -96,14 +93,14 @@ fn say_undone(ide: Ide, path: &str, version: i64) {
 
 /// Whether the file as it is stored now is what was sent.
 pub fn is_done(tab: &Tab, file: &OpenedFile) -> bool {
-    file.entry.version > tab.version && tab.unanswered.as_ref().is_some_and(|saving| saving.is_stored_in(file))
+    file.entry.version > tab.version && tab.unanswered_as(file).is_some()
 }
 
 /// The save was done after all.
-pub fn take_done(ide: Ide, path: &str, entry: Entry) {
-    let Some(saving) = ide.tab(path).and_then(|tab| tab.unanswered) else { return };
+pub fn take_done(ide: Ide, path: &str, file: OpenedFile) {
+    let Some(saving) = ide.tab(path).and_then(|tab| tab.unanswered_as(&file).cloned()) else { return };
     clear_words(ide, path);
-    documents::put_saved(ide, path, entry, *saving);
+    documents::put_saved(ide, path, file.entry, saving);
 }
 
 fn clear_words(ide: Ide, path: &str) {
@@ -119,7 +116,7 @@ mod tests {
         tab::{Sent, TabBody},
         tree_model::tests::entry,
     };
-    use wire::files::{EntryKind, TextFormat};
+    use wire::files::{Entry, EntryKind, TextFormat};
 
     #[test]
     fn only_what_the_server_itself_refuses_is_sure() {
@@ -135,7 +132,7 @@ mod tests {
     #[test]
     fn a_newer_version_with_the_sent_text_is_ones_own_save() {
         let saving = Saving { text: "new".into(), format: TextFormat::default(), line_end: None, sent: Sent::Model(None) };
-        let tab = Tab { version: 3, body: TabBody::text("old"), unanswered: Some(Box::new(saving)), ..Tab::new("a") };
+        let tab = Tab { version: 3, body: TabBody::text("old"), unanswered: vec![saving], ..Tab::new("a") };
         let stored = |version: i64, text: &str| OpenedFile {
             entry: Entry { version, ..entry("a", EntryKind::File) },
             text: Some(text.to_owned()),
@@ -144,6 +141,6 @@ mod tests {
         };
         assert!(is_done(&tab, &stored(4, "new")));
         assert!(!is_done(&tab, &stored(3, "new")) && !is_done(&tab, &stored(4, "theirs")));
-        assert!(!is_done(&Tab { unanswered: None, ..tab }, &stored(4, "new")));
+        assert!(!is_done(&Tab { unanswered: Vec::new(), ..tab }, &stored(4, "new")));
     }
 }

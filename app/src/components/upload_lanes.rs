@@ -34,8 +34,11 @@ pub(super) fn pump(ide: Ide) {
         return;
     }
     let (batch_runs, large_runs) = uploads.lanes.get_value();
-    let (batch, large) = uploads.items.with_untracked(|items| (next_batch(items), next_large(items)));
-    if !batch_runs && !batch.is_empty() {
+    let (batch, large) = uploads.items.with_untracked(|items| {
+        let batch = if batch_runs { Vec::new() } else { next_batch(items) };
+        (batch, if large_runs { None } else { next_large(items) })
+    });
+    if !batch.is_empty() {
         uploads.lanes.update_value(|lanes| lanes.0 = true);
         spawn_local(async move {
             send_batch(ide, batch).await;
@@ -45,7 +48,7 @@ pub(super) fn pump(ide: Ide) {
             }
         });
     }
-    if let Some(id) = large.filter(|_| !large_runs) {
+    if let Some(id) = large {
         uploads.lanes.update_value(|lanes| lanes.1 = true);
         spawn_local(async move {
             send_large(ide, id).await;
@@ -62,10 +65,14 @@ pub(super) fn pump(ide: Ide) {
 /// Once nothing is under way any more: says what was saved, offers to take it back, and leaves only what needs a person.
 fn finish(ide: Ide) {
     let uploads = ide.files.uploads;
-    let busy = uploads.items.with_untracked(|items| items.iter().any(|item| !item.is_settled() || item.state == State::Paused));
+    // From the end, where those stand that wait longest.
+    let busy = uploads.items.with_untracked(|items| items.iter().rev().any(|item| !item.is_settled() || item.state == State::Paused));
+    if busy {
+        return;
+    }
     let saved: Vec<Item> =
         uploads.items.with_untracked(|items| items.iter().filter(|item| matches!(item.state, State::Saved(_))).cloned().collect());
-    if busy || saved.is_empty() {
+    if saved.is_empty() {
         return;
     }
     uploads.items.update(|items| items.retain(|item| !matches!(item.state, State::Saved(_))));
@@ -104,8 +111,10 @@ async fn send_batch(ide: Ide, batch: Vec<u64>) {
         return;
     };
     ide.files.uploads.items.update(|all| {
-        for item in all.iter_mut().filter(|item| batch.contains(&item.id)) {
-            item.state = State::Sending;
+        for id in &batch {
+            if let Ok(at) = all.binary_search_by_key(id, |item| item.id) {
+                all[at].state = State::Sending;
+            }
         }
     });
     let sizes: Vec<f64> = items.iter().map(|item| item.size).collect();

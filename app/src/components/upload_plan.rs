@@ -1,11 +1,14 @@
 //! Uploads apart from the page: what waits, what goes together, how far it is.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use wire::{
     UploadId, UserId,
     files::{Base, BatchOutcome, Entry, EntryKind, PathConflict},
 };
 
+use super::file_plan::Clash;
 use crate::ui::format;
 
 /// Files up to this many bytes travel together; larger ones in pieces.
@@ -245,6 +248,40 @@ pub fn take_conflict(item: &mut Item, current: Option<Entry>, me: UserId) {
     }
 }
 
+/// Takes the answer about a name that is taken, after which the file goes on; `free` finds a name beside a path. Answers what was sent so
+/// far where it can't be used any more, since it was meant for something else.
+pub fn take_answer(item: &mut Item, answer: Clash, free: impl FnOnce(&str) -> String) -> Option<UploadId> {
+    let State::Exists(current) = &mut item.state else { return None };
+    let mut unused = None;
+    match answer {
+        Clash::Skip => return None,
+        Clash::Replace => {
+            let (base, checksum) =
+                current.take().map_or((Base::New, String::new()), |entry| (Base::Version(entry.version), entry.checksum));
+            // All of it may be on the server already; it then only has to be told what it may replace.
+            let keeps = item.session.is_some() && !checksum.is_empty();
+            if !keeps {
+                unused = item.session.take();
+            }
+            (item.base, item.replaces) = (base, Some(checksum).filter(|_| keeps));
+        }
+        Clash::KeepBoth => {
+            unused = item.session.take();
+            item.path = free(&item.path);
+            (item.base, item.replaces) = (Base::New, None);
+        }
+    }
+    (item.unsure, item.state) = (false, State::Waiting);
+    unused
+}
+
+/// Takes the uploads of these ids off the list and answers them.
+pub fn take_out(items: &mut Vec<Item>, ids: &BTreeSet<u64>) -> Vec<Item> {
+    let (gone, kept) = std::mem::take(items).into_iter().partition(|item| ids.contains(&item.id));
+    *items = kept;
+    gone
+}
+
 /// Whether an answer says that trying again later may help. 0 is a connection that was lost.
 pub fn is_passing(status: u16) -> bool {
     matches!(status, 0 | 408 | 429 | 502..=504)
@@ -365,6 +402,34 @@ mod tests {
         assert_eq!(serde_json::from_str::<Remembered>(old).unwrap().into_item(8).differs_from(&facts), None);
         let saved = Item { state: State::Saved(Box::new(entry("a", EntryKind::File))), ..again };
         assert_eq!(Remembered::of(&saved), None);
+    }
+
+    #[test]
+    fn an_answer_about_a_taken_name_sends_the_file_on() {
+        let there = || State::Exists(Some(Box::new(Entry { version: 5, checksum: "abc".to_owned(), ..entry("f1", EntryKind::File) })));
+        let session: UploadId = "00000000000000000000000000000009".parse().unwrap();
+        let large = || Item { session: Some(session), unsure: true, ..item(1, 9e6, there()) };
+        let free = |path: &str| format!("{path} (2)");
+        let mut sent = large();
+        assert_eq!(take_answer(&mut sent, Clash::Replace, free), None, "what has arrived is told what it may replace");
+        assert_eq!((sent.base, sent.replaces.as_deref(), sent.session), (Base::Version(5), Some("abc"), Some(session)));
+        assert_eq!((&sent.state, sent.unsure), (&State::Waiting, false));
+        let mut beside = large();
+        assert_eq!(take_answer(&mut beside, Clash::KeepBoth, free), Some(session));
+        assert_eq!((beside.path.as_str(), beside.base, beside.session, &beside.state), ("f1 (2)", Base::New, None, &State::Waiting));
+        let mut waiting = item(2, 1.0, State::Waiting);
+        assert_eq!(take_answer(&mut waiting, Clash::KeepBoth, free), None);
+        assert_eq!(waiting, item(2, 1.0, State::Waiting), "nothing was asked about it");
+        let mut skipped = large();
+        assert_eq!((take_answer(&mut skipped, Clash::Skip, free), skipped), (None, large()));
+    }
+
+    #[test]
+    fn many_are_taken_out_at_once() {
+        let mut items: Vec<Item> = (0..5).map(|id| item(id, 1.0, State::Waiting)).collect();
+        let gone = take_out(&mut items, &BTreeSet::from([1, 3, 9]));
+        let ids = |items: &[Item]| items.iter().map(|item| item.id).collect::<Vec<_>>();
+        assert_eq!((ids(&gone), ids(&items)), (vec![1, 3], vec![0, 2, 4]));
     }
 
     #[test]

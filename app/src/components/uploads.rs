@@ -3,11 +3,13 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    time::Duration,
 };
 
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
-use wire::files::{Base, ChangeFiles, Entry, EntryKind, FileStep, FilesChanged, Upload, check_path};
+use wire::files::{ChangeFiles, Entry, EntryKind, FileStep, FilesChanged, Upload, check_path};
 
 use super::{
     file_plan::{Clash, free_name},
@@ -17,11 +19,15 @@ use super::{
     unanswered,
     upload_lanes::pump,
     upload_pick::PickedFiles,
-    upload_plan::{FileFacts, Item, Remembered, State, folders_left},
+    upload_plan::{FileFacts, Item, Remembered, State, folders_left, take_answer, take_out},
     upload_send::{Payload, send, stop},
     window_name,
 };
 use crate::{api, ui::storage};
+
+/// With more uploads than this, what a reload needs is not written down for each of them.
+const REMEMBERED_AT_ONCE: usize = 500;
+const REMEMBER_EVERY: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// What the items stand for; a browser's handles do not leave its thread.
@@ -46,6 +52,8 @@ pub struct Uploads {
     pub paused: RwSignal<bool>,
     /// Whether a batch and whether a large file is under way.
     pub(super) lanes: StoredValue<(bool, bool)>,
+    /// Whether what a reload needs will be written down in a moment.
+    remembers: StoredValue<bool>,
 }
 
 impl Default for Uploads {
@@ -55,6 +63,7 @@ impl Default for Uploads {
             notes: RwSignal::new(Vec::new()),
             paused: RwSignal::new(false),
             lanes: StoredValue::new((false, false)),
+            remembers: StoredValue::new(false),
         }
     }
 }
@@ -64,6 +73,9 @@ pub fn begin(ide: Ide) {
     Effect::new(move |_| spawn_local(bring_back(ide)));
     let online = window_event_listener(ev::Custom::<web_sys::Event>::new("online"), move |_| wake(ide));
     let leaving = window_event_listener(ev::beforeunload, move |event| {
+        if ide.files.uploads.remembers.try_get_value() == Some(true) {
+            write_down(ide);
+        }
         if ide.files.uploads.items.try_with_untracked(|items| items.iter().any(|item| !item.is_settled())) == Some(true) {
             event.prevent_default();
         }
@@ -136,8 +148,27 @@ fn prefix(ide: Ide) -> String {
     format!("{}:{}:", ide.storage_key("uploads"), ide.viewer.with_value(|user| user.id))
 }
 
-/// Keeps in the browser what could go on after a reload.
+/// Keeps in the browser what could go on after a reload: at once, or with very many uploads now and then.
 pub(super) fn remember(ide: Ide) {
+    let uploads = ide.files.uploads;
+    let Some(count) = uploads.items.try_with_untracked(Vec::len) else { return };
+    if count <= REMEMBERED_AT_ONCE {
+        return write_down(ide);
+    }
+    if uploads.remembers.try_update_value(|waits| mem::replace(waits, true)) != Some(false) {
+        return;
+    }
+    set_timeout(
+        move || {
+            if uploads.remembers.try_update_value(|waits| mem::replace(waits, false)) == Some(true) {
+                write_down(ide);
+            }
+        },
+        REMEMBER_EVERY,
+    );
+}
+
+fn write_down(ide: Ide) {
     let key = format!("{}{}", prefix(ide), window_name::name());
     let open: Vec<Remembered> = ide.files.uploads.items.with_untracked(|items| items.iter().filter_map(Remembered::of).collect());
     match serde_json::to_string(&open) {
@@ -156,6 +187,8 @@ pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
     }
     uploads.notes.set(notes);
     create_directories(ide, picked.empty.iter().map(|path| join(directory, path)).collect());
+    // Settled before, and begun anew now.
+    let mut settled = BTreeSet::new();
     let known: BTreeMap<String, Item> =
         uploads.items.with_untracked(|items| items.iter().map(|item| (item.path.clone(), item.clone())).collect());
     let mut more: BTreeMap<String, Item> = BTreeMap::new();
@@ -164,13 +197,15 @@ pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
         let known = known.get(&path);
         let goes_on = known.filter(|item| matches!(item.state, State::Missing(_)) && item.differs_from(&facts).is_none());
         if let Some(item) = goes_on {
-            choose_again(ide, item.id, chosen.file);
+            give_file(ide, item.id, chosen.file);
             continue;
         }
         match known {
             // What goes on already goes on.
             Some(Item { state: State::Waiting | State::Sending | State::Paused | State::Lost(_), .. }) => continue,
-            Some(settled) => remove(ide, settled.id),
+            Some(known) => {
+                settled.insert(known.id);
+            }
             None => {}
         }
         let id = next_id();
@@ -180,6 +215,7 @@ pub fn add(ide: Ide, picked: PickedFiles, directory: &str) {
     }
     let mut more: Vec<Item> = more.into_values().collect();
     more.sort_by_key(|item| item.id);
+    remove(ide, &settled);
     uploads.items.update(|items| items.extend(more));
     pump(ide);
 }
@@ -255,16 +291,24 @@ fn forget(ide: Ide, id: u64) {
 
 /// Stops an upload and throws away what the server has of it. What was there before stays.
 pub fn cancel(ide: Ide, id: u64) {
-    remove(ide, id);
+    remove(ide, &BTreeSet::from([id]));
     pump(ide);
 }
 
-fn remove(ide: Ide, id: u64) {
-    let Some(item) = item(ide, id) else { return };
-    forget(ide, id);
-    stop(id);
-    if let Some(session) = item.session.filter(|_| !matches!(item.state, State::Saved(_))) {
-        discard(session);
+/// However many they are, the list changes once.
+fn remove(ide: Ide, ids: &BTreeSet<u64>) {
+    let has_any = |items: &Vec<Item>| items.iter().any(|item| ids.contains(&item.id));
+    if ids.is_empty() || ide.files.uploads.items.try_with_untracked(has_any) != Some(true) {
+        return;
+    }
+    let gone = ide.files.uploads.items.try_update(|items| take_out(items, ids)).unwrap_or_default();
+    FILES.with_borrow_mut(|files| files.retain(|id, _| !ids.contains(id)));
+    remember(ide);
+    for item in gone {
+        stop(item.id);
+        if let Some(session) = item.session.filter(|_| !matches!(item.state, State::Saved(_))) {
+            discard(session);
+        }
     }
 }
 
@@ -277,14 +321,12 @@ fn discard(session: wire::UploadId) {
 
 /// Stops everything that is not saved yet.
 pub fn cancel_all(ide: Ide) {
-    for id in ids(ide, |item| !matches!(item.state, State::Saved(_))) {
-        remove(ide, id);
-    }
+    remove(ide, &ids(ide, |item| !matches!(item.state, State::Saved(_))));
     ide.files.uploads.paused.set(false);
     pump(ide);
 }
 
-fn ids(ide: Ide, wanted: impl Fn(&Item) -> bool) -> Vec<u64> {
+fn ids(ide: Ide, wanted: impl Fn(&Item) -> bool) -> BTreeSet<u64> {
     ide.files.uploads.items.with_untracked(|items| items.iter().filter(|item| wanted(item)).map(|item| item.id).collect())
 }
 
@@ -341,46 +383,51 @@ pub fn choose_again(ide: Ide, id: u64, file: web_sys::File) {
     if let Some(words) = known.differs_from(&facts_of(&file)) {
         return update(ide, id, |item| item.state = State::Missing(Some(words)));
     }
+    give_file(ide, id, file);
+    pump(ide);
+}
+
+fn give_file(ide: Ide, id: u64, file: web_sys::File) {
     FILES.with_borrow_mut(|files| files.insert(id, file));
     update(ide, id, |item| item.state = State::Waiting);
-    pump(ide);
 }
 
 /// Decides what becomes of a file whose name is taken.
 pub fn decide(ide: Ide, id: u64, clash: Clash) {
-    let Some(known) = item(ide, id) else { return };
-    let State::Exists(current) = known.state else { return };
-    match clash {
-        Clash::Skip => return cancel(ide, id),
-        Clash::Replace => {
-            let (base, checksum) = current.map_or((Base::New, String::new()), |entry| (Base::Version(entry.version), entry.checksum));
-            // All of it may be on the server already; it then only has to be told what it may replace.
-            let keeps = known.session.is_some() && !checksum.is_empty();
-            if !keeps {
-                drop_session(ide, id);
-            }
-            update(ide, id, |item| (item.base, item.replaces) = (base, Some(checksum).filter(|_| keeps)));
-        }
-        Clash::KeepBoth => {
-            drop_session(ide, id);
-            let is_reserved = |path: &str| {
-                ide.tree.with_untracked(|tree| is_taken(&tree.items, path))
-                    || ide.files.uploads.items.with_untracked(|items| items.iter().any(|item| item.path == path))
-            };
-            let path = free_name(&known.path, "", is_reserved);
-            update(ide, id, |item| (item.path, item.base, item.replaces) = (path, Base::New, None));
-        }
-    }
-    update(ide, id, |item| (item.unsure, item.state) = (false, State::Waiting));
-    pump(ide);
+    answer(ide, &ids(ide, |item| item.id == id && matches!(item.state, State::Exists(_))), clash);
 }
 
-/// What was sent so far can't be used: it was meant for something else.
-fn drop_session(ide: Ide, id: u64) {
-    if let Some(session) = item(ide, id).and_then(|item| item.session) {
-        discard(session);
+/// One answer for files whose names are taken. However many they are, the list changes once.
+fn answer(ide: Ide, ids: &BTreeSet<u64>, clash: Clash) {
+    if ids.is_empty() {
+        return;
     }
-    update(ide, id, |item| item.session = None);
+    if clash == Clash::Skip {
+        remove(ide, ids);
+        return pump(ide);
+    }
+    let items = ide.files.uploads.items;
+    let mut names: BTreeSet<String> = match clash {
+        Clash::KeepBoth => items.with_untracked(|items| items.iter().map(|item| item.path.clone()).collect()),
+        _ => BTreeSet::new(),
+    };
+    let mut free = |path: &str| {
+        let is_reserved = |path: &str| names.contains(path) || ide.tree.with_untracked(|tree| is_taken(&tree.items, path));
+        let found = free_name(path, "", is_reserved);
+        names.insert(found.clone());
+        found
+    };
+    let mut unused = Vec::new();
+    items.update(|items| {
+        for item in items.iter_mut().filter(|item| ids.contains(&item.id)) {
+            unused.extend(take_answer(item, clash, &mut free));
+        }
+    });
+    if !unused.is_empty() {
+        remember(ide);
+        unused.into_iter().for_each(discard);
+    }
+    pump(ide);
 }
 
 /// The same answer for every file whose name is taken. Directories in the way can't be replaced by a file and keep waiting.
@@ -389,9 +436,7 @@ pub fn decide_all(ide: Ide, clash: Clash) {
         State::Exists(current) => clash != Clash::Replace || can_replace(current.as_deref()),
         _ => false,
     };
-    for id in ids(ide, can) {
-        decide(ide, id, clash);
-    }
+    answer(ide, &ids(ide, can), clash);
 }
 
 /// A file takes the place of a file only.
@@ -402,9 +447,8 @@ pub fn can_replace(current: Option<&Entry>) -> bool {
 /// Takes what is saved, refused or left out off the list.
 pub fn clear(ide: Ide) {
     ide.files.uploads.notes.set(Vec::new());
-    for id in ids(ide, |item| matches!(item.state, State::Saved(_) | State::Failed(_))) {
-        cancel(ide, id);
-    }
+    remove(ide, &ids(ide, |item| matches!(item.state, State::Saved(_) | State::Failed(_))));
+    pump(ide);
 }
 
 /// What waits for the connection goes on now.

@@ -36,10 +36,9 @@ mod half {
         Some(module)
     }
 
-    pub async fn put(key: &str, value: &str, cap: usize) {
-        if let Some(drafts) = drafts().await {
-            let _ = JsFuture::from(drafts.put(key, value, cap as f64)).await;
-        }
+    pub async fn put(key: &str, value: &str, cap: usize) -> bool {
+        let Some(drafts) = drafts().await else { return false };
+        JsFuture::from(drafts.put(key, value, cap as f64)).await.is_ok_and(|done| done.as_bool() == Some(true))
     }
 
     pub async fn get(key: &str) -> Option<String> {
@@ -55,8 +54,10 @@ mod half {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod half {
-    /// Keeps a text. The oldest go when all together would take more than `cap` characters.
-    pub async fn put(_key: &str, _value: &str, _cap: usize) {}
+    /// Keeps a text, and says whether it is kept. The oldest go when all together would take more than `cap` characters.
+    pub async fn put(_key: &str, _value: &str, _cap: usize) -> bool {
+        false
+    }
 
     pub async fn get(_key: &str) -> Option<String> {
         None

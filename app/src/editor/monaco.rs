@@ -122,7 +122,7 @@ mod half {
     use leptos::web_sys::HtmlElement;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
 
-    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions};
+    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions, ModelStyle};
     use crate::editor::module;
 
     #[wasm_bindgen]
@@ -137,6 +137,8 @@ mod half {
         fn open_model(this: &Facade, uri: &str, text: &str, hint: &str, options: &str) -> String;
         #[wasm_bindgen(method, js_name = tidyModel)]
         fn tidy_model(this: &Facade, uri: &str, options: &str);
+        #[wasm_bindgen(method, js_name = setModelStyle)]
+        fn set_model_style(this: &Facade, uri: &str, style: &str);
         #[wasm_bindgen(method, js_name = setModelText)]
         fn set_model_text(this: &Facade, uri: &str, text: &str, saved: bool);
         #[wasm_bindgen(method, js_name = getModelText)]
@@ -272,8 +274,14 @@ mod half {
         serde_json::from_str(&info).unwrap_or_default()
     }
 
-    pub fn tidy(path: &str, trim: bool, final_newline: bool) {
-        let _ = with(|f| f.tidy_model(path, &format!("{{\"trim\":{trim},\"finalNewline\":{final_newline}}}")));
+    pub fn tidy(path: &str, trim: bool, final_newline: bool, spare_cursors: bool) {
+        let options = format!("{{\"trim\":{trim},\"finalNewline\":{final_newline},\"spareCursors\":{spare_cursors}}}");
+        let _ = with(|f| f.tidy_model(path, &options));
+    }
+
+    pub fn set_style(path: &str, style: &ModelStyle) {
+        let Ok(json) = serde_json::to_string(style) else { return };
+        let _ = with(|f| f.set_model_style(path, &json));
     }
 
     fn listen(on_event: impl Fn(EditorEvent) + 'static) -> Listener {
@@ -382,7 +390,7 @@ mod half {
 mod half {
     use leptos::web_sys::HtmlElement;
 
-    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions};
+    use super::{DiffOptions, EditorEvent, Handling, ModelInfo, ModelOptions, ModelStyle};
 
     /// For every editor of the page, open ones and later ones.
     pub fn set_handling(_handling: &Handling) {}
@@ -435,13 +443,16 @@ mod half {
     /// With the reason, empty where the text may be edited.
     pub fn set_read_only(_path: &str, _reason: &str) {}
 
-    /// Opens a text, or leaves an open one as it is. Its language follows from the path and the first line.
+    /// Opens a text, or leaves an open one as it is but for its looks. Its language follows from the path and the first line.
     pub fn open_model(_path: &str, _text: &str, _options: &ModelOptions) -> ModelInfo {
         ModelInfo::default()
     }
 
-    /// Cuts off blanks at the ends of lines and ends the last line, as one undoable edit.
-    pub fn tidy(_path: &str, _trim: bool, _final_newline: bool) {}
+    /// Cuts off blanks at the ends of lines and ends the last line, as one undoable edit. With `spare_cursors` not where a cursor is.
+    pub fn tidy(_path: &str, _trim: bool, _final_newline: bool, _spare_cursors: bool) {}
+
+    /// The looks of an open text, where they are others now.
+    pub fn set_style(_path: &str, _style: &ModelStyle) {}
 
     /// An editor in an element. Texts stay open when it is disposed of.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,9 +13,12 @@ pub fn read(key: &str) -> Option<String> {
 }
 
 pub fn write(key: &str, value: &str) {
-    if let Some(storage) = local() {
-        let _ = storage.set_item(key, value);
-    }
+    try_write(key, value);
+}
+
+/// Says whether it is stored, for what may not be dropped without a word.
+pub fn try_write(key: &str, value: &str) -> bool {
+    local().is_some_and(|storage| storage.set_item(key, value).is_ok())
 }
 
 pub fn remove(key: &str) {

@@ -38,7 +38,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("move-entry", ""),
     ("copy-entry", ""),
     ("delete-entry", ""),
-    ("copy-path", ""),
+    ("copy-path", "alt+shift+c"),
     ("download-entry", ""),
     ("filter-files", ""),
     ("fold-folders", ""),
@@ -388,6 +388,7 @@ mod tests {
         assert_eq!(press("p", "KeyR", "c"), ["ctrl+p"], "another arrangement: the sign counts");
         assert_eq!(press("/", "Digit7", "cs"), ["ctrl+shift+7"]);
         assert_eq!(press("π", "KeyP", "a"), ["alt+p"]);
+        assert_eq!(press("Ç", "KeyC", "as"), ["alt+shift+c"]);
         assert_eq!(press("Enter", "Enter", "c"), ["ctrl+enter"]);
         assert_eq!(press(" ", "Space", "c"), ["ctrl+space"]);
         assert!(press("Shift", "ShiftLeft", "s").is_empty());
