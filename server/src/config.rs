@@ -10,6 +10,7 @@ mod previews;
 mod secrets;
 mod source;
 mod storage;
+mod trial;
 
 use std::{
     fmt,

@@ -23,6 +23,10 @@ enum Command {
         /// Leaves the jobs to `cloudxdevai worker` processes.
         #[arg(long)]
         no_worker: bool,
+        /// For a start at a terminal, as `make run` does it: a first start in development gets the sample project and the
+        /// demonstration model, the log is text, and it is said where to look. Settings that say otherwise win.
+        #[arg(long)]
+        trial: bool,
     },
     /// Works off jobs without serving the site.
     Worker,
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
     sandbox::take_over_if_helper();
     give_large_blocks_back();
     llm::install_crypto();
-    let command = Cli::parse().command.unwrap_or(Command::Serve { no_worker: false });
+    let command = Cli::parse().command.unwrap_or(Command::Serve { no_worker: false, trial: false });
     match run(command) {
         Ok(code) => code,
         Err(error) => {
@@ -96,6 +100,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         tell(&mut std::io::stdout(), &config.describe());
         return Ok(ExitCode::SUCCESS);
     }
+    let config = if let Command::Serve { trial: true, .. } = command { config.for_trial() } else { config };
     let (listeners, telemetry) = match command {
         Command::Serve { .. } | Command::Worker => telemetry::start(&config.telemetry, config.env),
         _ => telemetry::start(&Default::default(), config.env),
@@ -132,7 +137,15 @@ fn log_config(command: &Command, config: &Config) -> LogConfig {
 
 async fn dispatch(command: Command, config: Arc<Config>) -> Result<End, Failure> {
     match command {
-        Command::Serve { no_worker } => serve::serve(config, !no_worker).await?,
+        Command::Serve { no_worker, trial } => {
+            let told = config.clone();
+            let greet = move |listening| {
+                if trial {
+                    tell(&mut std::io::stderr(), &told.greeting(listening));
+                }
+            };
+            serve::serve(config, !no_worker, greet).await?;
+        }
         Command::Worker => {
             if serve::work(config).await? == Ended::Replace {
                 return Ok(End::Replace);

@@ -46,8 +46,8 @@ pub enum ServeError {
     Signals(#[source] io::Error),
 }
 
-/// Serves the site, and works off jobs unless told not to, until SIGINT or SIGTERM.
-pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeError> {
+/// Serves the site, and works off jobs unless told not to, until SIGINT or SIGTERM. `greet` is told the address once everything is ready.
+pub async fn serve(config: Arc<Config>, with_worker: bool, greet: impl FnOnce(SocketAddr)) -> Result<(), ServeError> {
     let stop = stop_on_signal()?;
     let address = SocketAddr::new(config.http.host, config.http.port);
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
@@ -68,7 +68,9 @@ pub async fn serve(config: Arc<Config>, with_worker: bool) -> Result<(), ServeEr
         // The site is in the same process, which is not to be replaced.
         tokio::spawn(Worker::new(Work { max_jobs: None, ..work }).run(stop.clone()))
     });
-    tracing::info!(address = %listener.local_addr().unwrap_or(address), worker = with_worker, "serving");
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!(%address, worker = with_worker, "serving");
+    greet(address);
     listen_within(listener, router, Bounds::of(&config.http), stop).await;
     if let Some(worker) = worker
         && let Err(error) = worker.await

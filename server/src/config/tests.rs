@@ -216,6 +216,42 @@ fn the_example_file_lists_every_setting_with_its_default() {
 }
 
 #[test]
+fn only_a_first_start_is_a_trial_and_settings_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &str, more: &[(&str, &str)]| {
+        let data = folder.path().join(name);
+        let own = [("DATA_DIR", data.to_str().unwrap()), ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789")];
+        load(&[&own[..], more].concat()).unwrap().for_trial()
+    };
+    let first = start("new", &[]);
+    assert!(first.dev_seed_data && first.log.format == LogFormat::Text);
+    std::fs::write(folder.path().join("new/cloudxdevai.db"), "").unwrap();
+    assert!(start("new", &[]).dev_seed_data, "what began as a trial stays one");
+    assert!(!start("new", &[("DEV_SEED_DATA", "false")]).dev_seed_data);
+
+    std::fs::create_dir(folder.path().join("old")).unwrap();
+    std::fs::write(folder.path().join("old/cloudxdevai.db"), "").unwrap();
+    assert!(!start("old", &[]).dev_seed_data, "what is there already does not become one");
+    let elsewhere = start("elsewhere", &[("DATABASE_URL", "postgresql://app@db/app"), ("LOG_FORMAT", "json")]);
+    assert!(!elsewhere.dev_seed_data && elsewhere.log.format == LogFormat::Json);
+    let production = start("production", &[("APP_ENV", "production"), ("SECRET_KEY", "9876543210987654321098765432109876543210")]);
+    assert!(!production.dev_seed_data);
+    for name in ["old", "elsewhere", "production"] {
+        assert!(!folder.path().join(name).join("trial").exists(), "{name}");
+    }
+}
+
+#[test]
+fn the_greeting_names_an_address_that_can_be_opened() {
+    let secret = ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789");
+    let greeting = |listening: &str, more: &[(&str, &str)]| load(&[&[secret], more].concat()).unwrap().greeting(listening.parse().unwrap());
+    assert!(greeting("0.0.0.0:9000", &[]).contains(" http://127.0.0.1:9000 "));
+    assert!(greeting("[::]:9000", &[]).contains(" http://[::1]:9000 "));
+    assert!(greeting("10.0.0.7:80", &[]).contains(" http://10.0.0.7:80 "));
+    assert!(greeting("0.0.0.0:9000", &[("APP_PUBLIC_URL", "https://code.example.org")]).contains(" https://code.example.org "));
+}
+
+#[test]
 fn models_belong_to_the_provider_that_their_name_says() {
     let keys = [
         ("JWT_SECRET_KEY", "0123456789012345678901234567890123456789"),

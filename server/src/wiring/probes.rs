@@ -1,7 +1,8 @@
 //! Lines of the health page that only the process that put everything together can fill.
 
 use std::{
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use domain::HealthProbe;
 use sandbox::{DiskRoom, Sandbox, Tier};
 use store::{Db, LinkStatus};
 use wire::{
-    admin::{Check, CheckState},
+    admin::{Check, CheckState, Health},
     models::ProviderKind,
 };
 
@@ -25,7 +26,7 @@ pub fn all(config: &Config, role: Role, sandbox: Option<&Arc<Sandbox>>, db: &Db,
         Arc::new(RedisProbe { lines: redis }),
         Arc::new(SandboxProbe { sandbox: sandbox.cloned() }),
         Arc::new(PreviewsProbe { config: config.previews.clone(), role }),
-        Arc::new(DiskProbe { folder: config.data_dir.clone() }),
+        Arc::new(DiskProbe { data: config.data_dir.clone(), work: sandbox.map(|_| config.work_dir()) }),
         Arc::new(ModelsProbe { db: db.clone() }),
     ]
 }
@@ -149,7 +150,9 @@ impl HealthProbe for PreviewsProbe {
 }
 
 struct DiskProbe {
-    folder: PathBuf,
+    data: PathBuf,
+    /// Where checkouts are; `None` where runs are left to other processes.
+    work: Option<PathBuf>,
 }
 
 #[async_trait]
@@ -159,27 +162,52 @@ impl HealthProbe for DiskProbe {
     }
 
     async fn check(&self) -> Check {
-        let folder = self.folder.clone();
+        let (data, work) = (self.data.clone(), self.work.clone());
         // A disk that hangs holds up a thread for that, and not the others of the server.
-        let looked = tokio::task::spawn_blocking(move || DiskRoom::of(&folder)).await;
-        let room = match looked.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(Some(room)) => room,
-            Ok(None) => return check("disk", CheckState::Ok, "The file system does not tell its size.", None),
-            Err(error) => {
-                let advice = Some("Check that DATA_DIR exists and is mounted.".to_owned());
-                return check("disk", CheckState::Failed, format!("The data folder can't be looked at: {error}."), advice);
-            }
-        };
-        let gib = room.free as f64 / f64::from(1 << 30);
-        let reason = format!("{gib:.1} GiB free ({:.0} %).", room.free as f64 / room.total as f64 * 100.0);
-        let advice = || Some("Free space in DATA_DIR or give it a larger disk.".to_owned());
-        if room.is_low() {
-            check("disk", CheckState::Failed, format!("{reason} New runs are refused."), advice())
-        } else if room.is_short() {
-            check("disk", CheckState::Warning, reason, advice())
-        } else {
-            check("disk", CheckState::Ok, reason, None)
+        let looked = tokio::task::spawn_blocking(move || look_at_disks(&data, work.as_deref())).await;
+        looked.unwrap_or_else(|error| check("disk", CheckState::Failed, format!("The disk can't be looked at: {error}."), None))
+    }
+}
+
+/// Everything that is kept is in the data folder; whether a run starts is decided by the disk of the work folder, which may be another.
+fn look_at_disks(data: &Path, work: Option<&Path>) -> Check {
+    // A work folder that is not made yet will be on the disk of the folder above it.
+    let work = work.and_then(|work| std::path::absolute(work).ok()?.ancestors().find(|folder| folder.exists()).map(Path::to_path_buf));
+    let disk_of = |folder: &Path| folder.metadata().ok().map(|found| found.dev());
+    match work {
+        None => look_at_disk(data, "DATA_DIR", CheckState::Failed, "Soon nothing can be saved."),
+        Some(work) if disk_of(&work) == disk_of(data) => look_at_disk(data, "DATA_DIR", CheckState::Failed, "New runs are refused."),
+        Some(work) => {
+            let kept = look_at_disk(data, "DATA_DIR", CheckState::Failed, "Soon nothing can be saved.");
+            // Everything but runs works, so it is no reason to take the server out.
+            let runs = look_at_disk(&work, "WORK_DIR", CheckState::Warning, "New runs are refused.");
+            let reason = format!("{} {}", kept.reason, runs.reason);
+            let advice: Vec<String> = [kept.advice, runs.advice].into_iter().flatten().collect();
+            let state = Health::from_checks(vec![check("disk", kept.state, "", None), check("disk", runs.state, "", None)]).state;
+            check("disk", state, reason, (!advice.is_empty()).then(|| advice.join(" ")))
         }
+    }
+}
+
+/// `low` is what it means where too little is free, and `so` what then happens. Anybody may read it, so it names no folder.
+fn look_at_disk(folder: &Path, setting: &str, low: CheckState, so: &str) -> Check {
+    let room = match DiskRoom::of(folder) {
+        Ok(Some(room)) => room,
+        Ok(None) => return check("disk", CheckState::Ok, format!("The file system of {setting} does not tell its size."), None),
+        Err(error) => {
+            let advice = Some(format!("Check that {setting} exists and is mounted."));
+            return check("disk", low, format!("{setting} can't be looked at: {error}."), advice);
+        }
+    };
+    let gib = room.free as f64 / f64::from(1 << 30);
+    let reason = format!("{gib:.1} GiB free ({:.0} %) in {setting}.", room.free as f64 / room.total as f64 * 100.0);
+    let advice = || Some(format!("Free space in {setting} or give it a larger disk."));
+    if room.is_low() {
+        check("disk", low, format!("{reason} {so}"), advice())
+    } else if room.is_short() {
+        check("disk", CheckState::Warning, reason, advice())
+    } else {
+        check("disk", CheckState::Ok, reason, None)
     }
 }
 
@@ -220,5 +248,24 @@ impl HealthProbe for ModelsProbe {
             (true, false) => check("models", CheckState::Warning, "Only the demonstration is there, which is not an AI.", advice()),
             (true, true) => check("models", CheckState::Warning, "No model is configured; the agent can't answer.", advice()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_of_runs_is_told_beside_the_one_of_the_data_where_it_is_another() {
+        let data = tempfile::tempdir().unwrap();
+        let missing = data.path().join("work/not/there/yet");
+        let one = look_at_disks(data.path(), Some(&missing));
+        assert_eq!(one.reason.matches("GiB free").count(), 1, "{}", one.reason);
+        assert!(one.reason.contains("in DATA_DIR") && !one.reason.contains(&data.path().display().to_string()), "{}", one.reason);
+        // Its size is not told, which is how it is known to have been looked at.
+        let two = look_at_disks(data.path(), Some(Path::new("/proc/self")));
+        assert!(two.reason.contains("GiB free") && two.reason.contains("WORK_DIR does not tell its size"), "{}", two.reason);
+        let gone = look_at_disks(&data.path().join("gone"), None);
+        assert!(gone.state == CheckState::Failed && gone.advice.unwrap().contains("DATA_DIR"), "{}", gone.reason);
     }
 }

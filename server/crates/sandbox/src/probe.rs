@@ -110,6 +110,9 @@ impl Config {
     }
 }
 
+const GROUPS_ADVICE: &str = "Start the server with Delegate=yes in its systemd unit, or as root.";
+const NAMESPACES_ADVICE: &str = "Allow user namespaces and an unmasked /proc (docs/operations.md, \"What runs need\").";
+
 /// One thing that was checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
@@ -303,8 +306,7 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
     findings.add("landlock", landlock > 0, detail, "Use a kernel built with Landlock, as a second layer.");
     if matches!(config.tier, TierChoice::Auto | TierChoice::S3 | TierChoice::S3r) {
         let (base, detail) = Base::detect(&group_name(&engine.work_dir));
-        let advice = "Start the server with Delegate=yes in its systemd unit, or as root.";
-        findings.add("control groups", base.backend != CgroupBackend::None, detail, advice);
+        findings.add("control groups", base.backend != CgroupBackend::None, detail, GROUPS_ADVICE);
         engine.base = base;
     }
     let with_groups = engine.base.backend != CgroupBackend::None;
@@ -331,6 +333,10 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
             }
             Err(why) => reason = why,
         }
+        let may_do_without = config.tier == TierChoice::Auto && with_groups;
+        if may_do_without && try_without_groups(config, &mut engine, &reason, findings).await {
+            return (engine, format!("{} works here; {wanted} does not: {reason}", Tier::S2));
+        }
     }
     if config.tier != TierChoice::Auto && config.tier != TierChoice::S1 {
         return refuse(engine, &reason);
@@ -348,6 +354,28 @@ async fn choose(config: &Config, mut engine: Engine, root: bool, findings: &mut 
         Ok(()) => (engine, format!("weak tier by the administrator's choice; {reason}")),
         Err(why) => refuse(engine, &format!("{reason}; S1: {why}")),
     }
+}
+
+/// Where groups can be made and no command starts in one, namespaces alone may still work: tries once, and then says of the
+/// control groups what is wrong with them. Without bubblewrap there is nothing to try.
+async fn try_without_groups(config: &Config, engine: &mut Engine, why: &str, findings: &mut Findings) -> bool {
+    if !findings.0.iter().any(|f| f.name == "namespaces" && !f.ok) {
+        return false;
+    }
+    engine.base.remove_if_empty();
+    engine.base = Base::none();
+    let mut second = Findings::default();
+    if try_bwrap(config, engine, Tier::S2, &mut second).await.is_err() {
+        return false;
+    }
+    findings.0.retain(|f| f.name != "bubblewrap" && f.name != "namespaces");
+    if let Some(groups) = findings.0.iter_mut().find(|f| f.name == "control groups") {
+        groups.ok = false;
+        groups.detail = format!("{}; but a command did not run in one: {why}", groups.detail);
+        groups.advice = Some(GROUPS_ADVICE.to_owned());
+    }
+    findings.0.append(&mut second.0);
+    true
 }
 
 /// How to get further than `tier`. The strongest is S3 for an ordinary server and S3r for root.
@@ -400,7 +428,7 @@ async fn try_bwrap(config: &Config, engine: &mut Engine, tier: Tier, findings: &
     engine.tier = tier;
     let ran = try_command(engine).await;
     let detail = ran.as_ref().err().cloned().unwrap_or_else(|| "a command ran in it".into());
-    findings.add("namespaces", ran.is_ok(), detail, "Allow user namespaces and an unmasked /proc (see the deployment guide).");
+    findings.add("namespaces", ran.is_ok(), detail, NAMESPACES_ADVICE);
     ran?;
     let overlay = try_overlay(engine).await;
     let detail = overlay.as_ref().err().cloned().unwrap_or_else(|| "mounted and written".into());

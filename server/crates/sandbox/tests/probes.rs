@@ -5,6 +5,7 @@
 mod support;
 
 use sandbox::{Config, Probe, RefusedKind, Sandbox, Tier, TierChoice};
+use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use support::{Copy, NOBODY, bed, config, is_root, work_dir};
@@ -183,6 +184,39 @@ fn where_control_groups_are_read_only_the_memory_limit_is_best_effort_and_says_s
     assert!(strict["next"].as_str().unwrap().contains("control group"), "{strict:#}");
     let groups = strict["findings"].as_array().unwrap().iter().find(|f| f["name"] == "control groups").unwrap();
     assert_eq!(groups["ok"], false, "{groups}");
+}
+
+#[tokio::test]
+async fn where_no_command_starts_in_a_control_group_namespaces_alone_are_tried() {
+    if needs_root() {
+        return;
+    }
+    let tools = work_dir();
+    // Refuses as long as the run has a control group of its own, below the one that belongs to this work directory.
+    let without_groups = |c: &mut Config| {
+        let name = hex::encode(Sha256::digest(c.work_dir.canonicalize().unwrap().as_os_str().as_encoded_bytes()));
+        let groups = format!("/usr/bin/find /sys/fs/cgroup -path '*/cloudxdevai-{}/*-*' 2>/dev/null", &name[..12]);
+        let text =
+            format!("#!/bin/sh\nif [ -n \"$({groups})\" ]; then echo 'no group for me' >&2; exit 1; fi\nexec /usr/bin/bwrap \"$@\"\n");
+        c.bwrap = Some(script(tools.path(), &text));
+    };
+    let (probe, _dir) = self::probe(|c| {
+        without_groups(c);
+        c.allow_weak = false;
+    })
+    .await;
+    assert_eq!((probe.tier, probe.cgroup), (Tier::S2, sandbox::CgroupBackend::None), "{probe:#?}");
+    assert!(probe.reason.contains("S3r does not") && probe.reason.contains("no group for me"), "{}", probe.reason);
+    let groups = finding(&probe, "control groups");
+    assert!(!groups.ok && groups.advice.is_some() && groups.detail.contains("no group for me"), "{groups:?}");
+    assert!(finding(&probe, "namespaces").ok && probe.findings.iter().filter(|f| f.name == "namespaces").count() == 1);
+    assert!(probe.next.as_ref().is_some_and(|next| next.contains("control group")), "{:?}", probe.next);
+    let (chosen, _dir) = self::probe(|c| {
+        without_groups(c);
+        c.tier = TierChoice::S3r;
+    })
+    .await;
+    assert_eq!(chosen.tier, Tier::S0, "a tier that was asked for by name is not silently replaced");
 }
 
 #[test]
