@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { sdist } from '../support/archives.mjs';
-import { badgeOf, entry, hunk, openFile, openProject, editorShows, send, signIn, turnEnded } from '../support/pages.mjs';
+import { badgeOf, editorShows, entry, hunk, isSaved, isUnsaved, openFile, openProject, send, signIn, turnEnded, typeOnTop } from '../support/pages.mjs';
 import { until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 
@@ -121,6 +121,28 @@ export default async function (journey) {
     await page.getByText('You decided 4 hunks: 2 accepted, 1 edited, 1 rejected').waitFor();
   });
 
+  await journey.step('an accepted change over unsaved text is named as what it is', async () => {
+    const edit = { path: 'NOTES.md', old_text: 'Written by the agent.', new_text: 'Written twice by the agent.' };
+    await model.script({ tool_calls: [call('read_file', { path: 'NOTES.md' })] }, { tool_calls: [call('edit_file', edit)] }, { text: 'Noted.' });
+    await send(page, 'Once more in the notes');
+    await chat.getByText('Noted.').waitFor();
+    await turnEnded(page);
+    await typeOnTop(page, 'typed meanwhile\n');
+    await isUnsaved(page, 'NOTES.md');
+    await chat.getByRole('button', { name: 'Review 1 change', exact: true }).click();
+    await (await hunk(page, 'Written twice')).focus();
+    await page.keyboard.press('a');
+    await page.getByRole('button', { name: /Apply 1 decision/ }).click();
+    await page.getByText('All decided').waitFor();
+    await page.getByRole('button', { name: 'Back to the editor' }).click();
+    const bar = page.getByRole('alert').filter({ hasText: 'An accepted proposal changed this file.' });
+    await bar.waitFor();
+    await editorShows(page, 'typed meanwhile', 'what was typed to be still there');
+    await bar.getByRole('button', { name: 'Take theirs' }).click();
+    await editorShows(page, 'Written twice by the agent.');
+    await isSaved(page, 'NOTES.md');
+  });
+
   await journey.step('a declined command is told to the model', async () => {
     await model.script({ tool_calls: [call('run_command', { command: 'rm -rf .' })] }, { text: 'Then not.' });
     await send(page, 'Clean up');
@@ -180,6 +202,7 @@ export default async function (journey) {
     await limits.getByText('Choose 1 to 500 steps').waitFor();
     await steps.fill('1');
     await money.fill('0.50');
+    await limits.getByLabel('Tokens that this message may use').fill('300 000');
     await model.script({ tool_calls: [call('list_files', {})] });
     await send(page, 'Look around');
     await chat.locator('.stopcard').last().getByText('The turn reached the limit of 1 step that its message set.').waitFor();
@@ -188,7 +211,7 @@ export default async function (journey) {
     await limits.waitFor({ state: 'hidden' });
     const { items } = await rest.get(`/api/projects/${project}/conversations`);
     const { turns } = await rest.get(`/api/conversations/${items[0].id}`);
-    assert.deepEqual(turns.at(-1).budget, { tokens: null, steps: 1, usd_micros: 500_000 });
+    assert.deepEqual(turns.at(-1).budget, { tokens: 300_000, steps: 1, usd_micros: 500_000 });
   });
 
   await journey.step('a prompt without a conversation ends in a review', async () => {

@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { sdist, zipOf } from '../support/archives.mjs';
 import {
-  alive, connected, editor, editorShows, editorText, entry, isSaved, isUnsaved, openFile, openProject, signIn, tab, tree, typeOnTop,
+  alive, connected, editor, editorShows, editorText, entry, isSaved, isUnsaved, openFile, openProject, runCommand, signIn, tab, tree, typeOnTop,
 } from '../support/pages.mjs';
 import { scratchFolder, until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
@@ -135,6 +135,28 @@ export default async function (journey) {
     await isSaved(page, 'six.py');
     const stored = await rest.read(project, 'six.py');
     assert.ok(stored.startsWith('# left\n# right\n# newer\n'), stored.slice(0, 80));
+  });
+
+  await journey.step('a run that writes over unsaved text is named as what it is', async () => {
+    await typeOnTop(page, '# typed before the run\n');
+    await isUnsaved(page, 'six.py');
+    const block = await runCommand(page, 'echo "# by a run" > six.py');
+    await block.getByText('Exit 0').waitFor({ timeout: 30_000 });
+    const bar = page.getByRole('alert').filter({ hasText: 'A run changed this file.' });
+    await bar.waitFor();
+    await editorShows(page, '# typed before the run', 'what was typed to be still there');
+    assert.equal(await rest.read(project, 'six.py'), '# by a run\n');
+    await bar.getByRole('button', { name: 'Take theirs' }).click();
+    await editorShows(page, '# by a run');
+    await isSaved(page, 'six.py');
+    // Another save is a person's again.
+    await typeOnTop(page, '# typed once more\n');
+    await isUnsaved(page, 'six.py');
+    await rest.write(project, 'six.py', '# by a person\n');
+    const next = page.getByRole('alert').filter({ hasText: 'You saved this file in another window.' });
+    await next.getByRole('button', { name: 'Take theirs' }).click();
+    await editorShows(page, '# by a person');
+    await isSaved(page, 'six.py');
   });
 
   await journey.step('files are made, renamed, deleted and brought back', async () => {

@@ -1,12 +1,13 @@
 // Everything a journey starts: the server under test, the scripted model server, and their end.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const TICKS_PER_SECOND = 100;
@@ -85,7 +86,7 @@ export async function scratchFolder(name) {
 
 /** The server under test on a free port, with a data folder of its own. */
 export class Server {
-  static async start(env = {}, log = 'server', { hosts } = {}) {
+  static async start(env = {}, log = 'server', { hosts, user } = {}) {
     const server = new Server();
     // Names of its own, for what it looks up; needs root.
     server.command = hosts ? ['unshare', '--mount', '/bin/sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh', serverBinary] : [serverBinary];
@@ -95,22 +96,36 @@ export class Server {
     // Open to others, checkouts stay below it and go with it.
     await chmod(server.data, 0o711);
     server.env = env;
+    if (user) await server.become(user);
     server.log = path.join(artefacts, `${log}.log`);
     await server.launch();
     return server;
   }
 
-  /** Starts on the same port and data again. */
-  async launch() {
+  /** Will be a process of an ordinary user, by its number, to whom the data folder then belongs; needs root. */
+  async become(user) {
+    // The program may lie where only root can go. Copied by a process of its own: what is started meanwhile must not hold it open.
+    const folder = await scratchFolder('program');
+    const program = path.join(folder, 'cloudxdevai');
+    await promisify(execFile)('cp', ['--', serverBinary, program]);
+    await chmod(program, 0o755);
+    await chmod(folder, 0o711);
+    await chown(this.data, user, user);
+    this.command = ['setpriv', '--reuid', String(user), '--regid', String(user), '--clear-groups', program];
+    this.env = { HOME: this.data, ...this.env };
+  }
+
+  get environment() {
     const { PATH, HOME, LANG, TMPDIR } = process.env;
     const own = { DATA_DIR: this.data, APP_HOST: '127.0.0.1', APP_PORT: String(this.port), LOG_FORMAT: 'text', LOG_LEVEL: 'info' };
     const inherited = Object.fromEntries(Object.entries({ PATH, HOME, LANG, TMPDIR }).filter(([, value]) => value !== undefined));
+    return { ...inherited, ...own, ...this.env };
+  }
+
+  /** Starts on the same port and data again. */
+  async launch() {
     const [program, ...before] = this.command;
-    this.child = start(program, [...before, 'serve'], {
-      cwd: this.data,
-      env: { ...inherited, ...own, ...this.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    this.child = start(program, [...before, 'serve'], { cwd: this.data, env: this.environment, stdio: ['ignore', 'pipe', 'pipe'] });
     const log = createWriteStream(this.log, { flags: 'a' });
     this.child.stdout.pipe(log, { end: false });
     this.child.stderr.pipe(log, { end: false });
@@ -126,6 +141,13 @@ export class Server {
 
   get pid() {
     return this.child.pid;
+  }
+
+  /** What the doctor says of this installation, as the user of the server and with its settings. */
+  async doctor() {
+    const [program, ...before] = this.command;
+    const { stdout } = await promisify(execFile)(program, [...before, 'doctor'], { cwd: this.data, env: this.environment, timeout: 30_000 });
+    return stdout;
   }
 
   async stop(signal = 'SIGTERM') {

@@ -32,15 +32,19 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What cargo tells of each of our crates.
+fn packages() -> Vec<Value> {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1", "--offline"])).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
 /// Direct dependencies of each of our crates, without those of tests; true where it is optional.
 fn dependencies() -> BTreeMap<String, Vec<(String, bool)>> {
-    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1", "--offline"])).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
     let of = |package: &Value| {
         let list = package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].as_str() != Some("dev"));
         list.map(|d| (d["name"].as_str().unwrap().to_owned(), d["optional"].as_bool().unwrap())).collect()
     };
-    packages.iter().map(|p| (p["name"].as_str().unwrap().to_owned(), of(p))).collect()
+    packages().iter().map(|p| (p["name"].as_str().unwrap().to_owned(), of(p))).collect()
 }
 
 #[test]
@@ -53,10 +57,28 @@ fn crates_import_only_what_the_table_allows() {
             let is_ours = ours.contains(dependency.as_str());
             assert!(!is_ours || allowed.contains(&dependency.as_str()), "{name} imports {dependency}");
             assert!(!forbidden.contains(&dependency.as_str()), "{name} must never see {dependency}");
-            let half = *name == "app" && ["domain", "axum", "leptos_axum"].contains(&dependency.as_str());
-            assert!(!half || *optional, "{dependency} is for app's server half only");
+            let only_asked_for: &[&str] = match *name {
+                // Of its server half alone.
+                "app" => &["domain", "axum", "leptos_axum"],
+                "wire" => &["sqlx"],
+                _ => &[],
+            };
+            assert!(
+                !only_asked_for.contains(&dependency.as_str()) || *optional,
+                "{dependency} is no part of {name} unless it is asked for"
+            );
         }
     }
+}
+
+#[test]
+fn wire_knows_a_database_by_one_feature() {
+    let packages = packages();
+    let wire = packages.iter().find(|package| package["name"].as_str() == Some("wire")).unwrap();
+    let brings = |parts: &Value| parts.as_array().unwrap().iter().any(|part| part.as_str().unwrap().contains("sqlx"));
+    let features = wire["features"].as_object().unwrap().iter();
+    let found: Vec<&str> = features.filter(|(_, parts)| brings(parts)).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(found, ["sqlx"], "whoever does not ask for it by name has no sqlx");
 }
 
 #[test]
@@ -64,7 +86,8 @@ fn nothing_of_the_server_reaches_the_browser() {
     let tree = cargo(&["tree", "-p", "frontend", "--target", "wasm32-unknown-unknown", "-e", "normal", "--prefix", "none", "--offline"]);
     let names: BTreeSet<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(names.contains("app") && names.contains("wire"), "{names:?}");
-    for server in ["server", "domain", "store", "blobs", "sandbox", "llm", "agent", "tokio", "axum", "sqlx", "hyper", "leptos_axum"] {
+    let ours = IMPORTS.iter().map(|(name, ..)| *name).filter(|name| !["frontend", "app", "wire"].contains(name));
+    for server in ours.chain(["tokio", "axum", "sqlx", "hyper", "leptos_axum"]) {
         assert!(!names.contains(server), "{server} would be in the browser");
     }
 }
@@ -125,6 +148,25 @@ fn only_the_sandbox_starts_processes() {
     // A worker may become another of itself, and tests start a Redis.
     let allowed = ["server/crates/sandbox/", "server/src/replace.rs", "server/crates/store/tests/"];
     only_in(found.collect(), &allowed, "only the sandbox starts processes");
+}
+
+/// Of all that could find a checkout: who executes in one, who is told the folder they lie in, and the sandbox.
+#[test]
+fn only_the_sandbox_opens_files_in_a_checkout() {
+    let opens = ["File::open(", "File::create(", "OpenOptions::new(", "fs::read", "fs::write(", "fs::copy(", "fs::rename(", "fs::remove_"];
+    let folders = ["server/src", "server/crates/agent/src", "server/crates/sandbox/src"];
+    let found = sources(&folders).into_iter().filter(|(_, line)| opens.iter().any(|o| line.contains(o)));
+    let allowed = [
+        "server/crates/sandbox/src/",
+        // Its settings and secrets, what the kernel tells of the process, and its own program.
+        "server/src/config/",
+        "server/src/metrics/process.rs",
+        "server/src/replace.rs",
+        // A worker's name lies beside the checkouts, and the doctor makes a work folder of its own and removes it.
+        "server/src/worker/name.rs",
+        "server/src/wiring.rs",
+    ];
+    only_in(found.collect(), &allowed, "only the sandbox opens files in a checkout");
 }
 
 #[test]

@@ -52,7 +52,7 @@ async fn apart() -> Option<Apart> {
     let project = fixture::project(&ada, "P").await;
     let tried = fixture::run(&ada, &project, "true").await;
     if tried.tier.is_none_or(|tier| tier == "S0") {
-        eprintln!("skipped: no sandbox on this machine");
+        fixture::skip("no sandbox on this machine");
         return None;
     }
     let terminal = terminal::open(&ada, &project).await;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -28,8 +28,10 @@ const GRACE: Duration = Duration::from_secs(3);
 type Who = (ProjectId, UserId);
 
 /// The connections of this process.
+#[derive(Default)]
 pub struct Presence {
-    process: Uuid,
+    /// What the rows of this process are known by; made with the first of them.
+    process: OnceLock<Uuid>,
     here: Mutex<Here>,
     /// One at a time, so that what is written last is what is true.
     settling: tokio::sync::Mutex<()>,
@@ -39,12 +41,6 @@ pub struct Presence {
 struct Here {
     connections: HashMap<Who, usize>,
     is_beating: bool,
-}
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self { process: Uuid::now_v7(), here: Mutex::default(), settling: tokio::sync::Mutex::default() }
-    }
 }
 
 impl Presence {
@@ -127,11 +123,15 @@ pub async fn present(ctx: &Ctx, project: ProjectId) -> Result<Vec<UserRef>> {
     Ok(table::people(&mut conn, project, ctx.now().plus_seconds(-SILENCE_S)).await?)
 }
 
+fn process_of(services: &Services) -> Uuid {
+    *services.presence.process.get_or_init(|| services.ids.new_uuid())
+}
+
 /// Brings the row of a person in step with the connections of this process.
 async fn settle(services: &Arc<Services>, who: Who) {
     let _one = services.presence.settling.lock().await;
     let (project, user) = who;
-    let process = services.presence.process;
+    let process = process_of(services);
     let is_here = services.presence.is_here(who);
     let written = change(services, project, async |tx, now| {
         if is_here { table::put(tx, project, user, process, now).await } else { table::remove(tx, project, user, process).await }
@@ -175,7 +175,7 @@ async fn beat_once(services: &Arc<Services>) -> Result<()> {
     let now = services.clock.now();
     let gone_before = now.plus_seconds(-SILENCE_S);
     let mut tx = services.db.begin().await?;
-    table::beat(&mut tx, services.presence.process, now).await?;
+    table::beat(&mut tx, process_of(services), now).await?;
     let stale = table::stale(&mut tx, gone_before).await?;
     services.commit(tx).await?;
     for project in stale {

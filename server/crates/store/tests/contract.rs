@@ -6,6 +6,8 @@
 mod accounts;
 #[path = "contract/admin.rs"]
 mod admin;
+#[path = "contract/archive.rs"]
+mod archive;
 #[path = "contract/audit.rs"]
 mod audit;
 #[path = "contract/blobs.rs"]
@@ -52,6 +54,8 @@ mod permissions;
 mod preferences;
 #[path = "contract/projects.rs"]
 mod projects;
+#[path = "contract/purge.rs"]
+mod purge;
 #[path = "contract/quotas.rs"]
 mod quotas;
 #[path = "contract/review.rs"]
@@ -102,9 +106,14 @@ on_both! {
     accounts::links_work_once_until_their_end,
     accounts::names_and_hashes_change_only_where_they_may,
     accounts::sessions_are_listed_and_ended_by_their_owner,
+    archive::comments_are_read_as_they_were_inserted,
+    archive::rules_and_settings_are_read_as_they_were_inserted,
+    archive::what_a_project_cost_is_read_as_it_was_inserted,
+    archive::what_belongs_to_talk_is_read_as_it_was_inserted,
     checkpoints::a_tree_is_copied_with_its_names,
     checkpoints::checkpoints_are_listed_named_and_bounded,
     checkpoints::checkpoints_know_what_changed_since_and_what_they_hold,
+    checkpoints::files_and_bytes_are_told_as_they_are_booked,
     blobs::a_sweep_never_removes_what_a_row_names,
     blobs::keeping_and_removing_wait_for_each_other,
     blobs::names_count_where_their_project_is_or_goes,
@@ -117,6 +126,7 @@ on_both! {
     budgets::sums_are_the_same_before_and_after_rolling_up,
     budgets::versions_are_measured_by_their_calls,
     chat::a_conversation_has_one_unfinished_turn,
+    chat::a_turn_is_compared_with_what_its_branch_was_made_of,
     chat::approvals_are_answered_once,
     chat::conversations_are_listed_by_their_last_change,
     chat::messages_are_numbered_without_gaps,
@@ -125,6 +135,7 @@ on_both! {
     context::a_summary_is_taken_back_once,
     context::older_counts_weigh_less,
     context::pictures_that_nobody_sent_are_forgotten,
+    dashboard::an_account_is_told_as_its_parts_are,
     dashboard::languages_and_the_last_change_are_kept_with_the_project,
     dashboard::recent_conversations_are_ones_own_as_long_as_they_can_be_read,
     dashboard::reviews_and_imports_are_told_with_how_far_they_are,
@@ -142,6 +153,7 @@ on_both! {
     sessions::rewinds_hide_messages_until_they_are_undone_once,
     sessions::turns_remember_calls_costs_and_what_they_are_copies_of,
     files::deletions_can_be_gathered,
+    files::directories_are_moved_copied_and_deleted_whole,
     files::entries_are_the_current_rows,
     files::the_top_is_found_by_few_steps,
     files::listings_are_ordered_by_bytes,
@@ -173,6 +185,7 @@ on_both! {
     log::output_is_found_by_its_bytes,
     log::the_schema_is_brought_up_to_date_once,
     mcp::tool_servers_are_changed_by_one_at_a_time,
+    members::an_invitation_goes_when_its_account_is_a_member,
     members::invitations_wait_for_their_address,
     members::members_come_go_and_change_roles,
     members::people_are_present_once_until_their_process_is_silent,
@@ -185,20 +198,27 @@ on_both! {
     network::rules_belong_to_one_project,
     network::the_egress_log_is_newest_first_and_pruned_by_project,
     people::names_belong_to_one_user,
+    people::only_active_accounts_are_entered,
     people::refresh_tokens_are_spent_once,
     people::sessions_live_until_revoked_or_expired,
+    people::sessions_of_one_person_end_by_themselves,
     people::users_are_found_and_changed,
     audit::many_writers_make_one_chain,
     audit::the_audit_log_is_one_chain,
     preferences::preferences_are_replaced_by_who_saw_them,
+    tokens::all_tokens_of_a_person_end_at_once,
     tokens::tokens_live_until_revoked_ended_or_their_owner_is_disabled,
     permissions::past_turns_are_the_last_of_the_project,
     permissions::rules_are_added_listed_and_revoked_by_project,
     projects::imports_are_invisible_until_finished,
     projects::pages_of_projects_follow_each_other,
     projects::projects_are_seen_by_members,
+    purge::a_deleted_project_is_due_until_its_end_is_begun,
+    purge::what_a_project_holds_goes_in_pieces,
     quotas::an_owner_counts_all_projects_together,
+    quotas::what_an_export_shows_is_no_surplus_until_it_ends,
     quotas::what_something_needs_is_no_surplus,
+    quotas::what_was_counted_takes_the_place_of_what_was_added,
     quotas::writers_of_one_owner_wait_for_each_other,
     review::a_table_made_again_keeps_what_hangs_on_it,
     review::a_turn_has_one_change_set,
@@ -206,7 +226,10 @@ on_both! {
     review::hunks_are_decided,
     review::open_sets_are_listed_by_project,
     runs::a_finished_run_is_taken_away_with_its_output,
+    runs::a_report_is_kept_with_its_run_and_replaced,
+    runs::a_run_stands_for_its_turn,
     runs::a_run_starts_and_ends_once,
+    runs::how_a_project_is_tested_is_chosen_beside_what_it_may_reach,
     runs::runs_are_listed_newest_first,
     search::files_are_paged_as_they_are_now,
     second_factor::a_code_is_used_by_one,

@@ -147,3 +147,12 @@ pub async fn approvals_are_answered_once(db: Db) {
     assert_eq!(decider, Some((Approval::Reject, ada, "ada".to_owned())));
     assert_eq!(chat::decider(&mut read(&db).await, turn, "call-1").await.unwrap(), None, "nobody has answered");
 }
+
+pub async fn a_turn_is_compared_with_what_its_branch_was_made_of(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let (first, other) = (turn(&db, project, ada).await, turn(&db, project, ada).await);
+    write!(&db, tx => chat::set_base_revision(&mut tx, first, 8));
+    let base = async |turn| chat::turn(&mut read(&db).await, turn).await.unwrap().unwrap().base_revision;
+    assert_eq!((base(first).await, base(other).await), (8, 3));
+}

@@ -153,3 +153,14 @@ pub async fn a_tree_is_copied_with_its_names(db: Db) {
     let mut tx = begin(&db).await;
     assert!(checkpoints::hold(&mut tx, id()).await.unwrap().is_none());
 }
+
+pub async fn files_and_bytes_are_told_as_they_are_booked(db: Db) {
+    let ada = user(&db, "ada").await;
+    let (filled, empty) = (project(&db, ada).await, project(&db, ada).await);
+    write!(&db, tx => projects::add_totals(&mut tx, filled, 2, 30));
+    write!(&db, tx => projects::add_totals(&mut tx, filled, -1, 5));
+    let mut c = read(&db).await;
+    assert_eq!(checkpoints::totals_now(&mut c, filled).await.unwrap(), Some((1, 35)));
+    assert_eq!(checkpoints::totals_now(&mut c, empty).await.unwrap(), Some((0, 0)));
+    assert_eq!(checkpoints::totals_now(&mut c, id()).await.unwrap(), None);
+}

@@ -1,6 +1,7 @@
-use store::{Db, Tx, Word, changes, chat, dashboard, files, jobs, members, projects};
+use store::{Db, Tx, Word, budgets, changes, chat, dashboard, files, jobs, members, projects, quotas, settings};
 use wire::{
     ProjectId, TurnId, UserId,
+    budgets::BudgetScope,
     changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState},
     chat::{TurnReason, TurnState},
     dashboard::{Work, WorkKind},
@@ -8,6 +9,7 @@ use wire::{
     jobs::Progress,
     languages::Languages,
     projects::{ProjectRole, Visibility},
+    quotas::QuotaOverride,
 };
 
 use crate::world::{at, begin, commit, conversation, id, new_turn, project, read, run, turn, user, write};
@@ -145,6 +147,7 @@ pub async fn reviews_and_imports_are_told_with_how_far_they_are(db: Db) {
             edited_text: None,
             reason: None,
             decided_by: None,
+            now: None,
         };
         changes::insert_hunk(&mut tx, proposed.id, 0, ord as i64, &hunk).await.unwrap();
     }
@@ -241,4 +244,30 @@ async fn add(tx: &mut Tx, project_id: ProjectId, by: UserId, revision: i64, Came
         deleted_as: None,
     };
     files::insert_version(tx, &new).await.unwrap();
+}
+
+pub async fn an_account_is_told_as_its_parts_are(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let held = project(&db, ada).await;
+    write!(&db, tx => projects::add_totals(&mut tx, held, 2, 30));
+    write!(&db, tx => quotas::add_history(&mut tx, held, 4));
+    let own = QuotaOverride { bytes: Some(1 << 40), files: Some(7), versions: Some(3), checkpoints: None };
+    write!(&db, tx => quotas::set_override(&mut tx, ada, own));
+    let of = [(BudgetScope::User, ada.0)];
+    let counter = write!(&db, tx => budgets::reserve(&mut tx, &of, "2026-11", 100, 50)).remove(0);
+    let mut c = read(&db).await;
+    let account = dashboard::account_of(&mut c, ada).await.unwrap();
+    let totals = quotas::Totals { projects: 1, files: 2, bytes: 30, history: 4 };
+    assert_eq!(account, dashboard::Account { totals, own, storage: None, counter });
+    assert_eq!((account.counter.reserved_micros, account.counter.reserved_tokens), (100, 50));
+    drop(c);
+
+    write!(&db, tx => settings::put(&mut tx, "storage", "{}", at(1), None));
+    let nothing = dashboard::Account {
+        totals: quotas::Totals::default(),
+        own: QuotaOverride::default(),
+        storage: Some("{}".to_owned()),
+        counter: budgets::Counter::default(),
+    };
+    assert_eq!(dashboard::account_of(&mut read(&db).await, bob).await.unwrap(), nothing);
 }

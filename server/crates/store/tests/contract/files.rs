@@ -1,4 +1,4 @@
-use store::{Db, Tx, files, projects};
+use store::{Db, Tx, files, files_bulk, projects};
 use wire::{
     ProjectId, UserId,
     files::{EntryKind, FileAction, Origin},
@@ -72,6 +72,9 @@ pub async fn versions_remember_every_tree(db: Db) {
         [(0, vec![]), (1, vec!["a"]), (3, vec!["a", "d/x", "d/y"]), (4, vec!["a", "d/x", "d/y"]), (5, vec!["a"]), (6, vec!["a", "d/x"])]
     {
         assert_eq!(paths(&files::at_revision(&mut c, project, revision).await.unwrap()), tree, "at {revision}");
+        let mut known = files::paths_at(&mut c, project, revision).await.unwrap();
+        known.sort_unstable();
+        assert_eq!(known, tree, "at {revision}");
     }
     assert_eq!(files::at_revision(&mut c, project, 3).await.unwrap()[0].version, 1);
     assert_eq!(files::at_revision(&mut c, project, 4).await.unwrap()[0].version, 2);
@@ -234,4 +237,57 @@ pub async fn deletions_can_be_gathered(db: Db) {
     let after = Some((first[0].revision, first[0].path.as_str()));
     let rest: Vec<_> = files::trash(&mut c, project, after, 9).await.unwrap().into_iter().map(|item| item.path).collect();
     assert_eq!((first.len(), rest), (1, vec!["d2".to_owned()]));
+}
+
+/// A revision of its own for what happens to a whole directory.
+async fn new_step(tx: &mut Tx, project_id: ProjectId, by: UserId) -> files_bulk::Step {
+    let revision = projects::next_revision(tx, project_id, at(1)).await.unwrap().unwrap().revision;
+    files_bulk::Step { project_id, revision, origin: Origin::Git, at: at(revision), by: Some(by), cause: None }
+}
+
+pub async fn directories_are_moved_copied_and_deleted_whole(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    for path in ["d/x", "d/Ä.txt", "d-b", "d0"] {
+        change(&db, project, ada, path, FileAction::Added).await;
+    }
+    let mut tx = begin(&db).await;
+    let moved = new_step(&mut tx, project, ada).await;
+    files_bulk::delete_whole(&mut tx, &moved, "d", None).await.unwrap();
+    files_bulk::put_whole(&mut tx, &moved, "d", "e", true).await.unwrap();
+    let copied = new_step(&mut tx, project, ada).await;
+    files_bulk::put_whole(&mut tx, &copied, "e", "f", false).await.unwrap();
+    let _committed = commit(tx).await;
+
+    let mut c = read(&db).await;
+    assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), ["d-b", "d0", "e/x", "e/Ä.txt", "f/x", "f/Ä.txt"]);
+    assert_eq!(paths(&files::at_revision(&mut c, project, 4).await.unwrap()), ["d-b", "d/x", "d/Ä.txt", "d0"], "as it was before");
+    let row = files::latest(&mut c, project, "e/x").await.unwrap().unwrap();
+    assert_eq!((row.version, row.revision, row.origin.0, row.size), (1, moved.revision, Origin::Git, 10));
+    assert_eq!((row.checksum.as_deref(), row.moved_from.as_deref()), (Some("d/x@1"), Some("d/x")));
+    let row = files::latest(&mut c, project, "f/x").await.unwrap().unwrap();
+    assert_eq!((row.version, row.revision, row.moved_from.as_deref()), (1, copied.revision, None));
+    assert_eq!(row.checksum.as_deref(), Some("d/x@1"));
+    let left = files::latest(&mut c, project, "d/x").await.unwrap().unwrap();
+    assert_eq!((left.is_deleted(), left.version, left.revision, left.size), (true, 2, moved.revision, 0));
+    assert!(files::trash(&mut c, project, None, 9).await.unwrap().is_empty(), "what moved away is elsewhere");
+    let spelled = files::find_spelling(&mut c, project, "E/ä.TXT").await.unwrap();
+    assert_eq!(spelled, [("e/Ä.txt".to_owned(), EntryKind::File)], "a moved name is compared as any other");
+    drop(c);
+
+    // Back to where something was before, whose numbers go on.
+    let mut tx = begin(&db).await;
+    let deleted = new_step(&mut tx, project, ada).await;
+    files_bulk::delete_whole(&mut tx, &deleted, "e", Some("e")).await.unwrap();
+    let back = new_step(&mut tx, project, ada).await;
+    files_bulk::delete_whole(&mut tx, &back, "f", None).await.unwrap();
+    files_bulk::put_whole(&mut tx, &back, "f", "d", true).await.unwrap();
+    let _committed = commit(tx).await;
+    let mut c = read(&db).await;
+    assert_eq!(paths(&files::current(&mut c, project).await.unwrap()), ["d-b", "d/x", "d/Ä.txt", "d0"]);
+    let history = files::history(&mut c, project, "d/x", 9, 9).await.unwrap();
+    let history: Vec<_> = history.iter().map(|row| (row.version, row.action.0, row.moved_from.as_deref())).collect();
+    assert_eq!(history, [(3, FileAction::Added, Some("f/x")), (2, FileAction::Deleted, None), (1, FileAction::Added, None)]);
+    let trash: Vec<_> = files::trash(&mut c, project, None, 9).await.unwrap().into_iter().map(|i| (i.path, i.kind, i.files)).collect();
+    assert_eq!(trash, [("e".to_owned(), EntryKind::Directory, 2)]);
 }

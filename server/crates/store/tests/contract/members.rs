@@ -106,3 +106,18 @@ pub async fn people_are_present_once_until_their_process_is_silent(db: Db) {
     let _committed = commit(tx).await;
     assert_eq!(names(0).await, ["bob"]);
 }
+
+pub async fn an_invitation_goes_when_its_account_is_a_member(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let (first, other) = (project(&db, ada).await, project(&db, ada).await);
+    for (project_id, address) in [(first, "bob@example.com"), (first, "eve@example.com"), (other, "bob@example.com")] {
+        write!(&db, tx => members::invite(&mut tx, &members::NewInvitation {
+            id: id(), project_id, email: address, email_key: address, role: ProjectRole::Viewer, by: ada, at: at(1),
+        }));
+    }
+    let waiting = async |address: &str| members::waiting_for(&mut read(&db).await, address).await.unwrap();
+    write!(&db, tx => members::settle(&mut tx, other, ada));
+    assert_eq!(waiting("bob@example.com").await.len(), 2, "nobody had invited ada");
+    write!(&db, tx => members::settle(&mut tx, first, bob));
+    assert_eq!((waiting("bob@example.com").await, waiting("eve@example.com").await), (vec![other], vec![first]));
+}

@@ -153,3 +153,27 @@ pub async fn refresh_tokens_are_spent_once(db: Db) {
     assert_eq!(spent, 1);
     assert_eq!(sessions::refresh(&mut read(&db).await, "first").await.unwrap().unwrap().spent_at, Some(at(2)));
 }
+
+pub async fn sessions_of_one_person_end_by_themselves(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let (first, second) = (session(&db, ada, None).await, session(&db, ada, None).await);
+    let other = session(&db, bob, None).await;
+    write!(&db, tx => sessions::touch(&mut tx, first, at(50), at(150)));
+    assert_eq!(sessions::began_at(&mut read(&db).await, first).await.unwrap(), Some(at(0)), "whenever it was seen");
+    assert_eq!(sessions::began_at(&mut read(&db).await, id()).await.unwrap(), None);
+
+    write!(&db, tx => sessions::end_all(&mut tx, ada, at(60)));
+    let lives = async |session, seconds| sessions::live_by_id(&mut read(&db).await, session, at(seconds)).await.unwrap().is_some();
+    assert!(lives(first, 59).await && lives(second, 59).await && lives(other, 99).await);
+    assert!(!lives(first, 60).await && !lives(second, 60).await);
+}
+
+pub async fn only_active_accounts_are_entered(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    assert_eq!(write!(&db, tx => users::enter(&mut tx, ada, at(9))).as_deref(), Some("hash"));
+    assert_eq!(write!(&db, tx => users::enter(&mut tx, id(), at(9))), None);
+    write!(&db, tx => users::update_access(&mut tx, bob, UserRole::User, UserState::Disabled));
+    assert_eq!(write!(&db, tx => users::enter(&mut tx, bob, at(9))), None);
+    let seen = async |user| users::by_id(&mut read(&db).await, user).await.unwrap().unwrap().last_seen_at;
+    assert_eq!((seen(ada).await, seen(bob).await), (Some(at(9)), None));
+}

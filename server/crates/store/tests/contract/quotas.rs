@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use store::{
-    Db, files, projects,
+    Db, exports, files, projects,
     quotas::{self, OldVersion, Surplus},
     settings,
 };
 use wire::{
-    ProjectId, UserId,
+    ExportId, ProjectId, UserId,
     changes::{ChangeOrigin, ChangeSetState},
     checkpoints::CheckpointKind,
     files::{EntryKind, FileAction, Origin},
@@ -155,8 +155,57 @@ pub async fn what_something_needs_is_no_surplus(db: Db) {
     let _committed = commit(tx).await;
     assert!(files::at_version(&mut read(&db).await, project, "a", 2).await.unwrap().is_none());
     assert_eq!(files::at_revision(&mut read(&db).await, project, 1).await.unwrap().len(), 1);
+    for (revision, is_kept) in [(1, true), (2, false), (3, true)] {
+        assert_eq!(files::is_kept_at(&mut read(&db).await, project, revision).await.unwrap(), is_kept, "at {revision}");
+    }
     assert_eq!(files::latest(&mut read(&db).await, project, "b").await.unwrap().unwrap().version, 2, "a deletion stays");
     assert!(files::at_version(&mut read(&db).await, other, "a", 1).await.unwrap().is_some());
     let all = quotas::projects_after(&mut read(&db).await, None, 10).await.unwrap();
     assert_eq!(quotas::projects_after(&mut read(&db).await, Some(all[0]), 10).await.unwrap(), all[1..]);
+}
+
+pub async fn what_an_export_shows_is_no_surplus_until_it_ends(db: Db) {
+    let ada = user(&db, "ada").await;
+    let project = project(&db, ada).await;
+    let all = |versions: &[i64]| versions.iter().map(|version| ("a".to_owned(), *version)).collect::<Vec<_>>();
+    for text in ["1", "22"] {
+        save(&db, project, ada, "a", Some(text)).await;
+    }
+    let (first, second): (ExportId, ExportId) = (id(), id());
+    assert_eq!(write!(&db, tx => exports::hold(&mut tx, first, project, at(500))), Some(2));
+    for text in ["333", "4444"] {
+        save(&db, project, ada, "a", Some(text)).await;
+    }
+    assert_eq!(write!(&db, tx => exports::hold(&mut tx, second, project, at(600))), Some(4));
+    assert_eq!(write!(&db, tx => exports::hold(&mut tx, id(), id(), at(600))), None, "of a project that is gone");
+    save(&db, project, ada, "a", Some("55555")).await;
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, all(&[1, 3]), "what either shows stays");
+    let mut tx = begin(&db).await;
+    assert_eq!(quotas::remove_up_to(&mut tx, project, "a", 5).await.unwrap(), 2);
+    drop(tx);
+    write!(&db, tx => exports::release(&mut tx, second));
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, all(&[1, 3, 4]));
+    assert_eq!(write!(&db, tx => exports::release_expired(&mut tx, at(499))), 0);
+    assert_eq!(write!(&db, tx => exports::release_expired(&mut tx, at(500))), 1, "an export that never ended");
+    assert_eq!(surplus(&db, project, Surplus::Age, 100).await, all(&[1, 2, 3, 4]));
+}
+
+pub async fn what_was_counted_takes_the_place_of_what_was_added(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let (first, second, foreign) = (project(&db, ada).await, project(&db, ada).await, project(&db, bob).await);
+    for (project, bytes) in [(first, 40), (second, 5), (foreign, 9)] {
+        write!(&db, tx => quotas::add_history(&mut tx, project, bytes));
+    }
+    write!(&db, tx => quotas::set_history(&mut tx, first, 7));
+    assert_eq!(quotas::project(&mut read(&db).await, first).await.unwrap().unwrap().history, 7);
+    assert_eq!(quotas::of_owner(&mut read(&db).await, ada).await.unwrap().history, 7 + 5);
+    assert_eq!(quotas::of_owner(&mut read(&db).await, bob).await.unwrap().history, 9);
+
+    write!(&db, tx => projects::mark_deleted(&mut tx, second, at(1)));
+    let mut owned = quotas::projects_of(&mut read(&db).await, ada).await.unwrap();
+    owned.sort_unstable();
+    let mut expected = [first, second];
+    expected.sort_unstable();
+    assert_eq!(owned, expected, "deleted ones included");
+    assert_eq!(quotas::projects_of(&mut read(&db).await, bob).await.unwrap(), [foreign]);
 }

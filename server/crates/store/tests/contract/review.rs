@@ -53,6 +53,7 @@ fn new_hunk(start: i32) -> Hunk {
         edited_text: None,
         reason: None,
         decided_by: None,
+        now: None,
     }
 }
 

@@ -69,3 +69,15 @@ pub async fn tokens_live_until_revoked_ended_or_their_owner_is_disabled(db: Db) 
     let _committed = commit(tx).await;
     assert!(tokens::live_by_id(&mut read(&db).await, ending.id, at(50)).await.unwrap().is_none());
 }
+
+pub async fn all_tokens_of_a_person_end_at_once(db: Db) {
+    let (ada, ben) = (user(&db, "ada").await, user(&db, "ben").await);
+    let first = token(ada, "first", 1);
+    for (row, hash) in [(&first, "h1"), (&token(ada, "second", 2), "h2"), (&token(ben, "third", 3), "h3")] {
+        write!(&db, tx => tokens::insert(&mut tx, row, hash));
+    }
+    write!(&db, tx => tokens::revoke(&mut tx, ada, first.id, at(9)));
+    assert_eq!(write!(&db, tx => tokens::revoke_all(&mut tx, ada, at(10))), 1, "the first had ended");
+    assert!(tokens::live_by_hash(&mut read(&db).await, "h2", at(11)).await.unwrap().is_none());
+    assert!(tokens::live_by_hash(&mut read(&db).await, "h3", at(11)).await.unwrap().is_some());
+}
