@@ -21,6 +21,12 @@ await mkdir(path.join(artefacts, 'screens'), { recursive: true });
 if (wanted.length === 0) await clearArtefacts();
 const report = { passed: 0, failed: 0, failures: [], steps: [] };
 const started = Date.now();
+// A promise that a failed step left behind is refused when its page closes: said, and not the end of the other journeys.
+process.on('unhandledRejection', (error) => {
+  report.failed += 1;
+  report.failures.push({ journey: '-', step: 'left behind', reason: String(error?.stack ?? error) });
+  console.log(`not ok - nobody waited for: ${String(error?.stack ?? error).slice(0, 2000)}`);
+});
 // The longest texts first, which are the longest walks, so that no lane ends long after the others.
 const sizes = new Map(await Promise.all(names.map(async (name) => [name, (await stat(path.join(folder, `${name}.mjs`))).size])));
 const left = names.toSorted((one, other) => sizes.get(other) - sizes.get(one));
@@ -49,9 +55,9 @@ async function walkLane() {
   }
 }
 
-/** What the contract's tests leave is theirs: they may be running. */
+/** What the tests of the contract leave is theirs: they may be running. */
 async function clearArtefacts() {
-  for (const name of await readdir(artefacts)) if (!name.startsWith('contract')) await rm(path.join(artefacts, name), { recursive: true, force: true });
+  for (const name of await readdir(artefacts)) if (name !== 'contract') await rm(path.join(artefacts, name), { recursive: true, force: true });
   await mkdir(path.join(artefacts, 'screens'));
 }
 

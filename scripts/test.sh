@@ -102,7 +102,7 @@ start_contract() {
 }
 
 finish_contract() {
-  local result=end2end/artefacts/contract.json numbers status p f
+  local result=end2end/artefacts/contract/result.json numbers status p f
   [ -n "$contract" ] || return
   announce "contract"
   wait "$contract"

@@ -4,7 +4,7 @@ values that they don't, and no answer may be a server error or one that the docu
 
     SERVER_BIN=… SCHEMATHESIS_HOME=… python3 end2end/contract/run.py [--keep] [arguments of schemathesis]
 
-Writes end2end/artefacts/contract.json {"passed", "failed", "skipped"}, counted in operations.
+Writes end2end/artefacts/contract/result.json {"passed", "failed", "skipped"}, counted in operations.
 """
 
 import json
@@ -23,7 +23,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent
-ARTEFACTS = HERE.parent / "artefacts"
+# A folder of its own: the journeys, which may be running, clear theirs.
+ARTEFACTS = HERE.parent / "artefacts/contract"
 # Whatever the machine's way out is, this is about the loopback.
 urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
 PASSWORD = "correct horse battery staple"
@@ -53,7 +54,7 @@ class Server:
     def __init__(self, folder):
         self.base = f"http://127.0.0.1:{free_port()}"
         self.token = None
-        self.log = open(ARTEFACTS / "contract-server.log", "w")
+        self.log = open(ARTEFACTS / "server.log", "w")
         settings = {
             "APP_HOST": "127.0.0.1",
             "APP_PORT": self.base.rsplit(":", 1)[1],
@@ -151,7 +152,7 @@ def furnish(server):
 
 def fuzz(server, things, name, arguments):
     """One run of schemathesis: the names of operations that passed, failed and were skipped."""
-    report = ARTEFACTS / f"contract-{name}.xml"
+    report = ARTEFACTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     home = os.environ["SCHEMATHESIS_HOME"]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"), "run"]
@@ -186,8 +187,8 @@ def choose(flag, patterns):
 
 
 def main():
-    ARTEFACTS.mkdir(exist_ok=True)
-    result = ARTEFACTS / "contract.json"
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    result = ARTEFACTS / "result.json"
     result.unlink(missing_ok=True)
     arguments = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="contract-") as folder:
