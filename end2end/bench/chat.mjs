@@ -5,7 +5,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { Journey } from '../support/journey.mjs';
-import { openProject, send, signIn, turnEnded } from '../support/pages.mjs';
+import { openProject, send, signIn } from '../support/pages.mjs';
 import { ModelServer, modelBinary, Server, stopAll, until } from '../support/processes.mjs';
 import { Rest } from '../support/rest.mjs';
 import { milliseconds, Report } from './figures.mjs';
@@ -65,9 +65,11 @@ function watchFrames() {
   requestAnimationFrame(tick);
 }
 
-/** In the page. */
+/** In the page: the whole answer, and the composer as it is between turns. */
 function showsTheEnd() {
-  return Array.from(document.querySelectorAll('.md')).at(-1)?.lastElementChild?.textContent.includes('The end of it.');
+  const last = Array.from(document.querySelectorAll('.md')).at(-1)?.lastElementChild;
+  const ended = Array.from(document.querySelectorAll('section.chat button'), (button) => button.textContent.trim()).includes('Send');
+  return last?.textContent.includes('The end of it.') && ended;
 }
 
 /** One answer of each make in a conversation of its own. */
@@ -88,7 +90,6 @@ export async function streaming(browser, server, rest, model, report) {
       await send(page, `Write: ${make}`);
       // Not by a locator, which would read all of the page again and again in the frames that are measured.
       await page.waitForFunction(showsTheEnd, undefined, { polling: 500, timeout: 180_000 });
-      await turnEnded(page);
       const took = performance.now() - began;
       const { frames, tasks, gaps } = await page.evaluate(() => ({ ...window.__frames, on: undefined }));
       gaps.sort((a, b) => a - b);

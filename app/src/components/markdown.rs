@@ -119,7 +119,7 @@ impl Page {
                 Step::CloseCode => self.code = None,
                 Step::OpenList { html } => {
                     self.list = append_block(host, &html)
-                        .and_then(|block| block.first_element_child())
+                        .and_then(|block| block.query_selector("tbody").ok().flatten().or_else(|| block.first_element_child()))
                         .map(|list| OpenList { list, tail: Vec::new() });
                 }
                 Step::Items { html, finished } => {

@@ -1,6 +1,6 @@
 //! A model's Markdown as safe HTML: no raw HTML, no images, links to the web only. A text that grows is rendered by its blocks: what is
-//! finished is rendered once, an open code block takes its lines as plain text, a long paragraph is rendered by its parts, and the end of
-//! anything else that is long is shown as it is written until it is finished.
+//! finished is rendered once, an open code block takes its lines as plain text, lists, tables and long paragraphs are rendered by their parts, and
+//! the end of anything else that is long is shown as it is written until it is finished.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub enum Step {
     Code(String),
     /// The open code block is finished.
     CloseCode,
-    /// A list begins after the finished blocks; its element is empty.
+    /// A list or a table begins after the finished blocks; its element has no items or rows yet.
     OpenList { html: String },
     /// As `Blocks`, within the open list.
     Items { html: Vec<String>, finished: usize },
@@ -52,6 +52,8 @@ pub struct Growing {
     done: usize,
     open: Open,
     paragraph: LongParagraph,
+    /// The lines in front of the rows of the open table: what makes them rows. Empty for a list.
+    head: String,
     /// The end is shown as plain text.
     is_plain: bool,
 }
@@ -90,7 +92,7 @@ struct Block {
     parts: Vec<Part>,
 }
 
-/// The parts of a list: its element without items, and of each item its HTML and where its first line begins.
+/// The parts of a list or of a table: its element without items, and of each item or row its HTML and where its first line begins.
 struct List {
     element: String,
     items: Vec<(String, usize)>,
@@ -177,9 +179,10 @@ impl Growing {
         is_closed
     }
 
-    /// Items of the open list. True when it was finished and something follows.
+    /// Items of the open list, or rows of the open table. True when it was finished and something follows.
     fn take_items(&mut self, steps: &mut Vec<Step>) -> bool {
-        let rest = self.rest();
+        let rest = format!("{}{}", self.head, self.rest());
+        let rest = rest.as_str();
         let mut blocks = blocks(rest).into_iter();
         let Some(List { items, .. }) = blocks.next().and_then(|block| block.list) else {
             // The text has come to mean something else; it is rendered again from the start.
@@ -192,7 +195,7 @@ impl Growing {
         let follows = after.first().map(|block| block.range.start).filter(|start| is_settled(rest, *start));
         let starts: Vec<usize> = items.iter().map(|(_, start)| *start).collect();
         let finished = if follows.is_some() { items.len() } else { count_finished(rest, &starts) };
-        let step = follows.or_else(|| starts.get(finished).copied()).unwrap_or(0);
+        let step = follows.or_else(|| starts.get(finished).copied()).map_or(0, |at| at.saturating_sub(self.head.len()));
         steps.push(Step::Items { html: items.into_iter().map(|(html, _)| html).collect(), finished });
         if follows.is_some() {
             self.open = Open::Nothing;
@@ -257,6 +260,7 @@ impl Growing {
             self.done += opening.begin;
             self.open = opening.open;
             self.paragraph = LongParagraph { begin: self.done, ..LongParagraph::default() };
+            self.head = opening.head;
             steps.push(opening.step);
             return true;
         }
@@ -289,26 +293,33 @@ fn count_finished_parts(parts: &[Part], end: usize) -> usize {
 struct Opening {
     open: Open,
     begin: usize,
+    head: String,
     step: Step,
 }
 
 impl Opening {
-    /// For the last block of a text: a code block without an end, a list with finished items, or a paragraph with finished parts.
+    /// For the last block of a text: a code block without an end, a list or table with finished items, or a paragraph with finished parts.
     fn of(text: &str, last: &Block) -> Option<Self> {
         if count_finished_parts(&last.parts, text.len()) > 0 {
-            return Some(Self { open: Open::Paragraph, begin: last.range.start, step: Step::OpenParagraph { html: parts::empty() } });
+            let step = Step::OpenParagraph { html: parts::empty() };
+            return Some(Self { open: Open::Paragraph, begin: last.range.start, head: String::new(), step });
         }
         if let Some(list) = &last.list {
             let starts: Vec<usize> = list.items.iter().map(|(_, start)| *start).collect();
             let step = Step::OpenList { html: list.element.clone() };
-            return (count_finished(text, &starts) > 0).then_some(Self { open: Open::List, begin: last.range.start, step });
+            if count_finished(text, &starts) == 0 {
+                return None;
+            }
+            let begin = starts.first().copied()?;
+            let head = text.get(last.range.start..begin)?.to_owned();
+            return Some(Self { open: Open::List, begin, head, step });
         }
         let (first, code) = text.get(last.range.start..)?.split_once('\n')?;
         let (fence, info) = Fence::opening(first)?;
         let is_closed = code.split_inclusive('\n').any(|line| fence.closes(line));
         let frame = format!("{}<pre><code></code></pre></div>", code_bar(info));
         let begin = last.range.start + first.len() + 1;
-        (!is_closed).then_some(Self { open: Open::Code(fence), begin, step: Step::OpenCode { frame } })
+        (!is_closed).then_some(Self { open: Open::Code(fence), begin, head: String::new(), step: Step::OpenCode { frame } })
     }
 }
 
@@ -351,6 +362,8 @@ fn blocks(text: &str) -> Vec<Block> {
     let mut list: Option<List> = None;
     let mut depth = 0usize;
     let (mut start, mut item_start) = (0, 0);
+    // Where the rows of a table begin.
+    let mut rows = Vec::new();
     let mut safe = Safe::default();
     // Indentation is part of what a block is.
     let line_start = |at: usize| text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
@@ -363,6 +376,7 @@ fn blocks(text: &str) -> Vec<Block> {
                 continue;
             }
             (Event::Start(Tag::Item), 1) if list.is_some() => item_start = line_start(range.start),
+            (Event::Start(Tag::TableRow), 1) => rows.push(line_start(range.start)),
             (Event::End(TagEnd::List(_)), 1) => {
                 if let Some(list) = list.take() {
                     blocks.push(Block { html: list.to_html(), range: start..range.end, list: Some(list), parts: Vec::new() });
@@ -386,15 +400,20 @@ fn blocks(text: &str) -> Vec<Block> {
             let events = pending.drain(..).zip(places.drain(..));
             match &mut list {
                 Some(list) => list.items.push((render(events.map(|(event, _)| event)), item_start)),
-                None => blocks.push(block(text, start..range.end, events)),
+                None => blocks.push(block(text, start..range.end, events, std::mem::take(&mut rows))),
             }
         }
     }
     blocks
 }
 
-/// A block that is no list, out of its events with their places.
-fn block<'a>(text: &'a str, range: Range<usize>, events: impl ExactSizeIterator<Item = (Event<'a>, (Range<usize>, bool))>) -> Block {
+/// A block that is no list, out of its events with their places. `rows` says where those of a table begin.
+fn block<'a>(
+    text: &'a str,
+    range: Range<usize>,
+    events: impl ExactSizeIterator<Item = (Event<'a>, (Range<usize>, bool))>,
+    rows: Vec<usize>,
+) -> Block {
     let inner = events.len().saturating_sub(2);
     let mut events = events.peekable();
     let is_paragraph = matches!(events.peek(), Some((Event::Start(Tag::Paragraph), _)));
@@ -405,7 +424,19 @@ fn block<'a>(text: &'a str, range: Range<usize>, events: impl ExactSizeIterator<
     }
     let html = render(events.map(|(event, _)| event));
     let parts = if is_paragraph { vec![Part::whole(&html, range.start)] } else { Vec::new() };
-    Block { html, range, list: None, parts }
+    let list = if rows.is_empty() { None } else { table(&html, &rows) };
+    Block { html, range, list, parts }
+}
+
+/// A table in its rows. Whatever its cells say is escaped: no other `<tr>` is in it than its own.
+fn table(html: &str, rows: &[usize]) -> Option<List> {
+    let begins: Vec<usize> = html.match_indices("<tr>").map(|(at, _)| at).skip(1).collect();
+    let end = html.rfind("</tbody>")?;
+    let element = format!("{}{}", html.get(..*begins.first()?)?, html.get(end..)?);
+    let ends = begins.iter().skip(1).copied().chain([end]);
+    let items = begins.iter().zip(ends).zip(rows);
+    let items = items.map(|((begin, end), row)| Some((html.get(*begin..end)?.to_owned(), *row))).collect::<Option<Vec<_>>>()?;
+    (begins.len() == rows.len()).then_some(List { element, items })
 }
 
 fn render<'a>(events: impl Iterator<Item = Event<'a>>) -> String {

@@ -158,7 +158,9 @@ impl Page {
 }
 
 fn list_html((element, done, tail): &(String, Vec<String>, Vec<String>)) -> String {
-    element.replacen("></", &format!(">{}{}</", done.concat(), tail.concat()), 1)
+    let inside = ["</tbody>", "</ul>", "</ol>"].iter().find_map(|end| element.rfind(end)).unwrap();
+    let (before, after) = element.split_at(inside);
+    format!("{before}{}{}{after}", done.concat(), tail.concat())
 }
 
 fn escape_text(text: &str) -> String {
@@ -214,6 +216,20 @@ fn finished_items_are_rendered_once() {
     }
     assert!(page.rendered <= 1600, "{} parts rendered for 500 items", page.rendered);
     text.push_str("\nThe end.\n\n1. one\n1. two\n1. three\n");
+    page.apply(growing.take(&text, false));
+    page.apply(growing.take(&text, true));
+    assert_eq!(page.html(), normalise(&render(&text)));
+}
+
+#[test]
+fn finished_rows_are_rendered_once() {
+    let (mut growing, mut page, mut text) = (Growing::default(), Page::default(), "| n | words |\n|--:|---|\n".to_owned());
+    for n in 0..500 {
+        text.push_str(&format!("| {n} | some <tr> `<tr>` words |\n"));
+        page.apply(growing.take(&text, false));
+    }
+    assert!(page.rendered <= 1600, "{} parts rendered for 500 rows", page.rendered);
+    text.push_str("lazy\n\n| a |\n|---|\n| b |\nThe end\n\n| x |\n|---|\n");
     page.apply(growing.take(&text, false));
     page.apply(growing.take(&text, true));
     assert_eq!(page.html(), normalise(&render(&text)));
