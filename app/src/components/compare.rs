@@ -51,7 +51,24 @@ pub fn compare(ide: Ide, path: &str, against: Against) {
 /// Compares with the version before the one that is open, from where any other can be chosen.
 pub fn compare_versions(ide: Ide, path: &str) {
     let version = ide.tab(path).map_or(0, |tab| tab.version);
-    compare(ide, path, if version > 1 { Against::Version(version - 1) } else { Against::Saved });
+    if version <= 1 {
+        return compare(ide, path, Against::Saved);
+    }
+    let path = path.to_owned();
+    spawn_local(async move {
+        // Numbers have gaps, and need not begin at one: older versions may have been let go.
+        let against = match api::files::history(ide.project_id, path.clone(), Some(version)).await {
+            Ok(page) => {
+                let before = page.items.iter().find(|known| known.action != FileAction::Deleted);
+                before.map_or(Against::Saved, |before| Against::Version(before.version))
+            }
+            // Reading that one says what is wrong.
+            Err(_) => Against::Version(version - 1),
+        };
+        if !ide.is_gone() {
+            compare(ide, &path, against);
+        }
+    });
 }
 
 /// The file beside another text.
