@@ -8,7 +8,7 @@ RUN npm ci --no-audit --no-fund
 FROM rust:1.95-bookworm AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 RUN rustup target add wasm32-unknown-unknown
-# Node.js comes from the image above: Debian's is too old for the bundler.
+# Node.js comes from the image above: one version for both steps, and no packages of Debian's beside it.
 COPY --from=npm /usr/local/bin/node /usr/local/bin/node
 WORKDIR /src
 # The versions in scripts/env.sh; a layer of their own, because they seldom change.

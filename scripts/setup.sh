@@ -17,14 +17,14 @@ case $group in
 esac
 
 for tool in cargo rustc node npm python3 git; do
-  command -v $tool >/dev/null || die "$tool is missing. Install Rust 1.95 or newer (rustup.rs), Node.js 20 or newer, Python 3 and git, then run this again."
+  command -v $tool >/dev/null || die "$tool is missing. Install Rust 1.95 or newer (rustup.rs), Node.js 18 or newer, Python 3 and git, then run this again."
 done
 node_version=$(node --version 2>/dev/null || true)
 node_major=${node_version#v} node_major=${node_major%%.*}
 case $node_major in
-  '' | *[!0-9]*) die "\`node --version\` says nothing usable. Install Node.js 20 or newer (nodejs.org), then run this again." ;;
+  '' | *[!0-9]*) die "\`node --version\` says nothing usable. Install Node.js 18 or newer (Debian's nodejs and npm, or nodejs.org), then run this again." ;;
 esac
-[ "$node_major" -ge 20 ] || die "Node.js $node_version is too old, and so is the one that Debian 12 brings. Install Node.js 20 or newer (nodejs.org), put it first on the PATH, then run this again."
+[ "$node_major" -ge 18 ] || die "Node.js $node_version is too old. Install Node.js 18 or newer (Debian's nodejs and npm, or nodejs.org), put it first on the PATH, then run this again."
 
 mkdir -p "$TOOLS"
 if command -v flock >/dev/null; then

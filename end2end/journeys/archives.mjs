@@ -33,10 +33,10 @@ export default async function (journey) {
   };
   let archive;
   const local = path.join(folder, 'parcel-rates');
-  const choose = async (where) => {
+  const choose = async (where, by = 'Choose folder') => {
     await page.getByRole('button', { name: 'New project' }).first().click();
     await dialog.getByRole('button', { name: 'Folder', exact: true }).click();
-    const [picker] = await Promise.all([page.waitForEvent('filechooser'), dialog.getByRole('button', { name: 'Choose folder' }).click()]);
+    const [picker] = await Promise.all([page.waitForEvent('filechooser'), dialog.getByRole('button', { name: by }).click()]);
     await picker.setFiles(where);
   };
   const batches = '**/api/imports/*/files';
@@ -225,6 +225,18 @@ export default async function (journey) {
     await dialog.getByRole('button', { name: 'Open project' }).click();
     const made = await opened();
     assert.equal((await paths(made)).length, 2);
+  });
+
+  await journey.step('some files become a project, without a folder around them', async () => {
+    await page.goto('/');
+    await alive(page);
+    await choose([path.join(local, 'README.md'), path.join(local, 'src/deep/file-7.txt')], 'Choose files');
+    await dialog.getByText(/^2 files, /).waitFor();
+    await dialog.getByLabel('Name').fill('two files');
+    await dialog.getByRole('button', { name: 'Import files' }).click();
+    const made = await opened();
+    assert.deepEqual((await paths(made)).map(([name]) => name).sort(), ['README.md', 'file-7.txt']);
+    assert.equal(await ada.read(made, 'file-7.txt'), 'number 7\n');
   });
 
   await journey.step('a repository of a closed host is refused by name, without an account in its address', async () => {

@@ -279,6 +279,12 @@ export default async function (journey) {
     await edit.getByText('The file has 5 lines.').waitFor();
     await edit.getByLabel('First line').fill('4');
     await edit.getByLabel('Last line').fill('5');
+    // The list is asked for anew with other words; what is typed in it stays.
+    const answered = page.waitForResponse('**/fn/context/preview');
+    await field.fill('Look at @src/retry.py ');
+    await (await answered).finished();
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    assert.equal(await edit.getByLabel('First line').inputValue(), '4');
     await edit.getByRole('button', { name: 'Send these lines' }).click();
     await chips.getByText('retry.py:4–5').waitFor();
     await part('src/retry.py, lines 4 to 5').waitFor();

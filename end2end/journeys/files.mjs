@@ -292,6 +292,21 @@ export default async function (journey) {
     await entry(page, 'notes.txt').focus();
     await page.keyboard.press('Shift+Alt+KeyC');
     await copied('notes.txt');
+    await entry(page, 'README.md').click({ button: 'right' });
+    await page.getByRole('menuitem', { name: /^Copy path\b/ }).click();
+    await page.getByRole('menu').waitFor({ state: 'detached' });
+    await copied('README.md');
+  });
+
+  await journey.step('the open file is shown in the tree, also where its folder is folded', async () => {
+    await openFile(page, 'src/main.py');
+    await entry(page, 'src').focus();
+    await page.keyboard.press('ArrowLeft');
+    await entry(page, 'src/main.py').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'More for the files' }).click();
+    await page.getByRole('menuitem', { name: 'Show the open file' }).click();
+    await until(() => entry(page, 'src/main.py').evaluate((row) => row === document.activeElement), 'its row to have the focus');
+    assert.equal(await tree(page).locator('[aria-selected=true]').getAttribute('data-path'), 'src/main.py');
   });
 
   await journey.step('what was chosen and is folded away is not deleted along', async () => {

@@ -1,8 +1,9 @@
-// Every page in both themes, on a desk and on a phone: pictures to look at, and no serious finding by axe.
+// The pages of who works, in both themes, on a desk and on a phone: pictures to look at, and no serious finding by axe. The others are in
+// looks_more.mjs, which another lane may walk meanwhile.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { sdist } from '../support/archives.mjs';
-import { inspectThemes } from '../support/inspect.mjs';
+import { looking } from '../support/inspect.mjs';
 import { alive, editor, entry, openFile, openProject, signIn } from '../support/pages.mjs';
 import { DESK, PHONE } from '../support/journey.mjs';
 import { Rest } from '../support/rest.mjs';
@@ -10,49 +11,32 @@ import { Rest } from '../support/rest.mjs';
 export default async function (journey) {
   const model = await journey.model();
   const { base } = await journey.server(model.env);
-  const empty = await journey.server();
   const rest = await Rest.signUp(base, 'ada');
   const ben = await Rest.signUp(base, 'ben');
-  const reset = await rest.post(`/api/admin/users/${ben.user.id}/reset-link`, {}, 201);
-  const invitation = await rest.post('/api/admin/invitations', { email: 'cleo@example.org' }, 201);
   const project = await prepare(rest, model);
   const findings = [];
+  let cookies = [];
 
   for (const [sizeName, size] of [['desk', DESK], ['phone', PHONE]]) {
-    const look = async (page, name) => {
-      findings.push(...(await inspectThemes(page, `${name}-${sizeName}`, (...all) => journey.shot(...all))));
-    };
+    const look = looking(journey, findings, sizeName);
     await journey.step(`pages, ${sizeName}`, async () => {
-      const guest = await journey.page({ base, size, allow: [/status of 422/] });
-      for (const [name, path, sign] of [
-        ['login', '/login', 'Forgot the password?'],
-        ['signup', '/signup', 'Create account'],
-        ['signup-invited', invitation.url_path, 'You are invited'],
-        ['forgot', '/forgot', 'Ask an administrator for a link'],
-        ['reset', reset.url_path, 'for the account ben'],
-      ]) {
-        await guest.goto(path);
-        await alive(guest);
-        await guest.getByText(sign).first().waitFor();
-        await look(guest, name);
-      }
-      await guest.goto(`${empty.base}/signup`);
-      await alive(guest);
-      await guest.getByRole('button', { name: 'Create account' }).click();
-      await guest.locator('[aria-invalid=true]').first().waitFor();
-      await look(guest, 'signup-errors');
+      // Signed in once; all else that a browser keeps is of one size.
+      const page = await journey.page({ base, size, storageState: { cookies, origins: [] } });
       // The document of the API, complete by itself: nothing comes from elsewhere, which journeys refuse anyway.
-      await guest.goto(`${base}/api/docs#projects_create`);
-      await guest.locator('#projects_create[open]').getByText('Weather station').first().waitFor();
-      await look(guest, 'api-docs');
-      await guest.getByLabel('Filter').fill('post /runs');
-      await guest.getByRole('status').getByText(/^\d+ of \d+$/).waitFor();
-      assert.equal(await guest.locator('#runs_start').isVisible(), true);
-      assert.equal(await guest.locator('#projects_create').isVisible(), false);
-      await guest.context().close();
+      await page.goto('/api/docs#projects_create');
+      await page.locator('#projects_create[open]').getByText('Weather station').first().waitFor();
+      await look(page, 'api-docs');
+      await page.getByLabel('Filter').fill('post /runs');
+      await page.getByRole('status').getByText(/^\d+ of \d+$/).waitFor();
+      assert.equal(await page.locator('#runs_start').isVisible(), true);
+      assert.equal(await page.locator('#projects_create').isVisible(), false);
 
-      const page = await journey.page({ base, size });
-      await signIn(page, 'ada');
+      if (cookies.length === 0) {
+        await signIn(page, 'ada');
+      } else {
+        await page.goto('/');
+        await alive(page);
+      }
       await page.locator('a.proj-name').first().waitFor();
       await look(page, 'dashboard');
       await page.getByRole('button', { name: 'New project' }).click();
@@ -71,6 +55,7 @@ export default async function (journey) {
       }
       await openProject(page, project);
       await (sizeName === 'desk' ? lookAtDesk : lookAtPhone)(page, look);
+      cookies = await page.context().cookies();
       await page.context().close();
     });
   }

@@ -177,6 +177,32 @@ export default async function (journey) {
     assert.match(prompt, /client\.py, line 7 \(not decided yet; it is not in the project\):\n```diff[^]*\+line ten[^]*ada: why not in words everywhere\?/);
   });
 
+  await journey.step('comments sent while the agent works wait in the queue, with their text', async () => {
+    await model.script({ text: Array.from({ length: 1600 }, (_, n) => `slow${n}`).join(' '), pace_ms: 25 }, { text: 'Because of the style.' });
+    await send(page, 'Say much');
+    await page.locator('.said').last().getByText('slow3').waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('F7');
+    await onHunk(1, 'client\\.py, open');
+    await page.keyboard.press('c');
+    await until(async () => (await focused()) === 'Comment on this hunk', 'the comment field to have the focus');
+    await page.keyboard.type('and why now?');
+    await page.keyboard.press('Control+Enter');
+    await review.getByText('Sent to the conversation').waitFor();
+    await review.getByText('Not sent yet').waitFor();
+    await review.getByRole('button', { name: 'Send 1 comment' }).press('Enter');
+    await said('Comments queued: the agent gets them when it is done');
+    const queue = page.getByRole('region', { name: 'Messages that wait' });
+    await queue.getByText('Comments on the changes you proposed.').waitFor();
+    await journey.shot(page, 'review-comment-queued');
+    await queue.getByRole('button', { name: 'Interrupt' }).click();
+    await page.locator('section.chat').getByText('Because of the style.').waitFor();
+    await turnEnded(page);
+    const prompt = textOf((await model.requests()).at(-1).body.messages.findLast((message) => message.role === 'user'));
+    assert.match(prompt, /client\.py, line 7 [^]*ada: and why now\?/);
+    assert.doesNotMatch(prompt, /why not in words/, 'each is sent once');
+  });
+
   await journey.step('what another reviewer decides is shown as it happens', async () => {
     await page.keyboard.press('Escape');
     await page.keyboard.press('F7');

@@ -10,7 +10,7 @@ export async function inspect(page, where, rules = []) {
   // it does not look into, are not among ours.
   const axe = new AxeBuilder({ page }).setLegacyMode().options({ resultTypes: ['violations'] });
   if (rules.length > 0) axe.withRules(rules);
-  const { violations } = await axe.exclude('.monaco-editor').exclude('.xterm').analyze();
+  const { violations } = await axe.exclude('.monaco-editor').exclude('.monaco-diff-editor').exclude('.xterm').analyze();
   const found = violations
     .filter((violation) => ['serious', 'critical'].includes(violation.impact))
     .map(({ id, nodes }) => {
@@ -36,4 +36,11 @@ export async function inspectThemes(page, where, shoot) {
     findings.push(...(await inspect(page, `${where}-${theme}`, theme === 'dark' ? ['color-contrast'] : [])));
   }
   return findings;
+}
+
+/** Looks at a page in both themes: leaves pictures, and notes in `findings` what is wrong. */
+export function looking(journey, findings, sizeName) {
+  return async (page, name) => {
+    findings.push(...(await inspectThemes(page, `${name}-${sizeName}`, (...all) => journey.shot(...all))));
+  };
 }
