@@ -201,17 +201,22 @@ fn keys(items: &[Item]) -> Vec<ItemKey> {
     items.iter().map(|item| item.key).collect()
 }
 
-#[test]
-fn events_and_messages_make_the_same_items() {
-    let turn: TurnId = id(1);
-    let live = fold(&[
+/// A file was read and thought about, then came `last`.
+fn after_a_look(last: EventKind) -> TurnView {
+    fold(&[
         EventKind::TurnStarted { model: "m".into() },
         text("Let me look."),
         called("a", "read_file"),
         EventKind::ToolFinished { call_id: "a".into(), ok: true, summary: "2 lines".into() },
         EventKind::ReasoningDelta { text: "Fine.".into() },
-        text("Done."),
-    ]);
+        last,
+    ])
+}
+
+#[test]
+fn events_and_messages_make_the_same_items() {
+    let turn: TurnId = id(1);
+    let live = after_a_look(text("Done."));
     let running = conversation(TurnState::Running);
     let shown = expand(&settle(&running), &running.turns, &BTreeMap::from([(turn, live.clone())]));
     let finished = conversation(TurnState::Finished);
@@ -229,14 +234,7 @@ fn events_and_messages_make_the_same_items() {
 #[test]
 fn reasoning_alone_is_a_step_of_its_own() {
     let turn: TurnId = id(1);
-    let live = fold(&[
-        EventKind::TurnStarted { model: "m".into() },
-        text("Let me look."),
-        called("a", "read_file"),
-        EventKind::ToolFinished { call_id: "a".into(), ok: true, summary: "2 lines".into() },
-        EventKind::ReasoningDelta { text: "Fine.".into() },
-        called("b", "read_file"),
-    ]);
+    let live = after_a_look(called("b", "read_file"));
     let thought = |state| {
         let mut view = conversation(state);
         view.messages[3].body = MessageBody::Assistant {

@@ -1,5 +1,7 @@
 //! Changing what goes along with a message before it is sent: which lines of a file, and the text of lines that were picked.
 
+use std::collections::BTreeSet;
+
 use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::context::{Mention, Part, PartKind, SELECTION_MAX_BYTES};
 
@@ -61,9 +63,59 @@ fn now(draft: Draft, place: &Place) -> Option<(String, Option<Lines>)> {
     }
 }
 
-/// The fields below the text of an attachment. `follow` is told its words when they change.
+/// What the fields change. It has all it needs: a file that is read for a click is taken also when the fields are drawn anew meanwhile.
+#[derive(Clone)]
+struct Target {
+    draft: Draft,
+    place: Place,
+    path: String,
+    part_key: String,
+    unfolded: RwSignal<BTreeSet<String>>,
+}
+
+impl Target {
+    /// The lines that are sent now, where it is not sent whole.
+    fn mention(&self) -> Option<Mention> {
+        match self.place {
+            Place::File(_) => None,
+            Place::Lines(at) => self.draft.picked.with_untracked(|picked| picked.get(at).map(|picked| picked.mention.clone())),
+        }
+    }
+
+    /// Where that stands which was `mention` before. `None` when the draft has it no more: it was taken out, or sent.
+    fn place_now(&self, mention: Option<&Mention>) -> Option<Place> {
+        let draft = self.draft;
+        if draft.picked.is_disposed() {
+            return None;
+        }
+        match &self.place {
+            Place::File(path) => untrack(|| draft.request()).attachments.contains(path).then(|| self.place.clone()),
+            Place::Lines(_) => {
+                let is_it = |known: &Picked| Some(&known.mention) == mention;
+                draft.picked.with_untracked(|picked| picked.iter().position(is_it)).map(Place::Lines)
+            }
+        }
+    }
+
+    fn send(&self, place: &Place, start_line: u32, end_line: u32, text: String, edited: bool) {
+        let (draft, path) = (self.draft, self.path.clone());
+        // Its key changes with the lines; it stays unfolded.
+        let label = Mention::selection_label(&path, start_line, end_line, edited);
+        let prompt = self.part_key.split_once(".a:").map_or("", |(prompt, _)| prompt);
+        self.unfolded.update(|open| {
+            open.insert(format!("{prompt}.a:{label}"));
+        });
+        draft.chat.ide.announcement.set(format!("{path}: lines {start_line} to {end_line} are sent."));
+        // The fields go with the old words.
+        focus_panel();
+        draft.send_lines(place, Mention::Selection { path, start_line, end_line, text, edited });
+    }
+}
+
+/// The fields below the text of an attachment, which is the part with this key.
 #[component]
-pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Send + Sync + 'static) -> impl IntoView {
+pub fn EditPart(draft: Draft, place: Place, part_key: String, unfolded: RwSignal<BTreeSet<String>>) -> impl IntoView {
+    let is_lines = matches!(place, Place::Lines(_));
     let known = now(draft, &place);
     let (path, lines) = known.unwrap_or_default();
     let (first, last, text) = lines.clone().unwrap_or((1, 1, String::new()));
@@ -72,33 +124,30 @@ pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Sen
     let text = RwSignal::new(text);
     let failure = RwSignal::new(None::<String>);
     let busy = RwSignal::new(false);
-    let (path, place) = (StoredValue::new(path), StoredValue::new(place));
-    let send = move |start_line: u32, end_line: u32, text: String, edited: bool| {
-        let path = path.get_value();
-        follow(Mention::selection_label(&path, start_line, end_line, edited));
-        draft.chat.ide.announcement.set(format!("{path}: lines {start_line} to {end_line} are sent."));
-        // The fields go with the old words.
-        focus_panel();
-        place.with_value(|place| draft.send_lines(place, Mention::Selection { path, start_line, end_line, text, edited }));
-    };
+    let target = Target { draft, place, path, part_key, unfolded };
+    let of_text = target.clone();
     let take_lines = move |_| {
         let number = |field: RwSignal<String>| field.with_untracked(|text| text.trim().parse::<u32>().unwrap_or(0));
         let (from, to) = (number(first), if last.with_untracked(|text| text.trim().is_empty()) { u32::MAX } else { number(last) });
         busy.set(true);
         failure.set(None);
-        let path = path.get_value();
+        let (target, before) = (target.clone(), target.mention());
         spawn_local(async move {
-            let opened = api::files::open(draft.chat.ide.project_id, path, None).await;
-            if busy.try_set(false).is_some() {
-                return;
-            }
+            let opened = api::files::open(draft.chat.ide.project_id, target.path.clone(), None).await;
+            busy.try_set(false);
             let cut = match opened {
                 Ok(file) => file.text.ok_or_else(|| "The file is no text.".to_owned()).and_then(|text| cut_lines(&text, from, to)),
                 Err(error) => Err(error.to_string()),
             };
+            let Some(place) = target.place_now(before.as_ref()) else { return };
             match cut {
-                Ok((to, text)) => send(from, to, text, false),
-                Err(reason) => failure.set(Some(reason)),
+                Ok((to, text)) => target.send(&place, from, to, text, false),
+                Err(reason) => {
+                    // Where the fields are gone it is said elsewhere.
+                    if let Some(Some(reason)) = failure.try_set(Some(reason)) {
+                        draft.chat.ide.toast(format!("{}: {reason}", target.path));
+                    }
+                }
             }
         });
     };
@@ -107,11 +156,10 @@ pub fn EditPart(draft: Draft, place: Place, follow: impl Fn(String) + Copy + Sen
         Ok(text) => {
             let number = |field: RwSignal<String>| field.with_untracked(|text| text.trim().parse::<u32>().unwrap_or(1).max(1));
             let (from, to) = lines.as_ref().map_or((number(first), number(last)), |(from, to, _)| (*from, *to));
-            send(from, to, text, true);
+            of_text.send(&of_text.place, from, to, text, true);
         }
         Err(reason) => failure.set(Some(reason)),
     };
-    let is_lines = place.with_value(|place| matches!(place, Place::Lines(_)));
     let field = move |label: &'static str, bind: RwSignal<String>| {
         view! {
             <label class="ctx-line fs12">

@@ -1,7 +1,10 @@
 //! What exactly would be sent for the message at hand: each part with its tokens and, on demand, its text; any part that may be left out
 //! has a switch. Below the composer the model's window is a meter.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use leptos::{ev, html, prelude::*, task::spawn_local};
 use wire::{
@@ -273,29 +276,46 @@ fn Facts(draft: Draft, state: ContextState) -> impl IntoView {
     view! { <p class="ctx-facts t2 fs12">{words}</p> }.into_any()
 }
 
+/// What stands in the list, from top to bottom.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Line {
+    /// The name of a group, and the key of the part below it.
+    Group(&'static str, String),
+    /// The number tells parts with the same key apart.
+    Part(String, PartKind, usize),
+}
+
+fn lines_of(parts: &[Part]) -> Vec<Line> {
+    let mut lines = Vec::with_capacity(parts.len() + 8);
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut group = "";
+    for part in parts {
+        let next = group_of(part.kind);
+        if next != group {
+            lines.push(Line::Group(next, part.key.clone()));
+            group = next;
+        }
+        let count = seen.entry(part.key.as_str()).or_default();
+        lines.push(Line::Part(part.key.clone(), part.kind, *count));
+        *count += 1;
+    }
+    lines
+}
+
 #[component]
 fn Body(draft: Draft, state: ContextState) -> impl IntoView {
-    let keys = Memo::new(move |_| {
-        state.view.with(|view| view.as_ref().map(|view| view.parts.iter().map(|part| (part.key.clone(), part.kind)).collect::<Vec<_>>()))
-    });
-    let rows = move || {
-        let keys = keys.get()?;
-        let mut group = "";
-        let mut out = Vec::new();
-        for (key, kind) in keys {
-            let next = group_of(kind);
-            let head = (next != group).then_some(next);
-            group = next;
-            out.push(view! {
-                {head.map(|head| view! { <h4 class="ctx-group">{head}</h4> })}
-                <Row draft=draft state=state part_key=key />
-            });
-        }
-        Some(out.into_any())
+    // An answer comes after every change and mostly names the same parts. Those stay as they are drawn: something may be typed or under
+    // way in them, and a button that is pressed must still be there when it is let go.
+    let failure = Memo::new(move |_| state.failure.get());
+    let lines = Memo::new(move |_| state.view.with(|view| view.as_ref().map(|view| lines_of(&view.parts))));
+    let is_known = Memo::new(move |_| lines.with(Option::is_some));
+    let draw = move |line: Line| match line {
+        Line::Group(name, _) => view! { <h4 class="ctx-group">{name}</h4> }.into_any(),
+        Line::Part(key, ..) => view! { <Row draft=draft state=state part_key=key /> }.into_any(),
     };
     view! {
         {move || {
-            if let Some(reason) = state.failure.get() {
+            if let Some(reason) = failure.get() {
                 return view! {
                     <PanelError title="The list did not load" text=reason>
                         <Button on_click=move |_| state.again(draft)>"Try again"</Button>
@@ -303,7 +323,15 @@ fn Body(draft: Draft, state: ContextState) -> impl IntoView {
                 }
                     .into_any();
             }
-            rows().unwrap_or_else(|| view! { <Skeleton lines=6 /> }.into_any())
+            if !is_known.get() {
+                return view! { <Skeleton lines=6 /> }.into_any();
+            }
+            view! {
+                <For each=move || lines.get().unwrap_or_default() key=Clone::clone let:line>
+                    {draw(line)}
+                </For>
+            }
+                .into_any()
         }}
     }
     .into_any()
@@ -356,13 +384,6 @@ fn Row(draft: Draft, state: ContextState, part_key: String) -> impl IntoView {
         let request = draft.request();
         draft.picked.with(|picked| context_edit::place_of(&label, &request.attachments, picked))
     });
-    // Its key changes with the lines; it stays unfolded.
-    let follow = move |label: String| {
-        let prompt = key.with_value(|key| key.split_once(".a:").map(|(prompt, _)| prompt.to_owned())).unwrap_or_default();
-        state.unfolded.update(|open| {
-            open.insert(format!("{prompt}.a:{label}"));
-        });
-    };
     view! {
         <div class="ctx-row" class:ctx-row--out=move || left_out.get()>
             <input
@@ -395,7 +416,9 @@ fn Row(draft: Draft, state: ContextState, part_key: String) -> impl IntoView {
                     None => "Loading".to_owned(),
                 }}
             </pre>
-            {move || place.get().map(|place| view! { <EditPart draft=draft place=place follow=follow /> })}
+            {move || {
+                place.get().map(|place| view! { <EditPart draft=draft place=place part_key=key.get_value() unfolded=state.unfolded /> })
+            }}
         </Show>
     }
     .into_any()
@@ -403,10 +426,36 @@ fn Row(draft: Draft, state: ContextState, part_key: String) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
     fn tokens_are_short() {
         assert_eq!([920, 18_420, 128_000].map(tokens_tenth), ["920", "18.4k", "128.0k"]);
+    }
+
+    #[test]
+    fn each_line_of_the_list_has_a_key_of_its_own() {
+        let part = |key: &str, kind| Part {
+            key: key.to_owned(),
+            kind,
+            label: String::new(),
+            tokens: 1,
+            removable: true,
+            left_out: false,
+            text: None,
+        };
+        let mut parts = vec![
+            part("situation", PartKind::Situation),
+            part("m1", PartKind::User),
+            part("m1.a:a.rs", PartKind::Attachment),
+            part("m1.a:a.rs", PartKind::Attachment),
+        ];
+        let lines = lines_of(&parts);
+        assert_eq!(lines.iter().collect::<HashSet<_>>().len(), 6);
+        assert_eq!(lines[2], Line::Group("Conversation", "m1".to_owned()));
+        parts.push(part("m1.a:b.rs", PartKind::Attachment));
+        assert_eq!(lines_of(&parts)[..6], lines, "what was there is not drawn anew");
     }
 }

@@ -99,14 +99,22 @@ pub fn Lines(
             aria-label="Lines of this hunk"
         >
             {drawn}
-            <Show when=move || { limit.get() < total }>
-                <div class="more">
-                    <button type="button" class="btn btn--s btn--ghost" on:click=move |_| limit.set(total)>
-                        {format!("Show {} more lines", format::count((total - LINES_AT_FIRST.min(total)) as i64))}
-                    </button>
-                </div>
-            </Show>
+            <MoreLines limit=limit total=total />
         </div>
+    }
+}
+
+/// Below lines of which only the first ones are drawn: a button that draws all.
+#[component]
+fn MoreLines(limit: RwSignal<usize>, total: usize) -> impl IntoView {
+    view! {
+        <Show when=move || { limit.get() < total }>
+            <div class="more">
+                <button type="button" class="btn btn--s btn--ghost" on:click=move |_| limit.set(total)>
+                    {format!("Show {} more lines", format::count((total - LINES_AT_FIRST.min(total)) as i64))}
+                </button>
+            </div>
+        </Show>
     }
 }
 
@@ -219,13 +227,7 @@ pub fn InConflict(file: ChangedFile, hunk: Hunk) -> impl IntoView {
                 </h3>
                 <div class="df df--one" tabindex="0" role="group" aria-label="Lines of the project">
                     {draw_now}
-                    <Show when=move || { limit.get() < total }>
-                        <div class="more">
-                            <button type="button" class="btn btn--s btn--ghost" on:click=move |_| limit.set(total)>
-                                {format!("Show {} more lines", format::count((total - LINES_AT_FIRST.min(total)) as i64))}
-                            </button>
-                        </div>
-                    </Show>
+                    <MoreLines limit=limit total=total />
                 </div>
             </div>
             <div>
