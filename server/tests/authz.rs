@@ -243,6 +243,7 @@ fn rest() -> Vec<Row> {
         row!(POST "/api/projects/{id}/checkpoints" Member, t => format!("/api/projects/{}/checkpoints", t.project), json!({ "name": "Before it broke" })),
         row!(PATCH "/api/projects/{id}/checkpoints/{cid}" Member, t => format!("/api/projects/{}/checkpoints/{}", t.project, t.checkpoint), json!({ "name": "Kept" })),
         row!(DELETE "/api/projects/{id}/checkpoints/{cid}" Member, t => format!("/api/projects/{}/checkpoints/{}", t.project, t.checkpoint)),
+        row!(GET "/api/projects/{id}/checkpoints/{cid}/files" Member, t => format!("/api/projects/{}/checkpoints/{}/files", t.project, t.checkpoint)),
         row!(GET "/api/projects/{id}/checkpoints/{cid}/diff" Member, t => format!("/api/projects/{}/checkpoints/{}/diff", t.project, t.checkpoint)),
         row!(POST "/api/projects/{id}/checkpoints/{cid}/restore" Member, t => format!("/api/projects/{}/checkpoints/{}/restore", t.project, t.checkpoint), json!({ "expected_revision": 1 })),
         row!(POST "/api/projects/{id}/fork" Member, t => format!("/api/projects/{}/fork", t.project), json!({ "name": "Fork" })),

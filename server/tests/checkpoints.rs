@@ -44,3 +44,38 @@ async fn the_past_is_listed_restored_and_forked() {
     ada.delete(&format!("{at}/{id}")).await.expect(204);
     ada.get(&format!("{at}/{id}/diff")).await.expect(404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_checkpoint_holds_is_read_page_by_page() {
+    let app = TestApp::start().await;
+    let (ada, ben) = (app.user("ada").await, app.user("ben").await);
+    let project = fixture::project(&ada, "P").await;
+    let at = format!("/api/projects/{project}/checkpoints");
+    let etag = fixture::file(&ada, &project, "b.txt", "then").await;
+    fixture::file(&ada, &project, "a/deep.txt", "12345").await;
+    fixture::file(&ada, &project, "c.txt", "").await;
+    let id = ada.post(&at, &json!({ "name": "Kept" })).await.expect(201).id();
+    ada.put(&format!("/api/projects/{project}/files/b.txt"), Some(("if-match", &etag)), "later").await.expect(200);
+    ada.delete(&format!("/api/projects/{project}/files/c.txt?version=1")).await.expect(204);
+    fixture::file(&ada, &project, "new.txt", "x").await;
+
+    let files = format!("{at}/{id}/files");
+    let whole = ada.get(&files).await.expect(200);
+    let items = whole.field("items").as_array().unwrap().clone();
+    let told: Vec<_> = items.iter().map(|item| (item["path"].as_str().unwrap(), item["size"].as_i64().unwrap())).collect();
+    assert_eq!(told, [("a/deep.txt", 5), ("b.txt", 4), ("c.txt", 0)]);
+    assert_eq!((&items[1]["kind"], &items[1]["version"], &items[1]["mode"]), (&json!("file"), &json!(1), &json!(0o644)));
+    assert_eq!(items[1]["checksum"].as_str().unwrap().len(), 64);
+    assert_eq!(whole.field("next_cursor"), json!(null));
+
+    let first = ada.get(&format!("{files}?limit=2")).await.expect(200);
+    let cursor = first.field("next_cursor").as_str().unwrap().to_owned();
+    let second = ada.get(&format!("{files}?limit=2&cursor={cursor}")).await.expect(200);
+    assert_eq!((first.field("items"), second.field("items")), (json!(items[..2]), json!(items[2..])));
+    assert_eq!(second.field("next_cursor"), json!(null));
+    ada.get(&format!("{files}?limit=0")).await.expect(422);
+    ada.get(&format!("{files}?cursor=nonsense")).await.expect(422);
+    ben.get(&files).await.expect(404);
+    ada.delete(&format!("{at}/{id}")).await.expect(204);
+    ada.get(&files).await.expect(404);
+}

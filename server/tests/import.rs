@@ -135,6 +135,15 @@ async fn a_form_without_an_archive_or_an_account_is_refused() {
         .body("--b\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\nx\r\n--b--\r\n");
     let problem = ada.send(empty).await.expect(422).problem();
     assert_eq!(problem.fields[0].field, "archive");
+    // What is said of a part before its content is held in memory.
+    let mut endless = b"--b\r\ncontent-disposition: form-data; name=\"".to_vec();
+    endless.resize(8 << 20, b'x');
+    let request = ada.request(reqwest::Method::POST, "/api/projects/import").header("content-type", "multipart/form-data; boundary=b");
+    match request.body(endless).send().await {
+        Ok(answer) => assert_eq!(answer.status(), 413),
+        // The answer came while it was sent, and the connection ended.
+        Err(error) => assert!(error.is_request() || error.is_body(), "{error:?}"),
+    }
     app.nobody().upload("a.zip", archives::zip(&[("a", b"a")])).await.expect(401).problem();
 }
 

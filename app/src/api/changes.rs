@@ -3,7 +3,7 @@ use server_fn::codec::Json;
 use wire::{
     ChangeSetId, ProjectId, ReviewCommentId, TurnId,
     changes::{AddComment, ChangeSet, Decide, Decided, FileSides, OpenChangeSet, ReviewComment},
-    chat::TurnStarted,
+    chat::Queued,
 };
 
 use super::ApiError;
@@ -57,9 +57,9 @@ pub async fn remove_comment(id: ReviewCommentId) -> Result<(), ApiError> {
     domain::changes::remove_comment(&ctx, id).await.map_err(super::ctx::refuse)
 }
 
-/// Makes all comments that wait the agent's next prompt.
+/// Makes all comments that wait the agent's next prompt, or one of its queue while it is at work.
 #[server(name = SendCommentsFn, prefix = "/fn", endpoint = "changes/send_comments", input = Json)]
-pub async fn send_comments(id: ChangeSetId) -> Result<TurnStarted, ApiError> {
+pub async fn send_comments(id: ChangeSetId) -> Result<Queued, ApiError> {
     let ctx = super::ctx::current()?;
     domain::changes::send_comments(&ctx, id).await.map_err(super::ctx::refuse)
 }

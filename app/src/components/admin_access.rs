@@ -26,7 +26,7 @@ pub fn AdminAccessNotice() -> impl IntoView {
     Effect::new(move |_| {
         let after = ide.tree.with_untracked(|tree| tree.seq);
         let follow = ide.live.follow(Stream::Project(id), after, move |event| {
-            if matches!(event.kind, EventKind::AdminAccessChanged {}) {
+            if matches!(event.kind, EventKind::AdminAccessChanged {} | EventKind::StartOver {}) {
                 changed.update(|n| *n += 1);
             }
         });

@@ -9,7 +9,7 @@ use wire::{
 
 use super::{
     admin_list::{ListError, Place, Remote},
-    quota_meters::{Measure, QuotaMeter},
+    quota_meters::{KeptMeters, Measure, QuotaMeter},
     share_desk::visibility_label,
     users_table::{PATH, SecondFactor, StateBadge, UserActs, UserDialogs, UserMenuButton},
 };
@@ -126,6 +126,7 @@ fn Values(detail: UserDetail) -> impl IntoView {
         <div class="inset quotas">
             <QuotaMeter label="Files" used=Signal::derive(move || bytes) measure=Measure::Bytes />
             <QuotaMeter label="Number of files" used=Signal::derive(move || files) measure=Measure::Pieces("files") />
+            <KeptMeters used=[quota.versions, quota.checkpoints, quota.all_projects] />
         </div>
     }
     .into_any()

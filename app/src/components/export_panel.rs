@@ -6,7 +6,6 @@ use wire::{
     event::{EventKind, Stream},
     exports::{Export, StartExport},
     jobs::{JobState, Progress as JobProgress},
-    limits,
 };
 
 use crate::{
@@ -293,9 +292,7 @@ fn describe(export: &Export) -> String {
     let kind = if export.history { "With history" } else { "Files only" };
     match (export.can_be_downloaded(), &export.error) {
         (true, _) => {
-            let size = export.size.unwrap_or_default();
-            let note = if size as u64 > limits::ARCHIVE_MAX { ", more than can be imported at once" } else { "" };
-            format!("{kind}, {}{note}", format::bytes(size))
+            format!("{kind}, {}", format::bytes(export.size.unwrap_or_default()))
         }
         (false, Some(error)) => error.clone(),
         (false, None) => "Stopped. Nothing was made.".to_owned(),

@@ -51,13 +51,15 @@ fn Said(desk: Desk, comment: ReviewComment) -> impl IntoView {
     let mine = desk.ide.viewer.with_value(|viewer| created_by.as_ref().is_some_and(|by| by.id == viewer.id));
     let name = created_by.map_or_else(|| "Someone".to_owned(), |by| by.name);
     let is_owner = move || desk.ide.project.with(|project| project.role == wire::projects::ProjectRole::Owner);
+    // Not to the agent: it may wait in the queue there, and be taken out of it again.
+    let standing = if sent_at.is_some() { "Sent to the conversation" } else { "Not sent yet" };
     view! {
         <li>
             <span class="row">
                 <Icon name="messages-square" small=true />
                 <b class="medium">{name}</b>
                 <RelativeTime at=created_at class="t3" />
-                <span class="t3">{if sent_at.is_some() { "Sent to the agent" } else { "Not sent yet" }}</span>
+                <span class="t3">{standing}</span>
                 <span class="grow"></span>
                 <Show when=move || sent_at.is_none() && (mine || is_owner())>
                     <IconButton icon="x" small=true label="Remove this comment" on_click=move |_| desk.remove_comment(id) />

@@ -7,7 +7,6 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wire::{
     FieldError, Problem, ProjectId,
     imports::{ImportGit, StartImport, parse_git_url},
-    limits,
     projects::{CreateProject, validate_description, validate_name},
 };
 
@@ -19,7 +18,7 @@ use super::{
 use crate::{
     api,
     live::use_live,
-    ui::{Button, ButtonKind, ButtonSize, Dialog, DialogActions, ErrorSummary, Progress, TextArea, TextField, format, use_toasts},
+    ui::{Button, ButtonKind, ButtonSize, Dialog, DialogActions, ErrorSummary, Progress, TextArea, TextField, use_toasts},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +124,7 @@ impl Form {
 }
 
 fn refuse_archive(size: Option<f64>) -> Option<FieldError> {
-    let Some(size) = size else { return Some(FieldError::new("archive", "Choose an archive.")) };
-    (size > limits::ARCHIVE_MAX as f64).then(|| {
-        let max = format::bytes(limits::ARCHIVE_MAX as i64);
-        FieldError::new("archive", format!("This archive is larger than {max}. Leave out what can be installed again."))
-    })
+    size.is_none().then(|| FieldError::new("archive", "Choose an archive."))
 }
 
 fn refuse_files(chosen: &Chosen) -> Option<FieldError> {
@@ -301,10 +296,7 @@ fn ArchiveField(form: Form, #[prop(into)] error: Signal<Option<String>>, busy: R
         form.archive.set(chosen.as_ref().map(|file| file.size()));
         ARCHIVE.set(chosen);
     };
-    let note = move || {
-        let max = format::bytes(limits::ARCHIVE_MAX as i64);
-        error.get().unwrap_or_else(|| format!("zip or tar.gz, up to {max}. An export with history comes back with it."))
-    };
+    let note = move || error.get().unwrap_or_else(|| "zip or tar.gz. An export with history comes back with it.".to_owned());
     view! {
         <div class="field">
             <label for="f-archive">"Archive"</label>

@@ -60,6 +60,10 @@ pub fn follow_people(ide: Ide) {
             EventKind::AccessEnded {} => ide.sharing.access_ended.set(true),
             EventKind::PresenceChanged { .. } => read_soon(),
             EventKind::MembersChanged {} => ide.sharing.members_changed.update(|count| *count += 1),
+            EventKind::StartOver {} => {
+                read_soon();
+                ide.sharing.members_changed.update(|count| *count += 1);
+            }
             _ => {}
         });
         follow.until_cleanup();

@@ -30,6 +30,7 @@ struct Stale {
     project: bool,
     terminals: bool,
     runs: BTreeSet<RunId>,
+    all_runs: bool,
     /// Open hunks of change sets, as last told.
     reviews: BTreeMap<ReviewKey, i64>,
 }
@@ -119,8 +120,21 @@ impl Feed {
                 self.ide.checkpoints.changed.update(|count| *count += 1)
             }
             EventKind::ProjectChanged {} => self.mark(|stale| stale.project = true),
+            EventKind::StartOver {} => self.start_over(),
             _ => {}
         }
+    }
+
+    /// The page was away for so long that nobody knows what it missed.
+    fn start_over(self) {
+        let known: Vec<ReviewKey> = self.ide.proposals.with_untracked(|all| all.keys().copied().collect());
+        self.mark(|stale| {
+            (stale.tree, stale.project, stale.terminals, stale.all_runs) = (true, true, true, true);
+            stale.reviews.extend(known.into_iter().map(|review| (review, 0)));
+        });
+        self.read_open_reviews();
+        self.ide.conversations_changed.update(|count| *count += 1);
+        self.ide.checkpoints.changed.update(|count| *count += 1);
     }
 
     fn mark(self, change: impl FnOnce(&mut Stale)) {
@@ -145,7 +159,7 @@ impl Feed {
         if stale.terminals {
             terminal_state::load(self.ide);
         }
-        self.read_runs(stale.runs);
+        self.read_runs(stale.runs, stale.all_runs);
         for (review, open_hunks) in stale.reviews {
             if open_hunks > 0 || self.ide.proposals.with_untracked(|all| all.contains_key(&review)) {
                 self.ide.load_changes(review);
@@ -202,9 +216,9 @@ impl Feed {
         });
     }
 
-    fn read_runs(self, ids: BTreeSet<RunId>) {
+    fn read_runs(self, ids: BTreeSet<RunId>, all: bool) {
         let ide = self.ide;
-        if ids.len() > SINGLE_RUNS_MAX {
+        if all || ids.len() > SINGLE_RUNS_MAX {
             spawn_local(async move {
                 match api::runs::list(ide.project_id).await {
                     _ if ide.is_gone() => {}

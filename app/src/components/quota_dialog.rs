@@ -3,13 +3,13 @@
 use leptos::{ev, prelude::*, task::spawn_local};
 use wire::{
     FieldError, Problem, ProjectId,
-    quotas::{QuotaOverride, Used},
+    quotas::{QuotaOverride, Used, UserQuota},
     users::User,
 };
 
 use super::{
     limits_form::{self, Unit},
-    quota_meters::{Measure, QuotaMeter},
+    quota_meters::{KeptMeters, Measure, QuotaMeter},
     second_factor_card::{field, on_top},
 };
 use crate::{
@@ -48,10 +48,17 @@ impl Whose {
     async fn read(&self) -> Result<Shown, api::ApiError> {
         match self {
             Self::Person(user) => {
-                api::quotas::of_user(user.id).await.map(|quota| Shown { bytes: quota.bytes, files: quota.files, own: quota.own })
+                let kept = |quota: &UserQuota| Some([quota.versions, quota.checkpoints, quota.all_projects]);
+                api::quotas::of_user(user.id).await.map(|quota| Shown {
+                    bytes: quota.bytes,
+                    files: quota.files,
+                    kept: kept(&quota),
+                    own: quota.own,
+                })
             }
             Self::Project(id, _) => {
-                api::quotas::of_any_project(*id).await.map(|quota| Shown { bytes: quota.bytes, files: quota.files, own: quota.own })
+                let found = api::quotas::of_any_project(*id).await;
+                found.map(|quota| Shown { bytes: quota.bytes, files: quota.files, kept: None, own: quota.own })
             }
         }
     }
@@ -69,6 +76,8 @@ impl Whose {
 struct Shown {
     bytes: Used,
     files: Used,
+    /// Of a person: versions, checkpoints and projects.
+    kept: Option<[Used; 3]>,
     own: QuotaOverride,
 }
 
@@ -79,6 +88,9 @@ struct Texts {
     files: RwSignal<String>,
     versions: RwSignal<String>,
     checkpoints: RwSignal<String>,
+    all_versions: RwSignal<String>,
+    all_checkpoints: RwSignal<String>,
+    projects: RwSignal<String>,
 }
 
 impl Texts {
@@ -87,17 +99,20 @@ impl Texts {
         self.files.set(write(Unit::Number, own.files));
         self.versions.set(write(Unit::Number, own.versions));
         self.checkpoints.set(write(Unit::Number, own.checkpoints));
+        self.all_versions.set(write(Unit::Number, own.all_versions));
+        self.all_checkpoints.set(write(Unit::Number, own.all_checkpoints));
+        self.projects.set(write(Unit::Number, own.projects));
     }
 
     fn read(self) -> Result<QuotaOverride, Vec<FieldError>> {
-        let [bytes, files, versions, checkpoints] =
-            [self.bytes, self.files, self.versions, self.checkpoints].map(|text| text.get_untracked());
-        read(&bytes, &files, &versions, &checkpoints)
+        let own = [self.bytes, self.files, self.versions, self.checkpoints].map(|text| text.get_untracked());
+        let all = [self.all_versions, self.all_checkpoints, self.projects].map(|text| text.get_untracked());
+        read(own.each_ref().map(|text| text.as_str()), all.each_ref().map(|text| text.as_str()))
     }
 }
 
-/// Empty means as for everybody.
-fn read(bytes: &str, files: &str, versions: &str, checkpoints: &str) -> Result<QuotaOverride, Vec<FieldError>> {
+/// Empty means as for everybody. `all`: versions, checkpoints and projects of a person, empty for a project.
+fn read([bytes, files, versions, checkpoints]: [&str; 4], all: [&str; 3]) -> Result<QuotaOverride, Vec<FieldError>> {
     let mut wrong = Vec::new();
     let mut one = |name: &str, unit: Unit, text: &str| match text.trim() {
         "" => None,
@@ -108,6 +123,9 @@ fn read(bytes: &str, files: &str, versions: &str, checkpoints: &str) -> Result<Q
         files: one("files", Unit::Number, files),
         versions: one("versions", Unit::Number, versions),
         checkpoints: one("checkpoints", Unit::Number, checkpoints),
+        all_versions: one("all_versions", Unit::Number, all[0]),
+        all_checkpoints: one("all_checkpoints", Unit::Number, all[1]),
+        projects: one("projects", Unit::Number, all[2]),
     };
     wrong.extend(own.validate());
     if wrong.is_empty() { Ok(own) } else { Err(wrong) }
@@ -121,7 +139,15 @@ pub fn QuotaDialog(target: RwSignal<Option<Whose>>) -> impl IntoView {
     let busy = RwSignal::new(false);
     let quota = RwSignal::new(None::<Shown>);
     let empty = || RwSignal::new(String::new());
-    let texts = Texts { bytes: empty(), files: empty(), versions: empty(), checkpoints: empty() };
+    let texts = Texts {
+        bytes: empty(),
+        files: empty(),
+        versions: empty(),
+        checkpoints: empty(),
+        all_versions: empty(),
+        all_checkpoints: empty(),
+        projects: empty(),
+    };
     let problem = RwSignal::new(None::<Problem>);
     Effect::new(move |_| {
         let Some(whose) = target.get() else { return };
@@ -175,7 +201,38 @@ pub fn QuotaDialog(target: RwSignal<Option<Whose>>) -> impl IntoView {
                 <div class="quotas">
                     <QuotaMeter label="Files" used=Signal::derive(move || quota.bytes) measure=Measure::Bytes />
                     <QuotaMeter label="Number of files" used=Signal::derive(move || quota.files) measure=Measure::Pieces("files") />
+                    {quota.kept.map(|used| view! { <KeptMeters used=used /> })}
                 </div>
+            }
+        })
+    };
+    let all = move || {
+        quota.get().filter(|quota| quota.kept.is_some()).map(|_| {
+            view! {
+                <TextField
+                    label="Earlier versions in all projects"
+                    name="all_versions"
+                    bind=texts.all_versions
+                    error=field(problem, "all_versions")
+                    hint="Empty: as for everybody."
+                    autocomplete="off"
+                />
+                <TextField
+                    label="Checkpoints in all projects"
+                    name="all_checkpoints"
+                    bind=texts.all_checkpoints
+                    error=field(problem, "all_checkpoints")
+                    hint="Empty: as for everybody."
+                    autocomplete="off"
+                />
+                <TextField
+                    label="Number of projects"
+                    name="projects"
+                    bind=texts.projects
+                    error=field(problem, "projects")
+                    hint="Empty: as for everybody."
+                    autocomplete="off"
+                />
             }
         })
     };
@@ -218,6 +275,7 @@ pub fn QuotaDialog(target: RwSignal<Option<Whose>>) -> impl IntoView {
                         hint="Empty: as for everybody."
                         autocomplete="off"
                     />
+                    {all}
                 </Show>
                 <DialogActions
                     open=open
@@ -239,9 +297,17 @@ mod tests {
 
     #[test]
     fn empty_is_as_for_everybody() {
-        assert_eq!(read("", " ", "", ""), Ok(QuotaOverride::default()));
-        let own = QuotaOverride { bytes: Some(1 << 30), files: Some(500), versions: Some(20), checkpoints: Some(50) };
-        assert_eq!(read("1 GiB", "500", "20", "50"), Ok(own));
-        assert_eq!(read("5", "1", "", "").unwrap_err().into_iter().map(|f| f.field).collect::<Vec<_>>(), ["bytes", "files"]);
+        assert_eq!(read(["", " ", "", ""], ["", "", " "]), Ok(QuotaOverride::default()));
+        let own = QuotaOverride {
+            bytes: Some(1 << 30),
+            files: Some(500),
+            versions: Some(20),
+            checkpoints: Some(50),
+            all_versions: Some(4000),
+            all_checkpoints: Some(300),
+            projects: Some(8),
+        };
+        assert_eq!(read(["1 GiB", "500", "20", "50"], ["4000", "300", "8"]), Ok(own));
+        assert_eq!(read(["5", "1", "", ""], [""; 3]).unwrap_err().into_iter().map(|f| f.field).collect::<Vec<_>>(), ["bytes", "files"]);
     }
 }

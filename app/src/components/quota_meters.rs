@@ -72,6 +72,9 @@ pub fn QuotaMeter(
     .into_any()
 }
 
+/// What becomes of a person's versions at their limit.
+const VERSIONS_NOTE: &str = "Saving goes on at the limit: the oldest make room.";
+
 /// Everything about one project.
 #[component]
 pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
@@ -108,8 +111,31 @@ pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
                         format::counted(quota.owner.projects, "project", "projects"),
                     )
                 />
+                <QuotaMeter
+                    label="Earlier versions in all projects of the owner"
+                    used=fixed(quota.owner.versions)
+                    measure=Measure::Pieces("versions")
+                    note=VERSIONS_NOTE.to_owned()
+                />
+                <QuotaMeter
+                    label="Checkpoints in all projects of the owner"
+                    used=fixed(quota.owner.checkpoints)
+                    measure=Measure::Pieces("checkpoints")
+                />
             </div>
         </section>
+    }
+    .into_any()
+}
+
+/// What a person keeps beside files: versions, checkpoints and projects.
+#[component]
+pub fn KeptMeters(used: [Used; 3]) -> impl IntoView {
+    let [versions, checkpoints, projects] = used.map(|used| Signal::derive(move || used));
+    view! {
+        <QuotaMeter label="Earlier versions" used=versions measure=Measure::Pieces("versions") />
+        <QuotaMeter label="Checkpoints" used=checkpoints measure=Measure::Pieces("checkpoints") />
+        <QuotaMeter label="Projects" used=projects measure=Measure::Pieces("projects") />
     }
     .into_any()
 }
@@ -117,7 +143,12 @@ pub fn ProjectQuotaCard(quota: ProjectQuota) -> impl IntoView {
 /// What the person's own projects take, beside the list.
 #[component]
 pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
-    let full = move || quota.with(|quota| quota.bytes.is_near() || quota.files.is_near() || quota.history_bytes.is_near());
+    let full = move || {
+        quota.with(|quota| {
+            let kept = [quota.history_bytes, refusing(quota.versions), quota.checkpoints, quota.all_projects];
+            quota.bytes.is_near() || quota.files.is_near() || kept.into_iter().any(Used::is_near)
+        })
+    };
     view! {
         <section class="side-sec" aria-labelledby="my-quota">
             <h2 id="my-quota">"Your storage"</h2>
@@ -133,10 +164,25 @@ pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
                     used=Signal::derive(move || quota.with(|quota| quota.history_bytes))
                     measure=Measure::Bytes
                 />
+                <QuotaMeter
+                    label="Earlier versions"
+                    used=Signal::derive(move || quota.with(|quota| quota.versions))
+                    measure=Measure::Pieces("versions")
+                />
+                <QuotaMeter
+                    label="Checkpoints"
+                    used=Signal::derive(move || quota.with(|quota| quota.checkpoints))
+                    measure=Measure::Pieces("checkpoints")
+                />
+                <QuotaMeter
+                    label="Projects"
+                    used=Signal::derive(move || quota.with(|quota| quota.all_projects))
+                    measure=Measure::Pieces("projects")
+                />
                 <p class="fs12 t2">
                     {move || {
                         if full() {
-                            "Delete files you do not need, or ask an administrator for more room. Deleted projects count for as long as they can be restored."
+                            "Delete files and checkpoints you do not need, or ask an administrator for more room. Deleted projects count for as long as they can be restored."
                         } else {
                             "All projects you own, together. What others share with you counts towards theirs."
                         }
@@ -148,10 +194,13 @@ pub fn MyQuota(quota: RwSignal<UserQuota>) -> impl IntoView {
     .into_any()
 }
 
+/// A limit beyond which the oldest go, and nobody has to do anything, as the one at which something is refused.
+fn refusing(used: Used) -> Used {
+    Used { limit: used.limit.saturating_mul(HISTORY_TIMES), ..used }
+}
+
 /// What is nearly full, the fullest first.
 fn nearly_full(quota: &ProjectQuota) -> Option<(bool, String)> {
-    // Beyond the limit itself the oldest go, and nobody has to do anything.
-    let refusing = |used: Used| Used { limit: used.limit.saturating_mul(HISTORY_TIMES), ..used };
     let limits = [
         ("This project", quota.bytes, Measure::Bytes),
         ("This project", quota.files, Measure::Pieces("files")),
@@ -160,6 +209,8 @@ fn nearly_full(quota: &ProjectQuota) -> Option<(bool, String)> {
         ("All projects of the owner together", quota.owner.bytes, Measure::Bytes),
         ("All projects of the owner together", quota.owner.files, Measure::Pieces("files")),
         ("Earlier versions and trash in all projects of the owner", quota.owner.history_bytes, Measure::Bytes),
+        ("All projects of the owner together", refusing(quota.owner.versions), Measure::Pieces("earlier versions")),
+        ("All projects of the owner together", quota.owner.checkpoints, Measure::Pieces("checkpoints")),
     ];
     let near = limits.into_iter().filter(|(_, used, _)| used.is_near());
     let fullest = near.max_by(|(_, a, _), (_, b, _)| a.percent().total_cmp(&b.percent()));
@@ -228,7 +279,16 @@ mod tests {
             versions: used(100),
             versions_per_file: 500,
             retention_days: 90,
-            owner: UserQuota { bytes: used(owner), files: used(0), history_bytes: used(0), projects: 1, own: Default::default() },
+            owner: UserQuota {
+                bytes: used(owner),
+                files: used(0),
+                history_bytes: used(0),
+                versions: used(100),
+                checkpoints: used(0),
+                all_projects: used(100),
+                projects: 1,
+                own: Default::default(),
+            },
             own: Default::default(),
         }
     }
@@ -243,5 +303,12 @@ mod tests {
         assert_eq!(nearly_full(&past(159)), None, "the oldest go, and nothing is refused");
         let (is_full, text) = nearly_full(&past(160)).unwrap();
         assert!(!is_full && text.starts_with("Earlier versions"), "{text}");
+        let mut all = quota(0, 0);
+        all.owner.versions.used = 159;
+        assert_eq!(nearly_full(&all), None, "nor here");
+        all.owner.versions.used = 160;
+        assert!(nearly_full(&all).unwrap().1.contains("earlier versions"));
+        all.owner.checkpoints.used = 90;
+        assert_eq!(nearly_full(&all), Some((false, "All projects of the owner together: 90 of 100 checkpoints used.".to_owned())));
     }
 }

@@ -23,9 +23,17 @@ const PROJECT: [Limit; 3] = [
     limit("project_files", "Number of files", Unit::Number, "In one project."),
     limit("checkpoints", "Checkpoints", Unit::Number, "Of one project."),
 ];
-const PERSON: [Limit; 2] = [
+const PERSON: [Limit; 5] = [
     limit("user_bytes", "Files of a person", Unit::Size, "All projects that the person owns, together."),
     limit("user_files", "Number of files", Unit::Number, "In all projects that the person owns."),
+    limit(
+        "user_versions",
+        "Earlier versions",
+        Unit::Number,
+        "In all projects that the person owns. Beyond it the oldest go, and twice as many are never kept.",
+    ),
+    limit("user_checkpoints", "Checkpoints of a person", Unit::Number, "In all projects that the person owns."),
+    limit("user_projects", "Number of projects", Unit::Number, "Deleted ones count for as long as they can be restored."),
 ];
 const HISTORY: [Limit; 3] = [
     limit("versions_per_file", "Versions of a file", Unit::Number, "The newest so many are kept, the present one included."),

@@ -6,6 +6,7 @@ use leptos::{prelude::*, task::spawn_local, wasm_bindgen::JsCast, web_sys};
 use wire::{
     ErrorCode, HunkId, RunId,
     changes::{AddComment, ChangeOrigin, ChangeSet, ChangedFile, Decided, Hunk, ReviewKey},
+    chat::Queued,
     permissions::guarded_place,
 };
 
@@ -486,7 +487,7 @@ impl Desk {
         });
     }
 
-    /// Makes the comments that wait the agent's next prompt and shows the conversation.
+    /// Makes the comments that wait the agent's next prompt, or one of its queue, and shows the conversation.
     pub fn send_comments(self) {
         let Some(id) = self.set.with_untracked(|set| set.as_ref().map(|set| set.change_set_id)) else { return };
         if self.busy.get_untracked() {
@@ -500,9 +501,12 @@ impl Desk {
                 return;
             }
             match answer {
-                Ok(_) => {
+                Ok(queued) => {
                     self.ide.load_changes(self.what);
-                    self.ide.toast("Comments sent to the agent");
+                    self.ide.toast(match queued {
+                        Queued::Started { .. } => "Comments sent to the agent",
+                        Queued::Waiting { .. } => "Comments queued: the agent gets them when it is done",
+                    });
                     self.ide.show_chat();
                 }
                 Err(error) => self.failure.set(Some(format!("{error} Your comments are kept."))),

@@ -133,6 +133,19 @@ pub struct FileState {
     pub mode: i32,
 }
 
+/// A file, a link or an empty directory as a checkpoint holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct CheckpointFile {
+    pub path: String,
+    pub version: i64,
+    pub kind: EntryKind,
+    pub size: i64,
+    /// SHA-256 in lower-case hex; empty for a directory.
+    pub checksum: String,
+    pub mode: i32,
+}
+
 /// Who changed a path, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]

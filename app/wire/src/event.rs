@@ -100,7 +100,8 @@ impl schemars::JsonSchema for Stream {
     }
 }
 
-/// `seq` counts 1, 2, 3 … per stream. A reader sees them without a gap, but for output that [`EventKind::OutputDropped`] stands for.
+/// `seq` counts 1, 2, 3 … per stream. A reader sees them without a gap, but for output that [`EventKind::OutputDropped`] stands for and for
+/// what [`EventKind::StartOver`] does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Event {
@@ -452,6 +453,9 @@ kinds! {
             /// For people: which budget, what is left, who can raise it.
             sentence: String,
         },
+        /// Some of what came after the number that the reader named is forgotten: read everything again. Its `seq` is that of the last event
+        /// so far, and the next ones follow on it.
+        StartOver {},
         /// The reader may not follow this stream any more. It has no number in the log and is the stream's last event.
         AccessEnded {},
     }
@@ -515,6 +519,7 @@ mod tests {
         let person = UserRef { id: UserId(uuid::Uuid::nil()), name: "Ada".to_owned() };
         for kind in [
             EventKind::SessionEnded {},
+            EventKind::StartOver {},
             EventKind::TextDelta { text: "é".to_owned() },
             EventKind::OutputDropped { bytes: i64::MAX },
             EventKind::PresenceChanged { people: vec![person] },

@@ -23,7 +23,6 @@ pub const EDITOR_LIGHT: u64 = 5 * 1024 * 1024;
 
 pub const PROJECT_FILES_MAX: i64 = 200_000;
 pub const PROJECT_BYTES_MAX: i64 = 2 * 1024 * 1024 * 1024;
-pub const ARCHIVE_MAX: u64 = 512 * 1024 * 1024;
 /// Unpacked bytes per packed byte, beyond a first allowance.
 pub const ARCHIVE_RATIO_MAX: u64 = 200;
 

@@ -23,6 +23,13 @@ pub struct StorageSettings {
     /// All projects that one person owns, together; each may be overridden for a person.
     pub user_bytes: i64,
     pub user_files: i64,
+    /// Earlier versions in all projects that one person owns. Beyond it the oldest that nothing needs are removed within the hour, where
+    /// there are most; at [`HISTORY_TIMES`] as many the project that is written makes room at once.
+    pub user_versions: i64,
+    /// Checkpoints in all projects that one person owns.
+    pub user_checkpoints: i64,
+    /// Projects that one person owns. Deleted ones count until they are gone for good.
+    pub user_projects: i64,
     /// Earlier versions and deleted files are kept for so long after they were replaced. `None`: for as long as the server's
     /// configuration says (`STORAGE_RETENTION_DAYS`).
     pub retention_days: Option<u32>,
@@ -50,6 +57,9 @@ impl Default for StorageSettings {
             checkpoints: 200,
             user_bytes: 20 * GIB,
             user_files: 2_000_000,
+            user_versions: 2_000_000,
+            user_checkpoints: 10_000,
+            user_projects: 1000,
             retention_days: None,
         }
     }
@@ -70,6 +80,9 @@ impl StorageSettings {
         check("checkpoints", self.checkpoints, 10, 100_000, "10 to 100000 checkpoints");
         check("user_bytes", self.user_bytes, MIB, 40_960 * GIB, "1 MiB to 40 TiB");
         check("user_files", self.user_files, 10, 100_000_000, "10 to 100 million files");
+        check("user_versions", self.user_versions, 10, 1_000_000_000, "10 to 1 billion versions");
+        check("user_checkpoints", self.user_checkpoints, 10, 10_000_000, "10 to 10 million checkpoints");
+        check("user_projects", self.user_projects, 1, 100_000, "1 to 100000 projects");
         if let Some(days) = self.retention_days {
             check("retention_days", i64::from(days), 1, i64::from(RETENTION_DAYS_MAX), "1 to 36500 days");
         }
@@ -89,6 +102,12 @@ pub struct QuotaOverride {
     pub versions: Option<i64>,
     /// Of each project.
     pub checkpoints: Option<i64>,
+    /// Earlier versions in all projects of a person; no project has this, nor what follows.
+    pub all_versions: Option<i64>,
+    /// Checkpoints in all projects of a person.
+    pub all_checkpoints: Option<i64>,
+    /// Projects that a person owns.
+    pub projects: Option<i64>,
 }
 
 impl QuotaOverride {
@@ -106,7 +125,24 @@ impl QuotaOverride {
         if self.checkpoints.is_some_and(|checkpoints| !(10..=100_000).contains(&checkpoints)) {
             fields.push(FieldError::new("checkpoints", "Choose 10 to 100000 checkpoints, or leave it empty."));
         }
+        if self.all_versions.is_some_and(|versions| !(10..=1_000_000_000).contains(&versions)) {
+            fields.push(FieldError::new("all_versions", "Choose 10 to 1 billion versions, or leave it empty."));
+        }
+        if self.all_checkpoints.is_some_and(|checkpoints| !(10..=10_000_000).contains(&checkpoints)) {
+            fields.push(FieldError::new("all_checkpoints", "Choose 10 to 10 million checkpoints, or leave it empty."));
+        }
+        if self.projects.is_some_and(|projects| !(1..=100_000).contains(&projects)) {
+            fields.push(FieldError::new("projects", "Choose 1 to 100000 projects, or leave it empty."));
+        }
         fields
+    }
+
+    /// As [`Self::validate`], of a project's own limits.
+    pub fn validate_of_project(&self) -> Vec<FieldError> {
+        let only_of_people = [("all_versions", self.all_versions), ("all_checkpoints", self.all_checkpoints), ("projects", self.projects)];
+        let wrong = only_of_people.into_iter().filter(|(_, limit)| limit.is_some());
+        let wrong = wrong.map(|(name, _)| FieldError::new(name, "Only people have this limit. Leave it empty."));
+        self.validate().into_iter().chain(wrong).collect()
     }
 }
 
@@ -164,6 +200,15 @@ pub struct UserQuota {
     /// At least what earlier versions and deleted files hold; at the limit nothing new is saved.
     #[serde(default)]
     pub history_bytes: Used,
+    /// At least how many earlier versions are kept. Beyond the limit the oldest go within the hour, where there are most; at
+    /// [`HISTORY_TIMES`] as many the project that is written makes room at once, and nothing new is saved where it has none to give.
+    #[serde(default)]
+    pub versions: Used,
+    #[serde(default)]
+    pub checkpoints: Used,
+    /// `projects` with those that are being imported, or deleted and not yet gone for good. At the limit no project is made or taken over.
+    #[serde(default)]
+    pub all_projects: Used,
     pub projects: i64,
     /// Set for this person by an administrator.
     #[serde(default)]
@@ -188,6 +233,11 @@ mod tests {
         assert_eq!(names, ["versions_per_file", "retention_days"]);
         let own = QuotaOverride { bytes: Some(1), versions: Some(1), checkpoints: Some(0), ..QuotaOverride::default() };
         assert_eq!(own.validate().len(), 3);
+        let own = QuotaOverride { all_versions: Some(1), all_checkpoints: Some(10), projects: Some(0), ..QuotaOverride::default() };
+        let names = |fields: Vec<FieldError>| fields.into_iter().map(|field| field.field).collect::<Vec<_>>();
+        assert_eq!(names(own.validate()), ["all_versions", "projects"]);
+        assert_eq!(names(own.validate_of_project()), ["all_versions", "projects", "all_versions", "all_checkpoints", "projects"]);
+        assert_eq!(QuotaOverride { files: Some(10), ..QuotaOverride::default() }.validate_of_project(), []);
     }
 
     #[test]

@@ -92,6 +92,12 @@ pub(crate) struct Laid {
     pub collisions: Vec<Collision>,
 }
 
+/// All that the project holds now, and its revision.
+async fn whole(ctx: &Ctx, project: ProjectId) -> Result<(i64, Changes), SyncError> {
+    let manifest = files::manifest(ctx, project).await?;
+    Ok((manifest.revision, Changes::Full(manifest.entries.into_iter().map(tree_entry).collect())))
+}
+
 /// Brings the project's checkout to the current revision. The caller holds the project's exchange lock. Fails with
 /// [`WorkspaceError::Mounted`] if commands on branches are in the way for longer than a moment.
 pub(crate) async fn lay_out(ctx: &Ctx, workspaces: &Workspaces, project: ProjectId) -> Result<Laid, SyncError> {
@@ -103,13 +109,14 @@ pub(crate) async fn lay_out(ctx: &Ctx, workspaces: &Workspaces, project: Project
                 if delta.to == have {
                     return Ok(Laid { revision: have, collisions: Vec::new() });
                 }
-                let upserts = delta.upserts.into_iter().map(tree_entry).collect();
-                (delta.to, Changes::Since { from: have, upserts, deletes: delta.deletes })
+                if delta.is_partial {
+                    whole(ctx, project).await?
+                } else {
+                    let upserts = delta.upserts.into_iter().map(tree_entry).collect();
+                    (delta.to, Changes::Since { from: have, upserts, deletes: delta.deletes })
+                }
             }
-            None => {
-                let manifest = files::manifest(ctx, project).await?;
-                (manifest.revision, Changes::Full(manifest.entries.into_iter().map(tree_entry).collect()))
-            }
+            None => whole(ctx, project).await?,
         };
         match workspaces.sync_within(Some(SYNC_PATIENCE), project.0, to, changes, source.clone()).await {
             Ok(collisions) => return Ok(Laid { revision: to, collisions }),

@@ -108,6 +108,11 @@ pub trait Blobs: Send + Sync + 'static {
         None
     }
 
+    /// A folder of this machine for what is held for a moment, with room for large files; `None` where there is none.
+    fn scratch(&self) -> Option<PathBuf> {
+        None
+    }
+
     async fn put_bytes(&self, bytes: Vec<u8>) -> Result<Stored, BlobError> {
         self.put(Box::pin(io::Cursor::new(bytes)), u64::MAX).await
     }

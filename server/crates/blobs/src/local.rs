@@ -138,6 +138,10 @@ impl Blobs for LocalBlobs {
         let path = self.path_of(sha256);
         path.is_file().then_some(path)
     }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        Some(self.spool.clone())
+    }
 }
 
 /// Tells every blob below the root until `tell` answers `false`.

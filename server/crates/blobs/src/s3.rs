@@ -331,6 +331,10 @@ impl Blobs for S3Blobs {
     fn local_path(&self, sha256: &str) -> Option<PathBuf> {
         self.cache.find(sha256)
     }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        Some(self.cache.spool().to_owned())
+    }
 }
 
 fn is_behind_the_end(error: &object_store::Error) -> bool {

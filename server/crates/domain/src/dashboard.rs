@@ -29,7 +29,8 @@ pub async fn mine(ctx: &Ctx) -> Result<FirstPage> {
     let activity = store::dashboard::activity_of(&mut conn, user.id, CONVERSATIONS, WORK).await?;
     let lasts_until = lasts_until(&budgets, &month, ctx.now());
     let month = MonthUse { used: account.counter.used(Period::Month, &month), month, budgets, lasts_until };
-    let quota = quotas::quota_of_person(account.totals, account.own, &settings::read_storage(account.storage.as_deref()));
+    let limits = settings::read_storage(account.storage.as_deref());
+    let quota = quotas::quota_of_person(account.totals, account.checkpoints, account.own, &limits);
     let board = Dashboard { conversations: activity.conversations, work: activity.work, month, sample: sample(ctx) };
     Ok(FirstPage { projects, public, quota, board })
 }

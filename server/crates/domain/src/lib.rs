@@ -15,6 +15,7 @@ pub mod dashboard;
 mod error;
 pub mod export;
 pub mod files;
+pub mod forgotten;
 pub mod generate;
 pub mod health;
 pub mod idempotency;

@@ -1,5 +1,5 @@
 //! Following what happens: replay from the log, then the bus, without a gap and without a repeat. Only of a run's output a reader gets
-//! no more than it is worth: see [`output`].
+//! no more than it is worth: see [`output`]. Of a project's events the old ones are forgotten: who comes from before them starts over.
 
 mod output;
 
@@ -145,7 +145,7 @@ impl Follower {
                 }
                 let was_last = self.cursors.len() == 1 && self.cursors.contains_key(&event.stream);
                 self.ended = (event.kind.is_terminal() && was_last) || (self.cursors.is_empty() && self.ready.is_empty());
-                if matches!(event.kind, EventKind::MembersChanged {} | EventKind::SessionsChanged {}) {
+                if matches!(event.kind, EventKind::MembersChanged {} | EventKind::SessionsChanged {} | EventKind::StartOver {}) {
                     self.recheck_at = Instant::now();
                 }
                 return Ok(Some(event));
@@ -245,6 +245,10 @@ impl Follower {
             reading.page(&mut conn, stream, cursor, &mut self.allowance).await?
         } else {
             let events = replay(&self.ctx, stream, cursor, PAGE).await?;
+            // Numbers have no gaps but where something is forgotten, and the last event never is.
+            if matches!(stream, Stream::Project(_)) && events.first().is_some_and(|first| first.seq > cursor.max(0) + 1) {
+                return self.start_over(stream).await;
+            }
             let is_all = (events.len() as i64) < PAGE;
             (events, is_all)
         };
@@ -257,6 +261,15 @@ impl Follower {
             self.cursors.insert(stream, last.seq);
         }
         self.ready.extend(events);
+        Ok(())
+    }
+
+    /// What is left of a stream tells no more than reading everything again does, so none of it is told.
+    async fn start_over(&mut self, stream: Stream) -> Result<()> {
+        let last = events::last_seq(&mut self.ctx.services().db.read().await?, stream).await?;
+        self.behind.retain(|name| *name != stream);
+        self.cursors.insert(stream, last);
+        self.ready.push_back(Event { stream, seq: last, at: self.ctx.now(), kind: EventKind::StartOver {} });
         Ok(())
     }
 

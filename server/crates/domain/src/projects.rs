@@ -17,7 +17,7 @@ pub use crate::import::{
 use crate::{
     Ctx, Error, Result,
     audit::{self, Facts},
-    files, page, runs, storage,
+    files, page, quotas, runs, storage,
 };
 
 /// Projects of a page, where the caller names no number.
@@ -165,6 +165,7 @@ pub async fn create(ctx: &Ctx, request: CreateProject) -> Result<Project> {
     };
     table::insert(&mut tx, &new).await?;
     audit::record(ctx, &mut tx, AuditAction::ProjectCreated, facts_of(id, new.name).with(json!({ "storage": new.storage_backend })));
+    quotas::check_projects(&mut tx, user.id).await?;
     ctx.commit(tx).await?;
     get(ctx, id).await
 }
@@ -241,6 +242,7 @@ pub async fn create_sample(ctx: &Ctx) -> Result<Project> {
     let files = store_sample(ctx, backend.as_str()).await?;
     let mut tx = ctx.services().db.begin().await?;
     let id = insert_sample(ctx, &mut tx, user, backend.as_str(), &files).await?;
+    quotas::check_projects(&mut tx, user.id).await?;
     ctx.commit(tx).await?;
     get(ctx, id).await
 }

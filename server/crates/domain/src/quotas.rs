@@ -93,6 +93,9 @@ fn narrowed(everybody: StorageSettings, owner: QuotaOverride, own: QuotaOverride
         project_files: own.files.unwrap_or(everybody.project_files),
         versions_per_file: own.versions.or(owner.versions).unwrap_or(everybody.versions_per_file),
         checkpoints: own.checkpoints.or(owner.checkpoints).unwrap_or(everybody.checkpoints),
+        user_versions: owner.all_versions.unwrap_or(everybody.user_versions),
+        user_checkpoints: owner.all_checkpoints.unwrap_or(everybody.user_checkpoints),
+        user_projects: owner.projects.unwrap_or(everybody.user_projects),
         ..everybody
     }
 }
@@ -108,22 +111,38 @@ pub(crate) async fn limits_and_past(conn: &mut Conn, project: ProjectId) -> Resu
     Ok((narrowed(everybody, bounds.owner, bounds.own), bounds.history))
 }
 
+/// What a change of a project made part of its past.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Replaced {
+    pub bytes: i64,
+    /// As [`table::book_versions`] counted them.
+    pub versions: i64,
+}
+
 /// Books bytes that a change of the project made part of its past, and refuses a change that `brings` new content while the past holds
-/// more than it ever may: what was replaced within the last hour, and what checkpoints need, can't be removed to make room. What only
-/// deletes or moves is never refused. The caller holds the project's lock, and no other project's.
-pub(crate) async fn book_past(tx: &mut Tx, project: ProjectId, replaced: i64, brings: bool) -> Result<()> {
-    if replaced > 0 {
-        table::add_history(tx, project, replaced).await?;
+/// more than it ever may: what was replaced within the last hour, and what checkpoints need, can't be removed to make room. Versions that
+/// are too many for the owner make room here, as [`make_room`] says. What only deletes or moves is never refused. The caller holds the
+/// project's lock, and no other project's.
+pub(crate) async fn book_past(tx: &mut Tx, project: ProjectId, replaced: Replaced, brings: bool) -> Result<()> {
+    if replaced.bytes > 0 {
+        table::add_history(tx, project, replaced.bytes).await?;
     }
-    if !brings {
+    if !brings && replaced.versions == 0 {
         return Ok(());
     }
     let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
     let own = table::lock_owner(tx, held.owner_id).await?;
     let limits = settings::storage_in(tx).await?;
+    let all = table::of_owner(tx, held.owner_id).await?;
+    let versions_most = own.all_versions.unwrap_or(limits.user_versions).saturating_mul(HISTORY_TIMES);
+    let room = Room { most: versions_most, over: all.versions - versions_most, came: replaced.versions };
+    make_room(tx, project, &held, room, brings).await?;
+    if !brings {
+        return Ok(());
+    }
     let most = limits.project_history_bytes.saturating_mul(HISTORY_TIMES);
     let all_most = own.bytes.unwrap_or(limits.user_bytes).saturating_mul(HISTORY_TIMES);
-    let is_over = table::of_owner(tx, held.owner_id).await?.history > all_most;
+    let is_over = all.history > all_most;
     if held.history <= most && !is_over {
         return Ok(());
     }
@@ -146,6 +165,42 @@ pub(crate) async fn book_past(tx: &mut Tx, project: ProjectId, replaced: i64, br
     Ok(())
 }
 
+/// Versions that all projects of an owner may have, how many they have beyond that, and how many of them came just now.
+struct Room {
+    most: i64,
+    over: i64,
+    came: i64,
+}
+
+/// Where all projects of the owner have [`HISTORY_TIMES`] as many versions as are kept, the oldest of the project at hand go, as many as
+/// came: a save that goes on is worth more than they are. Those of other projects can't go here, since locks of projects come before the
+/// owner's; they wait for the hourly cleanup, and where the project has none to give, new content is refused until then. What was there
+/// before a lower limit goes with the cleanup as well. The caller holds the owner's lock, and the project's.
+async fn make_room(tx: &mut Tx, project: ProjectId, held: &table::HeldProject, room: Room, brings: bool) -> Result<()> {
+    let surplus = room.over.min(room.came);
+    if surplus <= 0 {
+        return Ok(());
+    }
+    let gone = table::remove_oldest(tx, project, surplus).await?;
+    if gone as i64 >= surplus || !brings {
+        return Ok(());
+    }
+    // The number that is booked may be too high.
+    let mut all = 0;
+    for one in table::projects_of(tx, held.owner_id).await? {
+        let exact = table::count_versions(tx, one).await?;
+        if one == project {
+            table::set_versions(tx, project, exact).await?;
+        }
+        all += exact;
+    }
+    if all > room.most {
+        let whose = format!("All projects of {} together", held.owner_name);
+        return Err(past_full(format!("{whose} keep at most {} earlier versions", room.most)));
+    }
+    Ok(())
+}
+
 /// Removes the oldest versions of paths that have just got one, each named with it, where they have [`HISTORY_TIMES`] as many as are kept.
 /// What is between waits for the hourly cleanup, since it may be read still; what something needs stays, and is limited with that. The
 /// caller holds the project's lock.
@@ -160,11 +215,81 @@ pub(crate) async fn thin_paths(tx: &mut Tx, project: ProjectId, written: &[(Stri
     Ok(())
 }
 
+/// As [`thin_paths`], of all paths that a revision wrote. The caller holds the project's lock.
+pub(crate) async fn thin_revision(tx: &mut Tx, project: ProjectId, revision: i64) -> Result<()> {
+    let most = limits_of(tx, project).await?.versions_per_file.saturating_mul(HISTORY_TIMES);
+    table::remove_beyond(tx, project, revision, most).await?;
+    Ok(())
+}
+
 /// Refuses more directories of their own than a project may have files. The caller holds the project's lock and has made them.
 pub(crate) async fn check_directories(tx: &mut Tx, project: ProjectId) -> Result<()> {
     let most = limits_of(tx, project).await?.project_files;
     if table::count_directories(tx, project).await? > most {
         return Err(full(format!("A project holds at most {most} directories that were made for themselves")));
+    }
+    Ok(())
+}
+
+/// Refuses a checkpoint with a name where all projects of the owner have as many as they may. Those without a name make room for it in
+/// this project, all but the newest; others' are out of reach, as for [`make_room`]. The caller holds the project's lock and makes it in
+/// this transaction.
+pub(crate) async fn check_checkpoints(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
+    let own = table::lock_owner(tx, held.owner_id).await?;
+    let most = own.all_checkpoints.unwrap_or(settings::storage_in(tx).await?.user_checkpoints);
+    let all = table::count_checkpoints_of_owner(tx, held.owner_id).await?;
+    if all < most {
+        return Ok(());
+    }
+    let unnamed = table::count_checkpoints(tx, project).await? - store::checkpoints::count_named(tx, project).await?;
+    if all - (unnamed - 1).max(0) >= most {
+        return Err(Error::TooLarge(format!(
+            "All projects of {} together keep at most {most} checkpoints. Nothing was changed; delete some that are not needed any more, or \
+             ask an administrator for more.",
+            held.owner_name
+        )));
+    }
+    Ok(())
+}
+
+/// How many checkpoints all projects of the project's owner have above their limit.
+pub(crate) async fn surplus_checkpoints(conn: &mut Conn, project: ProjectId) -> Result<i64> {
+    let most = limits_of(conn, project).await?.user_checkpoints;
+    let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    Ok(table::count_checkpoints_of_owner(conn, held.owner_id).await? - most)
+}
+
+/// Refuses one project more than somebody may own. The caller has inserted it, and commits next: blobs are kept before this lock is taken.
+/// Deleted ones count, or whoever makes and deletes them again and again would be without an end.
+pub(crate) async fn check_projects(tx: &mut Tx, owner: UserId) -> Result<()> {
+    let own = table::lock_owner(tx, owner).await?;
+    let most = own.projects.unwrap_or(settings::storage_in(tx).await?.user_projects);
+    if table::of_owner(tx, owner).await?.held > most {
+        return Err(Error::TooLarge(format!(
+            "You can own at most {most} projects, and deleted ones count for as long as they can be restored. Nothing was changed; hand one \
+             over to somebody else, or ask an administrator for more."
+        )));
+    }
+    Ok(())
+}
+
+/// Puts right how many versions a project has that was filled with a past, and refuses it where its owner has no room for these or for
+/// its checkpoints. The caller shows the project in this transaction.
+pub(crate) async fn take_in_past(tx: &mut Tx, project: ProjectId) -> Result<()> {
+    let versions = table::count_versions(tx, project).await?;
+    table::set_versions(tx, project, versions).await?;
+    let held = table::project(tx, project).await?.ok_or(Error::NotFound("project"))?;
+    let own = table::lock_owner(tx, held.owner_id).await?;
+    let limits = settings::storage_in(tx).await?;
+    let most = own.all_versions.unwrap_or(limits.user_versions);
+    if versions > 0 && table::of_owner(tx, held.owner_id).await?.versions > most.saturating_mul(HISTORY_TIMES) {
+        return Err(full(format!("All projects of {} together keep at most {most} earlier versions", held.owner_name)));
+    }
+    let most = own.all_checkpoints.unwrap_or(limits.user_checkpoints);
+    let more = table::count_checkpoints(tx, project).await?;
+    if more > 0 && table::count_checkpoints_of_owner(tx, held.owner_id).await? > most {
+        return Err(full(format!("All projects of {} together keep at most {most} checkpoints", held.owner_name)));
     }
     Ok(())
 }
@@ -199,7 +324,12 @@ pub(crate) async fn hand_over(tx: &mut Tx, project: ProjectId, to: UserId) -> Re
     let limits = settings::storage_in(tx).await?;
     let person = of_person(tx, to, &limits).await?;
     let fits = |used: Used, more: i64| more == 0 || used.used + more <= used.limit;
-    if !fits(person.bytes, held.bytes) || !fits(person.files, held.files) {
+    let checkpoints = table::count_checkpoints(tx, project).await?;
+    // Versions beyond their limit go within the hour.
+    let versions = Used { limit: person.versions.limit.saturating_mul(HISTORY_TIMES), ..person.versions };
+    let fits_now = fits(person.bytes, held.bytes) && fits(person.files, held.files);
+    let fits_kept = fits(versions, held.versions) && fits(person.checkpoints, checkpoints) && fits(person.all_projects, 1);
+    if !fits_now || !fits_kept {
         let detail = "The new owner has no room for this project. Nothing was changed; an administrator can give them more.";
         return Err(Error::TooLarge(detail.to_owned()));
     }
@@ -225,7 +355,7 @@ pub async fn of_any_project(ctx: &Ctx, project: ProjectId) -> Result<ProjectQuot
 /// Gives a project limits of its own; absent ones are as for its owner's other projects. Being above them already only stops growth.
 pub async fn set_of_project(ctx: &Ctx, project: ProjectId, own: QuotaOverride) -> Result<ProjectQuota> {
     let admin = ctx.require_admin()?.id;
-    let fields = own.validate();
+    let fields = own.validate_of_project();
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
@@ -242,7 +372,7 @@ pub async fn set_of_project(ctx: &Ctx, project: ProjectId, own: QuotaOverride) -
 async fn quota_of(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<ProjectQuota> {
     let (Bounds { owner, own, .. }, everybody) = settings::bounds_in(conn, project).await?.ok_or(Error::NotFound("project"))?;
     let held = table::project(conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let all = table::of_owner(conn, held.owner_id).await?;
+    let (all, all_checkpoints) = table::whole_of_owner(conn, held.owner_id).await?;
     let limits = narrowed(everybody.clone(), owner, own);
     Ok(ProjectQuota {
         bytes: Used { used: held.bytes, limit: limits.project_bytes },
@@ -252,7 +382,7 @@ async fn quota_of(ctx: &Ctx, conn: &mut Conn, project: ProjectId) -> Result<Proj
         versions: Used { used: table::most_versions(conn, project).await?, limit: limits.versions_per_file },
         versions_per_file: limits.versions_per_file,
         retention_days: retention_days(ctx, &limits),
-        owner: quota_of_person(all, owner, &everybody),
+        owner: quota_of_person(all, all_checkpoints, owner, &everybody),
         own,
     })
 }
@@ -291,18 +421,21 @@ pub async fn set_of_user(ctx: &Ctx, user: UserId, own: QuotaOverride) -> Result<
 }
 
 pub(crate) async fn of_person(conn: &mut Conn, user: UserId, limits: &StorageSettings) -> Result<UserQuota> {
-    let all = table::of_owner(conn, user).await?;
+    let (all, checkpoints) = table::whole_of_owner(conn, user).await?;
     let own = table::get_override(conn, user).await?;
-    Ok(quota_of_person(all, own, limits))
+    Ok(quota_of_person(all, checkpoints, own, limits))
 }
 
 /// What all projects of a person count, beside what they may.
-pub(crate) fn quota_of_person(all: table::Totals, own: QuotaOverride, limits: &StorageSettings) -> UserQuota {
+pub(crate) fn quota_of_person(all: table::Totals, checkpoints: i64, own: QuotaOverride, limits: &StorageSettings) -> UserQuota {
     let bytes = own.bytes.unwrap_or(limits.user_bytes);
     UserQuota {
         bytes: Used { used: all.bytes, limit: bytes },
         files: Used { used: all.files, limit: own.files.unwrap_or(limits.user_files) },
         history_bytes: Used { used: all.history, limit: bytes.saturating_mul(HISTORY_TIMES) },
+        versions: Used { used: all.versions, limit: own.all_versions.unwrap_or(limits.user_versions) },
+        checkpoints: Used { used: checkpoints, limit: own.all_checkpoints.unwrap_or(limits.user_checkpoints) },
+        all_projects: Used { used: all.held, limit: own.projects.unwrap_or(limits.user_projects) },
         projects: all.projects,
         own,
     }
@@ -375,7 +508,54 @@ async fn thin_project(system: &Ctx, project: ProjectId, kept: &Kept) -> Result<u
         }
     }
     count_past(system, project).await?;
+    gone += thin_share(system, project, kept).await?;
     Ok(gone)
+}
+
+/// Removes the oldest versions where all projects of an owner have too many together and this one is among those with most. What others
+/// have is taken as it was booked; each is counted anew before it is its turn.
+async fn thin_share(system: &Ctx, project: ProjectId, kept: &Kept) -> Result<u64> {
+    let mut gone = 0;
+    for _ in 0..BATCHES {
+        let mut conn = system.services().db.read().await?;
+        let beyond = beyond_share(&mut conn, project).await?;
+        if beyond == 0 {
+            break;
+        }
+        let oldest = table::surplus(&mut conn, project, Surplus::Age, kept.settled, BATCH.min(beyond)).await?;
+        drop(conn);
+        let removed = remove(system, project, &oldest).await?;
+        gone += removed;
+        if removed == 0 {
+            break;
+        }
+    }
+    if gone > 0 {
+        count_past(system, project).await?;
+    }
+    Ok(gone)
+}
+
+async fn beyond_share(conn: &mut Conn, project: ProjectId) -> Result<i64> {
+    let Some((bounds, everybody)) = settings::bounds_in(conn, project).await? else { return Ok(0) };
+    let Some(held) = table::project(conn, project).await? else { return Ok(0) };
+    let most = bounds.owner.all_versions.unwrap_or(everybody.user_versions);
+    let counts = table::versions_of_owner(conn, held.owner_id).await?;
+    Ok(held.versions.saturating_sub(share(counts, most)).max(0))
+}
+
+/// How many of `most` each project may have: those that have less leave the rest to the others, which get equal parts.
+fn share(mut counts: Vec<i64>, most: i64) -> i64 {
+    counts.sort_unstable();
+    let mut left = most;
+    for (n, count) in counts.iter().enumerate() {
+        let part = left / (counts.len() - n) as i64;
+        if *count > part {
+            return part;
+        }
+        left -= count;
+    }
+    i64::MAX
 }
 
 /// Puts what a project's past is taken to hold right.
@@ -384,6 +564,8 @@ async fn count_past(system: &Ctx, project: ProjectId) -> Result<()> {
     if table::lock_project(&mut tx, project).await? {
         let held = table::history_bytes(&mut tx, project).await?;
         table::set_history(&mut tx, project, held).await?;
+        let versions = table::count_versions(&mut tx, project).await?;
+        table::set_versions(&mut tx, project, versions).await?;
     }
     system.commit(tx).await
 }
@@ -416,7 +598,17 @@ async fn remove(system: &Ctx, project: ProjectId, old: &[table::OldVersion]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{share, size};
+
+    #[test]
+    fn those_that_have_most_give_versions_up() {
+        assert_eq!(share(vec![90, 5, 5], 100), i64::MAX, "all that there are fit");
+        assert_eq!(share(vec![90, 5, 20], 100), 75);
+        assert_eq!(share(vec![75, 5, 20], 100), i64::MAX, "and then nothing more goes");
+        assert_eq!(share(vec![60, 50, 4], 41), 18);
+        assert_eq!(share(vec![18, 50, 4], 41), 19, "which one comes first makes no difference but for the rest");
+        assert_eq!(share(Vec::new(), 10), i64::MAX);
+    }
 
     #[test]
     fn sizes_are_told_in_round_units() {

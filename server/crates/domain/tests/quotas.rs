@@ -11,10 +11,10 @@ use domain::{Clock, Ctx, Error, SystemClock, files, members, quotas, settings};
 use support::Home;
 use wire::{
     ErrorCode, Micros, ProjectId,
-    checkpoints::CreateCheckpoint,
+    checkpoints::{CreateCheckpoint, RestoreCheckpoint},
     files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, Origin, SaveOutcome, SaveText},
     members::{Invite, TransferProject},
-    projects::ProjectRole,
+    projects::{CreateProject, ProjectRole},
     quotas::{QuotaOverride, StorageSettings},
 };
 
@@ -22,6 +22,9 @@ on_both!(
     eight_writers_never_get_above_the_last_bytes,
     eight_projects_of_one_owner_never_get_above_together,
     eight_who_name_checkpoints_never_get_above_the_last_one,
+    eight_projects_of_one_owner_never_keep_more_versions_than_twice_the_limit,
+    eight_projects_of_one_owner_never_keep_more_checkpoints_than_the_limit,
+    eight_who_make_projects_never_get_above_the_last_one,
     the_past_has_an_end_too,
     versions_of_a_file_have_an_end_at_once,
     empty_directories_have_an_end,
@@ -127,6 +130,150 @@ async fn eight_who_name_checkpoints_never_get_above_the_last_one(home: Home) {
     let kept: Vec<i64> = futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).collect();
     let quota = quotas::of_project(&ada, project).await.unwrap().checkpoints;
     assert_eq!((kept.into_iter().sum::<i64>(), quota.used, quota.limit), (10, 10, 10));
+}
+
+/// Each makes room in its own project, or is refused where that has none to give; the cleanup takes from those that have most.
+async fn eight_projects_of_one_owner_never_keep_more_versions_than_twice_the_limit(mut home: Home) {
+    let later = Arc::new(Later(AtomicI64::new(0)));
+    Arc::get_mut(&mut home.services).expect("nobody has it yet").clock = later.clone();
+    let (admin, ben) = (home.person("admin").await, home.person("ben").await);
+    limit(&admin, StorageSettings { user_versions: 10, ..StorageSettings::default() }).await;
+    let mut projects = Vec::new();
+    for _ in 0..8 {
+        projects.push(home.project(&ben).await.id);
+    }
+    let writers = projects.iter().copied().map(|project| {
+        let ben = ben.clone();
+        tokio::spawn(async move {
+            let (mut base, mut kept) = (Base::New, 0);
+            for n in 0..12 {
+                match save(&ben, project, "a.txt", base, &format!("text {n}")).await {
+                    Ok(SaveOutcome::Saved { entry }) => {
+                        kept += 1;
+                        base = Base::Version(entry.version);
+                    }
+                    Ok(SaveOutcome::Conflict { .. }) => panic!("nobody else writes it"),
+                    Err(error) => {
+                        let problem = error.into_problem(&ben);
+                        let is_told = problem.detail.contains("All projects of ben together keep at most 20 earlier versions");
+                        assert!(problem.code == ErrorCode::TooLarge && is_told, "{}", problem.detail);
+                    }
+                }
+                let used = quotas::mine(&ben).await.unwrap().versions;
+                assert!(used.limit == 10 && used.used <= 20, "{used:?}");
+            }
+            kept
+        })
+    });
+    let kept: Vec<i64> = futures::future::join_all(writers).await.into_iter().map(Result::unwrap).collect();
+    assert!(kept.iter().all(|kept| *kept > 0) && kept.iter().sum::<i64>() >= 28, "what makes room goes on: {kept:?}");
+    assert_eq!(quotas::mine(&ben).await.unwrap().versions.used, 20);
+    let mut counted = 0;
+    for project in &projects {
+        counted += files::history(&ben, *project, "a.txt", None).await.unwrap().items.len() as i64 - 1;
+    }
+    assert_eq!(counted, 20, "what is booked is what there is");
+    // What is deleted is never refused, and stays in the trash.
+    files::delete(&ben, projects[0], "a.txt", support::AS_IT_IS).await.unwrap();
+    assert_eq!(files::trash(&ben, projects[0]).await.unwrap().len(), 1);
+    later.0.store(7200, Ordering::SeqCst);
+    quotas::thin(&Ctx::system(&home.services)).await.unwrap();
+    let used = quotas::mine(&ben).await.unwrap().versions;
+    assert!(used.used <= 10 && used.used > 0, "{used:?}");
+    for project in &projects[1..] {
+        let version = files::entry(&ben, *project, "a.txt").await.unwrap().version;
+        save(&ben, *project, "a.txt", Base::Version(version), "there is room again").await.unwrap();
+    }
+    // Somebody's own limit is in place of everybody's.
+    let own = QuotaOverride { all_versions: Some(5000), ..QuotaOverride::default() };
+    quotas::set_of_user(&admin, ben.user_id().unwrap(), own).await.unwrap();
+    assert_eq!(quotas::of_project(&ben, projects[0]).await.unwrap().owner.versions.limit, 5000);
+    assert!(matches!(quotas::set_of_project(&admin, projects[0], own).await, Err(Error::Invalid(_))), "a project has no such limit");
+}
+
+async fn eight_projects_of_one_owner_never_keep_more_checkpoints_than_the_limit(home: Home) {
+    let (admin, ben) = (home.person("admin").await, home.person("ben").await);
+    limit(&admin, StorageSettings { user_checkpoints: 10, ..StorageSettings::default() }).await;
+    let mut projects = Vec::new();
+    for _ in 0..8 {
+        projects.push(home.project(&ben).await.id);
+    }
+    let first = projects[0];
+    save(&ben, first, "a.txt", Base::New, "first").await.unwrap();
+    let point = domain::checkpoints::create(&ben, first, CreateCheckpoint { name: "First".into() }).await.unwrap();
+    let tasks = projects.into_iter().map(|project| {
+        let ben = ben.clone();
+        tokio::spawn(async move {
+            let mut kept = 0;
+            loop {
+                match domain::checkpoints::create(&ben, project, CreateCheckpoint { name: format!("{kept}") }).await {
+                    Ok(_) => kept += 1,
+                    Err(error) => {
+                        let problem = error.into_problem(&ben);
+                        let is_told = problem.detail.contains("at most 10 checkpoints");
+                        assert!(problem.code == ErrorCode::TooLarge && is_told, "{}", problem.detail);
+                        return kept;
+                    }
+                }
+            }
+        })
+    });
+    let kept: Vec<i64> = futures::future::join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    let used = async || quotas::mine(&ben).await.unwrap().checkpoints;
+    assert_eq!((kept.into_iter().sum::<i64>() + 1, used().await), (10, wire::quotas::Used { used: 10, limit: 10 }));
+    // One without a name replaces the oldest of these; the only one of a project stays, so that what was restored can be taken back.
+    for n in 0..3 {
+        let version = files::entry(&ben, first, "a.txt").await.unwrap().version;
+        save(&ben, first, "a.txt", Base::Version(version), &format!("text {n}")).await.unwrap();
+        let request = RestoreCheckpoint { paths: Some(vec!["a.txt".into()]), expected_revision: None };
+        domain::checkpoints::restore(&ben, first, point.id, request).await.unwrap();
+        assert_eq!(used().await.used, 11);
+    }
+    let fork = wire::checkpoints::ForkProject { name: "Fork".into(), checkpoint_id: None };
+    let refused = domain::checkpoints::fork(&ben, first, fork).await.err().unwrap().into_problem(&ben);
+    assert_eq!(refused.code, ErrorCode::TooLarge, "a fork has one too");
+    domain::checkpoints::delete(&ben, first, point.id).await.unwrap();
+    let refused = domain::checkpoints::create(&ben, first, CreateCheckpoint { name: "More".into() }).await.err().unwrap();
+    assert_eq!(refused.into_problem(&ben).code, ErrorCode::TooLarge, "there are ten still");
+    let own = QuotaOverride { all_checkpoints: Some(11), ..QuotaOverride::default() };
+    quotas::set_of_user(&admin, ben.user_id().unwrap(), own).await.unwrap();
+    domain::checkpoints::create(&ben, first, CreateCheckpoint { name: "More".into() }).await.unwrap();
+    assert!(used().await.is_full());
+}
+
+async fn eight_who_make_projects_never_get_above_the_last_one(home: Home) {
+    let (admin, ben) = (home.person("admin").await, home.person("ben").await);
+    let id = ben.user_id().unwrap();
+    let of_admin = home.project(&admin).await.id;
+    members::invite(&admin, of_admin, Invite { who: "ben".into(), role: ProjectRole::Editor }).await.unwrap();
+    quotas::set_of_user(&admin, id, QuotaOverride { projects: Some(3), ..QuotaOverride::default() }).await.unwrap();
+    let request = || CreateProject { name: "Test".into(), description: String::new(), storage_backend: None };
+    let tasks = (0..8).map(|_| {
+        let (ben, request) = (ben.clone(), request());
+        tokio::spawn(async move {
+            match domain::projects::create(&ben, request).await {
+                Ok(project) => Some(project.id),
+                Err(error) => {
+                    let problem = error.into_problem(&ben);
+                    assert!(problem.code == ErrorCode::TooLarge && problem.detail.contains("at most 3 projects"), "{}", problem.detail);
+                    None
+                }
+            }
+        })
+    });
+    let made: Vec<ProjectId> = futures::future::join_all(tasks).await.into_iter().filter_map(Result::unwrap).collect();
+    let mine = quotas::mine(&ben).await.unwrap();
+    assert_eq!((made.len(), mine.projects, mine.all_projects), (3, 3, wire::quotas::Used { used: 3, limit: 3 }));
+    // Deleted ones count until they are gone for good, whichever door a project comes by.
+    domain::projects::delete(&ben, made[0]).await.unwrap();
+    assert!(domain::projects::create(&ben, request()).await.is_err());
+    let fork = wire::checkpoints::ForkProject { name: "Fork".into(), checkpoint_id: None };
+    assert!(domain::checkpoints::fork(&ben, made[1], fork).await.is_err());
+    assert!(members::transfer(&admin, of_admin, TransferProject { to: id }).await.is_err());
+    quotas::set_of_user(&admin, id, QuotaOverride { projects: Some(4), ..QuotaOverride::default() }).await.unwrap();
+    members::transfer(&admin, of_admin, TransferProject { to: id }).await.unwrap();
+    let mine = quotas::mine(&ben).await.unwrap();
+    assert_eq!((mine.projects, mine.all_projects.used), (3, 4));
 }
 
 /// What can't be thinned yet is bounded too: saving one file again and again ends in a refusal, in one project or in several.

@@ -279,12 +279,3 @@ pub async fn claim_comments(c: &mut Conn, set: ChangeSetId, at: Micros) -> Resul
             .bind(set).bind(at).execute(c).await?.rows_affected()
     }))
 }
-
-/// Takes a claim back, after sending failed.
-pub async fn unclaim_comments(c: &mut Conn, set: ChangeSetId, at: Micros) -> Result<()> {
-    on!(c, c => {
-        sqlx::query("UPDATE review_comments SET sent_at = NULL WHERE change_set_id = $1 AND sent_at = $2")
-            .bind(set).bind(at).execute(c).await?;
-    });
-    Ok(())
-}

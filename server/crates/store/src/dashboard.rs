@@ -15,7 +15,7 @@ use crate::{
     Conn, Result, Word,
     budgets::{Counter, CounterOrNone},
     db::on,
-    quotas::{Totals, totals},
+    quotas::{Totals, all_checkpoints, totals},
 };
 
 /// Something that goes on or waits, or a conversation, which has no `kind`.
@@ -188,10 +188,14 @@ pub async fn activity_of(c: &mut Conn, user: UserId, conversations: i64, work: i
 struct AccountRow {
     #[sqlx(flatten)]
     totals: Totals,
+    checkpoints: i64,
     own_bytes: Option<i64>,
     own_files: Option<i64>,
     own_versions: Option<i64>,
     own_checkpoints: Option<i64>,
+    own_all_versions: Option<i64>,
+    own_all_checkpoints: Option<i64>,
+    own_projects: Option<i64>,
     storage: Option<String>,
     #[sqlx(flatten)]
     counter: CounterOrNone,
@@ -202,6 +206,8 @@ struct AccountRow {
 pub struct Account {
     /// As [`crate::quotas::of_owner`].
     pub totals: Totals,
+    /// As [`crate::quotas::count_checkpoints_of_owner`].
+    pub checkpoints: i64,
     /// As [`crate::quotas::get_override`].
     pub own: QuotaOverride,
     /// The saved settings of storage, as in [`crate::settings::get`].
@@ -213,8 +219,11 @@ pub struct Account {
 pub async fn account_of(c: &mut Conn, user: UserId) -> Result<Account> {
     let row: AccountRow = on!(c, c => {
         sqlx::query_as(concat!(
-            "SELECT a.projects, a.files, a.bytes, a.history, q.bytes AS own_bytes, q.files AS own_files, q.versions AS own_versions,
-                    q.checkpoints AS own_checkpoints, (SELECT value FROM settings WHERE name = 'storage') AS storage,
+            "SELECT a.projects, a.files, a.bytes, a.history, a.versions, a.held, (",
+            all_checkpoints!(),
+            ") AS checkpoints, q.bytes AS own_bytes, q.files AS own_files, q.versions AS own_versions,
+                    q.checkpoints AS own_checkpoints, q.all_versions AS own_all_versions, q.all_checkpoints AS own_all_checkpoints,
+                    q.projects AS own_projects, (SELECT value FROM settings WHERE name = 'storage') AS storage,
                     k.month, k.month_micros, k.month_estimated, k.month_tokens, k.total_micros, k.total_estimated, k.total_tokens,
                     k.reserved_micros, k.reserved_tokens
              FROM (",
@@ -225,6 +234,14 @@ pub async fn account_of(c: &mut Conn, user: UserId) -> Result<Account> {
         ))
         .bind(user).bind(Word(BudgetScope::User)).fetch_one(c).await?
     });
-    let own = QuotaOverride { bytes: row.own_bytes, files: row.own_files, versions: row.own_versions, checkpoints: row.own_checkpoints };
-    Ok(Account { totals: row.totals, own, storage: row.storage, counter: row.counter.into() })
+    let own = QuotaOverride {
+        bytes: row.own_bytes,
+        files: row.own_files,
+        versions: row.own_versions,
+        checkpoints: row.own_checkpoints,
+        all_versions: row.own_all_versions,
+        all_checkpoints: row.own_all_checkpoints,
+        projects: row.own_projects,
+    };
+    Ok(Account { totals: row.totals, checkpoints: row.checkpoints, own, storage: row.storage, counter: row.counter.into() })
 }

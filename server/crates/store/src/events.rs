@@ -129,6 +129,32 @@ pub async fn forget(c: &mut Conn, stream: Stream, limit: i64) -> Result<u64> {
     }))
 }
 
+/// Whether [`forget_old`] would find something.
+pub async fn has_old(c: &mut Conn, stream: Stream, before: Micros, kept: i64) -> Result<bool> {
+    let found: Option<i64> = on!(c, c => {
+        sqlx::query_scalar(
+            "SELECT o.seq FROM (SELECT seq, at FROM events WHERE stream = $1 ORDER BY seq LIMIT 1) AS o
+             JOIN event_streams s ON s.stream = $1
+             WHERE o.seq < s.last_seq AND (o.at < $2 OR o.seq <= s.last_seq - $3)",
+        )
+        .bind(stream.to_string()).bind(before).bind(kept).fetch_optional(c).await?
+    });
+    Ok(found.is_some())
+}
+
+/// Forgets what a stream told before a moment, or before its newest `kept` events, as far as that is among the oldest `limit`. Answers how
+/// many went. The last event stays: whoever has not seen what went is known by the gap before what is left. Numbers go on.
+pub async fn forget_old(c: &mut Conn, stream: Stream, before: Micros, kept: i64, limit: i64) -> Result<u64> {
+    Ok(on!(c, c => {
+        sqlx::query(
+            "DELETE FROM events WHERE stream = $1 AND seq < (SELECT last_seq FROM event_streams WHERE stream = $1)
+             AND seq <= (SELECT MAX(seq) FROM (SELECT seq, at FROM events WHERE stream = $1 ORDER BY seq LIMIT $4) AS oldest
+                         WHERE at < $2 OR seq <= (SELECT last_seq FROM event_streams WHERE stream = $1) - $3)",
+        )
+        .bind(stream.to_string()).bind(before).bind(kept).bind(limit).execute(c).await?.rows_affected()
+    }))
+}
+
 /// The last sequence number of a stream, 0 when nothing has happened on it.
 pub async fn last_seq(c: &mut Conn, stream: Stream) -> Result<i64> {
     let found: Option<i64> = on!(c, c => {

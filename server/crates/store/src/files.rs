@@ -9,7 +9,7 @@ use wire::{
     users::UserRef,
 };
 
-use crate::{Conn, Result, Word, db::on, users::user_ref};
+use crate::{Conn, Result, Word, db::on, forgotten, users::user_ref};
 
 /// Fewer than the parameters that a statement may have.
 const PEOPLE_AT_ONCE: usize = 500;
@@ -281,6 +281,17 @@ pub async fn at_revision(c: &mut Conn, project: ProjectId, revision: i64) -> Res
     }))
 }
 
+/// As [`at_revision`], what comes after a path, at most `limit` of it.
+pub async fn page_at_revision(c: &mut Conn, project: ProjectId, revision: i64, after: &str, limit: i64) -> Result<Vec<FileRow>> {
+    Ok(on!(c, c => {
+        sqlx::query_as(select!(
+            "f.revision <= $2 AND (f.superseded IS NULL OR f.superseded > $2) AND f.action <> 'deleted' AND f.path > $3
+             ORDER BY f.path LIMIT $4"
+        ))
+        .bind(project).bind(revision).bind(after).bind(limit).fetch_all(c).await?
+    }))
+}
+
 /// The paths of the files and links of the tree at a revision.
 pub async fn paths_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result<Vec<String>> {
     Ok(on!(c, c => {
@@ -293,8 +304,12 @@ pub async fn paths_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result
     }))
 }
 
-/// Whether the tree at a revision is kept for certain. It is not where a path changed later and what it was before is gone.
+/// Whether the tree at a revision is kept for certain. It is not where a path changed later and what it was before is gone, which a path that
+/// is new since others were forgotten can't be told from, nor where something that was deleted later is forgotten.
 pub async fn is_kept_at(c: &mut Conn, project: ProjectId, revision: i64) -> Result<bool> {
+    if forgotten::revision(c, project).await? > revision {
+        return Ok(false);
+    }
     let lost: Option<String> = on!(c, c => {
         sqlx::query_scalar(
             "SELECT f.path FROM file_versions f

@@ -61,7 +61,7 @@ macro_rules! put {
             concat!(
                 "INSERT INTO file_versions (project_id, path, version, revision, action, kind, size, content_type, checksum, mode, origin,
                                             created_at, created_by, moved_from, cause, deleted_as, folded)
-                 SELECT f.project_id, CAST($3 AS TEXT) || substr(f.path, length(CAST($6 AS TEXT)) + 1), COALESCE(t.version, 0) + 1, $2,
+                 SELECT f.project_id, CAST($3 AS TEXT) || substr(f.path, length(CAST($6 AS TEXT)) + 1), COALESCE(t.version, (SELECT p.version_floor FROM projects p WHERE p.id = $1)) + 1, $2,
                         'added', f.kind, f.size, f.content_type, f.checksum, f.mode, $9, $10, $11, ",
                 $moved_from,
                 ", $12, NULL, CAST($4 AS TEXT) || substr(f.folded, length(CAST($5 AS TEXT)) + 1)

@@ -29,6 +29,7 @@ pub mod events;
 pub mod exports;
 pub mod files;
 pub mod files_bulk;
+pub mod forgotten;
 pub mod idempotency;
 pub mod identities;
 pub mod imports;

@@ -259,6 +259,10 @@ pub struct Totals {
     pub file_count: i64,
     pub size_bytes: i64,
     pub languages: Doc<Languages>,
+    /// Versions of a path that nothing is known of begin above it.
+    pub version_floor: i64,
+    /// The newest revision of a deletion that was forgotten.
+    pub forgotten_revision: i64,
 }
 
 /// Takes the project's next revision and, with it, the row lock that orders all writers. `None` when it is gone.
@@ -266,7 +270,7 @@ pub async fn next_revision(c: &mut Conn, id: ProjectId, at: Micros) -> Result<Op
     Ok(on!(c, c => {
         sqlx::query_as(
             "UPDATE projects SET revision = revision + 1, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL
-             RETURNING revision, file_count, size_bytes, languages",
+             RETURNING revision, file_count, size_bytes, languages, version_floor, forgotten_revision",
         )
         .bind(id).bind(at).fetch_optional(c).await?
     }))

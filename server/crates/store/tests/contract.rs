@@ -28,6 +28,8 @@ mod database;
 mod exports;
 #[path = "contract/files.rs"]
 mod files;
+#[path = "contract/forgotten.rs"]
+mod forgotten;
 #[path = "contract/idempotency.rs"]
 mod idempotency;
 #[path = "contract/identities.rs"]
@@ -160,6 +162,9 @@ on_both! {
     files::names_are_found_by_any_spelling,
     files::no_concurrent_save_is_lost,
     files::versions_remember_every_tree,
+    forgotten::deletions_are_forgotten_and_numbers_go_on,
+    forgotten::old_events_go_and_numbers_go_on,
+    forgotten::what_a_revision_wrote_is_thinned,
     idempotency::a_key_is_held_by_one_attempt_at_a_time,
     idempotency::an_attempt_at_work_goes_on_holding_its_key,
     idempotency::the_oldest_answers_make_room_for_newer_ones,
@@ -216,6 +221,7 @@ on_both! {
     purge::a_deleted_project_is_due_until_its_end_is_begun,
     purge::what_a_project_holds_goes_in_pieces,
     quotas::an_owner_counts_all_projects_together,
+    quotas::an_owner_counts_versions_and_checkpoints_together,
     quotas::what_an_export_shows_is_no_surplus_until_it_ends,
     quotas::what_something_needs_is_no_surplus,
     quotas::what_was_counted_takes_the_place_of_what_was_added,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use wire::{
     ChangeSetId, Page, PageQuery, ProjectId, ReviewCommentId, TurnId,
     changes::{AddComment, ChangeSet, Decide, Decided, FileSides, OpenChangeSet, ReviewComment},
-    chat::TurnStarted,
+    chat::Queued,
 };
 
 use crate::http::{
@@ -64,9 +64,9 @@ async fn comment(
     Ok((StatusCode::CREATED, Json(made)))
 }
 
-async fn send_comments(Caller(ctx): Caller, At(id): At<ChangeSetId>) -> Answer<(StatusCode, Json<TurnStarted>)> {
-    let started = domain::changes::send_comments(&ctx, id).await.map_err(refuse(&ctx))?;
-    Ok((StatusCode::ACCEPTED, Json(started)))
+async fn send_comments(Caller(ctx): Caller, At(id): At<ChangeSetId>) -> Answer<(StatusCode, Json<Queued>)> {
+    let queued = domain::changes::send_comments(&ctx, id).await.map_err(refuse(&ctx))?;
+    Ok((StatusCode::ACCEPTED, Json(queued)))
 }
 
 async fn remove_comment(Caller(ctx): Caller, At(id): At<ReviewCommentId>) -> Answer<StatusCode> {

@@ -4,8 +4,11 @@ use axum::{
 };
 use domain::Error;
 use wire::{
-    CheckpointId, PageQuery, ProjectId,
-    checkpoints::{Checkpoint, CreateCheckpoint, ForkProject, RestoreCheckpoint, RestoreOutcome, RestorePlan, Timeline, UpdateCheckpoint},
+    CheckpointId, Page, PageQuery, ProjectId,
+    checkpoints::{
+        Checkpoint, CheckpointFile, CreateCheckpoint, ForkProject, RestoreCheckpoint, RestoreOutcome, RestorePlan, Timeline,
+        UpdateCheckpoint,
+    },
     projects::Project,
 };
 
@@ -22,6 +25,7 @@ pub fn declare(routes: Routes) -> Routes {
         .add(Method::POST, "/api/projects/{id}/checkpoints", Access::Member, post(create))
         .add(Method::PATCH, "/api/projects/{id}/checkpoints/{cid}", Access::Member, patch(rename))
         .add(Method::DELETE, "/api/projects/{id}/checkpoints/{cid}", Access::Member, delete(remove))
+        .add(Method::GET, "/api/projects/{id}/checkpoints/{cid}/files", Access::Member, get(files))
         .add(Method::GET, "/api/projects/{id}/checkpoints/{cid}/diff", Access::Member, get(diff))
         .add(Method::POST, "/api/projects/{id}/checkpoints/{cid}/restore", Access::Member, post(restore))
         .add(Method::POST, "/api/projects/{id}/fork", Access::Member, post(fork))
@@ -50,6 +54,14 @@ async fn rename(
 
 async fn remove(Caller(ctx): Caller, At((id, checkpoint)): At<(ProjectId, CheckpointId)>) -> Answer<StatusCode> {
     domain::checkpoints::delete(&ctx, id, checkpoint).await.map(|()| StatusCode::NO_CONTENT).map_err(refuse(&ctx))
+}
+
+async fn files(
+    Caller(ctx): Caller,
+    At((id, checkpoint)): At<(ProjectId, CheckpointId)>,
+    Asked(page): Asked<PageQuery>,
+) -> Answer<Json<Page<CheckpointFile>>> {
+    domain::checkpoints::files(&ctx, id, checkpoint, &page).await.map(Json).map_err(refuse(&ctx))
 }
 
 async fn diff(Caller(ctx): Caller, At((id, checkpoint)): At<(ProjectId, CheckpointId)>) -> Answer<Json<RestorePlan>> {

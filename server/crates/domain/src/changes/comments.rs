@@ -6,7 +6,7 @@ use store::changes as table;
 use wire::{
     ChangeSetId, ReviewCommentId,
     changes::{AddComment, ChangeSet, HunkState, ReviewComment, subject},
-    chat::{StartTurn, TurnStarted},
+    chat::{Queued, StartTurn},
     limits,
     projects::ProjectRole,
 };
@@ -60,45 +60,43 @@ pub async fn remove_comment(ctx: &Ctx, id: ReviewCommentId) -> Result<()> {
     ctx.commit(tx).await
 }
 
-/// Makes all comments that wait the next prompt of the conversation. They stay as they are when no turn can be started now.
-pub async fn send_comments(ctx: &Ctx, id: ChangeSetId) -> Result<TurnStarted> {
+/// Makes all comments that wait the next prompt of the conversation, or, while the agent is at work there, one of its queue. They count as
+/// sent with the prompt and not before: where it is refused they wait on. A prompt in the queue holds their text, for all to see.
+pub async fn send_comments(ctx: &Ctx, id: ChangeSetId) -> Result<Queued> {
     ctx.require_user()?;
-    let at = ctx.now();
-    let mut tx = ctx.services().db.begin().await?;
-    let set = table::set(&mut tx, id).await?.ok_or(Error::NotFound("change set"))?;
-    require(ctx, &mut tx, set.project_id, ProjectRole::Editor, "change set").await?;
+    let mut conn = ctx.services().db.read().await?;
+    let set = table::set(&mut conn, id).await?.ok_or(Error::NotFound("change set"))?;
+    require(ctx, &mut conn, set.project_id, ProjectRole::Editor, "change set").await?;
     let Some(turn) = set.turn_id else {
         return Err(Error::invalid("change_set", "This was not proposed by the agent, so there is nobody to send comments to."));
     };
-    if store::codegen::run_of(&mut tx, turn).await?.is_some() {
+    if store::codegen::run_of(&mut conn, turn).await?.is_some() {
         let text = "A codegen run proposed this, which has no conversation to go on in. Ask for the change in a conversation instead.";
         return Err(Error::invalid("change_set", text));
     }
-    let turn = store::chat::turn(&mut tx, turn).await?.ok_or(Error::NotFound("turn"))?;
+    let turn = store::chat::turn(&mut conn, turn).await?.ok_or(Error::NotFound("turn"))?;
+    drop(conn);
+    // By the model that proposed, unless it is gone.
+    let model = models::resolve(ctx, Some(&turn.model)).await.is_ok().then(|| turn.model.clone());
+    let mut request = StartTurn { mode: turn.mode.0, model, ..StartTurn::default() };
+    let prepared = chat::prepare(ctx, set.project_id, &request).await?;
+    let at = ctx.now();
+    let mut tx = ctx.services().db.begin().await?;
     // Claimed first, so that of two people who send at once only one does.
     if table::claim_comments(&mut tx, id, at).await? == 0 {
         return Err(Error::conflict("No comment waits to be sent."));
     }
+    let set = table::set(&mut tx, id).await?.ok_or(Error::NotFound("change set"))?;
     let shown = load(&mut tx, set.clone()).await?;
-    tell(ctx, &mut tx, &set).await?;
-    let prompt = to_prompt(&shown, |comment| comment.sent_at == Some(at));
-    let Some(prompt) = prompt else {
+    let Some(prompt) = to_prompt(&shown, |comment| comment.sent_at == Some(at)) else {
         return Err(Error::invalid("comments", "These comments are too long for one prompt. Take some back and send them later."));
     };
+    request.prompt = prompt;
+    let queued = chat::hand_over(ctx, &mut tx, turn.conversation_id, &request, prepared).await?;
+    // Last: a conversation's rows are taken before the project's stream.
+    tell(ctx, &mut tx, &set).await?;
     ctx.commit(tx).await?;
-    // By the model that proposed, unless it is gone.
-    let model = models::resolve(ctx, Some(&turn.model)).await.is_ok().then(|| turn.model.clone());
-    let mode = turn.mode.0;
-    match chat::start_turn(ctx, turn.conversation_id, StartTurn { prompt, mode, model, ..StartTurn::default() }).await {
-        Ok(started) => Ok(started),
-        Err(error) => {
-            let mut tx = ctx.services().db.begin().await?;
-            table::unclaim_comments(&mut tx, id, at).await?;
-            tell(ctx, &mut tx, &set).await?;
-            ctx.commit(tx).await?;
-            Err(error)
-        }
-    }
+    Ok(queued)
 }
 
 async fn tell(ctx: &Ctx, tx: &mut store::Tx, set: &table::ChangeSetRow) -> Result<()> {

@@ -96,12 +96,13 @@ pub async fn decide(ctx: &Ctx, id: ChangeSetId, request: Decide) -> Result<Decid
         }
         let state = if worked.open_after == 0 { ChangeSetState::Decided } else { ChangeSetState::Open };
         table::set_state(&mut batch.tx, id, state).await?;
-        announce(ctx, &mut batch.tx, &worked.set, state, worked.open_after).await?;
         if let Some(turn) = worked.set.turn_id {
             let turn = store::chat::turn(&mut batch.tx, turn).await?.ok_or(Error::NotFound("turn"))?;
             let body = MessageBody::Decision { change_set_id: id, hunks: decisions };
             chat::insert_message(ctx, &mut batch.tx, turn.conversation_id, Some(turn.id), &body, Vec::new()).await?;
         }
+        // After the conversation's rows: whoever begins a turn takes them before the project's stream too.
+        announce(ctx, &mut batch.tx, &worked.set, state, worked.open_after).await?;
         let count = |state| worked.verdicts.iter().filter(|verdict| verdict.state == state).count();
         let counts = json!({
             "turn": worked.set.turn_id,

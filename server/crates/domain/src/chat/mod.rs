@@ -26,7 +26,7 @@ pub use codegen::{begin_run as begin_codegen_run, start as start_codegen};
 pub use export::{ConversationExport, ExportFormat, export};
 pub use fork::fork;
 pub(crate) use purge::{forget_stream, purge_removed, purge_with_project};
-pub(crate) use queue::{HELD_FROM_ARCHIVE, QUEUE_MAX};
+pub(crate) use queue::{HELD_FROM_ARCHIVE, QUEUE_MAX, hand_over};
 pub use queue::{enqueue, remove_queued, send_queued_now, update_queued};
 pub use rewind::{preview_rewind, rewind, undo_rewind};
 pub use sessions::{
@@ -36,6 +36,7 @@ pub use sessions::{
 pub use transcript::{
     ApprovalState, TurnWork, add_usage, append_message, ask_approval, decide_approval, emit, sent_messages, take_up_turn,
 };
+pub(crate) use turns::prepare;
 pub use turns::{base_revision, finish_turn, get_turn, set_base_revision, start_turn, stop_requested, stop_turn};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(crate) const HELD_FROM_ARCHIVE: &str = "This message came with the archive o
 
 /// Hands a prompt to the agent, or, while it is at work here, to the queue.
 pub async fn enqueue(ctx: &Ctx, id: ConversationId, request: StartTurn) -> Result<Queued> {
-    let user = ctx.require_user()?.id;
+    ctx.require_user()?;
     let fields = request.validate();
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
@@ -34,20 +34,26 @@ pub async fn enqueue(ctx: &Ctx, id: ConversationId, request: StartTurn) -> Resul
     // Also what will only begin later has to be possible now.
     let prepared = turns::prepare(ctx, project, &request).await?;
     let mut tx = ctx.services().db.begin().await?;
-    let row = lock_conversation(ctx, &mut tx, id, ProjectRole::Editor).await?;
+    let queued = hand_over(ctx, &mut tx, id, &request, prepared).await?;
+    ctx.commit(tx).await?;
+    Ok(queued)
+}
+
+/// Begins or queues a request that was validated, in a transaction that may do more: both become true together.
+pub(crate) async fn hand_over(ctx: &Ctx, tx: &mut Tx, id: ConversationId, request: &StartTurn, prepared: Prepared) -> Result<Queued> {
+    let user = ctx.require_user()?.id;
+    let row = lock_conversation(ctx, tx, id, ProjectRole::Editor).await?;
     if row.active_turn.is_none() {
-        let turn_id = turns::begin(ctx, &mut tx, &row, user, &request, prepared, Vec::new()).await?;
-        ctx.commit(tx).await?;
+        let turn_id = turns::begin(ctx, tx, &row, user, request, prepared, Vec::new()).await?;
         return Ok(Queued::Started { turn_id });
     }
-    if prompts::list(&mut tx, id).await?.len() >= QUEUE_MAX {
+    if prompts::list(tx, id).await?.len() >= QUEUE_MAX {
         return Err(Error::conflict("At most 20 messages can wait. Remove one, or wait until the agent has taken some."));
     }
     let prompt_id: QueuedPromptId = ctx.new_id();
-    prompts::insert(&mut tx, prompt_id, id, user, &request, ctx.now()).await?;
-    tell(ctx, &mut tx, id, vec![EventKind::PromptQueued { prompt_id }]).await?;
-    let prompt = prompts::get(&mut tx, prompt_id).await?.ok_or(Error::NotFound("message"))?.into_prompt();
-    ctx.commit(tx).await?;
+    prompts::insert(tx, prompt_id, id, user, request, ctx.now()).await?;
+    tell(ctx, tx, id, vec![EventKind::PromptQueued { prompt_id }]).await?;
+    let prompt = prompts::get(tx, prompt_id).await?.ok_or(Error::NotFound("message"))?.into_prompt();
     Ok(Queued::Waiting { prompt: Box::new(prompt) })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use store::{Tx, chat as table};
 use wire::{
     ConversationId, ProjectId, RunId, TurnId, UserId,
-    chat::{LAST_PROMPT_CHARS, MessageBody, StartTurn, Turn, TurnReason, TurnStarted, TurnState},
+    chat::{Attachment, LAST_PROMPT_CHARS, MessageBody, StartTurn, Turn, TurnReason, TurnStarted, TurnState},
     checkpoints::CheckpointKind,
     event::{EventKind, Stream},
     projects::ProjectRole,
@@ -32,10 +32,10 @@ pub async fn get_turn(ctx: &Ctx, id: TurnId) -> Result<Turn> {
     Ok(turn_row(ctx, &mut conn, id, ProjectRole::Viewer).await?.into_turn())
 }
 
-/// A request with everything that it names read and found.
-pub(super) struct Prepared {
+/// Everything that a request names, read and found. What it says is not part of it.
+pub(crate) struct Prepared {
     model: String,
-    body: MessageBody,
+    attachments: Vec<Attachment>,
     /// The run that stands for the turn, where no conversation is shown.
     run: Option<RunId>,
 }
@@ -47,11 +47,11 @@ impl Prepared {
 }
 
 /// Reads what goes along with a prompt. Outside of any transaction, since it reads files.
-pub(super) async fn prepare(ctx: &Ctx, project: ProjectId, request: &StartTurn) -> Result<Prepared> {
+pub(crate) async fn prepare(ctx: &Ctx, project: ProjectId, request: &StartTurn) -> Result<Prepared> {
     let (model, attachments) = tokio::join!(models::resolve(ctx, request.model.as_deref()), context::collect(ctx, project, request));
     let model = model?;
     generate::check_length(&model, request.max_tokens)?;
-    Ok(Prepared { model: model.name, body: MessageBody::User { text: request.prompt.clone(), attachments: attachments? }, run: None })
+    Ok(Prepared { model: model.name, attachments: attachments?, run: None })
 }
 
 /// Hands a prompt to the agent: the message, the turn and its job become true together.
@@ -124,7 +124,8 @@ pub(super) async fn begin(
     context::keep_choice(ctx, tx, project, turn_id, request).await?;
     let mut kinds = before;
     kinds.push(EventKind::TurnQueued { turn_id });
-    insert_message(ctx, tx, id, Some(turn_id), &prepared.body, kinds).await?;
+    let body = MessageBody::User { text: request.prompt.clone(), attachments: prepared.attachments };
+    insert_message(ctx, tx, id, Some(turn_id), &body, kinds).await?;
     // After the conversation's rows, which is the order in which decisions take them too.
     checkpoints::record(ctx, tx, project, CheckpointKind::Turn, base_revision, Some(turn_id)).await?;
     announce(ctx, tx, project, id).await?;

@@ -46,6 +46,8 @@ pub async fn fork(ctx: &Ctx, project: ProjectId, request: ForkProject) -> Result
     storage::keep(ctx, &mut tx, id, &checksums.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let totals = table::totals_at(&mut tx, project, revision).await?;
     quotas::check(&mut tx, id, quotas::Delta { files: totals.0, bytes: totals.1 }).await?;
+    quotas::check_projects(&mut tx, owner).await?;
+    quotas::check_checkpoints(&mut tx, id).await?;
     let to_revision = store::projects::next_revision(&mut tx, id, at).await?.ok_or(Error::NotFound("project"))?.revision;
     table::copy_tree(&mut tx, &table::Fork { from: project, revision, to: id, to_revision, at, by: owner }).await?;
     store::projects::add_totals(&mut tx, id, totals.0, totals.1).await?;

@@ -7,10 +7,10 @@ mod restore;
 
 use store::{Conn, Tx, checkpoints as table};
 use wire::{
-    CheckpointId, PageQuery, ProjectId, TurnId,
+    CheckpointId, Page, PageQuery, ProjectId, TurnId,
     checkpoints::{
-        Checkpoint, CheckpointBounds, CheckpointKind, CreateCheckpoint, EXCLUDED_DIRECTORIES, Exclusion, Timeline, UpdateCheckpoint,
-        validate_name,
+        Checkpoint, CheckpointBounds, CheckpointFile, CheckpointKind, CreateCheckpoint, EXCLUDED_DIRECTORIES, Exclusion, Timeline,
+        UpdateCheckpoint, validate_name,
     },
     event::{EventKind, Stream},
     projects::ProjectRole,
@@ -31,6 +31,8 @@ const IGNORE_BYTES_MAX: i64 = 64 * 1024;
 const PAGE: i64 = 100;
 /// Checkpoints without a name that are kept, even where more would be allowed.
 const AUTOMATIC_MAX: i64 = 50;
+/// Automatic ones that make room for a new one; where a limit was lowered, no more go at once.
+const REPLACED_MAX: i64 = 2;
 
 /// The past of a project, with how much of it is kept and what is no part of it.
 pub async fn list(ctx: &Ctx, project: ProjectId) -> Result<Timeline> {
@@ -54,6 +56,27 @@ pub async fn page(ctx: &Ctx, project: ProjectId, asked: &PageQuery) -> Result<Ti
     let items = std::mem::take(&mut timeline.items);
     let page = crate::page::cut_short(items, asked, PAGE, "checkpoints", |item| (item.created_at.0, item.id))?;
     Ok(Timeline { items: page.items, next_cursor: page.next_cursor, ..timeline })
+}
+
+/// What a checkpoint holds, sorted by path, page by page.
+pub async fn files(ctx: &Ctx, project: ProjectId, id: CheckpointId, asked: &PageQuery) -> Result<Page<CheckpointFile>> {
+    const LIST: &str = "checkpoints/files";
+    let mut conn = ctx.services().db.read().await?;
+    projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
+    let checkpoint = table::get(&mut conn, project, id).await?.ok_or(Error::NotFound("checkpoint"))?.into_checkpoint();
+    let limit = crate::page::limit_of(asked, PAGE)?;
+    let after: Option<String> = crate::page::after(asked, LIST)?;
+    let after = after.as_deref().unwrap_or_default();
+    let rows = store::files::page_at_revision(&mut conn, project, checkpoint.revision, after, limit + 1).await?;
+    let rows = crate::page::cut(rows, limit, LIST, |row| row.path.clone());
+    Ok(crate::page::map(rows, |row| CheckpointFile {
+        path: row.path,
+        version: row.version,
+        kind: row.kind.0,
+        size: row.size,
+        checksum: row.checksum.unwrap_or_default(),
+        mode: row.mode as i32,
+    }))
 }
 
 /// What the scan of a checkout leaves out: the built-in list, and what the project's own `.gitignore` files say.
@@ -90,6 +113,7 @@ pub async fn create(ctx: &Ctx, project: ProjectId, request: CreateCheckpoint) ->
     projects::require(ctx, &mut tx, project, ProjectRole::Editor).await?;
     let now = table::hold(&mut tx, project).await?.ok_or(Error::NotFound("project"))?;
     check_room(&mut tx, project).await?;
+    quotas::check_checkpoints(&mut tx, project).await?;
     let point = Point {
         kind: CheckpointKind::Named,
         name: Some(request.name.trim()),
@@ -140,8 +164,24 @@ async fn insert(ctx: &Ctx, tx: &mut Tx, project: ProjectId, point: &Point<'_>) -
     table::insert(tx, &new).await?;
     let event = EventKind::CheckpointCreated { checkpoint_id: id, revision: point.revision };
     store::events::append(tx, Stream::Project(project), ctx.now(), vec![event]).await?;
+    replace_oldest(ctx, tx, project).await?;
     tidy(ctx, tx, project).await?;
     Ok(id)
+}
+
+/// Where all projects of the owner have more than they may, the oldest automatic ones of this project go: the one that was just made takes
+/// a place, and so may one that was made elsewhere at the same moment. A turn begins without the lock of its project, so the owner's can't be
+/// waited for here: what begins at once may be above the limit until the next is made. The newest stays, so that each turn can be taken back.
+async fn replace_oldest(ctx: &Ctx, tx: &mut Tx, project: ProjectId) -> Result<()> {
+    let mut removed = false;
+    for _ in 0..quotas::surplus_checkpoints(tx, project).await?.min(REPLACED_MAX) {
+        let Some(oldest) = table::oldest_unnamed(tx, project).await? else { break };
+        removed |= table::delete(tx, project, oldest).await?;
+    }
+    if removed {
+        announce(ctx, tx, project).await?;
+    }
+    Ok(())
 }
 
 /// Makes an automatic checkpoint of `revision`, which is the newest one or the one before what the transaction writes, as part of it.

@@ -34,9 +34,10 @@
 //! as removed, and so is the trash of files. Whoever may only look is told neither of removed conversations nor of costs, so
 //! an archive of theirs has neither these nor budgets and calls.
 //!
-//! A reader refuses a `version` above its own, and a file below `files/` that has no current version. It ignores entries and fields that it
-//! does not know. Version 1 had only versions, checkpoints, conversations, turns, messages, change sets, and runs with output and reports;
-//! it is read as an archive without the rest. A zip file without the first entry is an ordinary archive of files.
+//! A reader refuses more than its server's limits and the constants below allow, a `version` above its own, and a file below `files/` that
+//! has no current version. It ignores entries and fields that it does not know. Version 1 had only versions, checkpoints, conversations,
+//! turns, messages, change sets, and runs with output and reports; it is read as an archive without the rest. A zip file without the first
+//! entry is an ordinary archive of files.
 
 use serde::{Deserialize, Serialize};
 use wire::Micros;
@@ -50,6 +51,35 @@ pub const BLOBS: &str = "history/blobs/";
 pub const HEADER_MAX: u64 = 64 * 1024;
 /// A line of any part.
 pub const LINE_MAX: u64 = 16 * 1024 * 1024;
+
+// What no limit of projects counts has an end of its own. A reader refuses what is beyond it, so nothing is written that is: whatever was
+// exported comes back where there is room for it.
+
+/// Bytes of all lines together.
+pub const LINES_MAX: u64 = 8 << 30;
+/// Bytes of content that no version has: what was only proposed, and pictures.
+pub const UNVERSIONED_MAX: u64 = 8 << 30;
+/// Entries below [`BLOBS`].
+pub const OLD_CONTENT_MAX: u64 = 2_000_000;
+/// Entries that hold lines: more than [`LINES_MAX`] can make.
+pub const PARTS_MAX: u64 = 10_000;
+/// Lines of one kind, where a reader has to remember all of them.
+pub const ROWS_MAX: usize = 2_000_000;
+
+/// Bytes of all names below `files/`, which a reader holds in memory, where a project may have so many files.
+pub fn names_max(files: u64) -> u64 {
+    files.saturating_mul(128).max(64 * 1024 * 1024)
+}
+
+/// Whether an entry is content under its checksum. What the name says is not believed; it only can't be anything else.
+pub fn is_old_content(entry: &str) -> bool {
+    entry.strip_prefix(BLOBS).is_some_and(is_checksum)
+}
+
+/// SHA-256 in lower-case hex.
+pub fn is_checksum(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
@@ -127,6 +157,11 @@ impl Part {
             Self::Budgets => "history/budgets/",
             Self::Calls => "history/calls/",
         }
+    }
+
+    /// Whether a reader has to remember every line of it, and takes at most [`ROWS_MAX`].
+    pub fn is_remembered(self) -> bool {
+        !matches!(self, Self::Versions | Self::ChangeFiles | Self::Messages | Self::Output)
     }
 
     /// The entry that holds the part with a number from 1.

@@ -38,6 +38,10 @@ pub struct Packer {
     progress: watch::Sender<(u64, u64)>,
     done: u64,
     total: u64,
+    /// Bytes of entries that were in memory.
+    lines: u64,
+    /// Entries with old content.
+    old: u64,
 }
 
 /// Begins an archive. The future stores it, and has to be driven along with the packer; it fails if the packer is dropped before
@@ -55,7 +59,7 @@ pub fn begin(blobs: Arc<dyn Blobs>, progress: watch::Sender<(u64, u64)>) -> (Pac
         packed.map_err(Error::internal)?;
         Ok(stored)
     };
-    (Packer { pieces, progress, done: 0, total: 0 }, stored)
+    (Packer { pieces, progress, done: 0, total: 0, lines: 0, old: 0 }, stored)
 }
 
 /// Begins an archive that is read while it is made. The future ends with the packing; only when it went well the archive is whole.
@@ -65,7 +69,7 @@ pub fn begin_stream() -> (Packer, DuplexStream, impl Future<Output = Result<()>>
     let writer = SyncIoBridge::new(writer);
     let packing = spawn_blocking(move || pack(received, writer));
     let packed = async move { packing.await.map_err(Error::internal)?.map_err(Error::internal) };
-    (Packer { pieces, progress: watch::channel((0, 0)).0, done: 0, total: 0 }, reader, packed)
+    (Packer { pieces, progress: watch::channel((0, 0)).0, done: 0, total: 0, lines: 0, old: 0 }, reader, packed)
 }
 
 impl Packer {
@@ -102,11 +106,28 @@ impl Packer {
 
     /// An entry that is in memory and counts for no progress.
     pub async fn bytes(&mut self, name: String, at: Micros, content: Vec<u8>) -> Result<()> {
+        self.lines += content.len() as u64;
         self.send(Piece::File { name, executable: false, at }).await?;
         self.send(Piece::Bytes(content.into())).await?;
         // A sign of life: a past may be many of these.
         self.progress.send_modify(|_| {});
         Ok(())
+    }
+
+    /// Counts an entry with old content; answers how many there are with it.
+    pub fn count_old(&mut self) -> u64 {
+        self.old += 1;
+        self.old
+    }
+
+    /// Bytes of the files so far.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Bytes of the entries so far that were in memory.
+    pub fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// The archive is complete.

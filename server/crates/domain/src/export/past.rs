@@ -18,10 +18,13 @@ use wire::{
 };
 
 use super::{
-    format::{BLOBS, FILES, FORMAT, HEADER, Header, Part, ProjectFacts, VERSION, plain_name},
+    format::{
+        BLOBS, FILES, FORMAT, HEADER, Header, LINE_MAX, LINES_MAX, OLD_CONTENT_MAX, PARTS_MAX, Part, ProjectFacts, ROWS_MAX,
+        UNVERSIONED_MAX, VERSION, names_max, plain_name,
+    },
     pack::Packer,
 };
-use crate::{Ctx, Error, Result, projects, storage};
+use crate::{Ctx, Error, Result, projects, quotas, storage};
 
 /// Rows read at a time.
 pub(super) const PAGE: i64 = 500;
@@ -48,7 +51,9 @@ pub async fn write(ctx: &Ctx, project: ProjectId, hold: Option<ExportId>, mut pa
     drop(conn);
     let writer = Past { ctx, project: &project, blobs, at: ctx.now(), edits };
     if hold.is_some() {
+        writer.check_names(&tree).await?;
         writer.with_history(&mut packer, &tree).await?;
+        writer.check_content(&packer, &tree).await?;
     } else {
         packer.expect(bytes_of(&tree));
         writer.tree(&mut packer, &format!("{}/", plain_name(&project.name)), &tree).await?;
@@ -58,6 +63,14 @@ pub async fn write(ctx: &Ctx, project: ProjectId, hold: Option<ExportId>, mut pa
 
 fn bytes_of(tree: &[FileRow]) -> u64 {
     tree.iter().map(|row| row.size.max(0) as u64).sum()
+}
+
+/// The sentence for what an archive with its past can't hold, because no server would read it again.
+fn beyond(what: impl std::fmt::Display) -> Error {
+    Error::TooLarge(format!(
+        "{what}, and an archive with history that holds more could not be imported again. No archive was made; delete conversations and \
+         checkpoints that are not needed any more, and export again in some days, or export the files alone."
+    ))
 }
 
 pub(super) struct Past<'a> {
@@ -123,6 +136,27 @@ impl Past<'_> {
         self.around(packer).await
     }
 
+    /// Whether a reader takes the names of so many files, beside those of the parts.
+    async fn check_names(&self, tree: &[FileRow]) -> Result<()> {
+        let limits = quotas::limits_of(&mut self.ctx.services().db.read().await?, self.project.id).await?;
+        let most = names_max(limits.project_files.max(0) as u64);
+        let names: u64 = tree.iter().map(|row| (FILES.len() + row.path.len()) as u64).sum();
+        if names + PARTS_MAX * 32 > most {
+            return Err(beyond(format!("The names of all files together are longer than {} MiB", most >> 20)));
+        }
+        Ok(())
+    }
+
+    /// Whether a reader takes the content that is in the archive. What the project's limits count is left to them.
+    async fn check_content(&self, packer: &Packer, tree: &[FileRow]) -> Result<()> {
+        let past = store::quotas::history_bytes(&mut self.ctx.services().db.read().await?, self.project.id).await?;
+        let counted = bytes_of(tree).saturating_add(past.max(0) as u64);
+        if packer.done().saturating_sub(counted) > UNVERSIONED_MAX {
+            return Err(beyond(format!("What was proposed in this project holds more than {} GiB", UNVERSIONED_MAX >> 30)));
+        }
+        Ok(())
+    }
+
     async fn page_of_blobs(&self, after: &str) -> Result<Vec<table::BlobLine>> {
         let mut conn = self.ctx.services().db.read().await?;
         Ok(table::blobs(&mut conn, self.project.id, self.project.revision, self.edits, after, PAGE).await?)
@@ -145,11 +179,19 @@ impl Past<'_> {
             let Some(last) = page.last() else { return Ok(()) };
             after = last.checksum.clone();
             for blob in page.iter().filter(|blob| !held.contains(&blob.checksum)) {
-                let content = self.blobs.open(&blob.checksum).await?;
-                packer.file(format!("{BLOBS}{}", blob.checksum), false, self.at, content).await?;
+                self.content(packer, &blob.checksum).await?;
             }
             held.extend(page.into_iter().map(|blob| blob.checksum));
         }
+    }
+
+    /// Content under its checksum.
+    pub(super) async fn content(&self, packer: &mut Packer, checksum: &str) -> Result<()> {
+        if packer.count_old() > OLD_CONTENT_MAX {
+            return Err(beyond(format!("Earlier versions and deleted files are more than {OLD_CONTENT_MAX} different contents")));
+        }
+        let content = self.blobs.open(checksum).await?;
+        packer.file(format!("{BLOBS}{checksum}"), false, self.at, content).await
     }
 
     async fn versions(&self, packer: &mut Packer) -> Result<()> {
@@ -261,18 +303,27 @@ pub(super) struct Rows {
     part: Part,
     at: Micros,
     number: u32,
+    count: usize,
     buffer: Vec<u8>,
 }
 
 impl Rows {
     pub fn new(past: &Past<'_>, part: Part) -> Self {
-        Self { part, at: past.at, number: 0, buffer: Vec::new() }
+        Self { part, at: past.at, number: 0, count: 0, buffer: Vec::new() }
     }
 
     pub async fn all<T: Serialize>(&mut self, packer: &mut Packer, lines: &[T]) -> Result<()> {
+        self.count += lines.len();
+        if self.part.is_remembered() && self.count > ROWS_MAX {
+            return Err(beyond(format!("The history has more than {ROWS_MAX} entries of one kind")));
+        }
         for line in lines {
+            let before = self.buffer.len();
             serde_json::to_writer(&mut self.buffer, line).map_err(Error::internal)?;
             self.buffer.push(b'\n');
+            if (self.buffer.len() - before) as u64 >= LINE_MAX {
+                return Err(beyond(format!("An entry of the history is longer than {} MiB", LINE_MAX >> 20)));
+            }
             if self.buffer.len() >= PART_BYTES {
                 self.flush(packer).await?;
             }
@@ -282,7 +333,11 @@ impl Rows {
 
     async fn flush(&mut self, packer: &mut Packer) -> Result<()> {
         self.number += 1;
-        packer.bytes(self.part.entry(self.number), self.at, std::mem::take(&mut self.buffer)).await
+        packer.bytes(self.part.entry(self.number), self.at, std::mem::take(&mut self.buffer)).await?;
+        if packer.lines() > LINES_MAX {
+            return Err(beyond(format!("What was said and run in this project is more than {} GiB of history", LINES_MAX >> 30)));
+        }
+        Ok(())
     }
 
     pub async fn finish(mut self, packer: &mut Packer) -> Result<()> {

@@ -9,7 +9,7 @@ use wire::{
 };
 
 use super::{
-    format::{BLOBS, Part},
+    format::Part,
     pack::Packer,
     past::{PAGE, Past, Rows},
 };
@@ -118,8 +118,7 @@ impl Past<'_> {
         self.part(packer, Part::Pictures, &pictures).await?;
         for picture in pictures {
             if held.insert(picture.checksum.clone()) {
-                let content = self.blobs.open(&picture.checksum).await?;
-                packer.file(format!("{BLOBS}{}", picture.checksum), false, self.at, content).await?;
+                self.content(packer, &picture.checksum).await?;
             }
         }
         Ok(())

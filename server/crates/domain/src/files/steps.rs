@@ -155,6 +155,10 @@ async fn based_on(batch: &mut WriteBatch<'_>, project: ProjectId, path: &str, ba
 async fn check_unchanged(batch: &mut WriteBatch<'_>, project: ProjectId, path: &str, revision: i64) -> Step<()> {
     let own = batch.revision();
     let changed = table::changed_below(&mut batch.tx, project, path, revision, own, NAMED_MAX).await?;
+    if changed.is_empty() && revision < batch.forgotten() {
+        let reason = format!("{path} may have changed since you last saw it: it is not known any more what was deleted so long ago.");
+        return Err(conflict(path, reason, None, Why::Stale));
+    }
     if changed.is_empty() {
         return Ok(());
     }

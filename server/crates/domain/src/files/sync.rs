@@ -34,6 +34,8 @@ pub struct ManifestDelta {
     pub to: i64,
     pub upserts: Vec<ManifestEntry>,
     pub deletes: Vec<String>,
+    /// Some of what was deleted since is forgotten: only the whole manifest says what is gone.
+    pub is_partial: bool,
 }
 
 /// A change that a run made in a checkout; `checksum` names bytes that are already stored and is empty for a directory, `None` for a
@@ -103,7 +105,7 @@ pub async fn changes_since(ctx: &Ctx, project: ProjectId, from: i64) -> Result<M
     let mut conn = ctx.services().db.read().await?;
     projects::require(ctx, &mut conn, project, ProjectRole::Viewer).await?;
     let to = store::projects::revision(&mut conn, project).await?.ok_or(Error::NotFound("project"))?;
-    let mut delta = ManifestDelta { from, to, upserts: Vec::new(), deletes: Vec::new() };
+    let mut delta = ManifestDelta { from, to, upserts: Vec::new(), deletes: Vec::new(), is_partial: false };
     for row in table::changed_since(&mut conn, project, from).await? {
         // A write that came after the revision was read belongs to the next delta, which repeats nothing of this one.
         delta.to = delta.to.max(row.revision);
@@ -113,6 +115,8 @@ pub async fn changes_since(ctx: &Ctx, project: ProjectId, from: i64) -> Result<M
             delta.upserts.push(manifest_entry(row));
         }
     }
+    // Read last: what is forgotten from here on was among the rows.
+    delta.is_partial = store::forgotten::revision(&mut conn, project).await? > from;
     Ok(delta)
 }
 

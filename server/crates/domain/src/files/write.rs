@@ -126,6 +126,11 @@ impl<'a> WriteBatch<'a> {
         self.totals.revision
     }
 
+    /// What was deleted after a revision before this one may be forgotten.
+    pub fn forgotten(&self) -> i64 {
+        self.totals.forgotten_revision
+    }
+
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && !self.is_whole
     }
@@ -209,7 +214,7 @@ impl<'a> WriteBatch<'a> {
         moved_from: Option<&str>,
         deleted_as: Option<&str>,
     ) -> Result<Entry> {
-        let version = before.map_or(1, |row| row.version + 1);
+        let version = before.map_or(self.totals.version_floor, |row| row.version) + 1;
         let new = table::NewVersion {
             project_id: self.project,
             path: &content.path,
@@ -230,7 +235,7 @@ impl<'a> WriteBatch<'a> {
         };
         table::insert_version(&mut self.tx, &new).await?;
         self.named.extend(new.checksum.map(str::to_owned));
-        if version > LEAST_BOUND {
+        if version > LEAST_BOUND && before.is_some() {
             self.long.push((content.path.clone(), version));
         }
         let is_made = action != FileAction::Deleted && moved_from.is_none() && before.is_none_or(table::FileRow::is_deleted);
@@ -373,10 +378,16 @@ impl<'a> WriteBatch<'a> {
         if self.made_directories > 0 {
             quotas::check_directories(&mut self.tx, self.project).await?;
         }
+        // Before any of them go.
+        let versions = store::quotas::book_versions(&mut self.tx, self.project).await?;
         quotas::thin_paths(&mut self.tx, self.project, &self.long).await?;
+        if self.is_whole {
+            quotas::thin_revision(&mut self.tx, self.project, self.totals.revision).await?;
+        }
         store::projects::add_totals(&mut self.tx, self.project, self.files, self.bytes).await?;
         self.spoken.book(&mut self.tx, self.project, self.totals.languages.0).await?;
-        quotas::book_past(&mut self.tx, self.project, self.replaced, self.brings).await?;
+        let replaced = quotas::Replaced { bytes: self.replaced, versions };
+        quotas::book_past(&mut self.tx, self.project, replaced, self.brings).await?;
         let events = if self.is_whole || self.events.len() > LISTED_CHANGES {
             vec![EventKind::TreeChanged { revision: self.totals.revision, by: self.ctx.user_ref() }]
         } else {

@@ -12,7 +12,7 @@ use super::insert_project;
 use crate::{
     Ctx, Error, Result,
     jobs::{self, JobKind},
-    settings,
+    quotas, settings,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +37,7 @@ pub async fn start_git(ctx: &Ctx, request: ImportGit) -> Result<ImportStarted> {
     let mut tx = ctx.services().db.begin().await?;
     insert_project(ctx, &mut tx, project_id, &name, Some(&request.storage_backend)).await?;
     let job_id = jobs::enqueue(ctx, &mut tx, JobKind::GitImport, Some(project_id), &job).await?;
+    quotas::check_projects(&mut tx, ctx.require_user()?.id).await?;
     ctx.commit(tx).await?;
     Ok(ImportStarted { project_id, job_id })
 }

@@ -6,7 +6,9 @@ mod past;
 pub mod staged;
 mod unpack;
 
-use blobs::Stored;
+use std::sync::Arc;
+
+use blobs::{Blobs, Stored};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
@@ -16,6 +18,7 @@ use wire::{
     audit::AuditAction,
     files::{EntryKind, Origin},
     projects::{ImportStarted, validate_name},
+    quotas::QuotaOverride,
 };
 
 pub use git::{GitJob, git_rules, start_git};
@@ -25,7 +28,7 @@ use crate::{
     Ctx, Error, Result, audit,
     files::{Content, insert_all},
     jobs::{self, JobError, JobKind},
-    quotas, storage,
+    quotas, settings, storage,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -68,11 +71,12 @@ pub async fn start_import(ctx: &Ctx, upload: Upload) -> Result<ImportStarted> {
     let archive = UploadedArchive { archive: archive.sha256, size: archive.size, filename };
     let job = ImportJob { project_id, archive: Some(archive) };
     let job_id = jobs::enqueue(ctx, &mut tx, JobKind::Import, Some(project_id), &job).await?;
+    quotas::check_projects(&mut tx, ctx.require_user()?.id).await?;
     ctx.commit(tx).await?;
     Ok(ImportStarted { project_id, job_id })
 }
 
-/// A project of the caller that nobody sees yet.
+/// A project of the caller that nobody sees yet. Before the commit comes [`quotas::check_projects`].
 async fn insert_project(ctx: &Ctx, tx: &mut store::Tx, id: ProjectId, name: &str, storage_backend: Option<&str>) -> Result<()> {
     let owner_id = ctx.require_user()?.id;
     ctx.require_all_projects()?;
@@ -130,21 +134,56 @@ pub async fn fill(
     cancelled: CancellationToken,
 ) -> Result<(), JobError> {
     let blobs = storage::open(ctx, project).await.map_err(JobError::from)?;
-    let limits = UnpackLimits { strip: packed.strip, file_bytes: ctx.services().settings.file_size_limit, ..UnpackLimits::default() };
-    let unpacked = unpack(blobs.clone(), packed.sha256, packed.size, packed.filename, limits, progress.clone(), cancelled.clone()).await;
-    let contents = match unpacked {
-        Ok(contents) if !cancelled.is_cancelled() => contents,
-        Ok(_) | Err(UnpackError::Cancelled) => return Err(JobError::Cancelled),
-        Err(UnpackError::Refused(sentence)) => return Err(JobError::Final(sentence)),
-        Err(UnpackError::Blob(error)) => return Err(JobError::from(Error::from(error))),
-        Err(UnpackError::Internal(error)) => return Err(JobError::from(Error::internal(error))),
-    };
+    let mut conn = ctx.services().db.read().await.map_err(|error| JobError::from(Error::from(error)))?;
     // A repository is files, whatever it holds.
-    let header = if packed.origin == Origin::Import { past::find(&*blobs, &contents).await? } else { None };
+    let past = packed.origin == Origin::Import;
+    let limits = UnpackLimits { strip: packed.strip, past, ..limits_of(ctx, &mut conn, project).await.map_err(JobError::from)? };
+    drop(conn);
+    let mut contents = unpack_whole(&blobs, packed, limits, &progress, &cancelled).await?;
+    let header = if past { past::find(&*blobs, &contents).await? } else { None };
+    if header.is_none() && !contents.old.is_empty() {
+        // It only looked like a past, and what was taken for old content has lost its names.
+        contents = unpack_whole(&blobs, packed, UnpackLimits { past: false, ..limits }, &progress, &cancelled).await?;
+    }
     match header {
         Some(header) => past::fill(ctx, project, blobs, header, contents, progress, cancelled).await,
         None => fill_plain(ctx, project, contents.files, packed.origin, &cancelled).await,
     }
+}
+
+async fn unpack_whole(
+    blobs: &Arc<dyn Blobs>,
+    packed: &Packed<'_>,
+    limits: UnpackLimits,
+    progress: &watch::Sender<(u64, u64)>,
+    cancelled: &CancellationToken,
+) -> Result<Contents, JobError> {
+    let (progress, stop) = (progress.clone(), cancelled.clone());
+    match unpack(blobs.clone(), packed.sha256, packed.size, packed.filename, limits, progress, stop).await {
+        Ok(contents) if !cancelled.is_cancelled() => Ok(contents),
+        Ok(_) | Err(UnpackError::Cancelled) => Err(JobError::Cancelled),
+        Err(UnpackError::Refused(sentence)) => Err(JobError::Final(sentence)),
+        Err(UnpackError::Blob(error)) => Err(JobError::from(Error::from(error))),
+        Err(UnpackError::Internal(error)) => Err(JobError::from(Error::internal(error))),
+    }
+}
+
+/// What may be unpacked into a project.
+async fn limits_of(ctx: &Ctx, conn: &mut store::Conn, project: ProjectId) -> Result<UnpackLimits> {
+    let (bounds, everybody) = settings::bounds_in(conn, project).await?.ok_or(Error::NotFound("project"))?;
+    Ok(UnpackLimits::of(&everybody, bounds.owner, bounds.own, ctx.services().settings.file_size_limit))
+}
+
+/// Bytes of the largest archive that the caller may send: one that is larger holds more than they may keep.
+pub async fn archive_max(ctx: &Ctx) -> Result<u64> {
+    let user = ctx.require_user()?.id;
+    // Before the bytes travel, not after.
+    ctx.require_all_projects()?;
+    let mut conn = ctx.services().db.read().await?;
+    let everybody = settings::storage_in(&mut conn).await?;
+    let owner = store::quotas::get_override(&mut conn, user).await?;
+    let limits = UnpackLimits::of(&everybody, owner, QuotaOverride::default(), ctx.services().settings.file_size_limit);
+    Ok(limits.packed())
 }
 
 /// All files in one transaction, which a cancellation undoes.

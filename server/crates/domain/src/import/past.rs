@@ -22,10 +22,10 @@ use self::{
     read::Lines,
     rows::{Rows, Tree},
 };
-use super::{Contents, finish};
+use super::{Contents, UnpackLimits, finish, limits_of};
 use crate::{
     Ctx, Error,
-    export::format::{FILES, FORMAT, HEADER, HEADER_MAX, HISTORY, Header, Part, VERSION},
+    export::format::{FILES, FORMAT, HEADER, HEADER_MAX, HISTORY, Header, Part, UNVERSIONED_MAX, VERSION},
     jobs::JobError,
     quotas, storage,
 };
@@ -82,9 +82,13 @@ pub async fn fill(
     // What is read now is not packed: its bytes come to those of the archive.
     let rows: u64 = contents.files.iter().filter(|file| file.path.starts_with(HISTORY)).map(|file| file.size).sum();
     progress.send_modify(|(_, total)| *total += rows);
+    let mut conn = ctx.services().db.read().await.map_err(store_error)?;
+    let limits = limits_of(ctx, &mut conn, project).await.map_err(JobError::from)?.for_history();
+    drop(conn);
     let filling = Filling {
         ctx,
         project,
+        limits,
         blobs,
         revision: header.project.revision,
         content: contents.files.iter().map(|file| (file.checksum.clone(), file.size)).collect(),
@@ -109,7 +113,10 @@ pub async fn fill(
     table::set_past(&mut tx, project, &past).await.map_err(store_error)?;
     store::projects::count_languages(&mut tx, project).await.map_err(store_error)?;
     let old = store::quotas::history_bytes(&mut tx, project).await.map_err(store_error)?;
-    quotas::book_past(&mut tx, project, old, true).await.map_err(JobError::from)?;
+    filling.check_unversioned(bytes.saturating_add(old).max(0) as u64)?;
+    let replaced = quotas::Replaced { bytes: old, versions: 0 };
+    quotas::book_past(&mut tx, project, replaced, true).await.map_err(JobError::from)?;
+    quotas::take_in_past(&mut tx, project).await.map_err(JobError::from)?;
     finish(ctx, tx, project).await.map_err(JobError::from)
 }
 
@@ -117,10 +124,11 @@ pub async fn fill(
 struct Filling<'a> {
     ctx: &'a Ctx,
     project: ProjectId,
+    limits: UnpackLimits,
     blobs: Arc<dyn Blobs>,
     /// The newest that a version may be of.
     revision: i64,
-    /// Sizes by checksum, of bytes that were seen.
+    /// Sizes by checksum, of bytes that were seen, beside those that `contents` has without names.
     content: HashMap<String, u64>,
     contents: &'a Contents,
     progress: watch::Sender<(u64, u64)>,
@@ -154,8 +162,8 @@ impl Filling<'_> {
 
     /// Content that a row may name, with the size it says.
     fn check_content(&self, checksum: &str, size: Option<i64>) -> Result<(), JobError> {
-        match self.content.get(checksum) {
-            Some(found) if size.is_none_or(|size| size == *found as i64) => Ok(()),
+        match self.content.get(checksum).copied().or_else(|| self.contents.old_size(checksum)) {
+            Some(found) if size.is_none_or(|size| size == found as i64) => Ok(()),
             Some(_) => Err(damaged("a size in it is wrong")),
             None => Err(damaged("it names content that is not in it")),
         }
@@ -168,6 +176,16 @@ impl Filling<'_> {
             Some(path) => Err(damaged(format!("the file {path:?} has no current version in it"))),
             None => Ok(()),
         }
+    }
+
+    /// No limit of projects counts content that no version has.
+    fn check_unversioned(&self, versioned: u64) -> Result<(), JobError> {
+        let shown = self.contents.files.iter().filter(|file| file.path != HEADER && !file.path.starts_with(HISTORY));
+        let held = shown.map(|file| file.size).chain(self.contents.old.iter().map(|(_, size)| *size)).sum::<u64>();
+        if held.saturating_sub(versioned) > UNVERSIONED_MAX {
+            return Err(damaged(format!("content that no version has is more than {} GiB", UNVERSIONED_MAX >> 30)));
+        }
+        Ok(())
     }
 
     fn check_cancelled(&self) -> Result<(), JobError> {

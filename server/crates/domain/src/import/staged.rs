@@ -20,8 +20,8 @@ use wire::{
 };
 
 use super::{
-    ImportJob, Unpacked, fill_plain, insert_project,
-    unpack::{NAMES_MAX, SMALLER, UnpackLimits, megabytes},
+    ImportJob, Unpacked, fill_plain, insert_project, limits_of,
+    unpack::{SMALLER, UnpackLimits, megabytes},
 };
 use crate::{
     Ctx, Error, Result,
@@ -60,27 +60,27 @@ pub async fn start(ctx: &Ctx, request: StartImport) -> Result<StagedImport> {
     if !fields.is_empty() {
         return Err(Error::Invalid(fields));
     }
-    check_caps(request.files, request.bytes, 0)?;
     let id: ProjectId = ctx.new_id();
     let mut tx = ctx.services().db.begin().await?;
     insert_project(ctx, &mut tx, id, &request.name, Some(&request.storage_backend)).await?;
+    check_caps(&limits_of(ctx, &mut tx, id).await?, request.files, request.bytes, 0)?;
     quotas::has_room(&mut tx, id, quotas::Delta { files: request.files, bytes: request.bytes }).await?;
     let new = table::NewImport { project_id: id, user_id: user, at: ctx.now(), expires_at: ctx.now().plus_seconds(KEPT_S) };
     table::insert(&mut tx, &new).await?;
+    quotas::check_projects(&mut tx, user).await?;
     ctx.commit(tx).await?;
     give_up_surplus(ctx, user).await?;
     get(ctx, id).await
 }
 
-/// The same bounds as of what an archive unpacks to.
-fn check_caps(files: i64, bytes: i64, name_bytes: i64) -> Result<()> {
-    let limits = UnpackLimits::default();
+/// The bounds are those of what an archive unpacks to.
+fn check_caps(limits: &UnpackLimits, files: i64, bytes: i64, name_bytes: i64) -> Result<()> {
     let found = if files as u64 > limits.files {
         format!("These are more than {} files.", limits.files)
     } else if bytes as u64 > limits.bytes {
         format!("These are more than {}.", megabytes(limits.bytes))
-    } else if name_bytes as u64 > NAMES_MAX as u64 {
-        "The names of the files are together longer than 64 MiB.".to_owned()
+    } else if name_bytes as u64 > limits.name_bytes() {
+        format!("The names of the files are together longer than {}.", megabytes(limits.name_bytes()))
     } else {
         return Ok(());
     };
@@ -165,7 +165,7 @@ pub async fn stage(ctx: &Ctx, id: ProjectId, files: Vec<StageFile>) -> Result<Ve
     }
     let Names { new, added, .. } = names;
     let (all_files, all_bytes) = (row.file_count + added.files, row.size_bytes + added.bytes);
-    check_caps(all_files, all_bytes, row.name_bytes + added.name_bytes)?;
+    check_caps(&limits_of(ctx, &mut tx, id).await?, all_files, all_bytes, row.name_bytes + added.name_bytes)?;
     quotas::has_room(&mut tx, id, quotas::Delta { files: all_files, bytes: all_bytes }).await?;
     storage::keep(ctx, &mut tx, id, &new.iter().filter_map(|row| row.checksum.as_deref()).collect::<Vec<_>>()).await?;
     table::insert_names(&mut tx, id, &new).await?;

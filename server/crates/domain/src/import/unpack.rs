@@ -11,16 +11,23 @@ use std::{
     error::Error,
     fs::File,
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
 };
 
 use blobs::{BlobError, Blobs, Reader};
 use tokio::{io::AsyncReadExt, sync::watch, task::spawn_blocking};
 use tokio_util::{io::SyncIoBridge, sync::CancellationToken};
-use wire::{files::EntryKind, limits};
+use wire::{
+    files::EntryKind,
+    limits,
+    quotas::{HISTORY_TIMES, QuotaOverride, StorageSettings},
+};
 
 use keep::Keeper;
-pub(super) use keep::{NAMES_MAX, SMALLER, megabytes};
+pub(super) use keep::{SMALLER, megabytes};
+
+use crate::export::format::{LINES_MAX, OLD_CONTENT_MAX, PARTS_MAX, UNVERSIONED_MAX, is_checksum, names_max};
 
 const ACCEPTED: &str = "upload a .zip, .tar.gz or .tgz file";
 const CHUNK: usize = 64 * 1024;
@@ -47,6 +54,22 @@ pub struct Contents {
     pub files: Vec<Unpacked>,
     /// The directory that all entries shared and that is left out of the paths.
     pub stripped: Option<String>,
+    /// Checksums and sizes of what only a project's past needs, sorted. There may be many of these, so they are without names.
+    pub old: Vec<([u8; 32], u64)>,
+}
+
+impl Contents {
+    /// The size of content of the past.
+    pub(super) fn old_size(&self, checksum: &str) -> Option<u64> {
+        let wanted = digest_of(checksum)?;
+        self.old.binary_search_by(|(known, _)| known.cmp(&wanted)).ok().map(|at| self.old[at].1)
+    }
+}
+
+/// The bytes of a checksum; `None` for what is none.
+fn digest_of(checksum: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    (is_checksum(checksum) && hex::decode_to_slice(checksum, &mut digest).is_ok()).then_some(digest)
 }
 
 /// What an archive may hold at most. Sizes are bytes after unpacking.
@@ -54,6 +77,8 @@ pub struct Contents {
 pub struct UnpackLimits {
     pub files: u64,
     pub bytes: u64,
+    /// What comes to `bytes` where the archive holds a project with its past.
+    pub past_bytes: u64,
     pub file_bytes: u64,
     /// Parts of one path.
     pub depth: usize,
@@ -61,20 +86,52 @@ pub struct UnpackLimits {
     pub ratio: u64,
     /// Leave a directory that all entries share out of the paths.
     pub strip: bool,
+    /// The first entry may say that it is a project with its past; otherwise all entries are files, whatever they are called.
+    pub past: bool,
 }
 
 impl UnpackLimits {
-    /// For an archive whose first entry says that it holds a project with its past: the content of every version is a file.
+    /// What may come here at most: what the project, or its owner, may hold by the limits of everybody and their own. Whether there is room
+    /// left for it is asked when it is known what it is.
+    pub(super) fn of(everybody: &StorageSettings, owner: QuotaOverride, own: QuotaOverride, file_bytes: u64) -> Self {
+        let whole = |number: i64| number.max(0) as u64;
+        let person = whole(owner.bytes.unwrap_or(everybody.user_bytes));
+        let person_files = whole(owner.files.unwrap_or(everybody.user_files));
+        let past = whole(everybody.project_history_bytes).min(person).saturating_mul(HISTORY_TIMES as u64);
+        Self {
+            files: whole(own.files.unwrap_or(everybody.project_files)).min(person_files),
+            bytes: whole(own.bytes.unwrap_or(everybody.project_bytes)).min(person),
+            past_bytes: past.saturating_add(LINES_MAX + UNVERSIONED_MAX),
+            file_bytes,
+            ..Self::default()
+        }
+    }
+
+    /// For an archive whose first entry says that it holds a project with its past: the lines of its parts are files too, and the content
+    /// of old versions comes on top, as far as it goes by [`OLD_CONTENT_MAX`].
     pub(super) fn for_history(self) -> Self {
         Self {
-            files: self.files.saturating_mul(2),
-            bytes: self.bytes.saturating_mul(2),
+            files: self.files.saturating_add(PARTS_MAX),
+            bytes: self.bytes.saturating_add(self.past_bytes),
             file_bytes: self.file_bytes.max(PART_MAX),
             depth: self.depth + 4,
             // The most that deflate can do: what was exported here comes back, however much it repeats itself. The sizes still hold.
             ratio: self.ratio.max(1100),
             ..self
         }
+    }
+
+    /// Bytes of all names together.
+    pub(super) fn name_bytes(&self) -> u64 {
+        names_max(self.files)
+    }
+
+    /// The largest archive that can hold so much: nothing in it packed, and what zip adds to each entry.
+    pub(super) fn packed(&self) -> u64 {
+        let whole = self.for_history();
+        let entries = whole.files.saturating_mul(2).saturating_add(OLD_CONTENT_MAX);
+        let around = entries.saturating_mul(512).saturating_add(whole.name_bytes().saturating_mul(2));
+        whole.bytes.saturating_add(around)
     }
 }
 
@@ -83,10 +140,12 @@ impl Default for UnpackLimits {
         Self {
             files: limits::PROJECT_FILES_MAX as u64,
             bytes: limits::PROJECT_BYTES_MAX as u64,
+            past_bytes: HISTORY_TIMES as u64 * 5 * limits::PROJECT_BYTES_MAX as u64,
             file_bytes: limits::FILE_MAX,
             depth: limits::PATH_DEPTH_MAX,
             ratio: limits::ARCHIVE_RATIO_MAX,
             strip: true,
+            past: true,
         }
     }
 }
@@ -141,7 +200,7 @@ pub async fn unpack(
     let archive = blobs.open(archive_sha256).await?;
     let decoding = match format {
         Format::Zip => {
-            let file = copy_to_disk(archive, archive_sha256, &stop).await?;
+            let file = copy_to_disk(archive, archive_sha256, blobs.scratch(), &stop).await?;
             spawn_blocking(move || read_zip::read(file, keeper))
         }
         Format::TarGz => {
@@ -189,9 +248,11 @@ async fn detect(blobs: &dyn Blobs, sha256: &str, filename: &str) -> Result<Forma
     Err(refuse(found, ACCEPTED))
 }
 
-/// Zip keeps its directory at the end, so reading one means seeking. The file has no name and goes away with its handle.
-async fn copy_to_disk(mut archive: Reader, sha256: &str, stop: &CancellationToken) -> Result<File, UnpackError> {
-    let mut file = spawn_blocking(tempfile::tempfile).await.map_err(UnpackError::internal)?.map_err(UnpackError::internal)?;
+/// Zip keeps its directory at the end, so reading one means seeking. The file has no name and goes away with its handle. It lies where
+/// storage has its own: what a system has for temporary files may be memory.
+async fn copy_to_disk(mut archive: Reader, sha256: &str, scratch: Option<PathBuf>, stop: &CancellationToken) -> Result<File, UnpackError> {
+    let create = move || scratch.map_or_else(tempfile::tempfile, tempfile::tempfile_in);
+    let mut file = spawn_blocking(create).await.map_err(UnpackError::internal)?.map_err(UnpackError::internal)?;
     let mut buffer = vec![0; CHUNK * 4];
     loop {
         let read = tokio::select! {

@@ -10,7 +10,7 @@ use super::{
     sweep::{GRACE, sweep},
 };
 use crate::{
-    Ctx, Error, Result, chat, context, export, idempotency, import,
+    Ctx, Error, Result, chat, context, export, forgotten, idempotency, import,
     jobs::{self, JobKind},
     quotas,
 };
@@ -56,6 +56,9 @@ pub async fn clean(ctx: &Ctx, progress: watch::Sender<(u64, u64)>, stop: Cancell
     note("removed conversations", purged.map(|gone| tracing::info!(gone, "removed conversations went for good")));
     note("pictures", context::forget_unused(ctx).await);
     note("exports", export::clean_up(ctx).await.map(|gone| tracing::info!(gone, "exports have expired")));
+    // Before the versions, which are counted at the end of theirs.
+    let forgotten = alive(&progress, forgotten::clean(ctx, &stop)).await;
+    note("deleted names and old events", forgotten.map(|gone| tracing::info!(?gone, "deleted names and old events were forgotten")));
     // What goes here leaves content that nothing names, which is looked for after it.
     let thinned = alive(&progress, quotas::thin(ctx)).await;
     note("old versions", thinned.map(|gone| tracing::info!(gone, "old versions were removed")));

@@ -10,9 +10,9 @@ use domain::{Ctx, Error, changes, chat, context::describe_review, files, members
 use random::random_decisions_of_two_people;
 use support::Home;
 use wire::{
-    HunkId, ProjectId, TurnId,
+    ChangeSetId, HunkId, ProjectId, TurnId,
     changes::{ChangeSet, ChangeSetState, Decide, HunkState},
-    chat::{CreateConversation, MessageBody, StartTurn, TurnReason},
+    chat::{CreateConversation, MessageBody, Queued, StartTurn, TurnReason},
     files::EntryKind,
     members::Invite,
     projects::ProjectRole,
@@ -24,6 +24,7 @@ on_both!(
     lines_of_one_hunk,
     what_can_not_have_its_name_is_a_conflict,
     comments_become_a_prompt,
+    comments_wait_for_a_turn_at_work,
     open_sets_are_listed
 );
 
@@ -230,8 +231,8 @@ async fn comments_become_a_prompt(home: Home) {
     changes::remove_comment(&ada, stray.id).await.unwrap();
     assert_eq!(changes::get(&ben, set.change_set_id).await.unwrap().comments.len(), 2);
     assert!(changes::send_comments(&ben, set.change_set_id).await.is_err(), "a reviewer gives the agent no work");
-    let started = changes::send_comments(&ada, set.change_set_id).await.unwrap();
-    let next = chat::get_turn(&ada, started.turn_id).await.unwrap();
+    let Queued::Started { turn_id } = changes::send_comments(&ada, set.change_set_id).await.unwrap() else { panic!("it waits") };
+    let next = chat::get_turn(&ada, turn_id).await.unwrap();
     assert_eq!(next.conversation_id, chat::get_turn(&ada, turn).await.unwrap().conversation_id);
     let messages = chat::messages(&ada, next.conversation_id).await.unwrap();
     let Some(MessageBody::User { text, .. }) = messages.last().map(|message| &message.body) else { panic!("no prompt") };
@@ -240,12 +241,52 @@ async fn comments_become_a_prompt(home: Home) {
     }
     assert!(text.find("spell it 5") < text.find("why thirty?") && !text.contains("never mind"));
     assert!(matches!(changes::send_comments(&ada, set.change_set_id).await, Err(Error::Conflict { .. })), "sent once");
-    // The agent is at work now: a comment that can't be sent waits on.
-    changes::comment(&ada, set.change_set_id, say(first, "and another")).await.unwrap();
-    assert!(matches!(changes::send_comments(&ada, set.change_set_id).await, Err(Error::Conflict { .. })));
-    let waiting: Vec<String> =
-        changes::get(&ada, set.change_set_id).await.unwrap().comments.into_iter().filter(|c| c.sent_at.is_none()).map(|c| c.text).collect();
-    assert_eq!(waiting, ["and another"]);
+}
+
+async fn comments_wait_for_a_turn_at_work(home: Home) {
+    let ada = home.person("ada").await;
+    let project = home.project(&ada).await.id;
+    let side = Some((b"x\n".to_vec(), 0o644));
+    let (turn, set) = propose(&ada, project, &[Case { path: "a.txt".into(), old_path: None, old: None, new: side }]).await;
+    let (id, hunk_id) = (set.change_set_id, set.files[0].hunks[0].id);
+    let proposed = chat::get_turn(&ada, turn).await.unwrap();
+    let ask = |prompt: String| StartTurn { prompt, ..StartTurn::default() };
+    let working = chat::start_turn(&ada, proposed.conversation_id, ask("meanwhile".to_owned())).await.unwrap().turn_id;
+    let say = |text: &str| wire::changes::AddComment { hunk_id, text: text.to_owned() };
+    changes::comment(&ada, id, say("name it")).await.unwrap();
+    let (one, other) = tokio::join!(changes::send_comments(&ada, id), changes::send_comments(&ada, id));
+    let (sent, refused): (Vec<_>, Vec<_>) = [one, other].into_iter().partition(Result::is_ok);
+    assert!(matches!(refused[..], [Err(Error::Conflict { .. })]), "sent once");
+    let [Ok(Queued::Waiting { prompt: waiting })] = &sent[..] else { panic!("it began") };
+    assert_eq!((waiting.conversation_id, waiting.request.mode), (proposed.conversation_id, proposed.mode));
+    assert_eq!(waiting.request.model.as_deref(), Some(proposed.model.as_str()));
+    assert!(waiting.request.prompt.contains("ada: name it"), "what waits shows what was said");
+    assert!(unsent(&ada, id).await.is_empty());
+    // It begins when the turn ends, and the queue takes the next ones until it is full.
+    chat::finish_turn(&ada, working, TurnReason::Done, "").await.unwrap();
+    let messages = chat::messages(&ada, proposed.conversation_id).await.unwrap();
+    let Some(MessageBody::User { text, .. }) = messages.last().map(|message| &message.body) else { panic!("no prompt") };
+    assert_eq!(*text, waiting.request.prompt);
+    let mut queued = Vec::new();
+    for n in 1..=20 {
+        match chat::enqueue(&ada, proposed.conversation_id, ask(n.to_string())).await.unwrap() {
+            Queued::Waiting { prompt } => queued.push(prompt.id),
+            Queued::Started { .. } => panic!("it began"),
+        }
+    }
+    changes::comment(&ada, id, say("and another")).await.unwrap();
+    assert!(matches!(changes::send_comments(&ada, id).await, Err(Error::Conflict { .. })), "no more than can wait");
+    assert_eq!(unsent(&ada, id).await, ["and another"], "what was not queued is not sent");
+    chat::remove_queued(&ada, queued[0], None).await.unwrap();
+    let Queued::Waiting { prompt } = changes::send_comments(&ada, id).await.unwrap() else { panic!("it began") };
+    assert!(prompt.request.prompt.contains("ada: and another") && !prompt.request.prompt.contains("name it"));
+    assert!(unsent(&ada, id).await.is_empty());
+}
+
+/// The comments that are not sent yet.
+async fn unsent(ctx: &Ctx, id: ChangeSetId) -> Vec<String> {
+    let comments = changes::get(ctx, id).await.unwrap().comments;
+    comments.into_iter().filter(|comment| comment.sent_at.is_none()).map(|comment| comment.text).collect()
 }
 
 async fn open_sets_are_listed(home: Home) {

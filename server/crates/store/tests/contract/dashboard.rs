@@ -4,6 +4,7 @@ use wire::{
     budgets::BudgetScope,
     changes::{ChangeAction, ChangeOrigin, ChangeSetState, Hunk, HunkState},
     chat::{TurnReason, TurnState},
+    checkpoints::CheckpointKind,
     dashboard::{Work, WorkKind},
     files::{EntryKind, FileAction, Origin},
     jobs::Progress,
@@ -251,20 +252,26 @@ pub async fn an_account_is_told_as_its_parts_are(db: Db) {
     let held = project(&db, ada).await;
     write!(&db, tx => projects::add_totals(&mut tx, held, 2, 30));
     write!(&db, tx => quotas::add_history(&mut tx, held, 4));
-    let own = QuotaOverride { bytes: Some(1 << 40), files: Some(7), versions: Some(3), checkpoints: None };
+    write!(&db, tx => quotas::set_versions(&mut tx, held, 6));
+    write!(&db, tx => store::checkpoints::insert(&mut tx, &store::checkpoints::NewCheckpoint {
+        id: id(), project_id: held, revision: 1, kind: CheckpointKind::Named, name: Some("Kept"), turn_id: None, file_count: 1, size_bytes: 1,
+        at: at(1), by: Some(ada),
+    }));
+    let own = QuotaOverride { bytes: Some(1 << 40), files: Some(7), versions: Some(3), projects: Some(2), ..QuotaOverride::default() };
     write!(&db, tx => quotas::set_override(&mut tx, ada, own));
     let of = [(BudgetScope::User, ada.0)];
     let counter = write!(&db, tx => budgets::reserve(&mut tx, &of, "2026-11", 100, 50)).remove(0);
     let mut c = read(&db).await;
     let account = dashboard::account_of(&mut c, ada).await.unwrap();
-    let totals = quotas::Totals { projects: 1, files: 2, bytes: 30, history: 4 };
-    assert_eq!(account, dashboard::Account { totals, own, storage: None, counter });
+    let totals = quotas::Totals { projects: 1, files: 2, bytes: 30, history: 4, versions: 6, held: 1 };
+    assert_eq!(account, dashboard::Account { totals, checkpoints: 1, own, storage: None, counter });
     assert_eq!((account.counter.reserved_micros, account.counter.reserved_tokens), (100, 50));
     drop(c);
 
     write!(&db, tx => settings::put(&mut tx, "storage", "{}", at(1), None));
     let nothing = dashboard::Account {
         totals: quotas::Totals::default(),
+        checkpoints: 0,
         own: QuotaOverride::default(),
         storage: Some("{}".to_owned()),
         counter: budgets::Counter::default(),

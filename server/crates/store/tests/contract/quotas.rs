@@ -34,9 +34,15 @@ pub async fn an_owner_counts_all_projects_together(db: Db) {
     assert_eq!(quotas::of_owner(&mut read(&db).await, id()).await.unwrap(), quotas::Totals::default());
 
     assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), QuotaOverride::default());
-    let own = QuotaOverride { bytes: Some(1 << 40), ..QuotaOverride::default() };
+    let own = QuotaOverride {
+        bytes: Some(1 << 40),
+        all_versions: Some(20),
+        all_checkpoints: Some(30),
+        projects: Some(4),
+        ..QuotaOverride::default()
+    };
     write!(&db, tx => quotas::set_override(&mut tx, ada, own));
-    write!(&db, tx => quotas::lock_owner(&mut tx, ada));
+    assert_eq!(write!(&db, tx => quotas::lock_owner(&mut tx, ada)), own);
     assert_eq!(quotas::get_override(&mut read(&db).await, ada).await.unwrap(), own, "taking the lock changes nothing");
 
     let narrow = QuotaOverride { files: Some(7), versions: Some(3), ..QuotaOverride::default() };
@@ -49,6 +55,48 @@ pub async fn an_owner_counts_all_projects_together(db: Db) {
     let held = bounds(foreign, "unknown").await.unwrap();
     assert_eq!((held.history, held.owner, held.own, held.everybody), (0, QuotaOverride::default(), QuotaOverride::default(), None));
     assert!(bounds(id(), "storage").await.is_none());
+}
+
+pub async fn an_owner_counts_versions_and_checkpoints_together(db: Db) {
+    let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+    let (first, second, foreign) = (project(&db, ada).await, project(&db, ada).await, project(&db, bob).await);
+    let booked = async |project| quotas::project(&mut read(&db).await, project).await.unwrap().unwrap().versions;
+    for (project, by, times) in [(first, ada, 4), (second, ada, 2), (foreign, bob, 3)] {
+        for n in 0..times {
+            save(&db, project, by, "a", Some(&"x".repeat(n + 1))).await;
+            let replaced = write!(&db, tx => quotas::book_versions(&mut tx, project));
+            assert_eq!(replaced, i64::from(n > 0), "the first of a path replaces nothing");
+        }
+    }
+    assert_eq!((booked(first).await, booked(second).await, booked(foreign).await), (3, 1, 2));
+    assert_eq!(quotas::of_owner(&mut read(&db).await, ada).await.unwrap().versions, 4);
+    for (project, checkpoints) in [(first, 2), (second, 1), (foreign, 1)] {
+        for n in 0..checkpoints {
+            write!(&db, tx => store::checkpoints::insert(&mut tx, &store::checkpoints::NewCheckpoint {
+                id: id(), project_id: project, revision: 1, kind: CheckpointKind::Turn, name: None, turn_id: None, file_count: 1, size_bytes: 1,
+                at: at(n), by: None,
+            }));
+        }
+    }
+    write!(&db, tx => projects::mark_deleted(&mut tx, second, at(1)));
+    let (totals, checkpoints) = quotas::whole_of_owner(&mut read(&db).await, ada).await.unwrap();
+    assert_eq!((totals.versions, checkpoints, totals.projects, totals.held), (4, 3, 1, 2), "deleted ones count");
+    assert_eq!(totals, quotas::of_owner(&mut read(&db).await, ada).await.unwrap());
+    assert_eq!(quotas::count_checkpoints_of_owner(&mut read(&db).await, ada).await.unwrap(), 3);
+    assert_eq!(quotas::whole_of_owner(&mut read(&db).await, id()).await.unwrap(), (quotas::Totals::default(), 0));
+
+    // The first version is what the checkpoints show, and the third went only with the newest revision.
+    assert_eq!(write!(&db, tx => quotas::remove_oldest(&mut tx, first, 0)), 0);
+    assert_eq!(write!(&db, tx => quotas::remove_oldest(&mut tx, first, 10)), 1);
+    assert_eq!((booked(first).await, quotas::count_versions(&mut read(&db).await, first).await.unwrap()), (2, 2));
+    assert!(files::at_version(&mut read(&db).await, first, "a", 2).await.unwrap().is_none());
+    assert_eq!(write!(&db, tx => quotas::remove_up_to(&mut tx, first, "a", 3)), 1);
+    assert_eq!(write!(&db, tx => quotas::remove(&mut tx, foreign, &[OldVersion { path: "a".into(), version: 2 }])), 1);
+    assert_eq!((booked(first).await, booked(foreign).await), (1, 1), "what goes is booked too");
+    write!(&db, tx => quotas::set_versions(&mut tx, first, 7));
+    let mut counts = quotas::versions_of_owner(&mut read(&db).await, ada).await.unwrap();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 7]);
 }
 
 /// Two who enlarge projects of one owner go one after the other, and the second one sees what the first one wrote.

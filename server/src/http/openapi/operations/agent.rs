@@ -65,7 +65,9 @@ the run stands for a turn, `codegen_turn`, whose stream tells how far it is, and
     op("POST", "/api/change-sets/{id}/decisions", "Decide hunks")
         .note("Applied by comparing with what is there now. What no longer fits becomes a conflict and is reported, never forced; the model is told exactly what was accepted, edited and rejected."),
     op("POST", "/api/change-sets/{id}/comments", "Comment on a hunk").ok(&[201]),
-    op("POST", "/api/change-sets/{id}/comments/send", "Send the comments as the next prompt").ok(&[202]),
+    op("POST", "/api/change-sets/{id}/comments/send", "Send the comments as the next prompt")
+        .ok(&[202])
+        .note("While the agent is at work in the conversation, it waits in the queue there."),
     op("DELETE", "/api/review-comments/{id}", "Delete a comment"),
     op("POST", "/api/projects/{id}/proposals", "Propose the text of a file").ok(&[201]).asks(r#"{"path": "notes.txt", "text": "One line\n"}"#),
     op("GET", "/api/models", "List models"),

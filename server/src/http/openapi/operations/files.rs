@@ -38,6 +38,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("POST", "/api/projects/{id}/checkpoints", "Make a checkpoint").ok(&[201]).asks(r#"{"name": "Before the rewrite"}"#),
     op("PATCH", "/api/projects/{id}/checkpoints/{cid}", "Rename a checkpoint").asks(r#"{"name": "Kept"}"#),
     op("DELETE", "/api/projects/{id}/checkpoints/{cid}", "Delete a checkpoint"),
+    op("GET", "/api/projects/{id}/checkpoints/{cid}/files", "List what a checkpoint holds").note("Sorted by path. `version` reads the bytes of a file, also where it has changed since."),
     op("GET", "/api/projects/{id}/checkpoints/{cid}/diff", "What restoring a checkpoint would do"),
     op("POST", "/api/projects/{id}/checkpoints/{cid}/restore", "Restore a checkpoint").note("A checkpoint is made first, so that it can be undone. What stands in the way is a 409 with the paths as its `current`."),
     op("POST", "/api/projects/{id}/fork", "Make a project of this one").ok(&[201]).asks(r#"{"name": "Another try"}"#),

@@ -4,13 +4,15 @@ use store::{
     Conn,
     archive::{By, Maker},
 };
-use wire::UserId;
+use wire::{UserId, limits::EMAIL_MAX};
 
 use super::store_error;
 use crate::jobs::JobError;
 
 /// Characters of a name that is shown as it stands in an archive.
 const NAME_MAX: usize = 120;
+/// Names that are remembered at a time: an archive may have any number.
+const KNOWN_MAX: usize = 10_000;
 
 /// Finds the accounts that an archive names. A name that no account has stays as text.
 #[derive(Default)]
@@ -33,10 +35,16 @@ impl People {
         if let Some(found) = self.known.get(username) {
             return Ok(*found);
         }
+        if username.len() > EMAIL_MAX {
+            return Ok(None);
+        }
         let key = username.to_lowercase();
         // Keys are addresses as well, and nobody is to be found by theirs.
         let found = store::users::by_key(conn, &key).await.map_err(store_error)?.filter(|row| row.username.to_lowercase() == key);
         let id = found.map(|row| row.id);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
         self.known.insert(username.to_owned(), id);
         Ok(id)
     }

@@ -14,15 +14,12 @@ use wire::{
     runs::{RunKind, RunState},
 };
 
-use super::{Filling, damaged, people::People, store_error};
+use super::{Filling, UnpackLimits, damaged, people::People, store_error};
 use crate::{
-    export::format::Part,
+    export::format::{Part, ROWS_MAX},
     files::{NameBook, content_type_of},
     jobs::JobError,
 };
-
-/// Rows of one kind that a project can't outgrow in years; an archive with more is made up.
-const ROWS_MAX: usize = 2_000_000;
 
 /// What has been inserted so far, by the ids that it has here.
 pub struct Rows<'a> {
@@ -279,6 +276,7 @@ impl<'a> Rows<'a> {
                 let line = self.check_version(line)?;
                 follows(before.as_ref(), &line)?;
                 tree.take(&line);
+                tree.check_names(&self.filling.limits)?;
                 self.insert_version(&mut tx, &line).await?;
                 before = Some(line);
             }
@@ -380,6 +378,7 @@ pub struct Tree {
     files: BTreeSet<String>,
     directories: BTreeSet<String>,
     bytes: i64,
+    name_bytes: u64,
 }
 
 impl Tree {
@@ -387,6 +386,7 @@ impl Tree {
         if line.superseded.is_some() || line.action.0 == FileAction::Deleted {
             return;
         }
+        self.name_bytes += line.path.len() as u64;
         match line.kind.0 {
             EntryKind::Directory => drop(self.directories.insert(line.path.clone())),
             EntryKind::File | EntryKind::Symlink => {
@@ -394,6 +394,13 @@ impl Tree {
                 self.files.insert(line.path.clone());
             }
         }
+    }
+
+    /// Names are held in memory, so there are no more of them than the archive itself may have.
+    fn check_names(&self, limits: &UnpackLimits) -> Result<(), JobError> {
+        let names = (self.files.len() + self.directories.len()) as u64;
+        let fits = names <= limits.files.saturating_mul(4) && self.name_bytes <= limits.name_bytes();
+        if fits { Ok(()) } else { Err(damaged("it shows more files than a project can have")) }
     }
 
     /// Whether a file or a link is at that path.
@@ -456,6 +463,7 @@ mod tests {
             files: files.iter().map(|path| (*path).to_owned()).collect(),
             directories: directories.iter().map(|path| (*path).to_owned()).collect(),
             bytes: 1,
+            name_bytes: 0,
         };
         assert_eq!(tree(&["a", "b/c"], &["b", "d"]).check().unwrap(), (2, 1));
         assert!(tree(&["a", "a/b"], &[]).check().is_err());

@@ -16,8 +16,11 @@ use tokio::{
 use tokio_util::{io::StreamReader, sync::CancellationToken};
 use wire::files::{EntryKind, check_path, is_git};
 
-use super::{CHUNK, Contents, UnpackError, UnpackLimits, Unpacked, damaged, quoted, refuse};
-use crate::{export::format::HEADER, files::NameBook};
+use super::{CHUNK, Contents, UnpackError, UnpackLimits, Unpacked, damaged, digest_of, quoted, refuse};
+use crate::{
+    export::format::{HEADER, HISTORY, LINES_MAX, OLD_CONTENT_MAX, is_old_content},
+    files::NameBook,
+};
 
 /// Blobs written at the same time: storage waits for the disk with each one.
 const PARALLEL: usize = 8;
@@ -25,8 +28,6 @@ const PARALLEL: usize = 8;
 const QUEUE: usize = 4;
 /// Unpacked bytes that are fine whatever the archive's size is.
 const FREE_BYTES: u64 = 10_000_000;
-/// All names of an archive together, since they are held in memory.
-pub(in crate::import) const NAMES_MAX: usize = 64 * 1024 * 1024;
 /// The longest target that a link can have on the systems that projects run on.
 const LINK_MAX: u64 = 4095;
 pub(in crate::import) const SMALLER: &str =
@@ -78,13 +79,16 @@ pub struct Keeper {
     entries: u64,
     unpacked: u64,
     passed: u64,
-    name_bytes: usize,
+    name_bytes: u64,
+    /// The archive holds a project with its past: how many contents of old versions it had so far, and bytes of lines.
+    past: Option<(u64, u64)>,
     files: BTreeSet<String>,
     directories: HashSet<String>,
     names: NameBook,
     top: Top,
     pending: VecDeque<Pending>,
     kept: Vec<Unpacked>,
+    old: Vec<([u8; 32], u64)>,
 }
 
 impl Keeper {
@@ -107,12 +111,14 @@ impl Keeper {
             unpacked: 0,
             passed: 0,
             name_bytes: 0,
+            past: None,
             files: BTreeSet::new(),
             directories: HashSet::new(),
             names: NameBook::default(),
             top: Top::Unseen,
             pending: VecDeque::new(),
             kept: Vec::new(),
+            old: Vec::new(),
         }
     }
 
@@ -149,6 +155,17 @@ impl Keeper {
         if self.stop.is_cancelled() {
             return Err(UnpackError::Cancelled);
         }
+        if kind == Kind::File
+            && let Some((count, _)) = &mut self.past
+            && let Some(name) = std::str::from_utf8(raw_name).ok().filter(|name| is_old_content(name))
+        {
+            // It is known by its bytes, so no name of these is remembered.
+            *count += 1;
+            if *count > OLD_CONTENT_MAX {
+                return Err(refuse(format!("The archive holds more than {OLD_CONTENT_MAX} contents of old versions."), SMALLER));
+            }
+            return Ok(Place::Keep(name.to_owned()));
+        }
         self.entries += 1;
         // Directories and skipped entries are work too, if less.
         if self.entries > self.limits.files.saturating_mul(4) {
@@ -169,8 +186,9 @@ impl Keeper {
         if kind == Kind::Directory && matches!(path, "" | ".") && !name.starts_with('/') {
             return Ok(Place::Skip);
         }
-        if self.entries == 1 && path == HEADER && kind == Kind::File {
+        if self.limits.past && self.entries == 1 && path == HEADER && kind == Kind::File {
             self.limits = self.limits.for_history();
+            self.past = Some((0, 0));
         }
         let in_git = self.check(name, path)?;
         self.note_top(path, kind);
@@ -185,9 +203,10 @@ impl Keeper {
 
     /// Whether the path lies in `.git`; such a path is held to the same rules otherwise.
     fn check(&mut self, name: &str, path: &str) -> Result<bool, UnpackError> {
-        self.name_bytes += path.len();
-        if self.name_bytes > NAMES_MAX {
-            return Err(refuse("The names in the archive are together longer than 64 MiB.", SMALLER));
+        self.name_bytes += path.len() as u64;
+        if self.name_bytes > self.limits.name_bytes() {
+            let most = megabytes(self.limits.name_bytes());
+            return Err(refuse(format!("The names in the archive are together longer than {most}."), SMALLER));
         }
         let in_git = path.split('/').any(is_git);
         let checked = if in_git {
@@ -275,6 +294,15 @@ impl Keeper {
             // Without an error the storage would take what it has for the whole file.
             let _ = chunks.try_send(Err(io::ErrorKind::ConnectionAborted.into()));
             stored.abort();
+        }
+        if let (Ok(Some(size)), Some((_, lines))) = (&copied, &mut self.past)
+            && path.starts_with(HISTORY)
+            && !is_old_content(&path)
+        {
+            *lines += size;
+            if *lines > LINES_MAX {
+                return Err(refuse(format!("The archive holds more than {} of history.", megabytes(LINES_MAX)), SMALLER));
+            }
         }
         let Some(size) = copied? else {
             return Err(match self.handle.block_on(stored) {
@@ -391,7 +419,10 @@ impl Keeper {
         if stored.size != size {
             return Err(UnpackError::internal(format!("{} of {size} bytes were stored", stored.size)));
         }
-        self.kept.push(Unpacked { path, kind, checksum: stored.sha256, size, mode });
+        match digest_of(&stored.sha256).filter(|_| self.past.is_some() && is_old_content(&path)) {
+            Some(digest) => self.old.push((digest, size)),
+            None => self.kept.push(Unpacked { path, kind, checksum: stored.sha256, size, mode }),
+        }
         Ok(())
     }
 
@@ -416,8 +447,10 @@ impl Keeper {
             }
         }
         self.kept.sort_by(|a, b| a.path.cmp(&b.path));
+        self.old.sort_unstable();
+        self.old.dedup();
         self.report(self.packed);
-        Ok(Contents { files: self.kept, stripped })
+        Ok(Contents { files: self.kept, stripped, old: self.old })
     }
 }
 

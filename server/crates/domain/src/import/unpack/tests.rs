@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use blobs::{LocalBlobs, MemoryBlobs, Stored};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -260,7 +261,7 @@ async fn bombs_are_refused_early_and_leave_nothing() {
 
 #[tokio::test]
 async fn caps_hold_for_both_formats() {
-    let limits = UnpackLimits { files: 3, bytes: 100, file_bytes: 60, depth: 4, ratio: 200, strip: true };
+    let limits = UnpackLimits { files: 3, bytes: 100, past_bytes: 0, file_bytes: 60, depth: 4, ratio: 200, strip: true, past: true };
     type Files<'a> = &'a [(&'a str, &'a [u8])];
     let cases: [(Files<'_>, &str); 4] = [
         (&[("a", b""), ("b", b""), ("c", b""), ("d", b"")], "more than 3 files"),
@@ -280,6 +281,48 @@ async fn caps_hold_for_both_formats() {
     assert_eq!(unpack_bytes(fits, limits).await.unwrap().files.len(), 3, "what is left out is not held against the project");
     let directories = (0..13).fold(Tar::new(), |tar, n| tar.entry(&format!("d{n}/"), EntryType::Directory, 0o755, b""));
     names(&refusal_within(directories.gz(), limits).await, "more than 3 files");
+}
+
+#[tokio::test]
+async fn a_past_comes_on_top_of_what_a_project_may_hold() {
+    let limits = UnpackLimits { files: 3, bytes: 100, past_bytes: 10_000, file_bytes: 100, depth: 4, ratio: 200, strip: true, past: true };
+    let old: Vec<(String, Vec<u8>)> = (0..40).map(|n| (format!("history/blobs/{n:064x}"), vec![n; 100])).collect();
+    let mut entries: Vec<(&str, u32, &[u8])> = vec![("cloudxdevai.json", 0o644, &b"{}"[..])];
+    entries.extend(old.iter().map(|(name, content)| (name.as_str(), 0o644, &content[..])));
+    let found = unpack_bytes(zip_of(&entries), limits).await.unwrap();
+    assert_eq!(found.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["cloudxdevai.json"]);
+    assert_eq!(found.old.len(), old.len(), "content is known by its bytes, whatever it was called");
+    for (_, content) in &old {
+        assert_eq!(found.old_size(&hex::encode(Sha256::digest(content))), Some(100));
+    }
+    assert_eq!((found.old_size(&old[0].0), found.old_size(&"0".repeat(64))), (None, None));
+    let less = UnpackLimits { past_bytes: 3000, ..limits };
+    names(&refusal_within(zip_of(&entries), less).await, "unpacks to more than 3100 bytes");
+    names(&refusal_within(zip_of(&entries[1..]), limits).await, "unpacks to more than 100 bytes");
+    let plain = UnpackLimits { past: false, files: 50, bytes: 10_000, ..limits };
+    let found = unpack_bytes(zip_of(&entries), plain).await.unwrap();
+    assert_eq!((found.files.len(), found.old.len()), (entries.len(), 0), "where no past is wanted, all of it is files");
+}
+
+#[test]
+fn caps_follow_what_an_administrator_allows() {
+    let none = QuotaOverride::default();
+    let everybody = StorageSettings {
+        project_bytes: 100 << 30,
+        project_files: 1_000_000,
+        project_history_bytes: 50 << 30,
+        user_bytes: 1 << 40,
+        ..StorageSettings::default()
+    };
+    let limits = UnpackLimits::of(&everybody, none, none, 7);
+    assert_eq!((limits.files, limits.bytes, limits.file_bytes), (1_000_000, 100 << 30, 7));
+    assert!(limits.past_bytes >= 100 << 30, "{limits:?}");
+    assert!(limits.packed() >= limits.bytes + limits.past_bytes, "what can't be packed comes too");
+    assert!(limits.name_bytes() > UnpackLimits::default().name_bytes());
+    let own = QuotaOverride { bytes: Some(1 << 20), files: Some(50), ..none };
+    let narrow = UnpackLimits::of(&everybody, own, none, 7);
+    assert_eq!((narrow.files, narrow.bytes), (50, 1 << 20));
+    assert_eq!(UnpackLimits::of(&everybody, none, own, 7).bytes, 1 << 20);
 }
 
 #[tokio::test]
