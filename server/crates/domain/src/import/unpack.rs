@@ -31,6 +31,9 @@ use crate::export::format::{LINES_MAX, OLD_CONTENT_MAX, PARTS_MAX, UNVERSIONED_M
 
 const ACCEPTED: &str = "upload a .zip, .tar.gz or .tgz file";
 const CHUNK: usize = 64 * 1024;
+/// What was exported here comes back, however much it repeats itself, up to so many bytes. More of such a kind is not a project but an attempt
+/// to fill the disk.
+const DENSE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// A part of a past with the longest line at its end; see `export::format`.
 const PART_MAX: u64 = 24 * 1024 * 1024;
 
@@ -84,6 +87,8 @@ pub struct UnpackLimits {
     pub depth: usize,
     /// Unpacked bytes per packed byte, beyond the first 10 MB.
     pub ratio: u64,
+    /// So many bytes may be packed as densely as deflate can.
+    pub dense_bytes: u64,
     /// Leave a directory that all entries share out of the paths.
     pub strip: bool,
     /// The first entry may say that it is a project with its past; otherwise all entries are files, whatever they are called.
@@ -115,8 +120,7 @@ impl UnpackLimits {
             bytes: self.bytes.saturating_add(self.past_bytes),
             file_bytes: self.file_bytes.max(PART_MAX),
             depth: self.depth + 4,
-            // The most that deflate can do: what was exported here comes back, however much it repeats itself. The sizes still hold.
-            ratio: self.ratio.max(1100),
+            dense_bytes: DENSE_BYTES,
             ..self
         }
     }
@@ -144,6 +148,7 @@ impl Default for UnpackLimits {
             file_bytes: limits::FILE_MAX,
             depth: limits::PATH_DEPTH_MAX,
             ratio: limits::ARCHIVE_RATIO_MAX,
+            dense_bytes: 0,
             strip: true,
             past: true,
         }

@@ -28,6 +28,8 @@ const PARALLEL: usize = 8;
 const QUEUE: usize = 4;
 /// Unpacked bytes that are fine whatever the archive's size is.
 const FREE_BYTES: u64 = 10_000_000;
+/// The most bytes that deflate makes of one, rounded up.
+const DEFLATE_RATIO_MAX: u64 = 1100;
 /// The longest target that a link can have on the systems that projects run on.
 const LINK_MAX: u64 = 4095;
 pub(in crate::import) const SMALLER: &str =
@@ -128,7 +130,8 @@ impl Keeper {
 
     /// Unpacked bytes above which the archive counts as a bomb.
     pub fn ratio_limit(&self) -> u64 {
-        FREE_BYTES.saturating_add(self.limits.ratio.saturating_mul(self.packed))
+        let dense = DEFLATE_RATIO_MAX.saturating_mul(self.packed).min(self.limits.dense_bytes);
+        FREE_BYTES.saturating_add(self.limits.ratio.saturating_mul(self.packed)).max(dense)
     }
 
     pub fn ratio_refusal(&self) -> UnpackError {

@@ -261,7 +261,8 @@ async fn bombs_are_refused_early_and_leave_nothing() {
 
 #[tokio::test]
 async fn caps_hold_for_both_formats() {
-    let limits = UnpackLimits { files: 3, bytes: 100, past_bytes: 0, file_bytes: 60, depth: 4, ratio: 200, strip: true, past: true };
+    let limits =
+        UnpackLimits { files: 3, bytes: 100, past_bytes: 0, file_bytes: 60, depth: 4, ratio: 200, dense_bytes: 0, strip: true, past: true };
     type Files<'a> = &'a [(&'a str, &'a [u8])];
     let cases: [(Files<'_>, &str); 4] = [
         (&[("a", b""), ("b", b""), ("c", b""), ("d", b"")], "more than 3 files"),
@@ -285,7 +286,17 @@ async fn caps_hold_for_both_formats() {
 
 #[tokio::test]
 async fn a_past_comes_on_top_of_what_a_project_may_hold() {
-    let limits = UnpackLimits { files: 3, bytes: 100, past_bytes: 10_000, file_bytes: 100, depth: 4, ratio: 200, strip: true, past: true };
+    let limits = UnpackLimits {
+        files: 3,
+        bytes: 100,
+        past_bytes: 10_000,
+        file_bytes: 100,
+        depth: 4,
+        ratio: 200,
+        dense_bytes: 0,
+        strip: true,
+        past: true,
+    };
     let old: Vec<(String, Vec<u8>)> = (0..40).map(|n| (format!("history/blobs/{n:064x}"), vec![n; 100])).collect();
     let mut entries: Vec<(&str, u32, &[u8])> = vec![("cloudxdevai.json", 0o644, &b"{}"[..])];
     entries.extend(old.iter().map(|(name, content)| (name.as_str(), 0o644, &content[..])));
