@@ -28,6 +28,8 @@ cd "$ROOT" || exit 1
 export CI=${CI:-true}
 # What cargo keeps for the next edit takes more room than all the rest, and a test run edits nothing.
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+# A panic names its line without them, and each of the dozens of test programs is half as large.
+export CARGO_PROFILE_DEV_DEBUG=${CARGO_PROFILE_DEV_DEBUG:-none}
 passed=0
 failed=0
 broken=()

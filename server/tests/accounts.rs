@@ -1,7 +1,5 @@
 //! Accounts over REST: making them, getting into them, changing and ending them.
 
-mod support;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -12,12 +10,13 @@ use std::{
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Caller, Options, PASSWORD, PATIENCE, Reply, TestApp, fixture};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
 use wire::{auth::Tokens, users::User};
+
+use crate::support::{Caller, Options, PASSWORD, PATIENCE, Reply, TestApp, fixture};
 
 /// The names of the refused fields.
 fn fields(reply: &Reply) -> Vec<String> {

@@ -1,12 +1,9 @@
 //! Administration over REST: lists, what is done with what is listed, and projects that are opened with a reason.
 
-mod support;
-
 use std::{collections::BTreeSet, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Caller, Options, PASSWORD, TestApp, fixture};
 use wire::{
     Micros, Page,
     admin::{AdminAccess, AdminProject, AdminUser, HealthReport, Listed, Overview, UserDetail},
@@ -16,6 +13,8 @@ use wire::{
     members::Members,
     projects::{Project, ProjectRole},
 };
+
+use crate::support::{Caller, Options, PASSWORD, TestApp, fixture};
 
 async fn list<T: serde::de::DeserializeOwned>(caller: &Caller, path: &str) -> Listed<T> {
     caller.get(path).await.expect(200).json()

@@ -1,18 +1,17 @@
 //! The agent's loop over REST: its own tools, the model that takes over, what is kept at the end.
 
-mod support;
-
 use serde_json::json;
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use wire::{
     Page, TurnId,
     budgets::{CallUsage, TurnUsage},
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted},
     event::EventKind,
     runs::{Run, RunKind},
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 struct World {

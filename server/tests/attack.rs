@@ -1,7 +1,5 @@
 //! Two people attack at once, with everything that costs; the server goes on answering, and a third person's work is done.
 
-mod support;
-
 use std::{
     cell::Cell,
     time::{Duration, Instant},
@@ -9,8 +7,9 @@ use std::{
 
 use reqwest::Method;
 use serde_json::json;
-use support::{TestApp, caller::Caller, fixture};
 use wire::runs::{ExitKind, RunState};
+
+use crate::support::{TestApp, caller::Caller, fixture};
 
 const FORKS: &str = "f() { f | f & f & }; f; sleep 60";
 const MEMORY: &str = "exec python3 -c \"a=[]\nwhile True: a.append(bytearray(16 << 20))\"";

@@ -1,10 +1,9 @@
 //! Accounts, sessions and tokens over REST.
 
-mod support;
-
 use serde_json::json;
-use support::{Options, PASSWORD, TestApp};
 use wire::{ErrorCode, auth::Tokens, users::User};
+
+use crate::support::{Options, PASSWORD, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_account_administers_and_the_second_does_not() {

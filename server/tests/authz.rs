@@ -1,8 +1,6 @@
 //! Who may come where. Every REST route, server function and stream has a row here; one without a row fails the build. Each row is
 //! tried by everybody there is, and what a role in the project lets pass is compared with `authz_roles.txt`.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Method;
@@ -12,9 +10,10 @@ use server::http::routes::{
     Needs,
 };
 use sha2::{Digest, Sha256};
-use support::{Caller, Options, Reply, TestApp, archives, fixture};
 use tokio_tungstenite::{connect_async, tungstenite};
 use wire::{TurnId, UserId, changes::ChangeSet, projects::ProjectRole, tokens::Scope};
+
+use crate::support::{self, Caller, Options, Reply, TestApp, archives, fixture};
 
 /// Everything that a row can name.
 struct World {

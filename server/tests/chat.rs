@@ -1,17 +1,16 @@
 //! The agent over REST, against a scripted model that speaks the real wire format.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use wire::{
     ErrorCode, Page, TurnId,
     changes::{ChangeSet, Decided, HunkState},
     chat::{Message, MessageBody, Models, Turn, TurnReason, TurnStarted, TurnState},
     event::EventKind,
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 struct Chat {

@@ -1,9 +1,8 @@
 //! Checkpoints over HTTP: what a client that is not the page relies on.
 
-mod support;
-
 use serde_json::json;
-use support::{TestApp, fixture};
+
+use crate::support::{TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_past_is_listed_restored_and_forked() {

@@ -1,13 +1,7 @@
 //! Several servers and workers on one PostgreSQL and one Redis: real processes, killed without a warning.
 
-#[path = "cluster/load.rs"]
 mod load;
-#[path = "cluster/processes.rs"]
 mod processes;
-#[path = "../crates/store/tests/support/redis_server.rs"]
-mod redis_server;
-mod support;
-#[path = "cluster/turns.rs"]
 mod turns;
 
 use std::time::{Duration, Instant};
@@ -15,11 +9,11 @@ use std::time::{Duration, Instant};
 use load::{Load, Person, Tally, check_all, check_numbers, command, events_of};
 use processes::{Installation, Process, alive_with};
 use rand::Rng;
-use redis_server::Redis;
 use serde_json::json;
-use support::{Caller, PASSWORD};
 use tokio::time::sleep;
 use wire::runs::{ExitKind, RunState};
+
+use crate::support::{Caller, PASSWORD, redis_server::Redis};
 
 /// The two servers and two workers that every test here has.
 struct Cluster {

@@ -1,17 +1,16 @@
 //! What a model is sent: the page shows exactly that, people decide about it, and it is summed up before it becomes too long.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Recorded, Step},
-};
 use wire::{
     ErrorCode, Page,
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted},
     context::{Compaction, ContextView, ImageRef, PartKind},
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Recorded, Step},
 };
 
 struct World {

@@ -1,29 +1,12 @@
 //! What is between the network and the use-cases: who is let in from where, how often, with how much, and what every answer carries.
 
-#[path = "edge/compress.rs"]
 mod compress;
-#[path = "edge/foreign.rs"]
 mod foreign;
-#[path = "edge/headers.rs"]
 mod headers;
-#[path = "edge/letters.rs"]
 mod letters;
-#[path = "support/mail_server.rs"]
-mod mail_server;
-#[allow(dead_code, reason = "other tests go further with it")]
-#[path = "support/oidc_browser.rs"]
-mod oidc_browser;
-#[path = "support/oidc_server.rs"]
-mod oidc_server;
-#[path = "edge/once.rs"]
 mod once;
-#[path = "edge/rates.rs"]
 mod rates;
-#[path = "../crates/store/tests/support/redis_server.rs"]
-mod redis_server;
-#[path = "edge/slow.rs"]
 mod slow;
-mod support;
 
 /// The pattern of a route with something in place of each name.
 fn fill_in(path: &str) -> String {

@@ -1,14 +1,13 @@
 //! Files over REST: bytes in, bytes out, and nothing lost between two writers.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::json;
-use support::{Options, TestApp, fixture};
 use wire::{
     ErrorCode, Page,
     files::{Base, Entry, FileVersion, Tree},
 };
+
+use crate::support::{Options, TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_made_changed_and_read() {

@@ -1,21 +1,14 @@
 //! One question to a model over REST and over a socket: bounds, pace, budgets, and that whoever goes ends the answer. And codegen: a prompt
 //! in, a change set out. All against a model server that speaks the real wire format.
 
-#[path = "generate/hundred.rs"]
 mod hundred;
-#[path = "generate/message_limits.rs"]
 mod message_limits;
-mod support;
 
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, PATIENCE, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
 use wire::{
     ErrorCode, Page,
@@ -24,6 +17,11 @@ use wire::{
     generate::{GenerateNotice, Generated},
     models::ModelAdmin,
     runs::{ExitKind, Run, RunState},
+};
+
+use crate::support::{
+    self, Caller, Options, PATIENCE, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 struct Place {

@@ -1,7 +1,5 @@
 //! Projects from git repositories, cloned in the real sandbox from a real server over the real proxy.
 
-mod support;
-
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -9,12 +7,13 @@ use std::{
 };
 
 use serde_json::json;
-use support::{Caller, PASSWORD, SECRET, data_folder, fixture, program};
 use wire::{
     files::{EntryKind, FileVersion, Origin, Tree},
     jobs::{Job, JobState},
     projects::{ImportStarted, Project},
 };
+
+use crate::support::{Caller, PASSWORD, SECRET, data_folder, fixture, program};
 
 const HOST: &str = "git.example.test";
 

@@ -1,13 +1,12 @@
 //! Asking again with the same key does nothing twice.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Caller, Reply, TestApp, archives, fixture};
 use tokio::io::AsyncWriteExt;
+
+use crate::support::{Caller, Reply, TestApp, archives, fixture};
 
 const REPLAYED: &str = "idempotency-replayed";
 

@@ -1,25 +1,22 @@
 //! Signing in with an account elsewhere, against a provider on this machine that can do everything wrong.
 
-#[path = "support/oidc_browser.rs"]
-mod oidc_browser;
-#[path = "support/oidc_server.rs"]
-mod oidc_server;
-mod support;
-
 use domain::Ctx;
 use jsonwebtoken::Algorithm;
-use oidc_browser::{Browser, read_trouble};
-use oidc_server::{CLIENT_ID, CLIENT_SECRET, OidcServer, Wrong};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use store::{Word, identities::FlowRow};
-use support::{Options, PASSWORD, TestApp};
 use wire::{
     Micros,
     audit::{AuditAction, AuditQuery},
     identities::{IdentityProvider, SignInTrouble},
     settings::AccountSettings,
     users::{User, UserRole, UserState},
+};
+
+use crate::support::{
+    Options, PASSWORD, TestApp,
+    oidc_browser::{Browser, read_trouble},
+    oidc_server::{CLIENT_ID, CLIENT_SECRET, OidcServer, Wrong},
 };
 
 async fn start(provider: &OidcServer, more: &[(&'static str, &str)]) -> TestApp {

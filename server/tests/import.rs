@@ -1,10 +1,7 @@
 //! Projects from archives, and archives that want something else.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Caller, Reply, TestApp, archives, fixture};
 use wire::{
     Page,
     exports::Export,
@@ -13,6 +10,8 @@ use wire::{
     jobs::{Job, JobState},
     projects::{ImportStarted, Project},
 };
+
+use crate::support::{Caller, Reply, TestApp, archives, fixture};
 
 async fn import(owner: &Caller, filename: &str, archive: Vec<u8>) -> (ImportStarted, Job) {
     let started: ImportStarted = owner.upload(filename, archive).await.expect(202).json();

@@ -2,25 +2,21 @@
 //! what that led to: refused, contained or asked, and always to be seen in the transcript. Beside each attack stands something harmless
 //! of the same kind that must work.
 
-#[path = "injection/foreign.rs"]
 mod foreign;
-#[path = "support/mcp_server.rs"]
-mod mcp_server;
-mod support;
-#[path = "support/web.rs"]
-mod web;
 
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use tokio::net::TcpListener;
 use wire::{
     Page, TurnId,
     changes::ChangeSet,
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted, TurnState},
     event::EventKind,
+};
+
+use crate::support::{
+    self, Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
+    web,
 };
 
 const MODEL_KEY: &str = "sk-canary-0123456789abcdef";

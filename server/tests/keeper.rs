@@ -1,15 +1,14 @@
 //! Files while commands run: what they write is saved live, what people save reaches them, and nothing gets lost between the two.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::{Caller, PATIENCE, TestApp, fixture};
 use wire::{
     event::EventKind,
     files::FileAction,
     runs::{Run, RunState},
 };
+
+use crate::support::{self, Caller, PATIENCE, TestApp, fixture};
 
 async fn content(user: &Caller, project: &str, path: &str) -> Option<String> {
     let reply = user.get(&format!("/api/projects/{project}/files/{path}")).await;

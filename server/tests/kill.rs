@@ -1,10 +1,6 @@
 //! `kill -9` in the middle of an upload, an import, a restore and a move, again and again: the project is as it was before or as it is
 //! after, never between, and no content that it names is missing.
 
-#[path = "../crates/blobs/tests/support/s3_server.rs"]
-mod s3_server;
-mod support;
-
 use std::{
     collections::{BTreeMap, HashSet},
     path::PathBuf,
@@ -16,11 +12,9 @@ use blobs::{Blobs, LocalBlobs};
 use futures::StreamExt;
 use rand::Rng;
 use reqwest::Method;
-use s3_server::S3Server;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, SqliteConnection};
-use support::{Caller, PASSWORD, TestDatabase, archives, data_folder, program};
 use tokio::time::sleep;
 use wire::{
     Page,
@@ -28,6 +22,8 @@ use wire::{
     jobs::Job,
     projects::Project,
 };
+
+use crate::support::{self, Caller, PASSWORD, TestDatabase, archives, data_folder, program, s3_server, s3_server::S3Server};
 
 /// Kills of each step.
 const ROUNDS: usize = 5;

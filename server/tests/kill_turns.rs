@@ -2,8 +2,6 @@
 //! runs, at the end. Whoever follows the turn sees every event once and in order, the transcript is whole, and no command has run twice
 //! unless the log says so.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
@@ -12,17 +10,18 @@ use std::{
 use rand::Rng;
 use serde_json::json;
 use sqlx::{Connection, PgConnection, SqliteConnection};
-use support::{
-    Caller, Events, PASSWORD, TestDatabase, data_folder, fixture,
-    model_server::{ModelServer, Step},
-    program,
-};
 use tokio::{task::JoinHandle, time::sleep};
 use wire::{
     Page, TurnId,
     changes::ChangeSet,
     chat::{ConversationView, Message, MessageBody, Turn, TurnReason, TurnStarted, TurnState},
     event::{Event, EventKind},
+};
+
+use crate::support::{
+    Caller, Events, PASSWORD, TestDatabase, data_folder, fixture,
+    model_server::{ModelServer, Step},
+    program,
 };
 
 /// On each database.

@@ -1,13 +1,12 @@
 //! Event streams: replay then follow, no gap, nothing twice, and an end where the thing ends.
 
-mod support;
-
 use std::collections::HashMap;
 
 use reqwest::Method;
 use serde_json::json;
-use support::{TestApp, fixture};
 use wire::event::{Event, EventKind, Stream};
+
+use crate::support::{TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_replays_and_then_follows() {

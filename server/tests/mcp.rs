@@ -1,16 +1,6 @@
 //! The tools of servers that an administrator added, over REST and in turns, against real servers: one over HTTP, one a command.
 
-mod support;
-
-#[path = "support/mcp_server.rs"]
-mod mcp_server;
-
-use mcp_server::{INJECTION, KEY, McpServer};
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use wire::{
     Page, TurnId,
     chat::{Message, MessageBody, TurnReason, TurnStarted},
@@ -19,6 +9,12 @@ use wire::{
     mcp::{McpServer as Known, McpTest},
     models::KeyState,
     permissions::TriedPermissions,
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    mcp_server::{INJECTION, KEY, McpServer},
+    model_server::{ModelServer, Step},
 };
 
 /// Reads requests by line, writes a file on being called, and says things that are not the protocol.

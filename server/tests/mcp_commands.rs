@@ -1,19 +1,18 @@
 //! Servers with tools that are commands: one process for the calls of a turn, which is in nobody's way and leaves nothing behind.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{
-    Caller, Events, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use tokio::time::sleep;
 use wire::{
     Page, TurnId,
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted},
     event::EventKind,
+};
+
+use crate::support::{
+    Caller, Events, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 /// Counts how often it was asked, as long as it lives; can end itself and can say nothing. It asks for a sign of life and talks while

@@ -1,16 +1,15 @@
 //! Providers and models that administrators add, over REST, with turns that are answered by them.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use wire::{
     ErrorCode, Page,
     chat::TurnStarted,
     models::{KeyState, ManagedModel, ModelAdmin, ModelVersion, Models, OwnKey, Provider, ProviderTest},
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 const KEY: &str = "sk-this-key-is-sealed-at-rest";

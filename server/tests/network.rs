@@ -1,11 +1,10 @@
 //! The network policy over REST, and what keeps another origin on our own host from acting for a visitor.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::json;
-use support::{Caller, PASSWORD, TestApp, fixture};
 use wire::{event::EventKind, network::NetworkPolicy, runs::RunState};
+
+use crate::support::{self, Caller, PASSWORD, TestApp, fixture};
 
 async fn put(caller: &Caller, path: &str, body: serde_json::Value) -> support::Reply {
     caller.send(caller.request(Method::PUT, path).json(&body)).await

@@ -1,7 +1,5 @@
 //! What the program tells operators about itself: metrics, logs, readiness, traces and errors. The real program, from outside.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -22,13 +20,14 @@ use server::{
     metrics::{Kind, METRICS},
     telemetry,
 };
-use support::{
-    PASSWORD, PATIENCE, data_folder,
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::support::{
+    self, PASSWORD, PATIENCE, data_folder,
     program::{Program, free_port},
     read,
 };
-use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 /// Dashboards and alarms are built on these. A new one is added here; none is renamed or taken away.
 const NAMES: &str = "

@@ -1,13 +1,12 @@
 //! The document of the API: whole, kept in the repository, served, and true about what is refused.
 
-mod support;
-
 use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use server::http::openapi;
-use support::{Caller, Options, Reply, TestApp};
+
+use crate::support::{Caller, Options, Reply, TestApp};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots/openapi.json");
 /// Set it to write the snapshot instead of comparing with it.
@@ -32,7 +31,7 @@ fn the_snapshot_is_current() {
     assert!(
         changed.is_empty(),
         "The contract has changed. Look at what that means for programs, then write it down with\n  \
-         {RENEW}=1 cargo nextest run -p server --test openapi\nChanged: {}",
+         {RENEW}=1 cargo nextest run -p server openapi::\nChanged: {}",
         changed.join("\n  ")
     );
 }

@@ -1,12 +1,11 @@
 //! What an operator does at the command line, with the real program, while another of it serves.
 
-mod support;
-
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{
-    PASSWORD, SECRET, data_folder,
+
+use crate::support::{
+    self, PASSWORD, SECRET, data_folder,
     program::{Program, free_port},
 };
 

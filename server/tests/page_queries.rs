@@ -1,7 +1,5 @@
 //! How often a page asks the database: five times at most but where it is said, however many people, projects and files there are.
 
-mod support;
-
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,7 +10,6 @@ use server::{
     config::{LogConfig, LogFormat},
     logging::{self, Fields},
 };
-use support::{Caller, PASSWORD, TestApp, fixture};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{Layer, filter::filter_fn, layer::Context};
 use wire::{
@@ -20,6 +17,8 @@ use wire::{
     budgets::{BudgetScope, Period},
     projects::ProjectRole,
 };
+
+use crate::support::{Caller, PASSWORD, TestApp, fixture};
 
 /// The bar.
 const MOST: usize = 5;

@@ -1,9 +1,8 @@
 //! What the server renders for a browser, with and without its script half.
 
-mod support;
-
 use reqwest::Method;
-use support::{PASSWORD, Reply, TestApp};
+
+use crate::support::{PASSWORD, Reply, TestApp};
 
 fn text(reply: &Reply) -> String {
     String::from_utf8(reply.body.to_vec()).unwrap()

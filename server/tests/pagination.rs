@@ -1,12 +1,11 @@
 //! Lists come in pages that fit together, and say by name what they do not understand.
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use support::{Caller, Options, Reply, TestApp, fixture};
 use wire::chat::MessageBody;
+
+use crate::support::{Caller, Options, Reply, TestApp, fixture};
 
 fn items(reply: &Reply) -> Vec<Value> {
     reply.field("items").as_array().cloned().unwrap_or_else(|| panic!("no list: {reply:?}"))

@@ -1,7 +1,5 @@
 //! Passkeys, with a device written here that makes real keys, attestations and signatures.
 
-mod support;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use reqwest::Method;
 use ring::{
@@ -10,11 +8,12 @@ use ring::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::{Caller, Options, PASSWORD, Reply, TestApp};
 use wire::{
     auth::Tokens,
     passkeys::{AddedPasskey, Ceremony, Passkeys},
 };
+
+use crate::support::{Caller, Options, PASSWORD, Reply, TestApp};
 
 const SITE: &str = "https://code.example.org";
 

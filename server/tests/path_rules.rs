@@ -1,16 +1,15 @@
 //! Rules about paths bind the agent wherever a path hides: in a list, in a folder, in a command. And they do so from the moment they are made.
 
-mod support;
-
 use serde_json::{Value, json};
-use support::{
-    Caller, Events, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
 use wire::{
     Page, TurnId,
     chat::{Message, MessageBody, Turn, TurnReason, TurnStarted},
     event::EventKind,
+};
+
+use crate::support::{
+    Caller, Events, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
 };
 
 const SECRET: &str = "canary-4711";

@@ -1,10 +1,9 @@
 //! Preferences over HTTP, and the pages that are rendered with them.
 
-mod support;
-
 use serde_json::json;
-use support::{PASSWORD, Reply, TestApp};
 use wire::preferences::{Density, Preferences, ThemeChoice};
+
+use crate::support::{PASSWORD, Reply, TestApp};
 
 const OWN: &str = "/api/users/me/preferences";
 

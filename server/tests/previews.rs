@@ -1,14 +1,11 @@
 //! What listens inside a run, seen from outside: real programs in the real sandbox, over real sockets.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use support::{Caller, Options, PATIENCE, TestApp, fixture};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,6 +15,8 @@ use wire::{
     previews::{PreviewAddress, RunPort},
     runs::Run,
 };
+
+use crate::support::{Caller, Options, PATIENCE, TestApp, fixture};
 
 const PROGRAM: &str = include_str!("programs/preview.py");
 const BIG: usize = 64 * 1024 * 1024;

@@ -1,11 +1,10 @@
 //! Projects over REST, and what every answer of the site has in common.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::json;
-use support::{Options, TestApp, fixture};
 use wire::{ErrorCode, Page, projects::Project};
+
+use crate::support::{self, Options, TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_lives_from_creation_to_deletion() {

@@ -1,15 +1,14 @@
 //! Commands in the real sandbox, over REST.
 
-mod support;
-
 use std::time::Duration;
 
 use serde_json::json;
-use support::{PASSWORD, SECRET, TestApp, caller::Caller, data_folder, fixture};
 use wire::{
     event::EventKind,
     runs::{ExitKind, Run, RunState},
 };
+
+use crate::support::{PASSWORD, SECRET, TestApp, caller::Caller, data_folder, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_prints_ends_and_saves_what_it_changed() {

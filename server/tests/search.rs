@@ -1,13 +1,12 @@
 //! Searching and replacing over REST: one JSON object a line, wrong expressions named with their place, replacements as change sets.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{PATIENCE, TestApp, fixture};
 use wire::{ErrorCode, changes::ChangeSet, search::Replaced};
+
+use crate::support::{PATIENCE, TestApp, fixture};
 
 fn lines(body: &[u8]) -> Vec<Value> {
     String::from_utf8_lossy(body).lines().map(|line| serde_json::from_str(line).unwrap()).collect()

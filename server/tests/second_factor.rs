@@ -1,12 +1,11 @@
 //! Codes of an authenticator app and recovery codes, from setting up to signing in, and what is open to whom has to have one first.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Caller, PASSWORD, Reply, TestApp};
 use totp_rs::{Builder, Secret, Totp};
 use wire::{audit::AuditAction, auth::Tokens, second_factor::SecondFactor};
+
+use crate::support::{self, Caller, PASSWORD, Reply, TestApp};
 
 /// The app on somebody's phone. Times are now, unless a test comes back for a second code.
 struct Phone(Totp);

@@ -1,18 +1,17 @@
 //! Where people are signed in: listed, ended one by one and all at once, with all that is open.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use support::{
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+use wire::{Micros, Page, auth::Tokens, event::EventKind, sessions::Session};
+
+use crate::support::{
     Caller, Events, PASSWORD, TestApp, fixture,
     terminal::{self, Reader},
 };
-use tokio_tungstenite::{connect_async, tungstenite::Message};
-use wire::{Micros, Page, auth::Tokens, event::EventKind, sessions::Session};
 
 /// How soon what is open has to end.
 const SOON: Duration = Duration::from_secs(5);

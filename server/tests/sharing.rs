@@ -1,11 +1,8 @@
 //! Sharing over REST: who comes in how, and that access ends where connections are open.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{TestApp, fixture};
 use wire::{
     Page,
     event::EventKind,
@@ -14,6 +11,8 @@ use wire::{
     quotas::{ProjectQuota, UserQuota},
     users::UserRef,
 };
+
+use crate::support::{TestApp, fixture};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_is_shared_handed_over_and_left() {

@@ -1,18 +1,14 @@
 //! Files on S3 as the product serves them: uploads, downloads, an outage, and a move there and back.
 
-#[path = "../crates/blobs/tests/support/s3_server.rs"]
-mod s3_server;
-mod support;
-
-use s3_server::S3Server;
 use serde_json::json;
-use support::{Caller, Options, TestApp, fixture};
 use wire::{
     admin::{CheckState, Health},
     jobs::JobState,
     projects::Project,
     storage::{ProjectStorage, StorageChoices},
 };
+
+use crate::support::{Caller, Options, TestApp, fixture, s3_server, s3_server::S3Server};
 
 /// A server that can reach the bucket.
 async fn app(s3: &S3Server, more: &[(&str, &str)], worker: bool) -> TestApp {

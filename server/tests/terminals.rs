@@ -1,21 +1,20 @@
 //! Terminals in the real sandbox, over real sockets.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{
-    Caller, PASSWORD, TestApp, data_folder, fixture,
-    program::{Program, free_port},
-    terminal::{self, Reader},
-};
 use wire::{
     Page,
     event::EventKind,
     projects::ProjectRole,
     runs::{ExitKind, Run},
     terminals::{Terminal, TerminalControl, TerminalNotice, TerminalState},
+};
+
+use crate::support::{
+    self, Caller, PASSWORD, TestApp, data_folder, fixture,
+    program::{Program, free_port},
+    terminal::{self, Reader},
 };
 
 /// A server with its worker, somebody with a project, and a terminal there; nothing where commands can't be run.

@@ -1,20 +1,17 @@
 //! Terminals that run in another process than the one that answers browsers, through a real Redis.
 
-#[path = "../crates/store/tests/support/redis_server.rs"]
-mod redis_server;
-mod support;
-
 use std::time::{Duration, Instant};
 
-use redis_server::Redis;
 use serde_json::json;
-use support::{
-    Caller, PASSWORD, data_folder, fixture,
-    program::{Program, free_port},
-    terminal::{self, Reader},
-};
 use tempfile::TempDir;
 use wire::terminals::{Terminal, TerminalControl, TerminalNotice};
+
+use crate::support::{
+    Caller, PASSWORD, data_folder, fixture,
+    program::{Program, free_port},
+    redis_server::Redis,
+    terminal::{self, Reader},
+};
 
 /// A server without a worker, a worker, and a terminal in it.
 struct Apart {

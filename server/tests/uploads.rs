@@ -1,16 +1,15 @@
 //! Uploads in pieces and in bulk over REST, across the end of the server, and the same promises of every route of bytes.
 
-mod support;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, Reply, TestApp, data_folder, fixture,
-    program::{Program, free_port},
-};
 use wire::{
     ErrorCode,
     files::{Base, BatchOutcome, Entry, Tree, Upload},
+};
+
+use crate::support::{
+    self, Caller, Options, Reply, TestApp, data_folder, fixture,
+    program::{Program, free_port},
 };
 
 async fn begin(caller: &Caller, project: &str, path: &str, size: usize) -> String {

@@ -1,20 +1,16 @@
 //! The agent fetches pages: from hosts that are open, with a question first, and nothing of it stays behind.
 
-mod support;
-
-#[path = "support/web.rs"]
-mod web;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{
-    Caller, Options, TestApp, fixture,
-    model_server::{ModelServer, Step},
-};
-use web::{CLOSED, DOCS, INSIDE, OTHER, desk, fetch};
 use wire::{
     TurnId,
     chat::{Turn, TurnReason, TurnStarted},
+};
+
+use crate::support::{
+    Caller, Options, TestApp, fixture,
+    model_server::{ModelServer, Step},
+    web::{CLOSED, DOCS, INSIDE, OTHER, desk, fetch},
 };
 
 fn offers_it(request: &Value) -> bool {

@@ -1,4 +1,4 @@
-use leptos::{ev, html, prelude::*};
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 use super::Icon;
 
@@ -92,14 +92,11 @@ pub fn Palette(
                     .map(|entry| {
                         let place = index;
                         index += 1;
-                        let id = entry.id.clone();
                         view! {
                             <li
                                 id=format!("palette-{place}")
                                 role="option"
                                 aria-selected=move || if at.get() == place { "true" } else { "false" }
-                                on:pointermove=move |_| at.set(place)
-                                on:click=move |_| choose(id.clone())
                             >
                                 <Icon name=entry.icon />
                                 <span class="clip">{marked(&entry.label, &text)}</span>
@@ -148,7 +145,23 @@ pub fn Palette(
                 />
                 <kbd>"Esc"</kbd>
             </div>
-            <ul id="palette-list" class="scroll" role="listbox" aria-label="Results" node_ref=list>
+            <ul
+                id="palette-list"
+                class="scroll"
+                role="listbox"
+                aria-label="Results"
+                node_ref=list
+                on:pointermove=move |event| {
+                    if let Some(place) = place_of(&event).filter(|place| at.get_untracked() != *place) {
+                        at.set(place);
+                    }
+                }
+                on:click=move |event| {
+                    if let Some(id) = place_of(&event).and_then(|place| ids.with_untracked(|ids| ids.get(place).cloned())) {
+                        choose(id);
+                    }
+                }
+            >
                 {rows}
             </ul>
             <Show when=move || ids.with(Vec::is_empty)>
@@ -182,6 +195,12 @@ pub fn Palette(
         </dialog>
     }
     .into_any()
+}
+
+/// Which row an event is about. The list listens for all of its rows, which are made anew with every key.
+fn place_of(event: &ev::Event) -> Option<usize> {
+    let row = event.target()?.dyn_into::<web_sys::Element>().ok()?.closest("[role=option]").ok()??;
+    row.id().strip_prefix("palette-")?.parse().ok()
 }
 
 /// The label with the letters of the query in bold: together where they stand together, else one by one.

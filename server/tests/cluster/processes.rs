@@ -10,7 +10,7 @@ use std::{
 use store::Db;
 use tempfile::TempDir;
 
-use super::support::{SECRET, TestDatabase, data_folder};
+use crate::support::{SECRET, TestDatabase, data_folder};
 
 /// What all processes of one installation share, and the folders that they do not.
 pub struct Installation {

@@ -16,11 +16,11 @@ use wire::{
 use super::{
     marker,
     processes::{Installation, Process, alive_with},
+};
+use crate::support::{
+    Caller, Events, PASSWORD, fixture,
+    model_server::{ModelServer, Step},
     redis_server::Redis,
-    support::{
-        Caller, Events, PASSWORD, fixture,
-        model_server::{ModelServer, Step},
-    },
 };
 
 /// Nothing here takes longer, unless it hangs.

@@ -2,10 +2,8 @@ use reqwest::Method;
 use serde_json::json;
 use wire::ErrorCode;
 
-use crate::{
-    fill_in,
-    support::{Caller, Options, PASSWORD, Reply, TestApp},
-};
+use super::fill_in;
+use crate::support::{Caller, Options, PASSWORD, Reply, TestApp};
 
 const EVIL: &str = "https://evil.example";
 const NAMED: &str = "https://app.example.org";

@@ -3,10 +3,8 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::{
-    fill_in,
-    support::{Options, PASSWORD, Reply, TestApp},
-};
+use super::fill_in;
+use crate::support::{Options, PASSWORD, Reply, TestApp};
 
 /// What is wrong with the headers of an answer.
 fn missing(reply: &Reply, is_secure: bool) -> Vec<String> {

@@ -1,15 +1,13 @@
 use serde_json::{Value, json};
 use wire::users::User;
 
-use crate::{
+use crate::support::{
+    Options, PASSWORD, PATIENCE, Reply, TestApp, data_folder,
     mail_server::MailServer,
     oidc_browser::Browser,
     oidc_server::{CLIENT_ID, CLIENT_SECRET, OidcServer},
-    support::{
-        Options, PASSWORD, PATIENCE, Reply, TestApp, data_folder,
-        program::{Program, free_port},
-        read,
-    },
+    program::{Program, free_port},
+    read,
 };
 
 const SITE: &str = "http://code.example.org";

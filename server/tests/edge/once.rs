@@ -10,12 +10,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    slow::read_all,
-    support::{
-        Caller, Options, PATIENCE, Reply, TestApp,
-        model_server::{ModelServer, Step},
-    },
+use super::slow::read_all;
+use crate::support::{
+    Caller, Options, PATIENCE, Reply, TestApp,
+    model_server::{ModelServer, Step},
 };
 
 async fn post(caller: &Caller, path: &str, key: &str, body: &Value) -> Reply {

@@ -7,10 +7,7 @@ use wire::{
     settings::{Rate, RateSettings},
 };
 
-use crate::{
-    redis_server::Redis,
-    support::{Caller, Options, PASSWORD, PATIENCE, Reply, TestApp},
-};
+use crate::support::{Caller, Options, PASSWORD, PATIENCE, Reply, TestApp, redis_server::Redis};
 
 const LIMITED: (&str, &str) = ("RATE_LIMIT_ENABLED", "true");
 

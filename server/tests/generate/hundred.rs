@@ -14,10 +14,8 @@ use wire::{
     event::EventKind,
 };
 
-use crate::{
-    Place, place_with, put, set_price,
-    support::{Caller, PATIENCE, fixture, model_server::Step},
-};
+use super::{Place, place_with, put, set_price};
+use crate::support::{Caller, PATIENCE, fixture, model_server::Step};
 
 const TURNS: usize = 100;
 /// What an answer costs, in percent of its worst case.

@@ -9,12 +9,12 @@ use wire::{
     runs::{Run, RunState},
 };
 
-use crate::{
+use super::{
     Place, answer,
     hundred::{priced, worst_case},
     place, set_price,
-    support::{Caller, fixture, model_server::Step},
 };
+use crate::support::{Caller, fixture, model_server::Step};
 
 /// The end of a turn.
 async fn end_of(caller: &Caller, turn: &str) -> (TurnReason, String) {

@@ -9,7 +9,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::support::PATIENCE;
+use super::PATIENCE;
 
 /// One mail, as it was handed over.
 #[derive(Debug, Clone)]

@@ -6,9 +6,18 @@ pub mod caller;
 #[path = "../../crates/store/tests/support/database.rs"]
 pub mod database;
 pub mod fixture;
+pub mod mail_server;
+pub mod mcp_server;
 pub mod model_server;
+pub mod oidc_browser;
+pub mod oidc_server;
 pub mod program;
+#[path = "../../crates/store/tests/support/redis_server.rs"]
+pub mod redis_server;
+#[path = "../../crates/blobs/tests/support/s3_server.rs"]
+pub mod s3_server;
 pub mod terminal;
+pub mod web;
 
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 

@@ -9,7 +9,7 @@ use wire::{
     users::User,
 };
 
-use super::support::{self, PASSWORD, TestApp};
+use super::{PASSWORD, PATIENCE, TestApp};
 
 /// Keeps cookies and goes where it is sent, one step at a time.
 pub struct Browser {
@@ -46,7 +46,7 @@ impl Browser {
     }
 
     pub async fn take(&mut self, request: reqwest::RequestBuilder) -> Seen {
-        let response = tokio::time::timeout(support::PATIENCE, request.send()).await.expect("no answer in time").unwrap();
+        let response = tokio::time::timeout(PATIENCE, request.send()).await.expect("no answer in time").unwrap();
         for line in response.headers().get_all("set-cookie") {
             let line = line.to_str().unwrap();
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();

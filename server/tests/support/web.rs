@@ -26,7 +26,7 @@ use wire::{
     event::EventKind,
 };
 
-use super::support::{
+use super::{
     Caller, PASSWORD, SECRET, data_folder, fixture,
     model_server::{ModelServer, Step},
     program,

@@ -3,11 +3,11 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::{
     Ctx, checkpoints,
-    files::{self, Precondition},
+    files::{self, Precondition, WorkChange},
     storage,
 };
 use proptest::{
@@ -18,7 +18,7 @@ use support::Home;
 use wire::{
     CheckpointId, ProjectId,
     checkpoints::{CreateCheckpoint, ForkProject, RestoreCheckpoint, RestoreOutcome},
-    files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged},
+    files::{Base, ChangeFiles, EntryKind, FileStep, FilesChanged, Origin},
 };
 
 on_both!(projects_live_as_their_models_do);
@@ -26,6 +26,8 @@ on_both!(projects_live_as_their_models_do);
 /// Files and directories that get in each other's way.
 const PATHS: [&str; 10] = ["a", "a/b", "a/b/c.txt", "a/d.txt", "e.txt", "f/g.txt", "f/h/i.sh", "f/h/j", "k", "k/l.txt"];
 const WORLDS_MAX: usize = 3;
+/// So many that a step on their directory is one of whole statements.
+const MANY: usize = 210;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -39,6 +41,10 @@ enum Step {
         path: usize,
     },
     MakeDirectory {
+        path: usize,
+    },
+    /// Many files below a path, as a run leaves them.
+    Fill {
         path: usize,
     },
     Move {
@@ -83,6 +89,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         8 => (path.clone(), any::<u8>(), any::<bool>()).prop_map(|(path, content, runs)| Step::Save { path, content, runs }),
         1 => path.clone().prop_map(|path| Step::SaveStale { path }),
         1 => path.clone().prop_map(|path| Step::MakeDirectory { path }),
+        1 => path.clone().prop_map(|path| Step::Fill { path }),
         3 => (path.clone(), path.clone()).prop_map(|(from, to)| Step::Move { from, to }),
         1 => (path.clone(), path.clone()).prop_map(|(from, to)| Step::Copy { from, to }),
         3 => path.clone().prop_map(|path| Step::Delete { path }),
@@ -210,6 +217,7 @@ impl World {
                 let wanted = (!exists(&self.tree, &path) && is_sound(&wanted)).then_some(wanted);
                 self.change(ctx, FileStep::CreateDirectory { path }, wanted).await;
             }
+            Step::Fill { path } => self.fill(ctx, PATHS[path]).await,
             Step::Move { from, to } if from != to => self.carry(ctx, PATHS[from], PATHS[to], true).await,
             Step::Copy { from, to } if from != to => self.carry(ctx, PATHS[from], PATHS[to], false).await,
             Step::Move { .. } | Step::Copy { .. } | Step::Turn { .. } | Step::Fork { .. } => {}
@@ -237,6 +245,31 @@ impl World {
             }
             Step::Restore { nth, undo } => self.restore(ctx, nth, undo).await,
             Step::RestoreSome { nth, mask } => self.restore_some(ctx, nth, mask).await,
+        }
+    }
+
+    async fn fill(&mut self, ctx: &Ctx, path: &str) {
+        let blobs = storage::open(ctx, self.project).await.unwrap();
+        let stored = blobs.put_bytes(b"many".to_vec()).await.unwrap();
+        let names: Vec<String> = (0..MANY).map(|n| format!("{path}/{n}")).collect();
+        let mut wanted = self.tree.clone();
+        wanted.extend(names.iter().map(|name| (name.clone(), Node::File { bytes: b"many".to_vec(), mode: 0o644 })));
+        let change = |path: String| WorkChange {
+            path,
+            kind: EntryKind::File,
+            checksum: Some(stored.sha256.clone()),
+            size: stored.size,
+            mode: 0o644,
+        };
+        let revision = self.revision(ctx).await;
+        let changes = names.into_iter().map(change).collect();
+        let done = files::commit_changes(ctx, self.project, revision, Origin::Run.into(), changes).await.unwrap();
+        if !is_sound(&wanted) {
+            assert_eq!((done.refused.len(), done.revision), (MANY, revision), "below a file");
+        } else if done.revision != revision {
+            assert!(done.refused.is_empty() && done.conflicts.is_empty(), "{done:?}");
+            self.tree = wanted;
+            self.trash = None;
         }
     }
 
@@ -329,7 +362,8 @@ impl World {
         let files = self.tree.values().filter(|node| **node != Node::Directory).count() as i64;
         let bytes: usize = self.tree.values().map(|node| if let Node::File { bytes, .. } = node { bytes.len() } else { 0 }).sum();
         assert_eq!((project.file_count, project.size_bytes), (files, bytes as i64));
-        for (path, node) in self.tree.iter().filter(|(_, node)| **node != Node::Directory) {
+        let known_paths = self.tree.iter().filter(|(path, node)| **node != Node::Directory && PATHS.contains(&path.as_str()));
+        for (path, node) in known_paths {
             let version = files::entry(ctx, self.project, path).await.unwrap().version;
             let known = self.versions.entry(path.clone()).or_default();
             if known.last().is_none_or(|(last, _)| *last != version) {
@@ -349,11 +383,15 @@ impl World {
 async fn read(ctx: &Ctx, project: ProjectId, manifest: &files::Manifest) -> Tree {
     let blobs = storage::open(ctx, project).await.unwrap();
     let mut tree = Tree::new();
+    let mut contents: HashMap<&str, Vec<u8>> = HashMap::new();
     for entry in &manifest.entries {
         let node = if entry.kind == EntryKind::Directory {
             Node::Directory
         } else {
-            let bytes = blobs.read_all(&entry.checksum, 1 << 20).await.unwrap();
+            if !contents.contains_key(entry.checksum.as_str()) {
+                contents.insert(&entry.checksum, blobs.read_all(&entry.checksum, 1 << 20).await.unwrap());
+            }
+            let bytes = contents[entry.checksum.as_str()].clone();
             assert_eq!(bytes.len() as u64, entry.size);
             Node::File { bytes, mode: entry.mode }
         };

@@ -133,7 +133,7 @@ async fn write(ctx: &Ctx, project: ProjectId, mut packer: Packer, entries: Vec<E
             EntryKind::Directory => packer.directory(name).await?,
             EntryKind::File => {
                 let content = blobs.open(&entry.checksum).await?;
-                packer.file(name, entry.mode & 0o111 != 0, entry.updated_at, content).await?;
+                packer.file(name, entry.mode & 0o111 != 0, entry.updated_at, entry.size.max(0) as u64, content).await?;
             }
             EntryKind::Symlink => {
                 let target = blobs.read_all(&entry.checksum, LINK_MAX).await?;

@@ -23,9 +23,11 @@ const CHUNK: usize = 64 * 1024;
 const QUEUE: usize = 8;
 /// Packed bytes on their way to storage.
 const PIPE: usize = 256 * 1024;
+/// An entry of more than 4 GiB, packed or not, says so in front. What does not pack gets a little longer.
+const LARGE: u64 = 4_000_000_000;
 
 enum Piece {
-    File { name: String, executable: bool, at: Micros },
+    File { name: String, executable: bool, at: Micros, is_large: bool },
     Link { name: String, target: String, at: Micros },
     Directory { name: String },
     Bytes(Bytes),
@@ -83,8 +85,9 @@ impl Packer {
         self.send(Piece::Directory { name }).await
     }
 
-    pub async fn file(&mut self, name: String, executable: bool, at: Micros, mut content: Reader) -> Result<()> {
-        self.send(Piece::File { name, executable, at }).await?;
+    /// `size` in bytes says in which form the entry is written; what comes decides how long it is.
+    pub async fn file(&mut self, name: String, executable: bool, at: Micros, size: u64, mut content: Reader) -> Result<()> {
+        self.send(Piece::File { name, executable, at, is_large: size >= LARGE }).await?;
         let mut buffer = vec![0; CHUNK];
         loop {
             let read = content.read(&mut buffer).await.map_err(|error| match error.kind() {
@@ -107,7 +110,7 @@ impl Packer {
     /// An entry that is in memory and counts for no progress.
     pub async fn bytes(&mut self, name: String, at: Micros, content: Vec<u8>) -> Result<()> {
         self.lines += content.len() as u64;
-        self.send(Piece::File { name, executable: false, at }).await?;
+        self.send(Piece::File { name, executable: false, at, is_large: false }).await?;
         self.send(Piece::Bytes(content.into())).await?;
         // A sign of life: a past may be many of these.
         self.progress.send_modify(|_| {});
@@ -169,8 +172,9 @@ impl<W: Write> Write for Out<W> {
 fn pack_all<W: Write + Seek>(received: &mut mpsc::Receiver<Piece>, zip: &mut ZipWriter<W>) -> Result<(), ZipError> {
     loop {
         match received.blocking_recv() {
-            Some(Piece::File { name, executable, at }) => {
-                zip.start_file(name, options(at).unix_permissions(if executable { 0o755 } else { 0o644 }))?;
+            Some(Piece::File { name, executable, at, is_large }) => {
+                let mode = if executable { 0o755 } else { 0o644 };
+                zip.start_file(name, options(at).unix_permissions(mode).large_file(is_large))?;
             }
             Some(Piece::Link { name, target, at }) => zip.add_symlink(name, target, options(at))?,
             Some(Piece::Directory { name }) => zip.add_directory(name, SimpleFileOptions::default())?,
@@ -208,7 +212,7 @@ mod tests {
             packer.expect(200_000);
             let at = Micros(1_800_000_000_000_000);
             packer.bytes("a.json".to_owned(), at, b"{}".to_vec()).await?;
-            packer.file("b/run.sh".to_owned(), true, at, Box::pin(io::Cursor::new(vec![7; 200_000]))).await?;
+            packer.file("b/run.sh".to_owned(), true, at, 5 << 30, Box::pin(io::Cursor::new(vec![7; 200_000]))).await?;
             packer.link("b/link".to_owned(), "../a.json".to_owned(), at).await?;
             packer.directory("empty".to_owned()).await?;
             packer.finish().await

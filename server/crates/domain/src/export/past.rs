@@ -105,7 +105,7 @@ impl Past<'_> {
                 }
                 EntryKind::File => {
                     let content = self.blobs.open(&checksum).await?;
-                    packer.file(name, row.mode & 0o111 != 0, row.created_at, content).await?;
+                    packer.file(name, row.mode & 0o111 != 0, row.created_at, row.size.max(0) as u64, content).await?;
                 }
             }
             held.insert(checksum);
@@ -179,19 +179,19 @@ impl Past<'_> {
             let Some(last) = page.last() else { return Ok(()) };
             after = last.checksum.clone();
             for blob in page.iter().filter(|blob| !held.contains(&blob.checksum)) {
-                self.content(packer, &blob.checksum).await?;
+                self.content(packer, &blob.checksum, blob.size.max(0) as u64).await?;
             }
             held.extend(page.into_iter().map(|blob| blob.checksum));
         }
     }
 
     /// Content under its checksum.
-    pub(super) async fn content(&self, packer: &mut Packer, checksum: &str) -> Result<()> {
+    pub(super) async fn content(&self, packer: &mut Packer, checksum: &str, size: u64) -> Result<()> {
         if packer.count_old() > OLD_CONTENT_MAX {
             return Err(beyond(format!("Earlier versions and deleted files are more than {OLD_CONTENT_MAX} different contents")));
         }
         let content = self.blobs.open(checksum).await?;
-        packer.file(format!("{BLOBS}{checksum}"), false, self.at, content).await
+        packer.file(format!("{BLOBS}{checksum}"), false, self.at, size, content).await
     }
 
     async fn versions(&self, packer: &mut Packer) -> Result<()> {

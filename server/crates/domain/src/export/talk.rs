@@ -118,7 +118,7 @@ impl Past<'_> {
         self.part(packer, Part::Pictures, &pictures).await?;
         for picture in pictures {
             if held.insert(picture.checksum.clone()) {
-                self.content(packer, &picture.checksum).await?;
+                self.content(packer, &picture.checksum, picture.size_bytes.max(0) as u64).await?;
             }
         }
         Ok(())

@@ -52,7 +52,7 @@ impl Home {
     /// SQLite, with blobs of the caller's choice.
     pub async fn with_storage(storage: Storage) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("test.db").display());
+        let url = database::sqlite_in(dir.path()).await;
         Self::on(Db::connect(&url, 4).await.unwrap(), storage, Some(dir)).await
     }
 

@@ -11,11 +11,11 @@ use wire::{
     users::UserRole,
 };
 
-use crate::database::TestDatabase;
+use crate::database::{TestDatabase, sqlite_in};
 
 pub async fn on_sqlite<F: Future<Output = ()> + Send + 'static>(body: fn(Db) -> F) {
     let directory = tempfile::tempdir().unwrap();
-    let db = Db::connect(&format!("sqlite:{}", directory.path().join("new/store.db").display()), 4).await.unwrap();
+    let db = Db::connect(&sqlite_in(directory.path()).await, 4).await.unwrap();
     body(db.clone()).await;
     db.close().await;
 }

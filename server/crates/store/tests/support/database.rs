@@ -1,5 +1,5 @@
-//! PostgreSQL databases for tests. Each is a copy of one with the whole schema, which is made once for a server and a set of
-//! migrations: making every table anew takes longer than most tests do.
+//! Databases for tests. Each is a copy of one with the whole schema, which is made once for a server, or a folder of test programs, and a
+//! set of migrations: making every table anew takes longer than most tests do.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -55,6 +55,29 @@ impl Drop for TestDatabase {
     }
 }
 
+/// The address of a SQLite database in `folder`.
+#[allow(dead_code, reason = "not every test wants one")]
+pub async fn sqlite_in(folder: &Path) -> String {
+    let mut hash = DefaultHasher::new();
+    schema("sqlite").hash(&mut hash);
+    let programs = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let template = programs.join(format!("schema-{:016x}.db", hash.finish()));
+    if !template.exists() {
+        // Under another name until it is whole. Where two tests make it at once, the second does it for nothing.
+        let making = tempfile::tempdir_in(&programs).unwrap();
+        let new = making.path().join("new.db");
+        Db::connect(&sqlite_address(&new), 2).await.unwrap().close().await;
+        std::fs::rename(new, &template).unwrap();
+    }
+    let own = folder.join("test.db");
+    std::fs::copy(template, &own).unwrap();
+    sqlite_address(&own)
+}
+
+fn sqlite_address(file: &Path) -> String {
+    format!("sqlite:{}", file.display())
+}
+
 async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
     PgConnection::connect_with(&PgConnectOptions::from_str(url)?).await
 }
@@ -66,7 +89,7 @@ async fn run(conn: &mut PgConnection, sql: &str) -> Result<(), sqlx::Error> {
 /// The name of the database to copy from, made under another name so that one which is there is whole.
 async fn ensure_template(admin: &mut PgConnection, server: &str, collation: &str) -> String {
     let mut hash = DefaultHasher::new();
-    (schema(), collation).hash(&mut hash);
+    (schema("postgres"), collation).hash(&mut hash);
     let key = hash.finish();
     let name = format!("template_{key:016x}");
     if is_there(admin, &name).await {
@@ -96,10 +119,10 @@ async fn is_there(admin: &mut PgConnection, name: &str) -> bool {
     sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)").bind(name).fetch_one(admin).await.unwrap()
 }
 
-/// Every migration, by name and text.
-fn schema() -> Vec<(PathBuf, String)> {
+/// Every migration of a database, by name and text.
+fn schema(database: &str) -> Vec<(PathBuf, String)> {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    let folder = above.map(|folder| folder.join("migrations/postgres")).find(|folder| folder.is_dir()).expect("migrations/postgres");
+    let folder = above.map(|folder| folder.join("migrations").join(database)).find(|folder| folder.is_dir()).expect("migrations");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = files.map(|file| (file.file_name().unwrap().into(), std::fs::read_to_string(&file).unwrap())).collect();
     files.sort();
