@@ -3,6 +3,9 @@
 //! Each path is folded to lower case once. A mask of the letters it holds rules most paths out by one comparison; what a longer query
 //! can still match is among what the shorter one matched, so each further letter looks at less.
 
+/// What a query that is a whole name has ahead of one whose letters stand apart.
+const WHOLE_MAX: i32 = 40;
+
 /// A path that fits, by its place in the index, and how well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
@@ -85,10 +88,14 @@ impl PathIndex {
                 return;
             }
             let folded = &self.folded[item.from as usize..item.to as usize];
-            let Some(score) = score(folded, item.name as usize, &query) else { return };
+            let Some(letters) = score_letters(folded, item.name as usize, &query) else { return };
             fitting.push(at);
-            let path = &self.paths[at as usize];
-            let score = score + bonus(path);
+            let sure = letters + bonus(&self.paths[at as usize]);
+            // Most of what fits is not among the best, whatever the rest says.
+            if sure.saturating_add(WHOLE_MAX) <= least {
+                return;
+            }
+            let score = sure + score_whole(folded, item.name as usize, &query);
             if score <= least {
                 return;
             }
@@ -117,9 +124,12 @@ fn keep_best(fits: &mut Vec<Fit>, most: usize) {
 
 /// How well the letters of a query, in their order, stand in a path; `None` when they do not. Both are folded. Letters are looked for
 /// from the end, so that the file's name is preferred over the directories above it.
-fn score(path: &[u8], name: usize, query: &[u8]) -> Option<i32> {
+fn score_letters(path: &[u8], name: usize, query: &[u8]) -> Option<i32> {
+    if query.is_empty() {
+        return Some(0);
+    }
     let mut rest = path;
-    let mut score = 0;
+    let mut score = -i32::try_from(path.len() / 8).unwrap_or(0);
     let mut after = usize::MAX;
     for letter in query.iter().rev() {
         let at = rest.iter().rposition(|byte| byte == letter)?;
@@ -128,29 +138,38 @@ fn score(path: &[u8], name: usize, query: &[u8]) -> Option<i32> {
         after = at;
         rest = &rest[..at];
     }
+    Some(score)
+}
+
+/// What a query has ahead that stands in the path in one piece, at most [`WHOLE_MAX`].
+fn score_whole(path: &[u8], name: usize, query: &[u8]) -> i32 {
     let file = &path[name..];
-    if !query.is_empty() {
-        if file == query {
-            score += 40;
-        } else if file.starts_with(query) {
-            score += 30;
-        } else if holds(file, query) {
-            score += 20;
-        } else if holds(path, query) {
-            score += 10;
-        }
+    if query.is_empty() {
+        0
+    } else if file == query {
+        WHOLE_MAX
+    } else if file.starts_with(query) {
+        30
+    } else if holds(file, query) {
+        20
+    } else if holds(path, query) {
+        10
+    } else {
+        0
     }
-    Some(if query.is_empty() { 0 } else { score - i32::try_from(path.len() / 8).unwrap_or(0) })
 }
 
 /// How well a query fits a name that is no path, such as that of a command.
 pub fn score_name(name: &str, query: &str) -> Option<i32> {
     let query: Vec<u8> = query.split_whitespace().flat_map(|word| word.to_lowercase().into_bytes()).collect();
-    score(name.to_lowercase().as_bytes(), 0, &query)
+    let name = name.to_lowercase();
+    Some(score_letters(name.as_bytes(), 0, &query)? + score_whole(name.as_bytes(), 0, &query))
 }
 
 fn holds(text: &[u8], part: &[u8]) -> bool {
-    text.len() >= part.len() && text.windows(part.len()).any(|window| window == part)
+    let (Some(first), Some(last), Some(end)) = (part.first(), part.last(), text.len().checked_sub(part.len())) else { return false };
+    // Two letters tell nearly all places apart, without a call for each.
+    (0..=end).any(|at| text[at] == *first && text[at + part.len() - 1] == *last && text[at..at + part.len()] == *part)
 }
 
 #[cfg(test)]
