@@ -78,8 +78,8 @@ pub fn HistoryPanel(ide: Ide, path: String) -> impl IntoView {
     let title = format!("History of {}", name_of(&path));
     let path = StoredValue::new(path);
     let read = move |before: Option<i64>| {
+        let wanted = path.get_value();
         spawn_local(async move {
-            let wanted = path.get_value();
             let answer = api::files::history(ide.project_id, wanted.clone(), before).await;
             if ide.is_gone()
                 || ide.files.panel.with_untracked(|panel| *panel != super::files_desk::FilesPanel::History { path: wanted.clone() })

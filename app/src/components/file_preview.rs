@@ -219,7 +219,8 @@ pub fn ImageView(url: String, name: String) -> impl IntoView {
     let broken = RwSignal::new(false);
     let full = RwSignal::new(false);
     let on_load = move |_| {
-        if let Some(image) = node.get_untracked() {
+        // It may arrive when the picture was left already.
+        if let Some(image) = node.try_get_untracked().flatten() {
             size.set(Some((image.natural_width(), image.natural_height())));
         }
     };

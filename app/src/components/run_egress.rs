@@ -57,15 +57,16 @@ fn Denied(id: RunId, asked: Asked) -> impl IntoView {
     let may = move || is_admin || ide.project.with(|project| project.role >= ProjectRole::Owner);
     let allow = move |_| {
         state.set(Allowing::Sent);
+        let host = host.get_value();
         spawn_local(async move {
-            let answer = add(ide, host.get_value()).await;
+            let answer = add(ide, host.clone()).await;
             if ide.is_gone() {
                 return;
             }
             match answer {
                 Ok(()) => {
                     state.try_set(Allowing::Done);
-                    ide.announcement.set(format!("{} is allowed from the next run on.", host.get_value()));
+                    ide.announcement.set(format!("{host} is allowed from the next run on."));
                 }
                 Err(reason) => {
                     state.try_set(Allowing::Refused(reason));

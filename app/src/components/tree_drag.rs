@@ -88,7 +88,7 @@ pub fn on_drag_over(explorer: Explorer, event: &ev::DragEvent) {
 /// Leaving for a row inside is no leaving.
 pub fn on_drag_leave(explorer: Explorer, event: &ev::DragEvent) {
     let to = event.related_target().and_then(|target| target.dyn_into::<web_sys::Node>().ok());
-    let inside = explorer.drawn.node.get_untracked().is_some_and(|list| list.contains(to.as_ref()));
+    let inside = explorer.drawn.node.try_get_untracked().flatten().is_some_and(|list| list.contains(to.as_ref()));
     if !inside {
         explorer.drop_at.set(None);
     }

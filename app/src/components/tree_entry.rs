@@ -247,8 +247,9 @@ fn NameInput(explorer: Explorer, initial: String) -> impl IntoView {
         }
     };
     let on_blur = move |_| {
-        // A name that was refused stays in its field.
-        if let Some(input) = node.get_untracked()
+        // A field that is taken away while it has the focus loses it after everything here was disposed of. A name that
+        // was refused stays in its field.
+        if let Some(input) = node.try_get_untracked().flatten()
             && explorer.edit_error.with_untracked(Option::is_none)
         {
             explorer.commit_edit(&input.value());
